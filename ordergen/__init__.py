@@ -1,0 +1,1 @@
+"""ordergen: portfolio rebalancing and order generation."""

@@ -1,0 +1,43 @@
+"""People who sign in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from ordergen.accounts.roles import PERMISSIONS, Role
+from ordergen.db import object_id
+from ordergen.errors import NotAllowedError
+
+
+def check_roles(value: object) -> None:
+    if not isinstance(value, list) or not set(value) <= set(Role.values):
+        raise ValidationError(f"Roles are a list of {', '.join(Role.values)}.")
+
+
+class User(AbstractUser):
+    """A person. Roles decide what they may do; being a superuser opens nothing here, least of all approval."""
+
+    id = models.CharField(primary_key=True, max_length=24, default=object_id, editable=False)
+    roles = models.JSONField(default=list, validators=[check_roles])
+
+    def can(self, permission: str) -> bool:
+        """Whether one of this person's roles grants `permission`; an unknown permission is a KeyError."""
+        return self.is_active and not PERMISSIONS[permission].isdisjoint(self.roles)
+
+    def must(self, permission: str) -> None:
+        """Raises NotAllowedError unless `can(permission)`, naming the roles that could."""
+        if not self.can(permission):
+            names = _in_words(Role(role).label.lower() for role in sorted(PERMISSIONS[permission]))
+            raise NotAllowedError(f"This needs the role {names}. An administrator can grant it.")
+
+    @property
+    def display_name(self) -> str:
+        return self.get_full_name() or self.username
+
+
+def _in_words(names: Iterable[str]) -> str:
+    return " or ".join(names)

@@ -1,0 +1,60 @@
+"""Small things every response has: a correlation id, no caching of private pages, errors in words."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from ordergen.errors import OrdergenError
+
+Handler = Callable[[HttpRequest], HttpResponse]
+correlation: ContextVar[str] = ContextVar("correlation", default="")
+_ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+
+def correlation_id(get_response: Handler) -> Handler:
+    """Echoes the caller's X-Correlation-ID, or makes one; the audit trail and the logs carry it."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Correlation-ID", "")
+        token = correlation.set(given if _ACCEPTABLE.fullmatch(given) else str(uuid.uuid4()))
+        try:
+            response = get_response(request)
+            response["X-Correlation-ID"] = correlation.get()
+            return response
+        finally:
+            correlation.reset(token)
+
+    return middleware
+
+
+def no_store(get_response: Handler) -> Handler:
+    """Keeps signed-in pages out of every cache, the browser's Back included."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if request.user.is_authenticated and "Cache-Control" not in response:
+            response["Cache-Control"] = "no-store"
+        return response
+
+    return middleware
+
+
+class errors_as_pages:  # noqa: N801  middleware reads as a function in the settings
+    """Turns an OrdergenError that a view let through into a page (or fragment) with its status and words."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, OrdergenError):
+            return None
+        return render(request, "error.html", {"error": exception}, status=exception.status)

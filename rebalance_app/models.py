@@ -1,0 +1,203 @@
+"""A run, its portfolios, the orders it proposes and the decisions on them. Nothing here is ever deleted."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.conf import settings
+from django.db import models
+from django.db.models import TextChoices
+
+from models_app.models import id_field
+
+MONEY = {"max_digits": 15, "decimal_places": 4}
+WEIGHT = {"max_digits": 12, "decimal_places": 6}
+
+
+class RunState(TextChoices):
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    COMPLETED = "completed", "Completed"
+    CANCELLED = "cancelled", "Cancelled"
+    STOPPED = "stopped", "Stopped"  # a service it depends on was down
+
+
+class ProposalState(TextChoices):
+    QUEUED = "queued", "Queued"
+    SOLVING = "solving", "Solving"
+    SOLVED = "solved", "Solved"
+    NO_TRADES = "no_trades", "No trades needed"
+    TIME_LIMIT = (
+        "time_limit",
+        "Not proven optimal",
+    )  # trades that passed every check, but the bound was not reached in time
+    INFEASIBLE = "infeasible", "Infeasible"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+OPEN = (ProposalState.QUEUED, ProposalState.SOLVING)
+
+
+class OrderState(TextChoices):
+    PROPOSED = "proposed", "Proposed"
+    APPROVED = "approved", "Approved"
+    REJECTED = "rejected", "Rejected"
+    SUPERSEDED = "superseded", "Superseded"  # a later run proposes for the same portfolio
+
+
+class PriceSnapshot(models.Model):
+    """The prices of one run, frozen: they value all its portfolios, and an auditor finds them again."""
+
+    id = id_field()
+    source = models.CharField(max_length=20)
+    fetched_at = models.DateTimeField()
+    sha256 = models.CharField(max_length=64)
+    payload = (
+        models.JSONField()
+    )  # {security_id: {"ticker", "name", "price": "12.3400"|null, "date": "2026-11-20"|null}}
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.fetched_at:%Y-%m-%d %H:%M:%S}"
+
+
+class Rebalance(models.Model):
+    """One run: one launch, one model version, one price snapshot. Its state is a function of its portfolios' states."""
+
+    id = id_field()
+    number = models.PositiveIntegerField(unique=True)
+    model_id = models.CharField(max_length=24, db_index=True)
+    model_name = models.CharField(max_length=255, db_index=True)
+    model_version = models.PositiveIntegerField()
+    snapshot = models.ForeignKey(PriceSnapshot, models.PROTECT, related_name="+")
+    options = models.JSONField(default=dict)
+    note = models.CharField(max_length=500, blank=True)
+    state = models.CharField(max_length=12, choices=RunState, default=RunState.QUEUED, db_index=True)
+    launched_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    launched_at = models.DateTimeField(db_index=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    idempotency_key = models.CharField(max_length=100, unique=True, null=True, blank=True)
+    cancel_requested = models.BooleanField(default=False)
+    # Counters, raised in the transaction that finishes a portfolio, so that no page counts rows.
+    n_portfolios = models.PositiveIntegerField()
+    n_solved = models.PositiveIntegerField(default=0)
+    n_no_trades = models.PositiveIntegerField(default=0)
+    n_time_limit = models.PositiveIntegerField(default=0)
+    n_infeasible = models.PositiveIntegerField(default=0)
+    n_failed = models.PositiveIntegerField(default=0)
+    n_cancelled = models.PositiveIntegerField(default=0)
+    n_orders = models.PositiveIntegerField(default=0)
+    n_decided = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ("-number",)
+
+    def __str__(self) -> str:
+        return f"Run #{self.number}"
+
+    @property
+    def n_done(self) -> int:
+        return (
+            self.n_solved + self.n_no_trades + self.n_time_limit + self.n_infeasible + self.n_failed + self.n_cancelled
+        )
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in (RunState.QUEUED, RunState.RUNNING)
+
+
+class PortfolioRebalance(models.Model):
+    """One portfolio in a run: the unit of work, and its proposal.
+
+    A worker owns the row while `token` is its own and `lease_until` has not passed; only then may it write the result.
+    """
+
+    id = id_field()
+    rebalance = models.ForeignKey(Rebalance, models.PROTECT, related_name="portfolios")
+    portfolio_id = models.CharField(max_length=24, db_index=True)
+    portfolio_name = models.CharField(max_length=255)
+    chunk = models.PositiveIntegerField()
+    state = models.CharField(max_length=12, choices=ProposalState, default=ProposalState.QUEUED)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    token = models.CharField(max_length=24, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    # What lists show and sort by; the whole record is in `document`.
+    reason_code = models.CharField(max_length=40, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    method = models.CharField(max_length=12, blank=True)
+    n_orders = models.PositiveIntegerField(default=0)
+    buy_value = models.DecimalField(**MONEY, default=Decimal(0))
+    sell_value = models.DecimalField(**MONEY, default=Decimal(0))
+    market_value = models.DecimalField(**MONEY, null=True, blank=True)
+    cash_before = models.DecimalField(**MONEY, null=True, blank=True)
+    cash_after = models.DecimalField(**MONEY, null=True, blank=True)
+    drift_before = models.DecimalField(**MONEY, null=True, blank=True)  # Σ|MV·t − p·u|
+    drift_after = models.DecimalField(**MONEY, null=True, blank=True)
+    band_use_before = models.DecimalField(**WEIGHT, null=True, blank=True)
+    band_use_after = models.DecimalField(**WEIGHT, null=True, blank=True)
+    seconds = models.FloatField(null=True, blank=True)
+    document = models.JSONField(null=True, blank=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["rebalance", "portfolio_id"], name="a_portfolio_once_per_run"),)
+        indexes = (
+            models.Index(fields=["rebalance", "chunk", "state"]),
+            models.Index(fields=["state", "lease_until"]),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.portfolio_name} {self.state}"
+
+
+class Order(models.Model):
+    """A whole number of shares to buy or sell for one portfolio, as proposed; Decision holds what came of it."""
+
+    id = id_field()
+    rebalance = models.ForeignKey(Rebalance, models.PROTECT, related_name="orders")
+    proposal = models.ForeignKey(PortfolioRebalance, models.PROTECT, related_name="orders")
+    portfolio_id = models.CharField(max_length=24, db_index=True)
+    portfolio_name = models.CharField(max_length=255)
+    security_id = models.CharField(max_length=24)
+    ticker = models.CharField(max_length=20)
+    side = models.CharField(max_length=4, choices=(("BUY", "Buy"), ("SELL", "Sell")))
+    quantity = models.PositiveBigIntegerField()
+    price = models.DecimalField(**MONEY)
+    value = models.DecimalField(**MONEY)
+    weight_before = models.DecimalField(**WEIGHT)
+    weight_after = models.DecimalField(**WEIGHT)
+    reason = models.CharField(max_length=20)
+    state = models.CharField(max_length=12, choices=OrderState, default=OrderState.PROPOSED)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["proposal", "security_id"], name="one_order_per_security_and_proposal"),
+            models.CheckConstraint(condition=models.Q(quantity__gt=0), name="an_order_has_a_quantity"),
+        )
+        indexes = (
+            models.Index(fields=["rebalance", "state", "id"]),
+            models.Index(fields=["state", "id"]),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity} {self.ticker}"
+
+
+class Decision(models.Model):
+    """Who approved or rejected an order, when, and the hash of exactly what was decided on."""
+
+    id = id_field()
+    order = models.ForeignKey(Order, models.PROTECT, related_name="decisions")
+    verdict = models.CharField(max_length=8, choices=(("approved", "Approved"), ("rejected", "Rejected")))
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField()
+    comment = models.CharField(max_length=500, blank=True)
+    content_hash = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["order", "decided_by"], name="one_decision_per_order_and_person"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.verdict} {self.order_id}"

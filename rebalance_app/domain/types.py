@@ -1,0 +1,154 @@
+"""What goes into a rebalance and what comes out of it.
+
+Money, prices, weights and quantities are `Decimal`; weights are fractions of market value (0.05 is five per cent).
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+ZERO = Decimal(0)
+
+Mode = Literal["to_target", "within_bands", "only_breached", "invest_cash", "raise_cash"]
+MODES: tuple[Mode, ...] = ("to_target", "within_bands", "only_breached", "invest_cash", "raise_cash")
+Status = Literal["optimal", "time_limit", "infeasible", "error"]
+Method = Literal["separable", "milp"]
+Side = Literal["BUY", "SELL"]
+
+
+class ProblemError(ValueError):
+    """A problem that cannot be read or makes no sense; `field` is a path such as `positions[3].price`."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class TaxLot:
+    """Shares bought at one cost; `cost` is per share, in the portfolio's currency."""
+
+    quantity: Decimal
+    cost: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One security: what is held, what it costs, and where the model wants it.
+
+    A security that is held but not in the model has target, low_drift and high_drift 0 and is sold out. Trades are
+    multiples of `lot_size`; a position that is sold out leaves in full, odd lot included.
+    """
+
+    security_id: str
+    quantity: Decimal
+    price: Decimal | None
+    target: Decimal
+    low_drift: Decimal
+    high_drift: Decimal
+    lot_size: int = 1
+    can_buy: bool = True
+    can_sell: bool = True
+    lots: tuple[TaxLot, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the answer must honour, and what it is measured by.
+
+    min_cash, max_cash      cash after the trades, in money; *_weight as fractions of market value; the narrower holds
+    mode                    to_target      least drift from the targets
+                            within_bands   least trading that brings every position into its band
+                            only_breached  positions outside their band go to target, the others are left alone
+                            invest_cash    buys only; raise_cash: sells only, up to the cash floor asked for
+                                           (in these two, bands are soft: what may not be traded may stay outside)
+    min_trade_value         no trade below this value, except one that closes the position
+    max_turnover            half the traded value over market value
+    max_trades              number of orders
+    cost_bps, ticket_cost   trading cost, weighed against drift in the objective; not taken from cash
+    gain_budget             realised gain over all sales with tax lots, highest cost sold first
+    soft_bands              bands may be left, at 1000 times the price of drift
+    hold                    nothing is traded
+    nearest                 where there is no solution, also find the nearest one with bands and limits softened
+    time_limit              seconds for everything
+    """
+
+    min_cash: Decimal = ZERO
+    max_cash: Decimal | None = None
+    mode: Mode = "to_target"
+    min_trade_value: Decimal = ZERO
+    max_turnover: Decimal | None = None
+    max_trades: int | None = None
+    cost_bps: Decimal = ZERO
+    time_limit: float = 30.0
+    ticket_cost: Decimal = ZERO
+    gain_budget: Decimal | None = None
+    min_cash_weight: Decimal = ZERO
+    max_cash_weight: Decimal | None = None
+    soft_bands: bool = False
+    hold: bool = False
+    nearest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RebalanceProblem:
+    """One portfolio, priced once, with its model's targets."""
+
+    portfolio_id: str
+    cash: Decimal
+    positions: tuple[Position, ...]
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One whole-share order."""
+
+    security_id: str
+    side: Side
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something is as it is: a stable code, a sentence with its remedy, and the numbers behind it."""
+
+    code: str
+    message: str
+    security_id: str | None = None
+    numbers: dict[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RebalanceSolution:
+    """The answer for one portfolio, with its certificate.
+
+    status     optimal     proven within a cent of the best (closed form: exactly the best), and checked in integers
+               time_limit  checked, but not proven optimal: `gap` says how far it can be at most
+               infeasible  there is no answer; `reasons` say why. `quantities` and `trades` are empty: never trade on them
+               error       the problem cannot be solved as given (a price is missing, ...); likewise without trades
+    objective, lower_bound, gap are in money; `drift_value` is the total drift after the trades, Σ|MV·t − p·u|.
+    binding    constraints that shaped the answer: cash_floor, turnover, ..., band:<security_id>
+    """
+
+    portfolio_id: str
+    status: Status
+    method: Method | None = None
+    market_value: Decimal | None = None
+    objective: Decimal | None = None
+    lower_bound: Decimal | None = None
+    gap: Decimal | None = None
+    quantities: dict[str, Decimal] = field(default_factory=dict)
+    trades: tuple[Trade, ...] = ()
+    cash_after: Decimal | None = None
+    reasons: tuple[Reason, ...] = ()
+    seconds: float = 0.0
+    binding: tuple[str, ...] = ()
+    drift_value: Decimal | None = None
+    nearest: "RebalanceSolution | None" = None
+
+    @property
+    def solved(self) -> bool:
+        """Whether there is an answer to trade on."""
+        return self.status in {"optimal", "time_limit"}

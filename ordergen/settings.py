@@ -184,8 +184,9 @@ elif CELERY_BROKER_URL.startswith("redis"):
 OPTIMIZATION_TIMEOUT = env.int("OPTIMIZATION_TIMEOUT", default=30)  # seconds for one portfolio's integer programme
 CHUNK_SIZE = env.int("ORDERGEN_CHUNK_SIZE", default=100)  # portfolios per task
 MAX_ATTEMPTS = 3
-LEASE_SECONDS = env.int("ORDERGEN_LEASE_SECONDS", default=60)
+LEASE_SECONDS = OPTIMIZATION_TIMEOUT + 30  # longer than any single step of a worker, so that only a dead one lets it lapse
 SWEEP_SECONDS = env.int("ORDERGEN_SWEEP_SECONDS", default=5)
+PRICE_MAX_AGE_DAYS = env.int("ORDERGEN_PRICE_MAX_AGE_DAYS", default=7)  # behind the newest price of the book
 COMMISSION_RATE = env("ORDERGEN_COMMISSION_RATE", default="0.0005")  # of an order's value, for estimates
 NEAR_BAND = env("ORDERGEN_NEAR_BAND", default="0.8")  # share of the band from which a position counts as near its edge
 ORDERGEN_SOURCE = env("ORDERGEN_SOURCE", default="local")

@@ -87,7 +87,9 @@ class Rebalance(models.Model):
     n_failed = models.PositiveIntegerField(default=0)
     n_cancelled = models.PositiveIntegerField(default=0)
     n_orders = models.PositiveIntegerField(default=0)
-    n_decided = models.PositiveIntegerField(default=0)
+    n_approved = models.PositiveIntegerField(default=0)
+    n_rejected = models.PositiveIntegerField(default=0)
+    n_superseded = models.PositiveIntegerField(default=0)
 
     class Meta:
         ordering = ("-number",)
@@ -100,6 +102,11 @@ class Rebalance(models.Model):
         return (
             self.n_solved + self.n_no_trades + self.n_time_limit + self.n_infeasible + self.n_failed + self.n_cancelled
         )
+
+    @property
+    def n_awaiting(self) -> int:
+        """Orders nobody has decided on yet."""
+        return self.n_orders - self.n_approved - self.n_rejected - self.n_superseded
 
     @property
     def is_active(self) -> bool:
@@ -121,6 +128,7 @@ class PortfolioRebalance(models.Model):
     attempt = models.PositiveSmallIntegerField(default=0)
     token = models.CharField(max_length=24, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
+    enqueued_at = models.DateTimeField()  # when a message for it was last sent
     finished_at = models.DateTimeField(null=True, blank=True)
     # What lists show and sort by; the whole record is in `document`.
     reason_code = models.CharField(max_length=40, blank=True)
@@ -162,6 +170,7 @@ class Order(models.Model):
     ticker = models.CharField(max_length=20)
     side = models.CharField(max_length=4, choices=(("BUY", "Buy"), ("SELL", "Sell")))
     quantity = models.PositiveBigIntegerField()
+    quantity_before = models.DecimalField(**MONEY)  # the holding it was computed from
     price = models.DecimalField(**MONEY)
     value = models.DecimalField(**MONEY)
     weight_before = models.DecimalField(**WEIGHT)
@@ -195,9 +204,7 @@ class Decision(models.Model):
     content_hash = models.CharField(max_length=64)
 
     class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=["order", "decided_by"], name="one_decision_per_order_and_person"),
-        )
+        constraints = (models.UniqueConstraint(fields=["order", "verdict"], name="one_verdict_of_a_kind_per_order"),)
 
     def __str__(self) -> str:
         return f"{self.verdict} {self.order_id}"

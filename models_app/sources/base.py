@@ -1,0 +1,85 @@
+"""What ordergen needs to know about the book, wherever the book is kept.
+
+Every read is bulk: a caller asks once for all the ids it needs. What the source does not know is absent from the
+answer, never guessed: a security without a price has no entry in `latest_prices`; the caller decides what that means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Protocol
+
+import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityInfo:
+    id: str
+    ticker: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceInfo:
+    """A closing price and the day it is from."""
+
+    price: Decimal
+    date: date
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioInfo:
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Balances:
+    """What a portfolio owns: cash, and quantities by security id, none of them zero. Both may be negative."""
+
+    cash: Decimal
+    quantities: Mapping[str, Decimal]
+
+
+class BookSource(Protocol):
+    """Where securities, prices and portfolios come from."""
+
+    name: str
+
+    def securities(self, ids: Iterable[str] | None = None) -> dict[str, SecurityInfo]:
+        """The securities with these ids, or all of them, by id in the order of their tickers."""
+        ...
+
+    def latest_prices(self, ids: Iterable[str]) -> dict[str, PriceInfo]:
+        """The latest price by date of each security that has one."""
+        ...
+
+    def portfolios(self, ids: Iterable[str] | None = None) -> dict[str, PortfolioInfo]:
+        """The portfolios with these ids, or all of them, by id in the order of their names."""
+        ...
+
+    def balances(self, portfolio_ids: Iterable[str]) -> dict[str, Balances]:
+        """Cash and holdings of each portfolio that the source knows."""
+        ...
+
+    def price_history(self, ids: Iterable[str], since: date | None = None) -> pd.DataFrame:
+        """Closing prices from `since` on: index the dates ascending, one column of Decimals per priced security id.
+
+        NaN where a security had no price on a day. Charts turn it into floats; money does not.
+        """
+        ...
+
+    def find_securities(self, text: str, limit: int = 20) -> list[SecurityInfo]:
+        """Securities whose ticker begins with `text`, then those whose name or ticker contains it."""
+        ...
+
+    def find_portfolios(self, text: str, limit: int = 20) -> list[PortfolioInfo]:
+        """Portfolios whose name begins with `text`, then those whose name contains it."""
+        ...
+
+    def data_version(self) -> str:
+        """A word that changes whenever the book does; what was computed from the book may be kept under it."""
+        ...

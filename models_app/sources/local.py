@@ -1,0 +1,95 @@
+"""The book in ordergen's own tables, filled by CSV import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+
+import pandas as pd
+from django.db.models import Case, IntegerField, OuterRef, Q, QuerySet, Subquery, When
+
+from models_app.models import Holding, Portfolio, Price, Security
+from models_app.sources.base import Balances, PortfolioInfo, PriceInfo, SecurityInfo
+from ordergen.db import object_id
+from ordergen.models import Setting
+
+# SQLite takes 32,766 parameters in a statement and PostgreSQL 65,535; a query asks for at most this many ids.
+IDS_PER_QUERY = 10_000
+TICK = Decimal("0.0001")  # SQLite gives a subquery's decimal back with 15 digits; the column has four places
+
+
+def book_changed() -> None:
+    """Gives the book a new version. Call it inside the transaction that changes securities, prices or portfolios."""
+    Setting.objects.update_or_create(name="book_version", defaults={"value": object_id()})
+
+
+class LocalSource:
+    """See BookSource for what each method promises; each costs one query (two for balances) per 10,000 ids."""
+
+    name = "local"
+
+    def securities(self, ids: Iterable[str] | None = None) -> dict[str, SecurityInfo]:
+        rows = _rows(Security.objects.order_by("ticker"), "pk", ids, "id", "ticker", "name")
+        return {row[0]: SecurityInfo(*row) for row in rows}
+
+    def latest_prices(self, ids: Iterable[str]) -> dict[str, PriceInfo]:
+        # Two index seeks per security: a maximum over all dates would read the whole history.
+        newest = Price.objects.filter(security_id=OuterRef("pk")).order_by("-date")
+        securities = Security.objects.order_by().annotate(
+            latest_close=Subquery(newest.values("close")[:1]), latest_date=Subquery(newest.values("date")[:1])
+        )
+        rows = _rows(securities, "pk", ids, "id", "latest_close", "latest_date")
+        return {key: PriceInfo(close.quantize(TICK), day) for key, close, day in rows if day is not None}
+
+    def portfolios(self, ids: Iterable[str] | None = None) -> dict[str, PortfolioInfo]:
+        rows = _rows(Portfolio.objects.order_by("name"), "pk", ids, "id", "name")
+        return {row[0]: PortfolioInfo(*row) for row in rows}
+
+    def balances(self, portfolio_ids: Iterable[str]) -> dict[str, Balances]:
+        wanted = list(portfolio_ids)
+        cash = dict(_rows(Portfolio.objects.order_by(), "pk", wanted, "id", "cash"))
+        quantities: dict[str, dict[str, Any]] = {portfolio_id: {} for portfolio_id in cash}
+        held = Holding.objects.order_by().exclude(quantity=0)
+        for portfolio_id, security_id, quantity in _rows(
+            held, "portfolio_id", wanted, "portfolio_id", "security_id", "quantity"
+        ):
+            quantities[portfolio_id][security_id] = quantity
+        return {key: Balances(amount, quantities[key]) for key, amount in cash.items()}
+
+    def price_history(self, ids: Iterable[str], since: date | None = None) -> pd.DataFrame:
+        prices = Price.objects.order_by() if since is None else Price.objects.order_by().filter(date__gte=since)
+        rows = _rows(prices, "security_id", ids, "date", "security_id", "close")
+        table = pd.DataFrame.from_records(list(rows), columns=["date", "security_id", "close"])
+        return table.pivot_table(index="date", columns="security_id", values="close", aggfunc="first")
+
+    def find_securities(self, text: str, limit: int = 20) -> list[SecurityInfo]:
+        begins = Q(ticker__istartswith=text)
+        found = _best_first(Security.objects.filter(Q(ticker__icontains=text) | Q(name__icontains=text)), begins)
+        return [
+            SecurityInfo(*row) for row in found.order_by("rank", "ticker").values_list("id", "ticker", "name")[:limit]
+        ]
+
+    def find_portfolios(self, text: str, limit: int = 20) -> list[PortfolioInfo]:
+        found = _best_first(Portfolio.objects.filter(name__icontains=text), Q(name__istartswith=text))
+        return [PortfolioInfo(*row) for row in found.order_by("rank", "name").values_list("id", "name")[:limit]]
+
+    def data_version(self) -> str:
+        return Setting.read("book_version")
+
+
+def _best_first(found: QuerySet[Any], begins: Q) -> QuerySet[Any]:
+    ranked: QuerySet[Any] = found.annotate(rank=Case(When(begins, then=0), default=1, output_field=IntegerField()))
+    return ranked
+
+
+def _rows(queryset: QuerySet[Any], key: str, ids: Iterable[str] | None, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """The values of `columns` for the rows whose `key` is one of `ids`; every row when `ids` is None."""
+    if ids is None:
+        yield from queryset.values_list(*columns)
+        return
+    remaining = iter(dict.fromkeys(ids))
+    while batch := list(islice(remaining, IDS_PER_QUERY)):
+        yield from queryset.filter(**{f"{key}__in": batch}).values_list(*columns)

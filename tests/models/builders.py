@@ -1,0 +1,39 @@
+"""The smallest book and models that a test needs."""
+
+from decimal import Decimal
+
+from models_app.models import Holding, Portfolio, Price, Security
+from models_app.rules import ModelDraft, PositionDraft
+from ordergen.accounts.models import User
+
+DAY = "2026-11-20"
+
+
+def person(name: str, *roles: str) -> User:
+    user = User(username=name, roles=list(roles))
+    user.set_unusable_password()
+    user.save()
+    return user
+
+
+def security(ticker: str, price: str | None = "10", name: str = "") -> Security:
+    made = Security.objects.create(ticker=ticker, name=name or f"{ticker} Corporation")
+    if price is not None:
+        Price.objects.create(security=made, date=DAY, close=Decimal(price))
+    return made
+
+
+def portfolio(name: str, cash: str = "0", **shares: str) -> Portfolio:
+    """portfolio("Smith", "100", AAA="5") holds 5 of the security with ticker AAA."""
+    made = Portfolio.objects.create(name=name, cash=Decimal(cash))
+    for ticker, quantity in shares.items():
+        Holding.objects.create(portfolio=made, security=Security.objects.get(ticker=ticker), quantity=Decimal(quantity))
+    return made
+
+
+def position(security_id: str, target: str = "0.05", low: str = "0.01", high: str = "0.02") -> PositionDraft:
+    return PositionDraft(security_id, Decimal(target), Decimal(low), Decimal(high))
+
+
+def draft(*positions: PositionDraft, name: str = "Growth", portfolios: tuple[str, ...] = ("a" * 24,)) -> ModelDraft:
+    return ModelDraft(name, positions, portfolios)

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import F, Sum
 from django.http import HttpRequest
 
+from models_app.models import InvestmentModel
 from ordergen.models import Setting
+from rebalance_app.models import Rebalance, RunState
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """`data_label` says where the figures come from ("Synthetic market …"); empty for a real book."""
+    """`data_label` says where the figures come from ("Synthetic market", nothing for a real book); `rail` counts."""
     if not request.user.is_authenticated:
         return {}
-    return {"data_label": Setting.read("data_label")}
+    return {"data_label": Setting.read("data_label"), "rail": _counts()}
+
+
+def _counts() -> dict[str, int]:
+    awaiting = F("n_orders") - F("n_approved") - F("n_rejected") - F("n_superseded")
+    return {
+        "models": InvestmentModel.objects.count(),
+        "running": Rebalance.objects.filter(state__in=(RunState.QUEUED, RunState.RUNNING)).count(),
+        "awaiting": Rebalance.objects.aggregate(n=Sum(awaiting))["n"] or 0,
+    }

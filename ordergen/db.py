@@ -48,6 +48,13 @@ def bulk_insert(model: type[models.Model], fields: Sequence[str], rows: Iterable
     return _execute_many(f"INSERT INTO {table} ({names}) VALUES ({marks})", columns, rows)  # noqa: S608  our own names
 
 
+def in_batches(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """`values` in lists short enough for the parameters of one statement."""
+    remaining = iter(values)
+    while batch := list(islice(remaining, ROWS_PER_STATEMENT)):
+        yield batch
+
+
 def _prepared(columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
     converters = [column.get_db_prep_save for column in columns]
     for row in rows:
@@ -63,9 +70,9 @@ def _copy(statement: str, columns: Sequence[Any], rows: Iterable[Sequence[Any]])
 
 
 def _execute_many(statement: str, columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -> int:
-    written, prepared = 0, _prepared(columns, rows)
+    written = 0
     with connection.cursor() as cursor:
-        while batch := list(islice(prepared, ROWS_PER_STATEMENT)):
+        for batch in in_batches(_prepared(columns, rows)):
             cursor.executemany(statement, batch)
             written += len(batch)
     return written

@@ -1,3 +1,22 @@
-from django.urls import URLPattern, URLResolver
+"""Every address: pages, API, health."""
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from __future__ import annotations
+
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, include, path
+
+from ordergen import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("signin/", views.SignIn.as_view(), name="signin"),
+    path("signout/", views.SignOut.as_view(), name="signout"),
+    path("audit/", include("ordergen.audit.urls")),
+    path("", include("models_app.urls")),
+    path("", include("models_app.import_urls")),
+    path("", include("rebalance_app.urls")),
+]
+
+handler404 = "ordergen.views.not_found"
+handler500 = "ordergen.views.server_error"
+
+assert settings.LOGIN_URL == "signin"

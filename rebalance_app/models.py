@@ -77,6 +77,7 @@ class Rebalance(models.Model):
     launched_at = models.DateTimeField(db_index=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     idempotency_key = models.CharField(max_length=100, unique=True, null=True, blank=True)
+    request_hash = models.CharField(max_length=64, blank=True)
     cancel_requested = models.BooleanField(default=False)
     # Counters, raised in the transaction that finishes a portfolio, so that no page counts rows.
     n_portfolios = models.PositiveIntegerField()

@@ -41,3 +41,21 @@ class User(AbstractUser):
 
 def _in_words(names: Iterable[str]) -> str:
     return " or ".join(names)
+
+
+class ApiKey(models.Model):
+    """A program's way in, on behalf of its owner; the owner's roles bound what its scopes allow."""
+
+    id = models.CharField(primary_key=True, max_length=24, default=object_id, editable=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="api_keys")
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=12, unique=True)
+    sha256 = models.CharField(max_length=64)
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"

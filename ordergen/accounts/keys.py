@@ -1,0 +1,94 @@
+"""API keys: made, found and revoked. Only a hash is kept, so a copy of the database opens nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from ordergen.accounts.models import ApiKey, User
+from ordergen.audit.services import record
+from ordergen.db import atomic
+from ordergen.errors import InvalidInputError
+
+SCOPES: dict[str, str] = {
+    "book:read": "See portfolios, holdings, securities and prices",
+    "models:read": "See models, their versions and drift",
+    "models:write": "Create, change and delete models",
+    "rebalances:read": "See runs, proposals and orders",
+    "rebalances:write": "Launch, cancel, retry and hide runs",
+    "orders:decide": "Approve and reject orders",
+}
+MAX_DAYS = 365
+MAX_NAME_LENGTH = 100
+_MARK = "og"  # so that a key found in a log or a repository can be told for what it is
+_LAST_USED_GRAIN = timedelta(minutes=1)  # a reading client does not write a row per request
+
+
+def create_api_key(*, user: User, name: str, scopes: Sequence[str], days: int) -> tuple[ApiKey, str]:
+    """A new key for `user` and its plain text, which is shown once and kept nowhere.
+
+    Raises InvalidInputError for an empty name, an unknown scope, none at all, or a life beyond MAX_DAYS.
+    """
+    _check(name, scopes, days)
+    prefix = secrets.token_hex(5)
+    plain = f"{_MARK}_{prefix}_{secrets.token_urlsafe(32)}"
+    now = timezone.now()
+    with atomic():
+        key = ApiKey.objects.create(
+            user=user,
+            name=name.strip(),
+            prefix=prefix,
+            sha256=_digest(plain),
+            scopes=sorted(set(scopes)),
+            created_at=now,
+            expires_at=now + timedelta(days=days),
+        )
+        record("api_key.created", key, f"Key {name.strip()} for {user.username}", by=user, detail={"scopes": key.scopes})
+    return key, plain
+
+
+def _check(name: str, scopes: Sequence[str], days: int) -> None:
+    faults = {}
+    if not 1 <= len(name.strip()) <= MAX_NAME_LENGTH:
+        faults["name"] = f"A name has 1 to {MAX_NAME_LENGTH} characters."
+    if not scopes or not set(scopes) <= set(SCOPES):
+        faults["scopes"] = f"Choose one or more of {', '.join(SCOPES)}."
+    if not 1 <= days <= MAX_DAYS:
+        faults["days"] = f"A key lives 1 to {MAX_DAYS} days."
+    if faults:
+        raise InvalidInputError("The key cannot be made.", fields=faults)
+
+
+def find_api_key(plain: str) -> ApiKey | None:
+    """The living key this text belongs to, with its user; None when unknown, expired, revoked or its user is gone."""
+    mark, _, rest = plain.partition("_")
+    prefix = rest.partition("_")[0]
+    if mark != _MARK or not prefix.isalnum() or not prefix.isascii():
+        return None
+    key = ApiKey.objects.select_related("user").filter(prefix=prefix).first()
+    if key is None or not hmac.compare_digest(key.sha256, _digest(plain)):
+        return None
+    now = timezone.now()
+    if key.revoked_at is not None or key.expires_at <= now or not key.user.is_active:
+        return None
+    stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - _LAST_USED_GRAIN)
+    ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
+    return key
+
+
+def revoke_api_key(*, key: ApiKey, by: User) -> None:
+    """Ends a key at once; revoking it again changes nothing."""
+    with atomic():
+        if ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
+            record("api_key.revoked", key, f"Key {key.name} of {key.user.username}", by=by)
+
+
+def _digest(plain: str) -> str:
+    # A plain hash will do: the key is 256 random bits, not a password somebody chose.
+    return hashlib.sha256(plain.encode()).hexdigest()

@@ -1,0 +1,112 @@
+"""JSON in and out of the two APIs: what a body may look like, and how answers are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import orjson
+from django.http import HttpRequest
+from django.utils.datastructures import MultiValueDict
+from ninja.parser import Parser
+from ninja.renderers import BaseRenderer
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_DEPTH = 20
+
+
+class UnreadableError(ValueError):
+    """A request whose text cannot be taken as JSON values; `kind` is pydantic's word for it, `loc` where it is."""
+
+    def __init__(self, kind: str, message: str, *, loc: tuple[str | int, ...] = ("body",)) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.loc = loc
+
+
+class OtherMediaTypeError(UnreadableError):
+    """The body says that it is not JSON."""
+
+
+def read_json(raw: bytes) -> Any:
+    """The value `raw` spells. Numbers with a point become Decimals, digit by digit as written.
+
+    Raises UnreadableError for bad syntax or UTF-8, NaN and Infinity, a name given twice in one object,
+    NUL or half a surrogate pair in a text (no database stores them), and nesting deeper than MAX_DEPTH.
+    """
+    try:
+        value = json.loads(
+            raw, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_object_without_duplicates
+        )
+    except json.JSONDecodeError as error:
+        raise UnreadableError("json_invalid", error.msg, loc=("body", error.pos)) from error
+    except UnreadableError:
+        raise
+    except RecursionError as error:
+        raise UnreadableError("json_invalid", "Nested too deeply") from error
+    except ValueError as error:  # not UTF-8, or an integer of thousands of digits
+        raise UnreadableError("json_invalid", "Not readable as JSON in UTF-8") from error
+    _check_texts(value, ("body",))
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise UnreadableError("json_invalid", f"{name} is not a JSON number")
+
+
+def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UnreadableError("json_invalid", f"The name {twice[:40]!r} is given twice in one object")
+    return result
+
+
+def _check_texts(value: Any, loc: tuple[str | int, ...]) -> None:
+    if len(loc) > MAX_DEPTH:
+        raise UnreadableError("json_invalid", f"Nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, str):
+        _check_text(value, loc)
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            _check_text(name, loc)
+            _check_texts(inner, (*loc, name))
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            _check_texts(inner, (*loc, place))
+
+
+def _check_text(text: str, loc: tuple[str | int, ...]) -> None:
+    if "\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise UnreadableError("string_unicode", "Text may not hold NUL or unpaired surrogates", loc=loc)
+
+
+class StrictParser(Parser):
+    """Reads bodies by `read_json`, whatever media type was declared as long as it is JSON or none."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        declared = (request.content_type or "").lower()
+        if declared and declared != "application/json" and not declared.endswith("+json"):
+            raise OtherMediaTypeError("model_attributes_type", "Input should be a JSON body (application/json)")
+        request.parsed_body = read_json(request.body)  # type: ignore[attr-defined]  errors echo their input
+        return request.parsed_body  # type: ignore[attr-defined]
+
+    def parse_querydict(
+        self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
+    ) -> dict[str, Any]:
+        parsed: dict[str, Any] = super().parse_querydict(data, list_fields, request)
+        for name, value in parsed.items():
+            for text in value if isinstance(value, list) else [value]:
+                _check_text(text, ("query", name))
+        return parsed
+
+
+class Renderer(BaseRenderer):
+    media_type = "application/json"
+
+    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
+        return orjson.dumps(data, default=str)

@@ -1,0 +1,245 @@
+"""The `ordergen` command. Exit status 0 on success, 1 with one clear line on failure, 2 on wrong usage."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+
+class CommandError(Exception):
+    """What went wrong, in one line."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], None] = options.command
+    try:
+        if options.needs_django:
+            return _with_django(command, options)
+        command(options)
+    except CommandError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  whoever read us has gone; there is nobody to tell
+        return 1
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"ordergen: {' '.join(message.split())}", file=sys.stderr)
+    return 1
+
+
+def _with_django(command: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ordergen.settings")
+    import django
+    from django.core.exceptions import ImproperlyConfigured
+    from django.db import DatabaseError
+
+    from ordergen.errors import OrdergenError
+
+    try:
+        django.setup()
+        command(options)
+    except (OrdergenError, ImproperlyConfigured) as error:
+        return _fail(str(error))
+    except DatabaseError as error:
+        return _fail(f"the database refused: {error}. Is DATABASE_URL right, and was `ordergen migrate` run?")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ordergen", description="Portfolio rebalancing and order generation.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], None], text: str, *, needs_django: bool = True) -> Any:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command, needs_django=needs_django)
+        return sub
+
+    demo = add("demo", demo_command, "make a demo book, rebalance one model, then serve it")
+    demo.add_argument("--once", action="store_true", help="do not serve: print what was proposed, and end")
+    demo.add_argument("--json", action="store_true", help="with --once: one JSON document on standard output")
+    _listens(demo)
+    _listens(add("serve", serve_command, "web server, worker and sweeper under one supervisor"))
+    _listens(add("web", web_command_, "the web server alone"))
+    add("worker", worker_command_, "a worker and a sweeper, for as many machines as needed")
+    sweep = add("sweep", sweep_command_, "queue again what lost its worker")
+    sweep.add_argument("--forever", action="store_true", help="again and again, until stopped")
+    add("migrate", migrate_command, "bring the database up to date")
+    imports = add("import", import_command, "import a CSV file: all of it or nothing")
+    imports.add_argument("kind", choices=["securities", "prices", "portfolios", "holdings", "models"])
+    imports.add_argument("file", type=Path)
+    imports.add_argument("--as", dest="user", metavar="USERNAME", help="who imports; else the only portfolio manager")
+    imports.add_argument("--dry-run", action="store_true", help="only say what would change")
+    rebalance = add("rebalance", rebalance_command, "rebalance a model or a portfolio and wait for the proposals")
+    what = rebalance.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", metavar="NAME_OR_ID")
+    what.add_argument("--portfolio", metavar="NAME_OR_ID")
+    rebalance.add_argument("--as", dest="user", metavar="USERNAME")
+    rebalance.add_argument("--json", action="store_true")
+    solve = add("solve", solve_command, "solve problems given as JSON lines; needs no database", needs_django=False)
+    solve.add_argument("file", nargs="?", type=Path, help="standard input when left out")
+    user = add("create-user", create_user_command, "create a person who may sign in; asks for the password")
+    user.add_argument("username")
+    user.add_argument("--role", action="append", required=True, dest="roles", metavar="ROLE", help="may be repeated")
+    add("verify", verify_command, "check the audit chain and the invariants of runs; prints counts as JSON")
+    return parser
+
+
+def _listens(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "8000")))
+
+
+def migrate_command(_options: argparse.Namespace) -> None:
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+
+
+def serve_command(options: argparse.Namespace) -> None:
+    from ordergen import supervisor
+
+    migrate_command(options)
+    print(f"ordergen listens on http://{options.host}:{options.port}/ (Ctrl+C ends it)", flush=True)
+    commands = {
+        "web": supervisor.web_command(options.host, options.port),
+        "worker": supervisor.worker_command(),
+        "sweeper": supervisor.sweep_command(),
+    }
+    _supervise(commands)
+
+
+def web_command_(options: argparse.Namespace) -> None:
+    from ordergen import supervisor
+
+    _supervise({"web": supervisor.web_command(options.host, options.port)})
+
+
+def worker_command_(_options: argparse.Namespace) -> None:
+    from ordergen import supervisor
+
+    _supervise({"worker": supervisor.worker_command(), "sweeper": supervisor.sweep_command()})
+
+
+def _supervise(commands: dict[str, list[str]]) -> None:
+    from ordergen import supervisor
+
+    try:
+        supervisor.supervise(commands)
+    except supervisor.SupervisionError as error:
+        raise CommandError(str(error)) from error
+
+
+def sweep_command_(options: argparse.Namespace) -> None:
+    from django.conf import settings
+    from django.db import DatabaseError, connection
+
+    from rebalance_app.services.sweep import sweep
+
+    while True:
+        try:
+            sweep()
+        except DatabaseError as error:
+            if not options.forever:
+                raise
+            print(f"sweep: {error}; trying again", file=sys.stderr, flush=True)
+            connection.close()
+        if not options.forever:
+            return
+        time.sleep(settings.SWEEP_SECONDS)
+
+
+def import_command(options: argparse.Namespace) -> None:
+    from models_app.imports import import_file
+
+    plan = import_file(options.kind, options.file, _user(options.user), dry_run=options.dry_run)
+    print(plan.summary)
+
+
+def _user(username: str | None, role: str = "manager") -> Any:
+    """The named person, or the only active one with the role."""
+    from ordergen.accounts.models import User
+
+    people = [user for user in User.objects.filter(is_active=True).order_by("username") if role in user.roles]
+    if username:
+        people = list(User.objects.filter(username=username, is_active=True))
+    if len(people) != 1:
+        found = f"there are {len(people)}: name one with --as" if not username else f"no active user {username}"
+        raise CommandError(f"Who does this? Needs a person with the role {role}; {found}.")
+    return people[0]
+
+
+def rebalance_command(options: argparse.Namespace) -> None:
+    from rebalance_app.services.report import run_report
+    from rebalance_app.services.work import rebalance_named
+
+    run = rebalance_named(by=_user(options.user), model=options.model, portfolio=options.portfolio)
+    _print_report(run_report(run), as_json=options.json)
+
+
+def _print_report(report: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(report))
+        return
+    from rebalance_app.services.report import in_words
+
+    print(in_words(report))
+
+
+def solve_command(options: argparse.Namespace) -> None:
+    from rebalance_app.domain.jsonl import solve_lines
+
+    try:
+        source = options.file.open(encoding="utf-8") if options.file else nullcontext(sys.stdin)
+    except OSError as error:
+        raise CommandError(f"{options.file}: {error.strerror}") from error
+    with source as lines:
+        for line in solve_lines(lines):
+            print(line, flush=True)
+
+
+def demo_command(options: argparse.Namespace) -> None:
+    from ordergen.demo import make_demo, signs
+
+    migrate_command(options)
+    demo = make_demo()
+    if options.once:
+        _print_report(demo.report, as_json=options.json)
+        return
+    print(signs(demo, f"http://{options.host}:{options.port}/"), flush=True)
+    serve_command(options)
+
+
+def create_user_command(options: argparse.Namespace) -> None:
+    from getpass import getpass
+
+    from ordergen.accounts.services import user_create
+
+    password = getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    user = user_create(username=options.username, password=password, roles=options.roles)
+    print(f"created {user.username}: {', '.join(user.roles)}")
+
+
+def verify_command(_options: argparse.Namespace) -> None:
+    from ordergen.verify import verify_all
+
+    report = verify_all()
+    print(json.dumps(report))
+    if report["violations"]:
+        raise CommandError(f"{report['violations']} violations")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

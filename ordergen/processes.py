@@ -1,0 +1,45 @@
+"""Child processes that end with their parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+
+PR_SET_PDEATHSIG = 1
+
+
+def start_child(
+    command: Sequence[str], *, signal_at_parents_death: signal.Signals, pipes: bool = False
+) -> subprocess.Popen[bytes]:
+    """Starts `command` in a process group of its own; on Linux it gets the signal when this process dies, however it dies.
+
+    One thread per process for linear algebra: workers already use every core, and BLAS threads deadlock after a fork.
+    """
+    pipe = subprocess.PIPE if pipes else None
+    parent = os.getpid()
+
+    def follow_parent() -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_at_parents_death)
+            if os.getppid() != parent:  # it died before we could ask
+                os._exit(1)
+
+    return subprocess.Popen(
+        command,
+        stdin=pipe,
+        stdout=pipe,
+        process_group=0,
+        preexec_fn=follow_parent,  # noqa: PLW1509  nothing but a system call happens in it
+        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+    )
+
+
+def kill_group(child: subprocess.Popen[bytes]) -> None:
+    """Kills the child and whatever it started, and waits for it; a child that is gone already is fine."""
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()

@@ -1,0 +1,38 @@
+"""Cancelling a run: what has not begun never starts, and what is being solved ends without orders."""
+
+from __future__ import annotations
+
+from django.db.models import F
+from django.utils import timezone
+
+from ordergen.accounts.models import User
+from ordergen.audit.services import record
+from ordergen.db import atomic
+from ordergen.errors import ConflictError, NotFoundError
+from rebalance_app.models import ProposalState, Rebalance, RunState
+from rebalance_app.services.solve import run_finish
+
+
+def rebalance_cancel(*, by: User, rebalance_id: str) -> Rebalance:
+    """Cancels an active run. Proposals that were stored before stay as they are.
+
+    Raises NotAllowedError, NotFoundError, and ConflictError when the run has ended already.
+    """
+    by.must("rebalance.launch")
+    with atomic():
+        asked = Rebalance.objects.filter(
+            pk=rebalance_id, state__in=(RunState.QUEUED, RunState.RUNNING), cancel_requested=False
+        ).update(cancel_requested=True)
+        run = Rebalance.objects.filter(pk=rebalance_id).first()
+        if run is None:
+            raise NotFoundError("No such run.")
+        if not asked:
+            raise ConflictError(f"Run #{run.number} is {run.get_state_display().lower()} already.")
+        stopped = run.portfolios.filter(state=ProposalState.QUEUED).update(
+            state=ProposalState.CANCELLED, finished_at=timezone.now()
+        )
+        Rebalance.objects.filter(pk=run.pk).update(n_cancelled=F("n_cancelled") + stopped)
+        record("rebalance.cancelled", run, f"Run #{run.number}: {stopped} portfolios not begun", by=by)
+    run_finish(run.pk)
+    run.refresh_from_db()
+    return run

@@ -1,0 +1,86 @@
+"""The integer programme in a process of its own, because a native solver may ignore its time limit, hang or crash.
+
+The child is `ordergen solve`: a JSON line with a problem in, a JSON line with its solution out. It stays for the next
+problem, so CVXPY is imported once per worker and never in the worker itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+
+from ordergen.processes import kill_group, start_child
+from rebalance_app.domain.jsonl import problem_to_json, solution_from_json
+from rebalance_app.domain.types import RebalanceProblem, RebalanceSolution
+
+COMMAND = [sys.executable, "-m", "ordergen.cli", "solve"]
+STARTUP_SECONDS = 30.0  # importing CVXPY on a busy machine
+GRACE_SECONDS = 5.0  # between the limit the solver was given and the end of our patience
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+
+
+class SolverCrashedError(Exception):
+    """The child died, or said something that is no solution; another attempt may fare better."""
+
+
+class SolverHungError(Exception):
+    """The child was killed because it answered neither in time nor in the time after."""
+
+
+class SolverChild:
+    """One child, started when first needed and again after it was lost."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def solve(self, problem: RebalanceProblem) -> RebalanceSolution:
+        """The solution of one problem. Raises SolverCrashedError or SolverHungError; the next call has a new child."""
+        patience = problem.options.time_limit + GRACE_SECONDS
+        if self._process is None:
+            self._process = start_child(COMMAND, signal_at_parents_death=signal.SIGKILL, pipes=True)
+            patience += STARTUP_SECONDS
+        try:
+            answer = self._ask(json.dumps(problem_to_json(problem)).encode() + b"\n", patience)
+            return solution_from_json(json.loads(answer))
+        except (OSError, ValueError) as error:
+            self.close()
+            raise SolverCrashedError(f"the solver process ended or answered nonsense: {error}") from error
+        except SolverHungError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Ends the child, however busy it is."""
+        if self._process:
+            kill_group(self._process)
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe:
+                    pipe.close()
+            self._process = None
+
+    def _ask(self, line: bytes, patience: float) -> bytes:
+        assert self._process, "solve starts it"
+        assert self._process.stdin, "it was started with pipes"
+        assert self._process.stdout, "it was started with pipes"
+        self._process.stdin.write(line)
+        self._process.stdin.flush()
+        return _read_line(self._process.stdout.fileno(), time.monotonic() + patience)
+
+
+def _read_line(descriptor: int, deadline: float) -> bytes:
+    received = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while not received.endswith(b"\n"):
+            if not selector.select(max(deadline - time.monotonic(), 0)):
+                raise SolverHungError("the solver did not stop at its time limit and was killed")
+            part = os.read(descriptor, 1 << 16)
+            if not part or len(received) > MAX_ANSWER_BYTES:
+                raise OSError("it closed its output" if not part else "its answer is too long")
+            received += part
+    return received

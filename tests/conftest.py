@@ -1,0 +1,71 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+from django.conf import settings
+
+from ordergen.accounts.models import User
+
+REQUIRED = set(filter(None, os.environ.get("ORDERGEN_REQUIRE", "").split(",")))
+
+
+def unavailable(name: str, why: str) -> None:
+    """Skips with the reason, or fails where ORDERGEN_REQUIRE says that this must be here."""
+    if name in REQUIRED:
+        pytest.fail(f"{name} is required here: {why}")
+    pytest.skip(why)
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path, monkeypatch):
+    """No test touches the state folder of an installation."""
+    monkeypatch.setattr(settings, "STATE_DIR", tmp_path)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        unavailable("browser", "Chromium is not installed")
+    return path
+
+
+@pytest.fixture
+def person(db) -> Callable[..., User]:
+    """Makes people: `person("manager")`, `person("approver", name="tom")`."""
+
+    def make(*roles: str, name: str | None = None) -> User:
+        user = User(username=name or "-".join(roles) or "nobody", roles=list(roles))
+        user.set_unusable_password()
+        user.save()
+        return user
+
+    return make
+
+
+@pytest.fixture
+def manager(person) -> User:
+    return person("manager", name="maya")
+
+
+@pytest.fixture
+def approver(person) -> User:
+    return person("approver", name="tom")
+
+
+@pytest.fixture
+def viewer(person) -> User:
+    return person("viewer", name="vera")
+
+
+@pytest.fixture
+def run_worker() -> Callable:
+    """Solves what is queued of a run in this process and returns the run as it ended."""
+    from rebalance_app.services.work import run_work
+
+    return run_work

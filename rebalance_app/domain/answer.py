@@ -1,0 +1,80 @@
+"""From whole-number trades to a solution with its certificate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from .bounds import band_interval
+from .explain import excess_reasons, fraction_reasons
+from .integers import Ledger
+from .objective import drift_value, score
+from .types import Method, Reason, RebalanceProblem, RebalanceSolution, Status, Trade
+
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Trades in steps per line of the ledger, and what is proven about them. `bound` None: they are the optimum."""
+
+    trades: Sequence[int]
+    method: Method = "separable"
+    bound: Decimal | None = None
+    binding: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = field(default=())
+
+
+def total_score(ledger: Ledger, trades: Sequence[int]) -> int:
+    """The objective of a whole set of trades, in score units."""
+    return sum(score(ledger, line, k) for line, k in zip(ledger.lines, trades, strict=True))
+
+
+def binding_bands(ledger: Ledger, trades: Sequence[int]) -> tuple[str, ...]:
+    """`band:<id>` for each position at the last whole number inside its band, short of its nearest one to target."""
+    if ledger.soft:
+        return ()
+    names = []
+    for line, k in zip(ledger.lines, trades, strict=True):
+        doubled = 2 * (line.target - line.held - k * line.step)
+        if abs(doubled) > line.step and not line.sold_out:
+            least, most = band_interval(line)
+            if (k == most and doubled > 0) or (k == least and doubled < 0):
+                names.append(f"band:{line.position.security_id}")
+    return tuple(names)
+
+
+def refused(
+    problem: RebalanceProblem, status: Status, reasons: tuple[Reason, ...], market_value: Decimal | None = None
+) -> RebalanceSolution:
+    """A solution that says why there is none. It carries no quantities: nothing can be traded on it."""
+    return RebalanceSolution(problem.portfolio_id, status, market_value=market_value, reasons=reasons)
+
+
+def trade(security_id: str, shares: int) -> Trade:
+    """The order that moves a holding by `shares`, which is not 0."""
+    return Trade(security_id, "BUY" if shares > 0 else "SELL", abs(shares))
+
+
+def answer(ledger: Ledger, found: Found) -> RebalanceSolution:
+    """The solution with exact objective, bound and gap; `optimal` when the gap is at most a cent."""
+    pairs = list(zip(ledger.lines, found.trades, strict=True))
+    shares = {line.position.security_id: k * line.lot for line, k in pairs}
+    objective = ledger.score_money(total_score(ledger, found.trades))
+    bound = objective if found.bound is None else min(found.bound, objective)
+    kept = fraction_reasons(ledger, found.trades)
+    left = excess_reasons(ledger, found.trades) if ledger.soft or ledger.options.hold else ()
+    return RebalanceSolution(
+        portfolio_id=ledger.problem.portfolio_id,
+        status="optimal" if objective - bound <= CENT else "time_limit",
+        method=found.method,
+        market_value=ledger.money(ledger.market_value),
+        objective=objective,
+        lower_bound=bound,
+        gap=objective - bound,
+        quantities={p.security_id: p.quantity + shares[p.security_id] for p in ledger.problem.positions},
+        trades=tuple(trade(name, n) for name, n in shares.items() if n),
+        cash_after=ledger.money(ledger.cash - sum(k * line.step for line, k in pairs)),
+        reasons=found.reasons + kept + left,
+        binding=found.binding + binding_bands(ledger, found.trades),
+        drift_value=ledger.money(sum(drift_value(line, k) for line, k in pairs)),
+    )

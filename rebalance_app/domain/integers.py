@@ -1,0 +1,210 @@
+"""A problem restated in whole numbers, so that no comparison is ever made in floating point.
+
+Every value is counted in *grains*: 1 unit of money = 10**places grains, where `places` is chosen per problem so that
+quantity × price, market value × weight and every limit are whole. Weights and prices of any finite length are exact.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Context, Decimal
+
+from .types import Options, Position, ProblemError, RebalanceProblem
+
+EXACT = Context(prec=400)
+
+# The objective is a weighted sum; its weights are whole numbers over ONE.
+SCORE_PLACES = 9
+ONE = 10**SCORE_PLACES
+EXCESS_WEIGHT = 1000 * ONE  # a unit of money outside a soft band
+# Per mode, what a unit of money of drift and of trading weighs. To bring back inside with the least trading, drift only
+# chooses among near-equal trading; to raise cash, selling more than asked must never pay (drift falls by 1 per unit).
+MODE_WEIGHTS = {
+    "to_target": (ONE, 0),
+    "within_bands": (ONE // 1000, ONE),
+    "only_breached": (ONE, 0),
+    "invest_cash": (ONE, 0),
+    "raise_cash": (ONE, 2 * ONE),
+}
+SOFT_MODES = frozenset({"invest_cash", "raise_cash"})
+
+
+def decimals(value: Decimal | None) -> int:
+    """The number of decimal places `value` is written with."""
+    if value is None:
+        return 0
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise ProblemError("", f"{value} is not a finite number")
+    return max(0, -exponent)
+
+
+def most_decimals(values: Iterable[Decimal | None]) -> int:
+    """The largest number of decimals among `values`; 0 for none."""
+    return max(map(decimals, values), default=0)
+
+
+def scaled(value: Decimal, places: int) -> int:
+    """`value` × 10**places; exact when `value` has at most that many decimals."""
+    return int(EXACT.scaleb(value, places))
+
+
+def unscaled(count: int, places: int) -> Decimal:
+    """count / 10**places, exact, written to the cent or as far beyond as it takes."""
+    cents = 2
+    if places < cents:
+        count, places = count * 10 ** (cents - places), cents
+    while places > cents and count % 10 == 0:
+        count, places = count // 10, places - 1
+    return EXACT.scaleb(Decimal(count), -places)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One security in grains. A trade of k steps (buys positive) makes its value `held + k·step`.
+
+    closing    whole steps that can be sold before the holding is smaller than a step
+    shares     scaled shares in a step, in which `tax_lots` count: (scaled shares, gain in grains per scaled share)
+    """
+
+    position: Position
+    step: int
+    held: int
+    target: int
+    low: int
+    high: int
+    closing: int
+    shares: int
+    tax_lots: tuple[tuple[int, int], ...]
+
+    @property
+    def lot(self) -> int:
+        """Shares that a step trades: a position that must be sold out is not held back by its lot size."""
+        return 1 if self.sold_out else self.position.lot_size
+
+    @property
+    def sold_out(self) -> bool:
+        """Whether its band leaves no room for any holding."""
+        return self.high <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A whole problem in grains; `lines` are in order of security id, so the order of input does not matter."""
+
+    problem: RebalanceProblem
+    places: int
+    market_value: int
+    cash: int
+    floor: int
+    ceiling: int | None
+    trade_cap: int | None  # on buys plus sells: twice the turnover
+    gain_budget: int | None
+    min_trade: int
+    ticket: int  # score of one order
+    drift_weight: int
+    trade_weight: int
+    lines: tuple[Line, ...]
+
+    @property
+    def options(self) -> Options:
+        """The options of the problem."""
+        return self.problem.options
+
+    @property
+    def soft(self) -> bool:
+        """Whether bands may be left at a price."""
+        return self.options.soft_bands or self.options.mode in SOFT_MODES
+
+    def money(self, grains: int) -> Decimal:
+        """Grains as money, exact."""
+        return unscaled(grains, self.places)
+
+    def score_money(self, score: int) -> Decimal:
+        """An objective value as money, exact."""
+        return unscaled(score, self.places + SCORE_PLACES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Decimals of prices, quantities and weights; grains have their sum, or more where a limit needs it."""
+
+    price: int
+    quantity: int
+    weight: int
+    places: int
+
+
+def _scale(problem: RebalanceProblem) -> _Scale:
+    positions, o = problem.positions, problem.options
+    lots = [lot for p in positions for lot in p.lots]
+    price = most_decimals([*(p.price for p in positions), *(lot.cost for lot in lots)])
+    quantity = most_decimals([*(p.quantity for p in positions), *(lot.quantity for lot in lots)])
+    weights = [w for p in positions for w in (p.target, p.low_drift, p.high_drift)]
+    weight = most_decimals([*weights, o.min_cash_weight, o.max_cash_weight, o.max_turnover])
+    money = most_decimals([problem.cash, o.min_cash, o.max_cash, o.min_trade_value, o.ticket_cost, o.gain_budget])
+    return _Scale(price, quantity, weight, max(price + quantity, money) + weight)
+
+
+def _line(p: Position, market_value: int, s: _Scale) -> Line:
+    assert p.price is not None
+    weight = [scaled(w, s.weight) for w in (p.target, p.low_drift, p.high_drift)]
+    target, low_drift, high_drift = (market_value * w // 10**s.weight for w in weight)
+    share = scaled(p.price, s.places)
+    held = share * scaled(p.quantity, s.quantity) // 10**s.quantity
+    lot = 1 if target + high_drift <= 0 else p.lot_size
+    scaled_share = share // 10**s.quantity
+    lots = sorted(p.lots, key=lambda lot: lot.cost, reverse=True)
+    return Line(
+        position=p,
+        step=share * lot,
+        held=held,
+        target=target,
+        low=target - low_drift,
+        high=target + high_drift,
+        closing=max(0, held // (share * lot)),
+        shares=lot * 10**s.quantity,
+        tax_lots=tuple(
+            (scaled(x.quantity, s.quantity), scaled_share - scaled(x.cost, s.places - s.quantity)) for x in lots
+        ),
+    )
+
+
+def _weighted(market_value: int, weight: Decimal | None, s: _Scale) -> int | None:
+    return None if weight is None else market_value * scaled(weight, s.weight) // 10**s.weight
+
+
+def _narrower(*limits: int | None) -> int | None:
+    return min((x for x in limits if x is not None), default=None)
+
+
+def ledger(problem: RebalanceProblem) -> Ledger:
+    """The problem in grains. Every position must have a positive price (checked before, in `checks`)."""
+    s, o = _scale(problem), problem.options
+
+    def money(value: Decimal | None) -> int | None:
+        return None if value is None else scaled(value, s.places)
+
+    cash = scaled(problem.cash, s.places)
+    held = sum(scaled(p.price, s.price) * scaled(p.quantity, s.quantity) for p in problem.positions if p.price)
+    market_value = cash + held * 10 ** (s.places - s.price - s.quantity)
+    drift_weight, trade_weight = MODE_WEIGHTS[o.mode]
+    turnover = _weighted(market_value, o.max_turnover, s)
+    return Ledger(
+        problem=problem,
+        places=s.places,
+        market_value=market_value,
+        cash=cash,
+        floor=max(scaled(o.min_cash, s.places), _weighted(market_value, o.min_cash_weight, s) or 0)
+        if o.min_cash_weight
+        else scaled(o.min_cash, s.places),
+        ceiling=_narrower(money(o.max_cash), _weighted(market_value, o.max_cash_weight, s)),
+        trade_cap=None if turnover is None else 2 * turnover,
+        gain_budget=money(o.gain_budget),
+        min_trade=scaled(o.min_trade_value, s.places),
+        ticket=scaled(o.ticket_cost, s.places) * ONE,
+        drift_weight=drift_weight,
+        trade_weight=trade_weight + scaled(o.cost_bps, SCORE_PLACES - 4),
+        lines=tuple(
+            sorted((_line(p, market_value, s) for p in problem.positions), key=lambda x: x.position.security_id)
+        ),
+    )

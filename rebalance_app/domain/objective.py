@@ -1,0 +1,62 @@
+"""What is minimised, one security at a time, in exact integers.
+
+    score(k) = w_d·|MV·t − (held + k·step)| + w_t·|k|·step + w_e·excess over a soft band + ticket if k ≠ 0
+
+On each side of k = 0 it is convex and linear between the breakpoints below, so its minimum over a segment lies at one
+of them; that makes both the closed form and the integer programme's columns.
+"""
+
+from .bounds import Choice, Interval
+from .integers import EXCESS_WEIGHT, Ledger, Line
+
+
+def drift_value(line: Line, steps: int) -> int:
+    """|MV·t − p·u'| in grains after a trade of `steps`."""
+    return abs(line.target - line.held - steps * line.step)
+
+
+def band_excess(line: Line, steps: int) -> int:
+    """Grains by which the value after a trade of `steps` lies outside its band; 0 inside, 0 for a kept fraction."""
+    value = line.held + steps * line.step
+    if line.sold_out and 0 <= value < line.step:
+        return 0
+    return max(0, line.low - value, value - line.high)
+
+
+def score(ledger: Ledger, line: Line, steps: int) -> int:
+    """The objective of one line at a trade of `steps`, in score units (grains × ONE)."""
+    total = ledger.drift_weight * drift_value(line, steps) + ledger.trade_weight * abs(steps) * line.step
+    if ledger.soft:
+        total += EXCESS_WEIGHT * band_excess(line, steps)
+    return total + (ledger.ticket if steps else 0)
+
+
+def realised_gain(line: Line, steps: int) -> int:
+    """Gain in grains of selling −steps, the highest cost first; 0 for a buy and for shares without tax lots."""
+    left, gain = max(0, -steps) * line.shares, 0
+    for shares, gain_per_share in line.tax_lots:
+        sold = min(left, shares)
+        gain, left = gain + sold * gain_per_share, left - sold
+    return gain
+
+
+def breakpoints(ledger: Ledger, line: Line, segment: Interval) -> list[int]:
+    """Steps in `segment`, ends included, between which every convex function of the line is linear; ascending."""
+    first, last = segment
+    kinks = [first, last, 0]
+    edges = [line.target, line.low, line.high] if ledger.soft else [line.target]
+    for edge in edges:
+        below = (edge - line.held) // line.step
+        kinks += [below, below + 1]
+    if ledger.gain_budget is not None:
+        sold = 0
+        for shares, _ in line.tax_lots:
+            sold += shares
+            kinks += [-(sold // line.shares), -(sold // line.shares) - 1]
+    return sorted({k for k in kinks if first <= k <= last})
+
+
+def best(ledger: Ledger, choice: Choice) -> int:
+    """The best trade of one line by itself; of equal ones the smallest. Needs a segment."""
+    candidates = [k for segment in choice.segments for k in breakpoints(ledger, choice.line, segment)]
+    return min(candidates, key=lambda k: (score(ledger, choice.line, k), abs(k), k))

@@ -1,0 +1,197 @@
+"""An independent check of an answer: no solver module and no solver is imported, nothing is taken from the solution.
+
+Every sum and product is exact: they are made in a decimal context that raises as soon as a digit would be lost, so this
+is integer arithmetic with a decimal point. An answer that is not found perfect here is never shown as one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
+
+from .types import Position, RebalanceProblem, RebalanceSolution
+
+EXACT = Context(prec=300, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])
+CENT = Decimal("0.01")
+TEN_THOUSAND = Decimal(10_000)
+DRIFT_WEIGHTS = {"within_bands": Decimal("0.001")}
+TRADE_WEIGHTS = {"within_bands": Decimal(1), "raise_cash": Decimal(2)}
+SOFT_BAND_WEIGHT = Decimal(1000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """One security before and after, as the solution has it."""
+
+    position: Position
+    price: Decimal
+    market_value: Decimal
+    after: Decimal
+
+    @property
+    def change(self) -> Decimal:
+        return self.after - self.position.quantity
+
+    @property
+    def low(self) -> Decimal:
+        return self.market_value * (self.position.target - self.position.low_drift)
+
+    @property
+    def high(self) -> Decimal:
+        return self.market_value * (self.position.target + self.position.high_drift)
+
+    @property
+    def drift(self) -> Decimal:
+        return abs(self.market_value * self.position.target - self.price * self.after)
+
+    @property
+    def traded(self) -> Decimal:
+        return self.price * abs(self.change)
+
+    @property
+    def keeps_fraction(self) -> bool:
+        return self.high <= 0 and 0 <= self.after < 1
+
+    @property
+    def lot(self) -> int:
+        return 1 if self.high <= 0 else self.position.lot_size
+
+    def excess(self) -> Decimal:
+        value = self.price * self.after
+        return Decimal(0) if self.keeps_fraction else max(Decimal(0), self.low - value, value - self.high)
+
+
+def _is_soft(problem: RebalanceProblem) -> bool:
+    o = problem.options
+    return o.soft_bands or o.hold or o.mode in {"invest_cash", "raise_cash"}
+
+
+def _orders(solution: RebalanceSolution, moves: list[_Move]) -> Iterator[str]:
+    """Orders are exactly the whole-share differences between the quantities after and before."""
+    signed = {t.security_id: t.quantity if t.side == "BUY" else -t.quantity for t in solution.trades}
+    if len(signed) != len(solution.trades):
+        yield "a security has more than one order"
+    if any(t.quantity <= 0 for t in solution.trades):
+        yield "an order has no positive quantity"
+    changes = {m.position.security_id: m.change for m in moves if m.change}
+    if signed != changes:
+        yield "the orders are not the differences between quantities after and before"
+    for m in moves:
+        if m.change % m.lot:
+            yield f"{m.position.security_id}: the trade is not a whole number of lots"
+
+
+def _placement(problem: RebalanceProblem, m: _Move) -> Iterator[str]:
+    """Each security's own limits: no short, band, restrictions, mode, smallest trade."""
+    name, p, o = m.position.security_id, m.position, problem.options
+    untouched_short = p.quantity < 0 and not m.change and (o.hold or o.mode == "raise_cash")
+    if m.after < 0 and not untouched_short:
+        yield f"{name}: the position is short"
+    if not _is_soft(problem) and m.excess():
+        yield f"{name}: outside its band"
+    forbidden_buy = not p.can_buy or o.hold or o.mode == "raise_cash"
+    forbidden_sell = not p.can_sell or o.hold or o.mode == "invest_cash"
+    if (m.change > 0 and forbidden_buy) or (m.change < 0 and forbidden_sell):
+        yield f"{name}: a forbidden trade"
+    if o.mode == "only_breached" and m.change and m.low <= m.price * p.quantity <= m.high:
+        yield f"{name}: traded although it was inside its band"
+    closes = m.change < 0 and m.after < m.lot
+    if m.change and m.traded < o.min_trade_value and not closes:
+        yield f"{name}: the trade is below the minimum trade value"
+
+
+def realised_gain(m: _Move) -> Decimal:
+    """Gain of the shares sold, the highest cost first; shares without a tax lot count 0."""
+    left, gain = max(Decimal(0), -m.change), Decimal(0)
+    for lot in sorted(m.position.lots, key=lambda lot: lot.cost, reverse=True):
+        sold = min(left, lot.quantity)
+        gain += sold * (m.price - lot.cost)
+        left -= sold
+    return gain
+
+
+def _limits(problem: RebalanceProblem, moves: list[_Move], market_value: Decimal) -> Iterator[str]:
+    """The limits that couple securities."""
+    o = problem.options
+    if o.hold:
+        return
+    cash = problem.cash - sum(m.price * m.change for m in moves)
+    ceilings = [
+        x
+        for x in (o.max_cash, None if o.max_cash_weight is None else market_value * o.max_cash_weight)
+        if x is not None
+    ]
+    if cash < o.min_cash or (o.min_cash_weight and cash < market_value * o.min_cash_weight):
+        yield "cash after the trades is below its floor"
+    if any(cash > ceiling for ceiling in ceilings):
+        yield "cash after the trades is above its ceiling"
+    if o.max_turnover is not None and sum(m.traded for m in moves) > 2 * o.max_turnover * market_value:
+        yield "turnover is above its limit"
+    if o.max_trades is not None and sum(1 for m in moves if m.change) > o.max_trades:
+        yield "there are more orders than allowed"
+    if o.gain_budget is not None and sum(map(realised_gain, moves)) > o.gain_budget:
+        yield "the realised gain is above its budget"
+
+
+def _objective(problem: RebalanceProblem, m: _Move) -> Decimal:
+    o = problem.options
+    total = DRIFT_WEIGHTS.get(o.mode, Decimal(1)) * m.drift
+    total += (TRADE_WEIGHTS.get(o.mode, Decimal(0)) + o.cost_bps / TEN_THOUSAND) * m.traded
+    if o.soft_bands or o.mode in {"invest_cash", "raise_cash"}:
+        total += SOFT_BAND_WEIGHT * m.excess()
+    return total + (o.ticket_cost if m.change else 0)
+
+
+def _figures(problem: RebalanceProblem, solution: RebalanceSolution, moves: list[_Move]) -> Iterator[str]:
+    """What the solution says about itself is what its quantities make it."""
+    objective = sum((_objective(problem, m) for m in moves), Decimal(0))
+    bought = sum((m.price * m.change for m in moves), Decimal(0))
+    if solution.objective != objective:
+        yield f"the objective is {objective}, not {solution.objective}"
+    if solution.cash_after != problem.cash - bought:
+        yield f"cash after the trades is {problem.cash - bought}, not {solution.cash_after}"
+    if solution.drift_value != sum(m.drift for m in moves):
+        yield "the total drift is not what the quantities make it"
+    bound, gap = solution.lower_bound, solution.gap
+    if bound is None or gap is None or bound > objective or gap != objective - bound:
+        yield "bound and gap do not belong to the objective"
+    elif solution.status == "optimal" and gap > CENT:
+        yield f"called optimal with a gap of {gap}"
+    elif solution.method == "separable" and gap:
+        yield "called a closed form, but with a gap"
+
+
+def _improvable(problem: RebalanceProblem, m: _Move) -> bool:
+    """Whether one lot more or less is allowed and better. Convexity makes "no" a proof of the closed form."""
+    here = _objective(problem, m)
+    for change in (m.lot, -m.lot):
+        near = _Move(m.position, m.price, m.market_value, m.after + change)
+        if not any(_placement(problem, near)) and _objective(problem, near) < here:
+            return True
+    return False
+
+
+def _proof(problem: RebalanceProblem, solution: RebalanceSolution, moves: list[_Move]) -> Iterator[str]:
+    """A closed form without gates is optimal exactly when no single lot improves it."""
+    o = problem.options
+    if solution.method == "separable" and not o.ticket_cost and not o.min_trade_value and not o.hold:
+        for m in moves:
+            if _improvable(problem, m):
+                yield f"{m.position.security_id}: one lot more or less would be better"
+
+
+def violations(problem: RebalanceProblem, solution: RebalanceSolution) -> tuple[str, ...]:
+    """Everything that is wrong with a solution that claims to be one; empty for a correct answer."""
+    if {p.security_id for p in problem.positions} != solution.quantities.keys():
+        return ("the quantities are not those of the problem's securities",)
+    with localcontext(EXACT):
+        market_value = problem.cash + sum((p.quantity * (p.price or 0) for p in problem.positions), Decimal(0))
+        if solution.market_value != market_value:
+            return (f"the market value is {market_value}, not {solution.market_value}",)
+        moves = [
+            _Move(p, p.price or Decimal(0), market_value, solution.quantities[p.security_id]) for p in problem.positions
+        ]
+        found = [*_orders(solution, moves), *_limits(problem, moves, market_value), *_figures(problem, solution, moves)]
+        for m in moves:
+            found += _placement(problem, m)
+        found += _proof(problem, solution, moves)
+    return tuple(found)

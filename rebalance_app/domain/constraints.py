@@ -12,27 +12,27 @@ from .integers import Ledger
 from .objective import realised_gain
 
 
-def cash_floor(cash: Any, bought: Any, floor: Any) -> Any:  # noqa: ANN401  # numbers or expressions
+def cash_floor(cash: Any, bought: Any, floor: Any) -> Any:  # numbers or expressions
     """cash − Σ p·Δu ≥ floor: what is left after buys and sells is at least the floor."""
     return cash - bought >= floor
 
 
-def cash_ceiling(cash: Any, bought: Any, ceiling: Any) -> Any:  # noqa: ANN401
+def cash_ceiling(cash: Any, bought: Any, ceiling: Any) -> Any:
     """cash − Σ p·Δu ≤ ceiling: no more cash is left idle than allowed."""
     return cash - bought <= ceiling
 
 
-def turnover(traded: Any, cap: Any) -> Any:  # noqa: ANN401
+def turnover(traded: Any, cap: Any) -> Any:
     """Σ p·|Δu| ≤ 2·τ·MV: half of what is bought and sold is at most τ of market value."""
     return traded <= cap
 
 
-def max_trades(orders: Any, most: Any) -> Any:  # noqa: ANN401
+def max_trades(orders: Any, most: Any) -> Any:
     """Σ [Δu ≠ 0] ≤ T: at most T orders."""
     return orders <= most
 
 
-def gain_budget(gain: Any, budget: Any) -> Any:  # noqa: ANN401
+def gain_budget(gain: Any, budget: Any) -> Any:
     """Σ realised gain ≤ G: what the sales realise, highest cost first, stays within the budget."""
     return gain <= budget
 

@@ -58,8 +58,9 @@ class PositionDrift:
 
 @dataclass(frozen=True, slots=True)
 class PortfolioDrift:
-    """A portfolio against its model. `total_drift` is Σ|MV·t − p·u| in money, `total_drift_weight` the same over market value.
+    """A portfolio against its model.
 
+    `total_drift` is Σ|MV·t − p·u| in money, `total_drift_weight` the same over market value.
     `market_value` and what follows from it are None while a held position has no price.
     """
 
@@ -138,7 +139,7 @@ def _state(p: Position, mv: Decimal | None, place: BandPlace | None, near: Decim
 
 
 def nearest_trade(line: Line) -> int:
-    """Steps to the whole number nearest to target, inside the band where one is; of two equally near, the smaller trade."""
+    """Steps to the whole number nearest to target, in the band if one is there; of two equally near, the smaller trade."""
     below = (line.target - line.held) // line.step
     floor = -(line.held // line.step)
     least, most = band_interval(line)

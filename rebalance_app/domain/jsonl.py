@@ -11,7 +11,7 @@ from dataclasses import MISSING, fields
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from .types import MODES, Options, Position, ProblemError, RebalanceProblem, RebalanceSolution, Reason, TaxLot, Trade
+from .types import MODES, Options, Position, ProblemError, Reason, RebalanceProblem, RebalanceSolution, TaxLot, Trade
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?", re.ASCII)
 LARGEST = Decimal(10) ** 15
@@ -33,7 +33,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def loads(text: str | bytes) -> Any:  # noqa: ANN401  # any JSON document
+def loads(text: str | bytes) -> Any:  # any JSON document
     """Parse JSON exactly: decimals stay decimals; NaN, Infinity and duplicate keys raise ProblemError."""
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_no_duplicates)
@@ -41,7 +41,7 @@ def loads(text: str | bytes) -> Any:  # noqa: ANN401  # any JSON document
         raise ProblemError("", f"not valid JSON: {error}") from error
 
 
-def _object(value: Any, where: str, known: set[str], required: set[str]) -> Object:  # noqa: ANN401
+def _object(value: Any, where: str, known: set[str], required: set[str]) -> Object:
     if not isinstance(value, Mapping):
         raise ProblemError(where, "must be an object")
     unknown = sorted(str(key) for key in value.keys() - known)
@@ -53,7 +53,7 @@ def _object(value: Any, where: str, known: set[str], required: set[str]) -> Obje
     return value
 
 
-def _decimal(value: Any, where: str) -> Decimal:  # noqa: ANN401
+def _decimal(value: Any, where: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         raise ProblemError(where, "must be a decimal string")
     text = repr(value) if isinstance(value, float) else str(value)
@@ -66,38 +66,38 @@ def _decimal(value: Any, where: str) -> Decimal:  # noqa: ANN401
     return number
 
 
-def _at_least_zero(value: Any, where: str) -> Decimal:  # noqa: ANN401
+def _at_least_zero(value: Any, where: str) -> Decimal:
     number = _decimal(value, where)
     if number < 0:
         raise ProblemError(where, "must not be below 0")
     return number
 
 
-def _weight(value: Any, where: str) -> Decimal:  # noqa: ANN401
+def _weight(value: Any, where: str) -> Decimal:
     number = _at_least_zero(value, where)
     if number > 1:
         raise ProblemError(where, "must be a fraction between 0 and 1")
     return number
 
 
-def _cost(value: Any, where: str) -> Decimal:  # noqa: ANN401
+def _cost(value: Any, where: str) -> Decimal:
     number = _at_least_zero(value, where)
     if -int(number.as_tuple().exponent) > COST_DECIMALS:
         raise ProblemError(where, f"may have at most {COST_DECIMALS} decimals")
     return number
 
 
-def _price(value: Any, where: str) -> Decimal | None:  # noqa: ANN401
+def _price(value: Any, where: str) -> Decimal | None:
     return None if value is None else _decimal(value, where)
 
 
-def _boolean(value: Any, where: str) -> bool:  # noqa: ANN401
+def _boolean(value: Any, where: str) -> bool:
     if not isinstance(value, bool):
         raise ProblemError(where, "must be true or false")
     return value
 
 
-def _whole(value: Any, where: str) -> int:  # noqa: ANN401
+def _whole(value: Any, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ProblemError(where, "must be a whole number")
     if not 0 <= value < LARGEST:
@@ -105,45 +105,41 @@ def _whole(value: Any, where: str) -> int:  # noqa: ANN401
     return value
 
 
-def _lot_size(value: Any, where: str) -> int:  # noqa: ANN401
+def _lot_size(value: Any, where: str) -> int:
     number = _whole(value, where)
     if number < 1:
         raise ProblemError(where, "must be at least 1")
     return number
 
 
-def _text(value: Any, where: str) -> str:  # noqa: ANN401
+def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_ID:
         raise ProblemError(where, f"must be a text of 1 to {LONGEST_ID} characters")
     return value
 
 
-def _mode(value: Any, where: str) -> str:  # noqa: ANN401
+def _mode(value: Any, where: str) -> str:
     if value not in MODES:
         raise ProblemError(where, "must be one of " + ", ".join(MODES))
     return str(value)
 
 
-def _seconds(value: Any, where: str) -> float:  # noqa: ANN401
+def _seconds(value: Any, where: str) -> float:
     number = _decimal(value, where)
-    if not 0 < number <= 86_400:  # noqa: PLR2004  # a day
+    if not 0 < number <= 86_400:  # a day
         raise ProblemError(where, "must be above 0 seconds and at most a day")
     return float(number)
 
 
-def _list(value: Any, where: str) -> list[Any]:  # noqa: ANN401
+def _list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise ProblemError(where, "must be a list")
     return list(value)
 
 
-def _tax_lots(value: Any, where: str) -> tuple[TaxLot, ...]:  # noqa: ANN401
-    lots = []
-    for i, item in enumerate(_list(value, where)):
-        lots.append(
-            TaxLot(**_read(item, f"{where}[{i}]", {"quantity": _at_least_zero, "cost": _at_least_zero}, TaxLot))
-        )
-    return tuple(lots)
+def _tax_lots(value: Any, where: str) -> tuple[TaxLot, ...]:
+    readers = {"quantity": _at_least_zero, "cost": _at_least_zero}
+    return tuple(TaxLot(**_read(item, f"{where}[{i}]", readers, TaxLot)) for i, item in enumerate(_list(value, where)))
 
 
 POSITION = {
@@ -178,8 +174,8 @@ OPTIONS = {
 NULLABLE = {"max_cash", "max_turnover", "max_trades", "gain_budget", "max_cash_weight"}
 
 
-def _read(value: Any, where: str, readers: Mapping[str, Any], cls: type) -> dict[str, Any]:  # noqa: ANN401
-    """The arguments of `cls` from a JSON object; an option that is null where that means "none" is left at its default."""
+def _read(value: Any, where: str, readers: Mapping[str, Any], cls: type) -> dict[str, Any]:
+    """The arguments of `cls` from a JSON object; an option that is null, where that means "none", keeps its default."""
     required = {f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
     given = _object(value, where, set(readers), required)
     prefix = f"{where}." if where else ""
@@ -187,12 +183,12 @@ def _read(value: Any, where: str, readers: Mapping[str, Any], cls: type) -> dict
     return {name: readers[name](item, prefix + name) for name, item in present.items()}
 
 
-def options_from_json(value: Any, where: str = "options") -> Options:  # noqa: ANN401
+def options_from_json(value: Any, where: str = "options") -> Options:
     """Options from a JSON object with any of their names; raises ProblemError."""
     return Options(**_read(value, where, OPTIONS, Options))
 
 
-def problem_from_json(value: Any) -> RebalanceProblem:  # noqa: ANN401
+def problem_from_json(value: Any) -> RebalanceProblem:
     """A problem from a parsed JSON object. Raises ProblemError(field, message) at the first thing that is not right.
 
     A price of null, 0 or below is read: the solve answers it with a reason that names the security.
@@ -221,7 +217,7 @@ def _quantity(value: Decimal) -> int | str:
     return int(value) if value == value.to_integral_value() else _plain(value)
 
 
-def _written(value: Any) -> Any:  # noqa: ANN401
+def _written(value: Any) -> Any:
     """A field as JSON: decimals as strings, everything else as it is."""
     if isinstance(value, Decimal):
         return _plain(value)

@@ -1,4 +1,4 @@
-"""The integer programme for portfolios whose securities compete for cash, turnover or orders; CVXPY states it, HiGHS solves it.
+"""The integer programme where securities compete for cash, turnover or orders: CVXPY states it, HiGHS solves it.
 
 Joint incremental form. For each line take the breakpoints between which its drift, traded value and realised gain are
 linear, and give each piece between two neighbours one integer variable: how many of its steps are filled. The objective
@@ -12,10 +12,13 @@ Everything is in money, never divided by market value: HiGHS's absolute toleranc
 portfolio of 50 million.
 """
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
-from functools import partial
+from functools import cache, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,12 +71,15 @@ class Piece:
 
 def _joined(ledger: Ledger, choice: Choice, index: int, part: tuple[int, int], side: int) -> list[Piece]:
     points = breakpoints(ledger, choice.line, part)
-    return [Piece(index, a, b, side) for a, b in zip(points, points[1:], strict=False)]
+    return [Piece(index, a, b, side) for a, b in pairwise(points)]
 
 
 def needs_gate(ledger: Ledger, choice: Choice) -> bool:
-    """Whether buying, selling and not trading must be told apart: small trades are forbidden, an order counts or costs,
-    or selling at a loss would pay for itself by buying back (a wash sale)."""
+    """Whether buying, selling and not trading must be told apart.
+
+    They must when small trades are forbidden, when an order counts or costs, and when selling at a loss would pay for
+    itself by buying back (a wash sale).
+    """
     if not choice.least <= 0 <= choice.most or choice.least == choice.most:
         return False
     at_a_loss = ledger.gain_budget is not None and any(gain < 0 for _, gain in choice.line.tax_lots)
@@ -143,9 +149,9 @@ def programme(ledger: Ledger, choices: Sequence[Choice]) -> Programme:
     return Programme(ledger, pieces, base, slopes, constants, base_score)
 
 
-def gate_rows(pieces: Sequence[Piece], filled: Any) -> list[Any]:  # noqa: ANN401  # a CVXPY variable
+def gate_rows(pieces: Sequence[Piece], filled: Any) -> list[Any]:  # a CVXPY variable
     """filled ≤ length·B above, filled ≥ length·D below, B ≤ D: each gate's own pieces and nothing larger as big-M."""
-    from cvxpy import multiply  # noqa: PLC0415
+    from cvxpy.atoms.affine.binary_operators import multiply  # noqa: PLC0415
 
     buy = {p.line: j for j, p in enumerate(pieces) if p.gate and p.side > 0}
     sell = {p.line: j for j, p in enumerate(pieces) if p.gate and p.side < 0}
@@ -163,7 +169,7 @@ def gate_rows(pieces: Sequence[Piece], filled: Any) -> list[Any]:  # noqa: ANN40
     return rows
 
 
-def _dot(slopes: Floats, filled: Any, constant: float) -> Any:  # noqa: ANN401
+def _dot(slopes: Floats, filled: Any, constant: float) -> Any:
     return slopes @ filled + constant
 
 
@@ -186,22 +192,42 @@ def statement(stated: Programme) -> tuple[Any, Any]:
     return cp.Problem(cp.Minimize(stated.slopes["score"] @ filled), constraints), filled
 
 
-def solve_statement(problem: Any, seconds: float) -> None:  # noqa: ANN401  # a CVXPY problem
+@cache
+def banner_to_stderr() -> None:
+    """Make the process's first HiGHS object while standard output points to standard error.
+
+    HiGHS 1.16 writes two lines to standard output when the first object is made, before any option can silence it, and
+    that would stand in the middle of a JSON document.
+    """
+    import highspy  # noqa: PLC0415
+
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        highspy.Highs()  # type: ignore[no-untyped-call]
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def solve_statement(problem: Any, seconds: float) -> None:  # a CVXPY problem
     """Run HiGHS for at most `seconds`; afterwards the problem holds a feasible point, or an error says why not.
 
     One thread and a fixed seed make the answer the same on every machine. A warm start would return the last answer of
     the same problem. On a time-out without any feasible point CVXPY shows all zeros, which would read as "sell
     everything": only `primal_solution_status` tells.
     """
+    banner_to_stderr()
     limits = {"time_limit": max(seconds, LEAST_TIME), "mip_abs_gap": ABSOLUTE_GAP, "mip_rel_gap": 0.0}
-    problem.solve(solver="HIGHS", warm_start=False, threads=1, random_seed=0, log_to_console=False, **limits)
+    problem.solve(solver="HIGHS", warm_start=False, threads=1, random_seed=0, output_flag=False, **limits)
     if problem.status in {"infeasible", "infeasible_or_unbounded", "infeasible_inaccurate"}:
         raise ProgramInfeasible
     if problem.solver_stats.extra_stats.primal_solution_status != FEASIBLE_POINT:
         raise NoAnswerInTime
 
 
-def proven_bound(problem: Any, stated: Programme) -> Decimal:  # noqa: ANN401
+def proven_bound(problem: Any, stated: Programme) -> Decimal:
     """The proven lower bound on the objective in money, rounded down beyond the solver's tolerance of 1e-6."""
     above_base = Decimal(float(problem.solver_stats.extra_stats.mip_dual_bound)) + Decimal("0.000001")
     exact = stated.ledger.score_money(stated.base_score) + above_base

@@ -52,11 +52,11 @@ class Book:
     buyable: NDArray[np.bool_] | None = None
     sellable: NDArray[np.bool_] | None = None
 
-    def rows(self, which: Any) -> "Book":  # noqa: ANN401  # a slice, a mask or an index array
+    def rows(self, which: Any) -> "Book":  # a slice, a mask or an index array
         """The same book with only some portfolios; what is shared by all stays shared."""
 
         def cut(x: NDArray[Any]) -> NDArray[Any]:
-            return x[which] if x.ndim == 2 else x  # noqa: PLR2004  # rows and columns
+            return x[which] if x.ndim == 2 else x  # rows and columns
 
         return Book(
             prices=cut(self.prices),
@@ -79,8 +79,11 @@ class Book:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The closed form of a book; `objective` is in money units / weight_scale. Arrays are int64, or Python integers
-    (dtype object) when some portfolio was too large for 64 bits. Where `feasible` is false the row is meaningless."""
+    """The closed form of a book; `objective` is in money units / weight_scale.
+
+    Arrays are int64, or Python integers (dtype object) when some portfolio was too large for 64 bits. Where `feasible`
+    is false the row is meaningless.
+    """
 
     market_value: NDArray[Any]
     quantities: NDArray[Any]

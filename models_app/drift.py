@@ -1,0 +1,216 @@
+"""Drift of portfolios against their models, from the book as it is now.
+
+Everything is read in bulk, six queries however many portfolios there are, and computed by `rebalance_app.domain.drift`,
+the one definition. A portfolio that follows several models has one view for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+
+from django.conf import settings
+
+from models_app import selectors
+from models_app.models import InvestmentModel
+from models_app.rules import MAX_TARGET_SUM, PositionDraft
+from models_app.selectors import ModelRow
+from models_app.sources import get_source
+from models_app.sources.base import Balances, BookSource, PortfolioInfo, PriceInfo, SecurityInfo
+from ordergen.errors import NotFoundError
+from rebalance_app.domain.drift import PortfolioDrift, PositionDrift, market_value, portfolio_drift
+from rebalance_app.domain.types import Position
+
+ZERO = Decimal(0)
+LOW_CASH = 1 - MAX_TARGET_SUM  # what the model rules always leave in cash
+NO_BAND = Decimal("Infinity")  # ranks a drift without any band above every number, and reads as "> 999 %"
+_STATE = {"breach_over": "over", "breach_under": "under", "unknown": "unpriced"}
+_NOTHING = Balances(ZERO, {})
+
+
+@dataclass(frozen=True)
+class Line:
+    """One position with what a page says of it."""
+
+    drift: PositionDrift
+    ticker: str
+    name: str
+    price_date: date | None
+    in_model: bool
+
+    @property
+    def security_id(self) -> str:
+        return self.drift.security_id
+
+    @property
+    def state(self) -> str:
+        """The word of the page's vocabulary."""
+        return _STATE.get(self.drift.state, self.drift.state)
+
+    @property
+    def band_use(self) -> Decimal | None:
+        """Signed; infinite where the drift has no band to use."""
+        if self.drift.no_band and self.drift.drift:
+            return NO_BAND.copy_sign(self.drift.drift)
+        return self.drift.band_use
+
+    @property
+    def rank(self) -> Decimal:
+        return abs(self.band_use) if self.band_use is not None else Decimal(-1)
+
+    @property
+    def trade_value(self) -> Decimal | None:
+        shares, price = self.drift.shares_to_target, self.drift.price
+        return None if shares is None or price is None else shares * price
+
+    @property
+    def side(self) -> str:
+        """BUY or SELL, as the way to the target asks; empty when nothing is to be traded."""
+        shares = self.drift.shares_to_target or 0
+        return "BUY" if shares > 0 else "SELL" if shares < 0 else ""
+
+    @property
+    def n_shares(self) -> int:
+        return abs(self.drift.shares_to_target or 0)
+
+
+@dataclass(frozen=True)
+class PortfolioView:
+    """A portfolio against one model (None: it follows none, and only its value is known)."""
+
+    info: PortfolioInfo
+    model: InvestmentModel | None
+    drift: PortfolioDrift
+    lines: tuple[Line, ...]
+    has_balances: bool
+
+    @cached_property
+    def ranked(self) -> list[Line]:
+        """Its lines, the largest band use first."""
+        return sorted(self.lines, key=lambda line: (-line.rank, line.ticker))
+
+    @cached_property
+    def worst(self) -> Line | None:
+        ranked = self.ranked
+        return ranked[0] if ranked and ranked[0].rank > 0 else None
+
+    @property
+    def band_use(self) -> Decimal:
+        return self.worst.rank if self.worst else ZERO
+
+    @cached_property
+    def unpriced(self) -> list[Line]:
+        """Lines that need a price to be held or bought and have none."""
+        return [line for line in self.lines if line.drift.price is None]
+
+    @cached_property
+    def state(self) -> str:
+        """breach, near, in_band, unpriced (its market value is unknown) or no_model."""
+        if self.model is None:
+            return "no_model"
+        if self.drift.market_value is None:
+            return "unpriced"
+        if self.drift.breaches:
+            return "breach"
+        return "near" if any(line.state == "near" for line in self.lines) else "in_band"
+
+    @property
+    def has_low_cash(self) -> bool:
+        weight = self.drift.cash_weight
+        return self.drift.cash < 0 or (weight is not None and weight < LOW_CASH)
+
+    @property
+    def low_cash_word(self) -> str:
+        return "overdrawn" if self.drift.cash < 0 else "low" if self.has_low_cash else ""
+
+
+def portfolio_view(portfolio_id: str, model_id: str | None = None) -> PortfolioView:
+    """One portfolio against `model_id`, or the most recently created of its models.
+
+    Raises NotFoundError for a portfolio the book does not know, or a model that it does not follow.
+    """
+    source = get_source()
+    info = source.portfolios([portfolio_id]).get(portfolio_id)
+    if info is None:
+        raise NotFoundError(f"The book has no portfolio {portfolio_id[:40]}.")
+    followed = selectors.model_of_portfolio(portfolio_id)
+    chosen = [model for model in followed if model_id in (None, model.pk)]
+    if model_id and not chosen:
+        raise NotFoundError(f"{info.name} does not follow a model {model_id[:40]}.")
+    return _views(source, [(info, _row(chosen[0]) if chosen else None)])[0]
+
+
+def _row(model: InvestmentModel) -> ModelRow:
+    return ModelRow(model, selectors.model_draft(model))
+
+
+def book_drift(model_id: str | None = None) -> list[PortfolioView]:
+    """Every portfolio against each model it follows, or the portfolios of one model; the largest band use first."""
+    source = get_source()
+    models = [_row(selectors.model_get(model_id))] if model_id else selectors.model_list()
+    followed = [key for row in models for key in row.draft.portfolios]
+    infos = source.portfolios(followed if model_id else None)
+    pairs: list[tuple[PortfolioInfo, ModelRow | None]] = [
+        (infos[key], row) for row in models for key in row.draft.portfolios if key in infos
+    ]
+    known = set(followed)
+    pairs += [(info, None) for key, info in infos.items() if key not in known]
+    return sorted(_views(source, pairs), key=lambda view: (-view.band_use, view.info.name))
+
+
+def _views(source: BookSource, pairs: list[tuple[PortfolioInfo, ModelRow | None]]) -> list[PortfolioView]:
+    balances = source.balances({info.id for info, _ in pairs})
+    wanted = {key for held in balances.values() for key in held.quantities}
+    wanted |= {p.security_id for _, row in pairs if row for p in row.draft.positions}
+    securities, prices = source.securities(wanted), source.latest_prices(wanted)
+    return [_view(info, row, balances.get(info.id), securities, prices) for info, row in pairs]
+
+
+def _view(
+    info: PortfolioInfo,
+    row: ModelRow | None,
+    balances: Balances | None,
+    securities: Mapping[str, SecurityInfo],
+    prices: Mapping[str, PriceInfo],
+) -> PortfolioView:
+    held = balances or _NOTHING
+    targets = {p.security_id: p for p in row.draft.positions} if row else {}
+    positions = [
+        _position(key, held, targets, prices) for key in [*targets, *(held.quantities.keys() - targets.keys())]
+    ]
+    if row is None:
+        return PortfolioView(info, None, _value_only(positions, held.cash), (), balances is not None)
+    drift = portfolio_drift(
+        positions, held.cash, commission_rate=Decimal(settings.COMMISSION_RATE), near=Decimal(settings.NEAR_BAND)
+    )
+    lines = tuple(_line(place, targets, securities, prices) for place in drift.positions)
+    return PortfolioView(info, row.model, drift, lines, balances is not None)
+
+
+def _position(
+    key: str, held: Balances, targets: Mapping[str, PositionDraft], prices: Mapping[str, PriceInfo]
+) -> Position:
+    aim, price = targets.get(key), prices.get(key)
+    numbers = (aim.target, aim.low_drift, aim.high_drift) if aim else (ZERO, ZERO, ZERO)
+    return Position(key, held.quantities.get(key, ZERO), price.price if price else None, *numbers)
+
+
+def _line(
+    place: PositionDrift,
+    targets: Mapping[str, PositionDraft],
+    securities: Mapping[str, SecurityInfo],
+    prices: Mapping[str, PriceInfo],
+) -> Line:
+    known, price = securities.get(place.security_id), prices.get(place.security_id)
+    ticker, name = (known.ticker, known.name) if known else (place.security_id, "not in the book")
+    return Line(place, ticker, name, price.date if price else None, place.security_id in targets)
+
+
+def _value_only(positions: Iterable[Position], cash: Decimal) -> PortfolioDrift:
+    """A portfolio without a model has a value and cash, and nothing to drift from."""
+    value = market_value(list(positions), cash)
+    weight = cash / value if value is not None and value > 0 else None
+    return PortfolioDrift((), value, cash, weight, None, None, None, None, 0, 0, None, None)

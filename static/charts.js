@@ -34,7 +34,7 @@
     document.body.append(probe);
     Plotly.react(element, paint(figure.data), frame(paint(figure.layout || {})), {
       displaylogo: false, scrollZoom: false, responsive: true, displayModeBar: "hover",
-      modeBarButtons: [["resetScale2d", "toImage"]],
+      modeBarButtons: [["resetScale2d", "toImage"]], toImageButtonOptions: { format: "svg" }, // a PNG would need blob: in the CSP
     });
     probe.remove();
     if (first) element.on("plotly_click", follow);

@@ -214,12 +214,15 @@ def state_chip(kind: str, state: str, text: str = "") -> SafeString:
 
 
 @register.simple_tag
-def bullet(use: Number, state: str = "in_band", width: int = 120) -> SafeString:
-    """A signed band use against its band (grey), from −200 % to +200 %; the cell's text carries the figure."""
-    number = Decimal(3).copy_sign(Decimal(str(use))) if "inf" in str(use).lower() else exact(use)
+def bullet(use: Number, state: str = "in_band", *, no_band: bool = False, width: int = 120) -> SafeString:
+    """A signed band use against its band (grey), from −200 % to +200 %; the cell's text carries the figure.
+
+    With `no_band` there is no use to show, only that the position is off on the side that `state` names.
+    """
+    number = Decimal(-3 if state == "breach_under" else 3) if no_band else exact(use)
     if number is None:
         return unknown()
-    mark = Bullet(number, look("drift", state).tone, width)
+    mark = Bullet(number, look("drift", state).tone, width, no_band=no_band)
     return format_html(
         '<svg class="bullet" width="{}" height="16" viewBox="0 0 {} 16" aria-hidden="true">'
         '<path d="{}" fill="var(--band)"/><path d="{}" stroke="var(--control)"/>'

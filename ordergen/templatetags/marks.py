@@ -22,6 +22,7 @@ class Bullet:
     use: Decimal
     tone: str
     width: int
+    no_band: bool = False
 
     @property
     def middle(self) -> Decimal:
@@ -37,11 +38,13 @@ class Bullet:
 
     @property
     def band(self) -> str:
-        return f"M{at(self.x(Decimal(-1)))} 3H{at(self.x(Decimal(1)))}V13H{at(self.x(Decimal(-1)))}z"
+        left, right = at(self.x(Decimal(-1))), at(self.x(Decimal(1)))
+        return "" if self.no_band else f"M{left} 3H{right}V13H{left}z"
 
     @property
     def edges(self) -> str:
-        return f"M{at(self.x(Decimal(-1)))} 2v12M{at(self.x(Decimal(1)))} 2v12"
+        left, right = at(self.x(Decimal(-1))), at(self.x(Decimal(1)))
+        return "" if self.no_band else f"M{left} 2v12M{right} 2v12"
 
     @property
     def tick(self) -> str:

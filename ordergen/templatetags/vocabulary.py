@@ -40,11 +40,12 @@ STATES: dict[str, dict[str, Look]] = {
     "drift": {
         "in_band": Look("In band", "dot"),
         "near": Look("Near", "half", "warn"),
-        "over": Look("Over", "down", "sell"),
-        "under": Look("Under", "up", "buy"),
+        "breach_over": Look("Over", "down", "sell"),
+        "breach_under": Look("Under", "up", "buy"),
         "not_in_model": Look("Not in model", "cross", "sell"),
         "unpriced": Look("Unpriced", "hatch", "info"),
         "no_model": Look("No model", "ring"),
+        "unknown": Look("Cannot tell", "hatch", "info"),
     },
     "run": {
         "queued": Look("Queued", "clock"),

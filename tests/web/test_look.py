@@ -7,6 +7,7 @@ import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 
 import plotly
 import pytest
@@ -16,6 +17,7 @@ from django.test import RequestFactory
 from django.urls import path
 
 from ordergen.templatetags import figures, marks, vocabulary
+from rebalance_app.domain.drift import State
 from rebalance_app.models import OrderState, ProposalState, RunState
 
 ROOT = settings.BASE_DIR
@@ -88,6 +90,10 @@ def test_a_moment_is_in_utc_and_readable_by_machines():
     )
 
 
+def test_every_state_of_drift_has_a_look():
+    assert set(get_args(State)) <= vocabulary.STATES["drift"].keys()
+
+
 @pytest.mark.parametrize(("kind", "states"), [("run", RunState), ("proposal", ProposalState), ("order", OrderState)])
 def test_every_state_has_its_own_word_icon_and_tone(kind, states):
     for state in states:
@@ -125,7 +131,8 @@ def test_a_bullet_points_out_of_its_scale_beyond_two_bands():
     beyond = marks.Bullet(Decimal("8.04"), "sell", 120)
     assert beyond.line == "M60.0 8H115.0"
     assert beyond.marker != inside.marker
-    assert figures.bullet("Infinity", "not_in_model").count("115.0") == 1
+    assert 'd="" fill="var(--band)"' in figures.bullet(None, "not_in_model", no_band=True)
+    assert figures.bullet(None, "unpriced") == UNKNOWN
 
 
 def test_a_strip_leaves_room_for_cash_and_shows_too_much_as_too_much():

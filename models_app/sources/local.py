@@ -32,7 +32,7 @@ class LocalSource:
     name = "local"
 
     def securities(self, ids: Iterable[str] | None = None) -> dict[str, SecurityInfo]:
-        rows = _rows(Security.objects.order_by("ticker"), "pk", ids, "id", "ticker", "name")
+        rows = rows_where(Security.objects.order_by("ticker"), "pk", ids, "id", "ticker", "name")
         return {row[0]: SecurityInfo(*row) for row in rows}
 
     def latest_prices(self, ids: Iterable[str]) -> dict[str, PriceInfo]:
@@ -41,19 +41,19 @@ class LocalSource:
         securities = Security.objects.order_by().annotate(
             latest_close=Subquery(newest.values("close")[:1]), latest_date=Subquery(newest.values("date")[:1])
         )
-        rows = _rows(securities, "pk", ids, "id", "latest_close", "latest_date")
+        rows = rows_where(securities, "pk", ids, "id", "latest_close", "latest_date")
         return {key: PriceInfo(close.quantize(TICK), day) for key, close, day in rows if day is not None}
 
     def portfolios(self, ids: Iterable[str] | None = None) -> dict[str, PortfolioInfo]:
-        rows = _rows(Portfolio.objects.order_by("name"), "pk", ids, "id", "name")
+        rows = rows_where(Portfolio.objects.order_by("name"), "pk", ids, "id", "name")
         return {row[0]: PortfolioInfo(*row) for row in rows}
 
     def balances(self, portfolio_ids: Iterable[str]) -> dict[str, Balances]:
         wanted = list(portfolio_ids)
-        cash = dict(_rows(Portfolio.objects.order_by(), "pk", wanted, "id", "cash"))
+        cash = dict(rows_where(Portfolio.objects.order_by(), "pk", wanted, "id", "cash"))
         quantities: dict[str, dict[str, Any]] = {portfolio_id: {} for portfolio_id in cash}
         held = Holding.objects.order_by().exclude(quantity=0)
-        for portfolio_id, security_id, quantity in _rows(
+        for portfolio_id, security_id, quantity in rows_where(
             held, "portfolio_id", wanted, "portfolio_id", "security_id", "quantity"
         ):
             quantities[portfolio_id][security_id] = quantity
@@ -61,7 +61,7 @@ class LocalSource:
 
     def price_history(self, ids: Iterable[str], since: date | None = None) -> pd.DataFrame:
         prices = Price.objects.order_by() if since is None else Price.objects.order_by().filter(date__gte=since)
-        rows = _rows(prices, "security_id", ids, "date", "security_id", "close")
+        rows = rows_where(prices, "security_id", ids, "date", "security_id", "close")
         table = pd.DataFrame.from_records(list(rows), columns=["date", "security_id", "close"])
         return table.pivot_table(index="date", columns="security_id", values="close", aggfunc="first")
 
@@ -85,7 +85,9 @@ def _best_first(found: QuerySet[Any], begins: Q) -> QuerySet[Any]:
     return ranked
 
 
-def _rows(queryset: QuerySet[Any], key: str, ids: Iterable[str] | None, *columns: str) -> Iterator[tuple[Any, ...]]:
+def rows_where(
+    queryset: QuerySet[Any], key: str, ids: Iterable[str] | None, *columns: str
+) -> Iterator[tuple[Any, ...]]:
     """The values of `columns` for the rows whose `key` is one of `ids`; every row when `ids` is None."""
     if ids is None:
         yield from queryset.values_list(*columns)

@@ -1,0 +1,125 @@
+"""CSV files into the book and the models: first a plan of what would change, then, if nothing is wrong, all of it.
+
+plan_import:   bytes | read_rows | diff against the book -> ImportPlan    (nothing is written)
+apply_import:  one transaction: is the book still the one planned against? | write | audit
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from models_app.imports.book import diff_holdings, diff_portfolios, diff_prices, diff_securities
+from models_app.imports.investment_models import diff_models, state_of_models
+from models_app.imports.layout import KINDS, Column, Kind, describe, get_kind
+from models_app.imports.plan import Change, Findings, ImportPlan, Problem, Work
+from models_app.imports.reading import Row, read_bytes, read_rows
+from models_app.sources import get_source
+from ordergen.accounts.models import User
+from ordergen.audit.services import record
+from ordergen.db import atomic, one_at_a_time
+from ordergen.errors import ConflictError, InvalidInputError
+from ordergen.models import Setting
+
+__all__ = [
+    "KINDS",
+    "Change",
+    "Column",
+    "ImportPlan",
+    "Kind",
+    "Problem",
+    "apply_import",
+    "describe",
+    "get_kind",
+    "import_file",
+    "plan_import",
+]
+
+Diff = Callable[[list[Row], Findings], Work]
+_DIFFS: dict[str, Diff] = {
+    "securities": diff_securities,
+    "prices": diff_prices,
+    "portfolios": diff_portfolios,
+    "holdings": diff_holdings,
+    "models": diff_models,
+}
+
+
+def plan_import(kind: str, file: BinaryIO, by: User | None, *, file_name: str = "") -> ImportPlan:
+    """What importing `file` as `kind` would change, and every problem in it; nothing is written.
+
+    `by` is None on the command line. Raises NotAllowedError, NotFoundError for an unknown kind, and
+    InvalidInputError for a file above settings.IMPORT_MAX_BYTES; everything else that is wrong is a problem.
+    """
+    layout = get_kind(kind)
+    _must(by, layout)
+    content, found = read_bytes(file), Findings()
+    version = _state(layout)  # before the reading of the book: a change in between voids the plan
+    rows = read_rows(content, layout, found.problems)
+    return ImportPlan(
+        kind=kind,
+        file_name=file_name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        n_rows=len(rows),
+        work=_DIFFS[kind](rows, found),
+        changes=found.changes,
+        problems=found.problems,
+        book_version=version,
+    )
+
+
+def apply_import(plan: ImportPlan, *, by: User | None) -> ImportPlan:
+    """Writes everything the plan says and one audit event, or nothing. Returns the plan.
+
+    Raises NotAllowedError, InvalidInputError when the plan has problems, ConflictError when the book has changed
+    since the plan was made (plan again and look again).
+    """
+    layout = get_kind(plan.kind)
+    _must(by, layout)
+    if not plan.is_clean:
+        raise InvalidInputError(f"Nothing was imported: {_first_problem(plan)}")
+    with atomic():
+        one_at_a_time("book")
+        if _state(layout) != plan.book_version:
+            raise ConflictError("The book has changed since this file was looked at. Upload the file again.")
+        if plan.n_writes:
+            _write(plan, by)
+    return plan
+
+
+def import_file(kind: str, path: Path, by: User | None) -> ImportPlan:
+    """Plans and applies the file at `path`. A plan with problems is returned as it is, and nothing is written.
+
+    Raises what plan_import and apply_import raise, and OSError when the file cannot be read.
+    """
+    with path.open("rb") as file:
+        plan = plan_import(kind, file, by, file_name=path.name)
+    return apply_import(plan, by=by) if plan.is_clean else plan
+
+
+def _must(by: User | None, kind: Kind) -> None:
+    if by is None:
+        return
+    by.must("book.import")
+    if kind.name == "models":
+        by.must("model.edit")
+
+
+def _state(kind: Kind) -> str:
+    """What a plan of this kind is made against."""
+    version = get_source().data_version()
+    return f"{version}/{state_of_models()}" if kind.name == "models" else version
+
+
+def _write(plan: ImportPlan, by: User | None) -> None:
+    plan.work.write(by=by, reason=f"Import of {plan.file_name or 'a file'}")
+    book, _ = Setting.objects.get_or_create(name="book_version")
+    detail = {"file": plan.file_name, "sha256": plan.sha256, "rows": plan.n_rows, **plan.changes.counts}
+    record("book.import", book, f"Imported {plan.summary}", by=by, detail=detail)
+
+
+def _first_problem(plan: ImportPlan) -> str:
+    more = f" (and {plan.problems.count - 1:,} more)" if plan.problems.count > 1 else ""
+    return f"{plan.problems.shown[0]}{more}"

@@ -1,0 +1,160 @@
+"""The five kinds of CSV file and their columns: the one table that imports, exports, pages and command line share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from models_app.imports import cells
+from ordergen.errors import NotFoundError
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: how its cells are read, and what a person has to know to write them."""
+
+    name: str
+    parse: cells.Parse
+    help: str
+    example: str
+    required: bool = True  # the file must have the column
+    may_be_empty: bool = False  # a cell may be left empty, and is then None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of file. `meaning` says what importing it does to what is already there."""
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    meaning: str
+
+    @property
+    def header(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def example_row(self) -> str:
+        return ",".join(column.example for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+
+_TICKER = cells.text(20)
+_NAME = cells.text(255)
+_FRACTION = "as a fraction of market value: 0.025 is 2.5 %"
+_ALNUM_24 = "24 letters or digits"
+_HEX_24 = "24 characters of 0-9 and a-f"
+
+SECURITIES = Kind(
+    "securities",
+    "Securities",
+    (
+        Column(
+            "security_id",
+            cells.record_id(r"[A-Za-z0-9]{24}", _ALNUM_24),
+            f"{_ALNUM_24.capitalize()}. Left out, the ticker says which security is meant, and a new one gets an id.",
+            "5f0c1e2ab4d97c3e8a61d204",
+            required=False,
+            may_be_empty=True,
+        ),
+        Column("ticker", _TICKER, "At most 20 characters; each ticker belongs to one security.", "KELP"),
+        Column("name", _NAME, "At most 255 characters; may be empty.", "Kelp Foods", may_be_empty=True),
+    ),
+    "Adds new securities and renames known ones. With an id in the row, the ticker may change too. None is removed.",
+)
+PRICES = Kind(
+    "prices",
+    "Prices",
+    (
+        Column("date", cells.past_date, "Year-month-day, not in the future.", "2026-11-20"),
+        Column("ticker", _TICKER, "The ticker of a security that was imported before.", "KELP"),
+        Column("close", cells.amount(positive=True), "Closing price, above zero, at most 4 decimals.", "41.25"),
+    ),
+    "Adds prices and corrects the ones of the same security and date. None is removed.",
+)
+PORTFOLIOS = Kind(
+    "portfolios",
+    "Portfolios",
+    (
+        Column(
+            "portfolio_id",
+            cells.record_id(r"[0-9a-f]{24}", _HEX_24),
+            f"{_HEX_24.capitalize()}. Left out, the name says which portfolio is meant, and a new one gets an id.",
+            "6740c3d19b2f4e0a1c8d7e55",
+            required=False,
+            may_be_empty=True,
+        ),
+        Column("name", _NAME, "At most 255 characters; each name belongs to one portfolio.", "Aldermoor Family"),
+        Column("cash", cells.amount(), "Cash, at most 4 decimals; negative when overdrawn.", "12500.00"),
+    ),
+    "Adds new portfolios and sets the cash of known ones. With an id in the row, the name may change too. "
+    "None is removed.",
+)
+HOLDINGS = Kind(
+    "holdings",
+    "Holdings",
+    (
+        Column("portfolio", _NAME, "The name or the id of a portfolio that was imported before.", "Aldermoor Family"),
+        Column("ticker", _TICKER, "The ticker of a security that was imported before.", "KELP"),
+        Column(
+            "quantity",
+            cells.amount(),
+            "Shares held, at most 4 decimals; negative when sold short, 0 for none.",
+            "350",
+        ),
+    ),
+    "Replaces all holdings of each portfolio in the file: what it holds and the file does not name is removed. "
+    "Other portfolios stay as they are.",
+)
+MODELS = Kind(
+    "models",
+    "Models",
+    (
+        Column("model", _NAME, "The name of the model, on each of its rows.", "Balanced Growth"),
+        Column(
+            "ticker",
+            cells.text(24),
+            "On a position's row: the security's ticker (or its id). Empty on a portfolio's row.",
+            "KELP",
+            may_be_empty=True,
+        ),
+        Column("target", cells.number, f"Target weight {_FRACTION}.", "0.025", may_be_empty=True),
+        Column("low_drift", cells.number, f"Band below the target, {_FRACTION}.", "0.005", may_be_empty=True),
+        Column("high_drift", cells.number, f"Band above the target, {_FRACTION}.", "0.010", may_be_empty=True),
+        Column(
+            "portfolio",
+            _NAME,
+            "On a portfolio's row: the name (or id) of a portfolio that follows the model. Empty on a position's row.",
+            "",
+            may_be_empty=True,
+        ),
+    ),
+    "Each row is either a position (ticker, target, low_drift, high_drift) or a portfolio that follows the model. "
+    "Replaces the content of each model in the file and saves a new version where it differs; other models stay.",
+)
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (SECURITIES, PRICES, PORTFOLIOS, HOLDINGS, MODELS)}
+
+
+def get_kind(name: str) -> Kind:
+    """The kind of that name; raises NotFoundError naming the ones that exist."""
+    if name not in KINDS:
+        raise NotFoundError(f"There is no import of {name[:40]!r}; there are {', '.join(KINDS)}.")
+    return KINDS[name]
+
+
+def describe(kinds: Iterable[Kind] = tuple(KINDS.values())) -> str:
+    """The columns of each kind as plain text, for the command line's help."""
+    parts = []
+    for kind in kinds:
+        lines = [f"{kind.name}: {kind.meaning}", f"  {','.join(kind.header)}"]
+        lines += [f"  {column.name:<13}{_condition(column)}{column.help}" for column in kind.columns]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _condition(column: Column) -> str:
+    return "" if column.required else "(optional) "

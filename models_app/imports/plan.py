@@ -1,0 +1,136 @@
+"""What an import would do, and what is wrong with the file: plain data, shown by pages and command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ordergen.accounts.models import User
+
+SHOWN_PROBLEMS = 100
+SHOWN_CHANGES = 20
+_SHOWN_VALUE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A row that cannot be imported as written. `line` counts from 1, the header's line; 0 is the file as a whole."""
+
+    line: int
+    column: str
+    value: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"line {self.line}" if self.line else "the file"
+        cell = f", {self.column} {self.value!r}" if self.column else ""
+        return f"{where}{cell}: {self.message}"
+
+
+@dataclass(slots=True)
+class Problems:
+    """Every problem is counted; the first 100 are kept to be shown."""
+
+    count: int = 0
+    shown: list[Problem] = field(default_factory=list)
+
+    def add(self, line: int, column: str, value: object, message: str) -> None:
+        self.count += 1
+        if len(self.shown) < SHOWN_PROBLEMS:
+            written = "" if value is None else str(value)
+            clipped = written if len(written) <= _SHOWN_VALUE else f"{written[:_SHOWN_VALUE]}…"
+            self.shown.append(Problem(line, column, clipped, message))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that would be new, changed or removed; `fields` are (name, before, after), empty for none."""
+
+    what: str  # "new" | "changed" | "removed"
+    subject: str
+    fields: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(slots=True)
+class Changes:
+    """Everything is counted by `what`; the first 20 are kept to be shown."""
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("new", "changed", "unchanged", "removed"), 0))
+    shown: list[Change] = field(default_factory=list)
+
+    def add(
+        self, what: str, subject: str, names: Sequence[str], before: Sequence[object], after: Sequence[object]
+    ) -> None:
+        """Counts one change; `before` and `after` hold the values of `names`, or are empty where there is nothing."""
+        self.counts[what] += 1
+        if what == "unchanged" or len(self.shown) >= SHOWN_CHANGES:
+            return
+        old = [_shown(value) for value in before] or [""] * len(names)
+        new = [_shown(value) for value in after] or [""] * len(names)
+        differing = zip(names, old, new, strict=True)
+        self.shown.append(Change(what, subject, tuple(triple for triple in differing if triple[1] != triple[2])))
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What looking at a file brings to light."""
+
+    problems: Problems = field(default_factory=Problems)
+    changes: Changes = field(default_factory=Changes)
+
+
+class Work(Protocol):
+    """The writing that a plan stands for."""
+
+    def write(self, *, by: User | None, reason: str) -> None:
+        """Writes everything; call it inside a transaction."""
+        ...
+
+
+@dataclass(frozen=True)
+class ImportPlan:
+    """What importing one file would do. With problems nothing can be applied."""
+
+    kind: str
+    file_name: str
+    sha256: str
+    n_rows: int
+    changes: Changes
+    problems: Problems
+    book_version: str  # what the plan was made against; it is void once that has changed
+    work: Work
+
+    @property
+    def n_new(self) -> int:
+        return self.changes.counts["new"]
+
+    @property
+    def n_changed(self) -> int:
+        return self.changes.counts["changed"]
+
+    @property
+    def n_unchanged(self) -> int:
+        return self.changes.counts["unchanged"]
+
+    @property
+    def n_removed(self) -> int:
+        return self.changes.counts["removed"]
+
+    @property
+    def n_writes(self) -> int:
+        return self.n_new + self.n_changed + self.n_removed
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.problems.count
+
+    @property
+    def summary(self) -> str:
+        """One line of counts: "holdings: 3 new, 1 changed, 0 removed, 12 unchanged"."""
+        counts = ", ".join(f"{count:,} {what}" for what, count in self.changes.counts.items() if count)
+        return f"{self.kind}: {counts or 'nothing in the file'}"

@@ -5,10 +5,9 @@ is integer arithmetic with a decimal point. An answer that is not found perfect 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 
-from .types import Position, RebalanceProblem, RebalanceSolution
+from .types import ZERO, Position, RebalanceProblem, RebalanceSolution
 
 EXACT = Context(prec=300, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])
 CENT = Decimal("0.01")
@@ -18,46 +17,25 @@ TRADE_WEIGHTS = {"within_bands": Decimal(1), "raise_cash": Decimal(2)}
 SOFT_BAND_WEIGHT = Decimal(1000)
 
 
-@dataclass(frozen=True, slots=True)
 class _Move:
-    """One security before and after, as the solution has it."""
+    """One security before and after, as the solution has it; every figure is computed here, from the problem."""
 
-    position: Position
-    price: Decimal
-    market_value: Decimal
-    after: Decimal
+    __slots__ = ("after", "change", "drift", "excess", "high", "lot", "low", "position", "price", "traded")
 
-    @property
-    def change(self) -> Decimal:
-        return self.after - self.position.quantity
-
-    @property
-    def low(self) -> Decimal:
-        return self.market_value * (self.position.target - self.position.low_drift)
-
-    @property
-    def high(self) -> Decimal:
-        return self.market_value * (self.position.target + self.position.high_drift)
-
-    @property
-    def drift(self) -> Decimal:
-        return abs(self.market_value * self.position.target - self.price * self.after)
-
-    @property
-    def traded(self) -> Decimal:
-        return self.price * abs(self.change)
-
-    @property
-    def keeps_fraction(self) -> bool:
-        return self.high <= 0 and 0 <= self.after < 1
-
-    @property
-    def lot(self) -> int:
-        return 1 if self.high <= 0 else self.position.lot_size
-
-    def excess(self) -> Decimal:
-        value = self.price * self.after
-        return Decimal(0) if self.keeps_fraction else max(Decimal(0), self.low - value, value - self.high)
+    def __init__(self, position: Position, market_value: Decimal, after: Decimal) -> None:
+        self.position = position
+        self.price = position.price or ZERO
+        self.after = after
+        self.change = after - position.quantity
+        self.traded = self.price * abs(self.change)
+        value, target = self.price * after, market_value * position.target
+        self.low = target - market_value * position.low_drift
+        self.high = target + market_value * position.high_drift
+        self.drift = abs(target - value)
+        self.lot = 1 if self.high <= 0 else position.lot_size
+        keeps_fraction = self.high <= 0 and 0 <= after < 1
+        outside = self.low - value if value < self.low else value - self.high
+        self.excess = outside if outside > 0 and not keeps_fraction else ZERO
 
 
 def _is_soft(problem: RebalanceProblem) -> bool:
@@ -86,7 +64,7 @@ def _placement(problem: RebalanceProblem, m: _Move) -> Iterator[str]:
     untouched_short = p.quantity < 0 and not m.change and (o.hold or o.mode == "raise_cash")
     if m.after < 0 and not untouched_short:
         yield f"{name}: the position is short"
-    if not _is_soft(problem) and m.excess():
+    if not _is_soft(problem) and m.excess:
         yield f"{name}: outside its band"
     forbidden_buy = not p.can_buy or o.hold or o.mode == "raise_cash"
     forbidden_sell = not p.can_sell or o.hold or o.mode == "invest_cash"
@@ -101,7 +79,7 @@ def _placement(problem: RebalanceProblem, m: _Move) -> Iterator[str]:
 
 def realised_gain(m: _Move) -> Decimal:
     """Gain of the shares sold, the highest cost first; shares without a tax lot count 0."""
-    left, gain = max(Decimal(0), -m.change), Decimal(0)
+    left, gain = max(ZERO, -m.change), ZERO
     for lot in sorted(m.position.lots, key=lambda lot: lot.cost, reverse=True):
         sold = min(left, lot.quantity)
         gain += sold * (m.price - lot.cost)
@@ -135,16 +113,16 @@ def _limits(problem: RebalanceProblem, moves: list[_Move], market_value: Decimal
 def _objective(problem: RebalanceProblem, m: _Move) -> Decimal:
     o = problem.options
     total = DRIFT_WEIGHTS.get(o.mode, Decimal(1)) * m.drift
-    total += (TRADE_WEIGHTS.get(o.mode, Decimal(0)) + o.cost_bps / TEN_THOUSAND) * m.traded
+    total += (TRADE_WEIGHTS.get(o.mode, ZERO) + o.cost_bps / TEN_THOUSAND) * m.traded
     if o.soft_bands or o.mode in {"invest_cash", "raise_cash"}:
-        total += SOFT_BAND_WEIGHT * m.excess()
+        total += SOFT_BAND_WEIGHT * m.excess
     return total + (o.ticket_cost if m.change else 0)
 
 
 def _figures(problem: RebalanceProblem, solution: RebalanceSolution, moves: list[_Move]) -> Iterator[str]:
     """What the solution says about itself is what its quantities make it."""
-    objective = sum((_objective(problem, m) for m in moves), Decimal(0))
-    bought = sum((m.price * m.change for m in moves), Decimal(0))
+    objective = sum((_objective(problem, m) for m in moves), ZERO)
+    bought = sum((m.price * m.change for m in moves), ZERO)
     if solution.objective != objective:
         yield f"the objective is {objective}, not {solution.objective}"
     if solution.cash_after != problem.cash - bought:
@@ -160,23 +138,29 @@ def _figures(problem: RebalanceProblem, solution: RebalanceSolution, moves: list
         yield "called a closed form, but with a gap"
 
 
-def _improvable(problem: RebalanceProblem, m: _Move) -> bool:
+def _improvable(problem: RebalanceProblem, m: _Move, market_value: Decimal) -> bool:
     """Whether one lot more or less is allowed and better. Convexity makes "no" a proof of the closed form."""
     here = _objective(problem, m)
     for change in (m.lot, -m.lot):
-        near = _Move(m.position, m.price, m.market_value, m.after + change)
-        if not any(_placement(problem, near)) and _objective(problem, near) < here:
+        near = _Move(m.position, market_value, m.after + change)
+        if _objective(problem, near) < here and not any(_placement(problem, near)):
             return True
     return False
 
 
-def _proof(problem: RebalanceProblem, solution: RebalanceSolution, moves: list[_Move]) -> Iterator[str]:
-    """A closed form without gates is optimal exactly when no single lot improves it."""
+def _proof(problem: RebalanceProblem, moves: list[_Move], market_value: Decimal) -> Iterator[str]:
+    """A closed form without gates is optimal exactly when no single lot improves it.
+
+    Where drift is all that is minimised, half a lot from target is as near as it gets, and that settles most lines.
+    """
     o = problem.options
-    if solution.method == "separable" and not o.ticket_cost and not o.min_trade_value and not o.hold:
-        for m in moves:
-            if _improvable(problem, m):
-                yield f"{m.position.security_id}: one lot more or less would be better"
+    if o.ticket_cost or o.min_trade_value or o.hold:
+        return
+    drift_only = o.mode in {"to_target", "only_breached"} and not o.cost_bps and not o.soft_bands
+    for m in moves:
+        settled = drift_only and 2 * m.drift <= m.price * m.lot
+        if not settled and _improvable(problem, m, market_value):
+            yield f"{m.position.security_id}: one lot more or less would be better"
 
 
 def violations(problem: RebalanceProblem, solution: RebalanceSolution) -> tuple[str, ...]:
@@ -184,14 +168,13 @@ def violations(problem: RebalanceProblem, solution: RebalanceSolution) -> tuple[
     if {p.security_id for p in problem.positions} != solution.quantities.keys():
         return ("the quantities are not those of the problem's securities",)
     with localcontext(EXACT):
-        market_value = problem.cash + sum((p.quantity * (p.price or 0) for p in problem.positions), Decimal(0))
+        market_value = problem.cash + sum((p.quantity * (p.price or 0) for p in problem.positions), ZERO)
         if solution.market_value != market_value:
             return (f"the market value is {market_value}, not {solution.market_value}",)
-        moves = [
-            _Move(p, p.price or Decimal(0), market_value, solution.quantities[p.security_id]) for p in problem.positions
-        ]
+        moves = [_Move(p, market_value, solution.quantities[p.security_id]) for p in problem.positions]
         found = [*_orders(solution, moves), *_limits(problem, moves, market_value), *_figures(problem, solution, moves)]
         for m in moves:
             found += _placement(problem, m)
-        found += _proof(problem, solution, moves)
+        if solution.method == "separable":
+            found += _proof(problem, moves, market_value)
     return tuple(found)

@@ -16,7 +16,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ordergen.templatetags.marks import Bullet, Dumbbell, Strip
-from ordergen.templatetags.vocabulary import ICONS, look
+from ordergen.templatetags.vocabulary import ICONS, REASONS, UNDER, look
 
 register = template.Library()
 
@@ -185,6 +185,12 @@ def day(value: date | None) -> str:
     return format_html('<time class="nowrap" datetime="{}">{}</time>', f"{value:%Y-%m-%d}", date_format(value, "j M Y"))
 
 
+@register.filter
+def reason(code: str) -> str:
+    """Why an order is proposed, in words."""
+    return REASONS.get(code) or code.replace("_", " ").capitalize()
+
+
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """One of vocabulary.ICONS, in the colour of the text; the word beside it says what it means."""
@@ -217,12 +223,14 @@ def state_chip(kind: str, state: str, text: str = "") -> SafeString:
 def bullet(use: Number, state: str = "in_band", *, no_band: bool = False, width: int = 120) -> SafeString:
     """A signed band use against its band (grey), from −200 % to +200 %; the cell's text carries the figure.
 
-    With `no_band` there is no use to show, only that the position is off on the side that `state` names.
+    Where there is no band to use (`no_band`, or an infinite use) it shows only on which side the position is.
     """
-    number = Decimal(-3 if state == "breach_under" else 3) if no_band else exact(use)
+    endless = no_band or "inf" in str(use).lower()
+    below = str(use).startswith("-") or look("drift", state) is UNDER
+    number = Decimal(-3 if below else 3) if endless else exact(use)
     if number is None:
         return unknown()
-    mark = Bullet(number, look("drift", state).tone, width, no_band=no_band)
+    mark = Bullet(number, look("drift", state).tone, width, no_band=endless)
     return format_html(
         '<svg class="bullet" width="{}" height="16" viewBox="0 0 {} 16" aria-hidden="true">'
         '<path d="{}" fill="var(--band)"/><path d="{}" stroke="var(--control)"/>'

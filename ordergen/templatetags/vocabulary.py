@@ -36,12 +36,19 @@ class Look(NamedTuple):
 
 UNKNOWN = Look("Unknown", "warning", "warn")
 
+OVER, UNDER = Look("Over", "down", "sell"), Look("Under", "up", "buy")
+
 STATES: dict[str, dict[str, Look]] = {
     "drift": {
         "in_band": Look("In band", "dot"),
         "near": Look("Near", "half", "warn"),
-        "breach_over": Look("Over", "down", "sell"),
-        "breach_under": Look("Under", "up", "buy"),
+        "over": OVER,
+        "under": UNDER,
+        "breach_over": OVER,
+        "breach_under": UNDER,
+        "breach": Look(
+            "Breach", "warning", "danger"
+        ),  # of a portfolio: some position is over, under or not in the model
         "not_in_model": Look("Not in model", "cross", "sell"),
         "unpriced": Look("Unpriced", "hatch", "info"),
         "no_model": Look("No model", "ring"),
@@ -78,3 +85,14 @@ STATES: dict[str, dict[str, Look]] = {
 def look(kind: str, state: str) -> Look:
     """The look of `state`; one this table does not know is shown by its own name with a warning, never hidden."""
     return STATES[kind].get(state) or UNKNOWN._replace(word=str(state).replace("_", " ") or UNKNOWN.word)
+
+
+REASONS: dict[str, str] = {
+    "BREACH_OVER": "Over its band",
+    "BREACH_UNDER": "Under its band",
+    "TOWARD_TARGET": "Toward target",
+    "NOT_IN_MODEL": "Not in model",
+    "RAISE_CASH": "Raises cash",
+    "INVEST_CASH": "Invests cash",
+    "COVER_SHORT": "Covers a short",
+}

@@ -199,15 +199,29 @@ def _print_report(report: dict[str, Any], *, as_json: bool) -> None:
 
 
 def solve_command(options: argparse.Namespace) -> None:
-    from rebalance_app.domain.jsonl import solve_lines
-
     try:
         source = options.file.open(encoding="utf-8") if options.file else nullcontext(sys.stdin)
     except OSError as error:
         raise CommandError(f"{options.file}: {error.strerror}") from error
     with source as lines:
-        for line in solve_lines(lines):
-            print(line, flush=True)
+        unreadable = sum(not _solve_line(line) for line in lines if line.strip())
+    if unreadable:
+        raise CommandError(f"{unreadable} lines were no problem that can be solved; their answers say why")
+
+
+def _solve_line(line: str) -> bool:
+    """Answers one problem on standard output; False when the line could not be read."""
+    from rebalance_app.domain.jsonl import loads, problem_from_json, solution_to_json
+    from rebalance_app.domain.solve import solve
+    from rebalance_app.domain.types import ProblemError
+
+    try:
+        answer, readable = solution_to_json(solve(problem_from_json(loads(line)))), True
+    except ProblemError as error:
+        reason = {"code": "INVALID_PROBLEM", "field": error.field, "message": str(error), "security_id": None}
+        answer, readable = {"portfolio_id": None, "status": "error", "reasons": [reason]}, False
+    print(json.dumps(answer), flush=True)
+    return readable
 
 
 def demo_command(options: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ PR_SET_PDEATHSIG = 1
 def start_child(
     command: Sequence[str], *, signal_at_parents_death: signal.Signals, pipes: bool = False
 ) -> subprocess.Popen[bytes]:
-    """Starts `command` in a process group of its own; on Linux it gets the signal when this process dies, however it dies.
+    """Starts `command` in a process group of its own; on Linux the signal reaches it when this process dies, however.
 
     One thread per process for linear algebra: workers already use every core, and BLAS threads deadlock after a fork.
     """
@@ -28,7 +28,7 @@ def start_child(
             if os.getppid() != parent:  # it died before we could ask
                 os._exit(1)
 
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603  our own commands
         command,
         stdin=pipe,
         stdout=pipe,

@@ -16,7 +16,7 @@ class SignOut(auth_views.LogoutView):
     http_method_names = ("post", "options")
 
 
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  Django calls it so
     """404 in the caller's language: a document under /api/, a page elsewhere."""
     if request.path.startswith("/api/"):
         return JsonResponse({"detail": "Not Found"}, status=404)

@@ -11,7 +11,7 @@ from django.db.models import TextChoices
 from models_app.models import id_field
 
 MONEY = {"max_digits": 15, "decimal_places": 4}
-WEIGHT = {"max_digits": 12, "decimal_places": 6}
+WEIGHT = {"max_digits": 15, "decimal_places": 6, "null": True, "blank": True}  # null: not known, or beyond showing
 
 
 class RunState(TextChoices):
@@ -79,6 +79,7 @@ class Rebalance(models.Model):
     idempotency_key = models.CharField(max_length=100, unique=True, null=True, blank=True)
     request_hash = models.CharField(max_length=64, blank=True)
     cancel_requested = models.BooleanField(default=False)
+    hidden_at = models.DateTimeField(null=True, blank=True)  # "deleted" through API v1; every other door still shows it
     # Counters, raised in the transaction that finishes a portfolio, so that no page counts rows.
     n_portfolios = models.PositiveIntegerField()
     n_solved = models.PositiveIntegerField(default=0)
@@ -143,8 +144,8 @@ class PortfolioRebalance(models.Model):
     cash_after = models.DecimalField(**MONEY, null=True, blank=True)
     drift_before = models.DecimalField(**MONEY, null=True, blank=True)  # Σ|MV·t − p·u|
     drift_after = models.DecimalField(**MONEY, null=True, blank=True)
-    band_use_before = models.DecimalField(**WEIGHT, null=True, blank=True)
-    band_use_after = models.DecimalField(**WEIGHT, null=True, blank=True)
+    band_use_before = models.DecimalField(**WEIGHT)
+    band_use_after = models.DecimalField(**WEIGHT)
     seconds = models.FloatField(null=True, blank=True)
     document = models.JSONField(null=True, blank=True)
 

@@ -46,8 +46,8 @@ def rebalance_launch(
 
     The same `idempotency_key` with the same request gives the run it gave before, and starts nothing.
 
-    Raises NotAllowedError, NotFoundError (model), InvalidInputError (an option, an unknown or foreign portfolio, a model
-    with nothing to buy or to price) and ConflictError (the key was used for something else; a portfolio is being
+    Raises NotAllowedError, NotFoundError (model), InvalidInputError (an option, an unknown or foreign portfolio, a
+    model with nothing to buy or to price) and ConflictError (the key was used for something else; a portfolio is being
     rebalanced already). Nothing is written then.
     """
     by.must("rebalance.launch")
@@ -143,7 +143,7 @@ def _checked_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     given = {key: value for key, value in (options or {}).items() if value not in (None, "")}
     given.setdefault("time_limit", settings.OPTIMIZATION_TIMEOUT)
     try:
-        parsed = options_from_json(given)
+        parsed = options_from_json(given, where="")
     except ProblemError as error:
         raise InvalidInputError(str(error), fields={error.field: error.message}) from error
     if parsed.time_limit > settings.OPTIMIZATION_TIMEOUT:

@@ -31,7 +31,7 @@ from ordergen.audit.services import record
 from ordergen.db import atomic, object_id
 from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.solve import solve_separable
-from rebalance_app.domain.types import ZERO, Options, Position, RebalanceProblem, RebalanceSolution, Reason
+from rebalance_app.domain.types import ZERO, Options, Position, Reason, RebalanceProblem, RebalanceSolution
 from rebalance_app.domain.verify import violations
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
 from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError

@@ -60,7 +60,7 @@ def _give_up(run: Rebalance) -> int:
             n = _still_lapsed(row).update(
                 state=ProposalState.FAILED,
                 reason_code="POISON",
-                reason=f"Its worker died {row.attempt} times in a row. Rebalance it alone and look at the worker's log.",
+                reason=f"Its worker died {row.attempt} times. Rebalance it alone and look at the worker's log.",
                 finished_at=timezone.now(),
             )
             Rebalance.objects.filter(pk=run.pk).update(n_failed=F("n_failed") + n)

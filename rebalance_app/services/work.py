@@ -1,4 +1,4 @@
-"""Working a run off here and now, beside whatever workers there are: the command line and the demo wait for their run."""
+"""Working a run off here and now, beside whatever workers there are: the command line waits for its run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run_work(run: Rebalance) -> Rebalance:
 
 
 def rebalance_named(*, by: User, model: str | None = None, portfolio: str | None = None) -> Rebalance:
-    """Launches a run over a model, or over one portfolio by the model it follows, each given by name or id; works it off.
+    """Launches a run over a model, or over one portfolio by the model it follows, by name or id, and works it off.
 
     Raises NotFoundError, InvalidInputError (the portfolio follows several models, or none) and what launching raises.
     """

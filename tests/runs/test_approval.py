@@ -1,0 +1,126 @@
+"""Who may decide on an order, and what an approval is worth."""
+
+from decimal import Decimal
+
+import pytest
+
+from models_app.models import Holding, Portfolio
+from ordergen.audit.models import AuditEvent
+from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
+from ordergen.verify import verify_all
+from rebalance_app.models import Decision
+from rebalance_app.services.approve import content_hash, order_decide, run_decide
+from rebalance_app.services.launch import rebalance_launch
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def run(book, manager, run_worker):
+    return run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+
+
+def _ids(run):
+    return list(run.orders.order_by("pk").values_list("pk", flat=True))
+
+
+def test_an_approver_approves_and_it_is_recorded_with_who_when_and_why(run, approver):
+    decided = order_decide(by=approver, order_ids=_ids(run), verdict="approved", comment="checked")
+    run.refresh_from_db()
+    decision = Decision.objects.first()
+
+    assert (decided.n_decided, decided.skipped) == (run.n_orders, ())
+    assert (run.n_approved, run.n_awaiting) == (run.n_orders, 0)
+    assert (decision.decided_by, decision.comment) == (approver, "checked")
+    assert decision.content_hash == content_hash(decision.order)
+    assert AuditEvent.objects.filter(action="orders.approved", actor="tom").count() == 1
+    assert verify_all()["violations"] == 0
+
+
+def test_who_launched_the_run_cannot_approve_it_whatever_roles_they_hold(book, person, run_worker):
+    both = person("manager", "approver", "admin", name="both")
+    both.is_superuser = both.is_staff = True
+    both.save()
+    run = run_worker(rebalance_launch(by=both, model_id=book.model.pk))
+    decided = run_decide(by=both, rebalance_id=run.pk, verdict="approved")
+
+    assert decided.n_decided == 0
+    assert {why for _, why in decided.skipped} == {"You launched this run: another approver must decide."}
+    assert not Decision.objects.exists()
+
+
+@pytest.mark.parametrize("role", ["viewer", "manager", "auditor", "admin"])
+def test_only_an_approver_decides(run, person, role):
+    with pytest.raises(NotAllowedError):
+        order_decide(by=person(role, name="x"), order_ids=_ids(run), verdict="approved")
+    assert not Decision.objects.exists()
+
+
+def test_a_second_decision_on_an_order_is_skipped_and_said(run, approver, person):
+    first, *_ = _ids(run)
+    order_decide(by=approver, order_ids=[first], verdict="approved")
+    again = order_decide(by=person("approver", name="ann"), order_ids=[first], verdict="approved")
+
+    assert again.n_decided == 0
+    assert again.skipped == ((first, "It is approved already."),)
+
+
+def test_an_approval_can_be_taken_back_with_a_reason(run, approver):
+    first, *_ = _ids(run)
+    order_decide(by=approver, order_ids=[first], verdict="approved")
+    order_decide(by=approver, order_ids=[first], verdict="rejected", comment="price moved")
+    run.refresh_from_db()
+
+    assert (run.n_approved, run.n_rejected) == (0, 1)
+    assert verify_all()["violations"] == 0
+
+
+def test_a_rejection_needs_a_reason(run, approver):
+    with pytest.raises(InvalidInputError) as refused:
+        order_decide(by=approver, order_ids=_ids(run), verdict="rejected", comment="  ")
+    assert "comment" in refused.value.fields
+
+
+@pytest.mark.parametrize("verdict", ["", "APPROVED", "sent"])
+def test_a_verdict_that_does_not_exist_decides_nothing(run, approver, verdict):
+    with pytest.raises(InvalidInputError):
+        order_decide(by=approver, order_ids=_ids(run), verdict=verdict)
+
+
+def test_an_unknown_order_fails_the_whole_request(run, approver):
+    with pytest.raises(NotFoundError):
+        order_decide(by=approver, order_ids=[*_ids(run), "f" * 24], verdict="approved")
+    assert not Decision.objects.exists()
+
+
+def test_a_count_that_changed_meanwhile_asks_to_look_again(run, approver):
+    with pytest.raises(ConflictError, match="look again"):
+        run_decide(by=approver, rebalance_id=run.pk, verdict="approved", expected_count=run.n_orders - 1)
+    assert not Decision.objects.exists()
+
+
+def test_orders_are_not_approved_once_the_holding_has_changed(book, run, approver):
+    Holding.objects.filter(portfolio=book.harbour, security=book.xxx).update(quantity=7)
+    decided = run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+    why = dict(decided.skipped)
+    sale = run.orders.get(portfolio_id=book.harbour.pk, ticker="XXX")
+
+    assert list(why) == [sale.pk]
+    assert "changed since" in why[sale.pk]
+
+
+def test_orders_are_not_approved_once_the_cash_is_gone(book, run, approver):
+    Portfolio.objects.filter(pk=book.harbour.pk).update(cash=Decimal("9999.99"))
+    decided = run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+
+    assert {why for _, why in decided.skipped} == {"The portfolio has less cash than when this was proposed: rebalance again."}
+    assert len(decided.skipped) == run.orders.filter(portfolio_id=book.harbour.pk).count()
+
+
+def test_the_same_trade_is_not_approved_twice_from_one_holding(book, run, manager, approver, run_worker):
+    run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+    second = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    decided = run_decide(by=approver, rebalance_id=second.pk, verdict="approved")
+
+    assert decided.n_decided == 0
+    assert all("reject that one first" in why for _, why in decided.skipped)

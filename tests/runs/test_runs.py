@@ -1,0 +1,228 @@
+"""A run, from launch to its last portfolio."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from models_app.models import Holding, Price
+from models_app.services import model_create
+from models_app.rules import ModelDraft, PositionDraft
+from ordergen.audit.models import AuditEvent
+from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
+from ordergen.verify import verify_all
+from rebalance_app.models import Order, PriceSnapshot, Rebalance
+from rebalance_app.services.cancel import rebalance_cancel
+from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.services.solve import chunk_solve, run_finish
+from rebalance_app.services.sweep import sweep
+from tests.models.builders import portfolio, security
+
+pytestmark = pytest.mark.django_db
+
+
+def _rows(run):
+    return {row.portfolio_name: row for row in run.portfolios.all()}
+
+
+def _shares(row):
+    return {line["ticker"]: Decimal(line["quantity_after"]) for line in row.document["positions"]}
+
+
+def test_a_run_proposes_what_the_arithmetic_says(book, manager, run_worker):
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    harbour = _rows(run)["Harbour"]
+
+    assert run.state == "completed"
+    assert harbour.state == "solved"
+    assert harbour.market_value == 11000
+    # 25 % of 11,000 at 20 is 137.5 shares: of two equal neighbours the one nearer to the holding of none
+    assert _shares(harbour) == {"AAA": 330, "BBB": 137, "CCC": 4, "XXX": 0}
+    assert harbour.cash_after == Decimal("4708.60")
+    orders = {o.ticker: (o.side, o.quantity, o.reason) for o in run.orders.filter(portfolio_id=book.harbour.pk)}
+    assert orders["XXX"] == ("SELL", 10, "NOT_IN_MODEL")
+    assert orders["AAA"] == ("BUY", 330, "BREACH_UNDER")
+    assert verify_all()["violations"] == 0
+
+
+def test_a_portfolio_too_small_for_its_band_is_infeasible_and_says_why(book, manager, run_worker):
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    tiny = _rows(run)["Tiny"]
+
+    assert (tiny.state, tiny.n_orders) == ("infeasible", 0)
+    assert "CCC" in tiny.reason or book.ccc.pk in tiny.reason
+    assert run.n_infeasible == 1
+    assert not run.orders.filter(portfolio_id=book.tiny.pk).exists()
+
+
+def test_a_run_over_chosen_portfolios_touches_no_other(book, manager, run_worker):
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.cash_only.pk]))
+
+    assert list(_rows(run)) == ["Lee"]
+
+
+def test_a_held_security_without_a_price_fails_that_portfolio_by_name_and_no_other(book, manager, run_worker):
+    unpriced = security("NOP", price=None)
+    Holding.objects.create(portfolio=book.harbour, security=unpriced, quantity=5)
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    rows = _rows(run)
+
+    assert (rows["Harbour"].state, rows["Harbour"].reason_code) == ("failed", "MISSING_PRICE")
+    assert "NOP" in rows["Harbour"].reason
+    assert rows["Lee"].state == "solved"
+    assert not run.orders.filter(portfolio_id=book.harbour.pk).exists()
+
+
+def test_a_price_far_behind_the_others_is_never_traded_on(book, manager, run_worker):
+    old = date(2026, 11, 20) - timedelta(days=settings.PRICE_MAX_AGE_DAYS + 1)
+    Price.objects.filter(security=book.xxx).update(date=old)
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+
+    assert _rows(run)["Harbour"].reason_code == "STALE_PRICE"
+    assert _rows(run)["Lee"].state == "solved"
+
+
+def test_a_model_none_of_whose_securities_is_priced_starts_nothing(book, manager):
+    lonely = security("LON", price=None)
+    draft = ModelDraft("Lonely", (PositionDraft(lonely.pk, Decimal("0.5"), Decimal("0.1"), Decimal("0.1")),), (book.tiny.pk,))
+    model = model_create(draft=draft, by=manager)
+
+    with pytest.raises(InvalidInputError, match="has a price"):
+        rebalance_launch(by=manager, model_id=model.pk)
+    assert not Rebalance.objects.exists()
+    assert not PriceSnapshot.objects.exists()
+
+
+def test_a_model_without_positions_would_sell_everything_and_is_refused(book, manager):
+    model = model_create(draft=ModelDraft("Empty", (), (book.tiny.pk,)), by=manager)
+
+    with pytest.raises(InvalidInputError, match="no positions"):
+        rebalance_launch(by=manager, model_id=model.pk)
+
+
+@pytest.mark.parametrize("role", ["viewer", "approver", "auditor", "admin"])
+def test_only_a_portfolio_manager_launches(book, person, role):
+    with pytest.raises(NotAllowedError):
+        rebalance_launch(by=person(role), model_id=book.model.pk)
+
+
+def test_an_unknown_model_or_a_foreign_portfolio_starts_nothing(book, manager):
+    stranger = portfolio("Stranger", "1000")
+    with pytest.raises(NotFoundError):
+        rebalance_launch(by=manager, model_id="f" * 24)
+    with pytest.raises(InvalidInputError) as refused:
+        rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[stranger.pk])
+    assert "portfolio_ids" in refused.value.fields
+    assert not Rebalance.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "options", [{"min_cash": "NaN"}, {"min_cash": True}, {"no_such": 1}, {"mode": "sell_all"}, {"time_limit": 10**6}]
+)
+def test_an_option_that_makes_no_sense_is_refused_at_its_field(book, manager, options):
+    with pytest.raises(InvalidInputError) as refused:
+        rebalance_launch(by=manager, model_id=book.model.pk, options=options)
+    assert next(iter(options)) in " ".join(refused.value.fields)
+
+
+def test_the_same_key_starts_one_run_and_other_content_under_it_is_refused(book, manager):
+    first = rebalance_launch(by=manager, model_id=book.model.pk, idempotency_key="k1")
+    again = rebalance_launch(by=manager, model_id=book.model.pk, idempotency_key="k1")
+
+    assert again.pk == first.pk
+    with pytest.raises(ConflictError):
+        rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.tiny.pk], idempotency_key="k1")
+
+
+def test_a_portfolio_is_in_one_open_run_at_a_time(book, manager):
+    rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk])
+
+    with pytest.raises(ConflictError, match="Harbour is being rebalanced by run #1"):
+        rebalance_launch(by=manager, model_id=book.model.pk)
+
+
+def test_a_message_too_many_changes_nothing(book, manager, run_worker):
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    before = list(Order.objects.order_by("pk").values())
+    chunk_solve(rebalance_id=run.pk, chunk=0)
+    chunk_solve(rebalance_id="0" * 24, chunk=7)
+    run_finish(run.pk)
+
+    assert list(Order.objects.order_by("pk").values()) == before
+    assert AuditEvent.objects.filter(action="rebalance.finished").count() == 1
+
+
+def test_a_cancelled_run_starts_nothing_more_and_ends(book, manager, run_worker):
+    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    rebalance_cancel(by=manager, rebalance_id=run.pk)
+    chunk_solve(rebalance_id=run.pk, chunk=0)
+    run.refresh_from_db()
+
+    assert (run.state, run.n_cancelled, run.n_orders) == ("cancelled", 3, 0)
+    with pytest.raises(ConflictError):
+        rebalance_cancel(by=manager, rebalance_id=run.pk)
+    assert verify_all()["violations"] == 0
+
+
+def _claim_and_die(run, minutes_ago=5):
+    """What a worker leaves behind that was killed after its claim."""
+    lapsed = timezone.now() - timedelta(minutes=minutes_ago)
+    for row in run.portfolios.filter(state="queued"):
+        row.state, row.token, row.attempt, row.lease_until = "solving", "dead", row.attempt + 1, lapsed
+        row.save()
+
+
+def test_what_a_dead_worker_held_is_solved_by_another(book, manager, run_worker):
+    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    _claim_and_die(run)
+    assert sweep().requeued == 3
+    chunks = set(run.portfolios.values_list("chunk", flat=True))
+    run = run_worker(run)
+
+    assert len(chunks) == 3, "each travels alone from now on"
+    assert run.state == "completed"
+    assert {row.attempt for row in run.portfolios.all()} == {2}
+
+
+def test_a_portfolio_that_kills_its_worker_three_times_fails_and_the_run_ends(book, manager):
+    run = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk])
+    for _ in range(settings.MAX_ATTEMPTS):
+        _claim_and_die(run)
+        swept = sweep()
+    run.refresh_from_db()
+
+    assert swept.given_up == 1
+    assert (run.state, run.n_failed) == ("completed", 1)
+    assert run.portfolios.get().reason_code == "POISON"
+
+
+def test_a_worker_that_wakes_up_after_its_lease_writes_nothing(book, manager, run_worker, monkeypatch):
+    """The row was taken over while the first worker slept; its late answer is thrown away whole."""
+    from rebalance_app.services import solve
+
+    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    original = solve.solve_separable
+
+    def overtaken(problems):
+        run.portfolios.update(token="another")
+        return original(problems)
+
+    monkeypatch.setattr(solve, "solve_separable", overtaken)
+    chunk_solve(rebalance_id=run.pk, chunk=0)
+    run.refresh_from_db()
+
+    assert (run.n_orders, run.n_done) == (0, 0)
+    assert not Order.objects.exists()
+
+
+def test_a_later_run_supersedes_what_nobody_decided_on(book, manager, run_worker):
+    first = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    second = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    first.refresh_from_db()
+
+    assert set(first.orders.values_list("state", flat=True)) == {"superseded"}
+    assert (first.n_awaiting, first.n_superseded) == (0, first.n_orders)
+    assert set(second.orders.values_list("state", flat=True)) == {"proposed"}
+    assert verify_all()["violations"] == 0

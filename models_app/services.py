@@ -153,7 +153,7 @@ def _change(
     _may_edit(by)
     for tries_left in reversed(range(MAX_TRIES)):
         model = selectors.model_get(model_id)
-        before = selectors.model_draft(model)
+        _, before = selectors.model_version(model_id, model.version)  # with its decimals as they were written
         after = _checked(alter(before), position)
         if after == before:
             return model

@@ -69,7 +69,7 @@ class Session(SessionAuth):
             raise HttpError(403, "The CSRF token is missing or wrong; send it as X-CSRFToken, or use an API key.")
         return request.COOKIES.get(self.param_name)
 
-    def authenticate(self, request: HttpRequest, key: str | None) -> User | None:
+    def authenticate(self, request: HttpRequest, key: str | None) -> User | None:  # noqa: ARG002  ninja's signature
         return _admit(request, request.user, self.need) if isinstance(request.user, User) else None
 
 
@@ -97,7 +97,7 @@ class Undeclared:
 
     csrf = True  # read by the documentation page, which then sends the CSRF token along
 
-    def __call__(self, request: HttpRequest) -> None:
+    def __call__(self, _request: HttpRequest) -> None:
         raise NotAllowedError("This operation declares no permission, so it is closed.")
 
 

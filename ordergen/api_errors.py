@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from http import HTTPStatus
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from ordergen import __version__
 from ordergen.api_json import OtherMediaTypeError, UnreadableError
 from ordergen.errors import InvalidInputError, OrdergenError
 from ordergen.middleware import correlation
@@ -55,21 +55,11 @@ def is_v2(request: HttpRequest) -> bool:
 
 def to_response(request: HttpRequest, error: Exception) -> HttpResponse:
     """The one answer to any exception of an operation, in the shape of the API that was asked."""
-    if isinstance(error, OrdergenError):
-        response = _v2_known(error) if is_v2(request) else _v1_known(request, error)
-        if isinstance(error, RefusedRunError) and error.retry_after is not None:
-            response["Retry-After"] = str(error.retry_after)
-        return response
-    if isinstance(error, ValidationError):
-        return _schema_error(request, error.errors)
-    if isinstance(error, UnreadableError):
-        return _unreadable(request, error)
-    if isinstance(error, HttpError):
-        if isinstance(error.__cause__, UnreadableError):
-            return _unreadable(request, error.__cause__)
-        return _http_error(request, error)
-    if isinstance(error, Http404):
-        return plain_error(request, HTTPStatus.NOT_FOUND)
+    if isinstance(error, HttpError) and isinstance(error.__cause__, UnreadableError):
+        error = error.__cause__  # what the parser raised, wrapped on its way
+    for kind, translate in _TRANSLATORS.items():
+        if isinstance(error, kind):
+            return translate(request, error)
     log.error("An API request failed", exc_info=error)
     return plain_error(request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
@@ -85,13 +75,22 @@ def plain_error(request: HttpRequest, status: int, detail: str = "") -> HttpResp
     return _json(body, status)
 
 
-def problem(status: int, detail: str, *, code: str, errors: Sequence[Mapping[str, str]] = (), **more: Any) -> HttpResponse:
+def problem(
+    status: int, detail: str, *, code: str, errors: Sequence[Mapping[str, str]] = (), **more: Any
+) -> HttpResponse:
     """An RFC 9457 problem document; `errors` names fields ("positions.3.target") and what is wrong with each."""
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": int(status)}
     body |= {"detail": detail, "code": code, "correlation_id": correlation.get()} | more
     if errors:
         body["errors"] = list(errors)
     return _json(body, status, content_type="application/problem+json")
+
+
+def _known(request: HttpRequest, error: OrdergenError) -> HttpResponse:
+    response = _v2_known(error) if is_v2(request) else _v1_known(request, error)
+    if isinstance(error, RefusedRunError) and error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def _v1_known(request: HttpRequest, error: OrdergenError) -> HttpResponse:
@@ -118,16 +117,15 @@ def _entry(field: str, message: str, body: Any) -> dict[str, Any]:
 
 def _value_at(body: Any, loc: Sequence[str | int]) -> Any:
     for part in loc:
-        if isinstance(body, Mapping) and part in body:
-            body = body[part]
-        elif isinstance(body, list) and isinstance(part, int) and part < len(body):
-            body = body[part]
-        else:
+        inside = body if isinstance(body, Mapping) else range(len(body)) if isinstance(body, list) else ()
+        if part not in inside:
             return None
+        body = body[part]
     return None if body is _MISSING else body
 
 
-def _schema_error(request: HttpRequest, entries: list[dict[str, Any]]) -> HttpResponse:
+def _schema_error(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    entries = error.errors
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     if not is_v2(request):
         return _json({"detail": entries}, status)
@@ -161,8 +159,16 @@ def _envelope(status: int, message: str) -> dict[str, Any]:
         "timestamp": timezone.now().isoformat().replace("+00:00", "Z"),
         "correlation_id": correlation.get(),
         "service": "ordergen",
-        "version": __version__,
+        "version": service_version(),
     }
+
+
+def service_version() -> str:
+    """The installed version, as pyproject names it."""
+    try:
+        return version("ordergen")
+    except PackageNotFoundError:  # run from a clone that was never installed
+        return "unreleased"
 
 
 def _json(body: Any, status: int, content_type: str = "application/json") -> HttpResponse:
@@ -172,3 +178,16 @@ def _json(body: Any, status: int, content_type: str = "application/json") -> Htt
 
 def _plain(value: object) -> object:
     return float(value) if isinstance(value, Decimal) and abs(value.adjusted()) < 300 else str(value)
+
+
+def _not_found(request: HttpRequest, _error: Http404) -> HttpResponse:
+    return plain_error(request, HTTPStatus.NOT_FOUND)
+
+
+_TRANSLATORS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
+    OrdergenError: _known,
+    ValidationError: _schema_error,
+    UnreadableError: _unreadable,
+    HttpError: _http_error,
+    Http404: _not_found,
+}

@@ -92,8 +92,9 @@ class StrictParser(Parser):
         declared = (request.content_type or "").lower()
         if declared and declared != "application/json" and not declared.endswith("+json"):
             raise OtherMediaTypeError("model_attributes_type", "Input should be a JSON body (application/json)")
-        request.parsed_body = read_json(request.body)  # type: ignore[attr-defined]  errors echo their input
-        return request.parsed_body  # type: ignore[attr-defined]
+        body = read_json(request.body)
+        request.parsed_body = body  # type: ignore[attr-defined] # errors echo their input
+        return body
 
     def parse_querydict(
         self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
@@ -108,5 +109,5 @@ class StrictParser(Parser):
 class Renderer(BaseRenderer):
     media_type = "application/json"
 
-    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
+    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:  # noqa: ARG002  ninja's
         return orjson.dumps(data, default=str)

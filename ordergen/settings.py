@@ -55,6 +55,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "ordergen.middleware.correlation_id",
+    "ordergen.api_middleware.api_conventions",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -184,9 +185,12 @@ elif CELERY_BROKER_URL.startswith("redis"):
 OPTIMIZATION_TIMEOUT = env.int("OPTIMIZATION_TIMEOUT", default=30)  # seconds for one portfolio's integer programme
 CHUNK_SIZE = env.int("ORDERGEN_CHUNK_SIZE", default=100)  # portfolios per task
 MAX_ATTEMPTS = 3
-LEASE_SECONDS = OPTIMIZATION_TIMEOUT + 30  # longer than any single step of a worker, so that only a dead one lets it lapse
+LEASE_SECONDS = (
+    OPTIMIZATION_TIMEOUT + 30
+)  # longer than any single step of a worker, so that only a dead one lets it lapse
 SWEEP_SECONDS = env.int("ORDERGEN_SWEEP_SECONDS", default=5)
 PRICE_MAX_AGE_DAYS = env.int("ORDERGEN_PRICE_MAX_AGE_DAYS", default=7)  # behind the newest price of the book
+V1_WAIT_SECONDS = env.float("ORDERGEN_V1_WAIT_SECONDS", default=25)  # API v1's triggers wait this long for their run
 COMMISSION_RATE = env("ORDERGEN_COMMISSION_RATE", default="0.0005")  # of an order's value, for estimates
 NEAR_BAND = env("ORDERGEN_NEAR_BAND", default="0.8")  # share of the band from which a position counts as near its edge
 ORDERGEN_SOURCE = env("ORDERGEN_SOURCE", default="local")

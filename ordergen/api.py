@@ -1,0 +1,120 @@
+"""The two APIs and everything under /api/: v1 is the drop-in contract, v2 what the pages can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, URLResolver, path, re_path, resolve
+from django.urls.exceptions import Resolver404
+from django.views.decorators.csrf import csrf_exempt
+from ninja import NinjaAPI
+from ninja.errors import ValidationError, ValidationErrorContext
+from ninja.params.models import BodyModel
+
+from models_app.api import router as models_v1
+from ordergen.accounts.keys import find_api_key
+from ordergen.api_auth import Undeclared
+from ordergen.api_errors import plain_error, to_response
+from ordergen.api_json import Renderer, StrictParser
+from rebalance_app import health
+from rebalance_app.api import router as rebalances_v1
+
+NOT_FOUND = "api-not-found"
+
+
+class OrdergenAPI(NinjaAPI):
+    """Ninja with our reading and writing of JSON, one translator of errors, and every operation closed by default."""
+
+    def __init__(self, *, title: str, version: str, description: str) -> None:
+        super().__init__(
+            title=title,
+            version=version,
+            description=description,
+            auth=[Undeclared()],
+            parser=StrictParser(),
+            renderer=Renderer(),
+            docs_decorator=for_members,
+            urls_namespace=f"api-{version}",
+        )
+
+    def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
+        return to_response(request, exc)
+
+    def validation_error_from_error_contexts(
+        self, error_contexts: list[ValidationErrorContext[Any]]
+    ) -> ValidationError:
+        return ValidationError([entry for context in error_contexts for entry in _entries(context)])
+
+
+def _entries(context: ValidationErrorContext[Any]) -> list[dict[str, Any]]:
+    """Pydantic's findings with the place as the caller sees it: without the name our function gives to the body."""
+    model = context.model
+    entries = []
+    for found in context.pydantic_validation_error.errors(include_url=False):
+        entry: dict[str, Any] = dict(found)
+        loc = model.__ninja_flatten_map_reverse__.get(entry["loc"], entry["loc"])
+        if isinstance(model, type) and issubclass(model, BodyModel):
+            loc = entry["loc"][1:]
+        entry["loc"] = [model.__ninja_param_source__, *loc]
+        if "ctx" in entry:
+            entry["ctx"] = {name: str(value) for name, value in entry["ctx"].items()}
+        entries.append(entry)
+    return entries
+
+
+def for_members(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Documentation is for people who signed in, holders of a key, and a network that was declared closed."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        is_open = settings.ORDERGEN_API_AUTH == "none" and request.path.startswith("/api/v1/")
+        key = request.headers.get("X-API-Key", "")
+        if is_open or request.user.is_authenticated or (key and find_api_key(key)):
+            return view(request, *args, **kwargs)
+        if "text/html" in request.headers.get("Accept", ""):
+            return redirect_to_login(request.get_full_path())
+        return plain_error(request, HTTPStatus.UNAUTHORIZED)
+
+    return guarded
+
+
+@csrf_exempt  # it changes nothing, and a caller without a token is to learn the address is wrong
+def api_not_found(request: HttpRequest) -> HttpResponse:
+    """What no operation answers: 307 to the address without (or with) its slash where that exists, else 404."""
+    other = request.path.removesuffix("/") if request.path.endswith("/") else f"{request.path}/"
+    try:
+        is_known = resolve(other).url_name != NOT_FOUND
+    except Resolver404:
+        is_known = False
+    if not is_known:
+        return plain_error(request, HTTPStatus.NOT_FOUND)
+    query = request.META.get("QUERY_STRING", "")
+    response = HttpResponseRedirect(f"{other}?{query}" if query else other)
+    response.status_code = HTTPStatus.TEMPORARY_REDIRECT
+    return response
+
+
+v1 = OrdergenAPI(
+    title="ordergen API v1",
+    version="v1",
+    description="The drop-in contract: models, rebalances and their results. Decimals of models are strings, "
+    "numbers of stored rebalances are JSON numbers.",
+)
+v1.add_router("", models_v1)
+v1.add_router("", rebalances_v1)
+
+urlpatterns: Sequence[URLPattern | URLResolver] = [
+    path("api/v1/", v1.urls),
+    path("health/", health.overall, name="health"),
+    path("health/health", health.overall),
+    path("health/live", health.live),
+    path("health/ready", health.ready),
+    re_path(r"^health(?:/.*)?$", api_not_found, name=NOT_FOUND),
+    re_path(r"^api(?:/.*)?$", api_not_found, name=NOT_FOUND),
+]

@@ -98,6 +98,10 @@ class PortfolioView:
         return ranked[0] if ranked and ranked[0].rank > 0 else None
 
     @property
+    def worst_drift(self) -> Decimal | None:
+        return self.worst.drift.drift if self.worst else None
+
+    @property
     def band_use(self) -> Decimal:
         return self.worst.rank if self.worst else ZERO
 

@@ -1,0 +1,25 @@
+"""Pages of models and portfolios. What is under x/ answers pages while somebody types, and is no page itself."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from models_app import editor_views, portfolio_views, views
+
+urlpatterns = [
+    path("", views.dashboard, name="dashboard"),
+    path("models/", views.models, name="models"),
+    path("models/new/", editor_views.model_new, name="model_new"),
+    path("models/<str:model_id>/", views.model, name="model"),
+    path("models/<str:model_id>/edit/", editor_views.model_edit, name="model_edit"),
+    path("models/<str:model_id>/merge/", editor_views.model_merge, name="model_merge"),
+    path("models/<str:model_id>/delete/", editor_views.model_delete, name="model_delete"),
+    path("models/<str:model_id>/history/", views.model_history, name="model_history"),
+    path("models/<str:model_id>/diff/", views.model_diff, name="model_diff"),
+    path("portfolios/", portfolio_views.portfolios, name="portfolios"),
+    path("portfolios/<str:portfolio_id>/", portfolio_views.portfolio, name="portfolio"),
+    path("portfolios/<str:portfolio_id>/history/", portfolio_views.portfolio_history, name="portfolio_history"),
+    path("x/models/check/", editor_views.model_check, name="model_check"),
+    path("x/models/portfolios/", editor_views.model_portfolio_search, name="model_portfolio_search"),
+    path("x/securities/", editor_views.security_suggestions, name="security_suggestions"),
+]

@@ -1,0 +1,314 @@
+"""Reading pages: dashboard, models, their history."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from statistics import median
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from models_app import selectors
+from models_app.drift import Line, PortfolioView, book_drift
+from models_app.http import SignedInRequest
+from models_app.models import InvestmentModel, ModelVersion
+from models_app.portfolio_views import MODEL_PORTFOLIO_COLUMNS, ZERO, counts_of
+from models_app.rules import Totals, totals
+from models_app.selectors import ModelRow
+from models_app.sources import get_source
+from models_app.sources.base import PriceInfo, SecurityInfo
+from models_app.tables import Column, Table
+from models_app.versions import Change, changes, draft_of
+from ordergen.errors import NotFoundError
+
+QUEUE_LENGTH = 12
+
+
+@login_required
+@require_safe
+def dashboard(request: SignedInRequest) -> HttpResponse:
+    """What needs attention: counts that are links, the portfolios that lean most on their bands, breaches by model."""
+    request.user.must("book.read")
+    views = book_drift()
+    by_model = sorted(_summaries(views), key=lambda row: (-row.n_breach, row.row.model.name))
+    unpriced = {line.security_id for view in views for line in view.unpriced}
+    context = {
+        "counts": counts_of(views),
+        "n_views": len(views),
+        "n_checked": sum(view.state not in {"unpriced", "no_model"} for view in views),
+        "queue": [view for view in views if view.state in {"breach", "near"}][:QUEUE_LENGTH],
+        "by_model": by_model,
+        "most_breaches": max((row.n_breach for row in by_model), default=0),
+        "n_unpriced_securities": len(unpriced),
+        "prices_as_of": max(
+            (line.price_date for view in views for line in view.lines if line.price_date), default=None
+        ),
+        "never_rebalanced": [row for row in by_model if row.row.model.last_rebalance_at is None],
+    }
+    return render(request, "dashboard.html", context)
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """A model with how its portfolios stand."""
+
+    row: ModelRow
+    views: list[PortfolioView]
+
+    @property
+    def totals(self) -> Totals:
+        return self.row.totals
+
+    @property
+    def n_breach(self) -> int:
+        return sum(view.state == "breach" for view in self.views)
+
+    @property
+    def n_unpriced(self) -> int:
+        return sum(view.state == "unpriced" for view in self.views)
+
+    @property
+    def worst(self) -> Line | None:
+        return max((view.worst for view in self.views if view.worst), key=lambda line: line.rank, default=None)
+
+    @property
+    def band_use(self) -> Decimal:
+        return self.worst.rank if self.worst else ZERO
+
+    @property
+    def market_value(self) -> Decimal:
+        """Of the portfolios whose value is known."""
+        return sum((view.drift.market_value for view in self.views if view.drift.market_value is not None), ZERO)
+
+
+def _summaries(views: Iterable[PortfolioView]) -> list[ModelSummary]:
+    by_model: dict[str, list[PortfolioView]] = defaultdict(list)
+    for view in views:
+        if view.model:
+            by_model[view.model.pk].append(view)
+    return [ModelSummary(row, by_model[row.model.pk]) for row in selectors.model_list()]
+
+
+MODEL_COLUMNS: tuple[Column[ModelSummary], ...] = (
+    Column("name", "Model", lambda row: row.row.model.name.lower()),
+    Column("version", "Version", lambda row: row.row.model.version, numeric=True, first="-"),
+    Column("target", "Σ target %", lambda row: row.totals.target, numeric=True, first="-"),
+    Column("cash", "Cash %", lambda row: row.totals.cash, numeric=True),
+    Column("positions", "Positions", lambda row: row.totals.n_positions, numeric=True, first="-"),
+    Column("portfolios", "Portfolios", lambda row: len(row.row.draft.portfolios), numeric=True, first="-"),
+    Column("value", "Value", lambda row: row.market_value, numeric=True, first="-"),
+    Column("breach", "In breach", lambda row: row.n_breach, numeric=True, first="-"),
+    Column("worst", "Worst", lambda row: row.worst.ticker if row.worst else None),
+    Column("bullet", "Band use"),
+    Column("use", "%", lambda row: row.band_use, numeric=True, first="-"),
+    Column("rebalanced", "Last rebalance", lambda row: row.row.model.last_rebalance_at, first="-"),
+    Column("acts", "Actions"),
+)
+
+
+@login_required
+@require_safe
+def models(request: SignedInRequest) -> HttpResponse:
+    """Every model, the one with most breaches first; `?q=` searches names and tickers."""
+    request.user.must("book.read")
+    summaries = _summaries(book_drift())
+    text = request.GET.get("q", "").strip().lower()
+    holders = _models_holding(text) if text else frozenset()
+    if text:
+        summaries = [s for s in summaries if text in s.row.model.name.lower() or s.row.model.pk in holders]
+    table = Table(summaries, MODEL_COLUMNS, request.GET, default="-breach", identity=lambda s: s.row.model.pk)
+    return render(request, "models/list.html", {"table": table, "q": text, "n_models": len(summaries)})
+
+
+def _models_holding(text: str) -> frozenset[str]:
+    """Models with a security whose ticker is `text`."""
+    ids = {known.id for known in get_source().find_securities(text[:100], 20) if known.ticker.lower() == text}
+    rows = selectors.model_list()
+    return frozenset(row.model.pk for row in rows if ids & {p.security_id for p in row.draft.positions})
+
+
+@dataclass(frozen=True)
+class PositionSummary:
+    """One position of a model, with how the model's portfolios stand in it."""
+
+    security_id: str
+    info: SecurityInfo | None
+    price: PriceInfo | None
+    target: Decimal
+    low: Decimal
+    high: Decimal
+    lines: list[Line]
+
+    @property
+    def ticker(self) -> str:
+        return self.info.ticker if self.info else self.security_id
+
+    @property
+    def lowest(self) -> Decimal:
+        return max(ZERO, self.target - self.low)
+
+    @property
+    def highest(self) -> Decimal:
+        return self.target + self.high
+
+    @property
+    def n_over(self) -> int:
+        return sum(line.state == "over" for line in self.lines)
+
+    @property
+    def n_under(self) -> int:
+        return sum(line.state == "under" for line in self.lines)
+
+    @property
+    def median_drift(self) -> Decimal | None:
+        known = [line.drift.drift for line in self.lines if line.drift.drift is not None]
+        return median(known) if known else None
+
+
+POSITION_COLUMNS: tuple[Column[PositionSummary], ...] = (
+    Column("ticker", "Security", lambda row: row.ticker),
+    Column("target", "Target %", lambda row: row.target, numeric=True, first="-"),
+    Column("low", "Low pp", lambda row: row.low, numeric=True, first="-"),
+    Column("high", "High pp", lambda row: row.high, numeric=True, first="-"),
+    Column("band", "Band %", lambda row: row.lowest, numeric=True, first="-"),
+    Column("price", "Price", lambda row: row.price.price if row.price else None, numeric=True, first="-"),
+    Column("date", "Price of", lambda row: row.price.date if row.price else None),
+    Column("over", "Over", lambda row: row.n_over, numeric=True, first="-"),
+    Column("under", "Under", lambda row: row.n_under, numeric=True, first="-"),
+    Column("median", "Median drift pp", lambda row: row.median_drift, numeric=True, first="-"),
+)
+
+
+@login_required
+@require_safe
+def model(request: SignedInRequest, model_id: str) -> HttpResponse:
+    """One model: its positions with their bands, and the portfolios that follow it with their drift."""
+    request.user.must("book.read")
+    found = selectors.model_get(model_id)
+    row = ModelRow(found, selectors.model_draft(found))
+    views = book_drift(model_id)
+    summary = ModelSummary(row, views)
+    positions = Table(_positions(summary), POSITION_COLUMNS, request.GET, default="-target", parameter="order")
+    known = {view.info.id for view in views}
+    context = {
+        "model": found,
+        "summary": summary,
+        "positions": positions,
+        "segments": [(p.ticker, p.target) for p in positions.rows],
+        "upper": row.totals.upper,
+        "portfolios": Table(
+            views, MODEL_PORTFOLIO_COLUMNS, request.GET, default="-use", identity=lambda view: view.info.id
+        ),
+        "missing": [key for key in row.draft.portfolios if key not in known],
+        "last": ModelVersion.objects.filter(model_id=model_id).select_related("saved_by").first(),
+    }
+    return render(request, "models/detail.html", context)
+
+
+def _positions(summary: ModelSummary) -> list[PositionSummary]:
+    source = get_source()
+    lines: dict[str, list[Line]] = defaultdict(list)
+    for view in summary.views:
+        for line in view.lines:
+            lines[line.security_id].append(line)
+    ids = [p.security_id for p in summary.row.draft.positions]
+    infos, prices = source.securities(ids), source.latest_prices(ids)
+    return [
+        PositionSummary(
+            p.security_id, infos.get(p.security_id), prices.get(p.security_id),
+            p.target, p.low_drift, p.high_drift, lines[p.security_id],
+        )
+        for p in summary.row.draft.positions
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """A saved version with what it changed of the one before."""
+
+    version: ModelVersion
+    sums: Totals
+    made: list[Change]
+
+    def count(self, what: str, kind: str) -> int:
+        return sum(change.what == what and change.kind == kind for change in self.made)
+
+    @property
+    def words(self) -> str:
+        """Such as "2 securities changed, 1 removed; 1 portfolio added"."""
+        told = ["renamed"] if any(change.what == "name" for change in self.made) else []
+        for what, noun in (("position", ("security", "securities")), ("portfolio", ("portfolio", "portfolios"))):
+            counts = [(kind, self.count(what, kind)) for kind in ("changed", "added", "removed")]
+            told += [f"{count} {noun[count != 1]} {kind}" for kind, count in counts if count]
+        return ", ".join(told)
+
+
+@login_required
+@require_safe
+def model_history(request: SignedInRequest, model_id: str) -> HttpResponse:
+    """Every version: when, who, why, what. The history of a deleted model can still be read."""
+    request.user.must("book.read")
+    versions = selectors.model_versions(model_id)
+    drafts = [draft_of(version.content) for version in versions]
+    rows = [
+        VersionRow(version, totals(draft.positions), list(changes(before, draft)) if before else [])
+        for version, draft, before in zip(versions, drafts, [*drafts[1:], None], strict=True)
+    ]
+    current = InvestmentModel.objects.filter(pk=model_id).first()
+    context = {"model": current, "model_id": model_id, "name": drafts[0].name, "rows": rows}
+    return render(request, "models/history.html", context)
+
+
+@login_required
+@require_safe
+def model_diff(request: SignedInRequest, model_id: str) -> HttpResponse:
+    """What changed from version `?a=` to version `?b=`; without them, what the last save changed."""
+    request.user.must("book.read")
+    newest = selectors.model_versions(model_id)[0].version
+    new_number = _version(request.GET.get("b", ""), newest)
+    old_number = _version(request.GET.get("a", ""), max(1, new_number - 1))
+    old, before = selectors.model_version(model_id, old_number)
+    new, after = selectors.model_version(model_id, new_number)
+    made = list(changes(before, after))
+    context = {
+        "model_id": model_id, "name": after.name, "old": old, "new": new, "newest": newest,
+        "before": totals(before.positions), "after": totals(after.positions), "n_unchanged": _unchanged(made, after),
+        "current": InvestmentModel.objects.filter(pk=model_id).first(),
+    }  # fmt: skip
+    return render(request, "models/diff.html", context | _named(made))
+
+
+def _version(text: str, default: int) -> int:
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise NotFoundError(f"There is no version {text[:40]}.")
+    return int(text)
+
+
+def _unchanged(made: list[Change], after: Any) -> int:
+    return len(after.positions) - sum(change.what == "position" and change.new is not None for change in made)
+
+
+def _named(made: list[Change]) -> dict[str, Any]:
+    """The changes by kind of thing, with names in place of ids."""
+    source = get_source()
+    positions = [change for change in made if change.what == "position"]
+    portfolios = [change for change in made if change.what == "portfolio"]
+    securities = source.securities([change.subject for change in positions])
+    names = source.portfolios([change.subject for change in portfolios])
+    weights = [
+        side.target for c in positions for side in (c.old, c.new) if side is not None and hasattr(side, "target")
+    ]
+    return {
+        "positions": [(change, securities.get(change.subject)) for change in positions],
+        "portfolio_changes": [(change, names.get(change.subject)) for change in portfolios],
+        "name_change": next((change for change in made if change.what == "name"), None),
+        "most": max(weights, default=ZERO),
+    }

@@ -15,6 +15,7 @@ from models_app.imports.book import diff_holdings, diff_portfolios, diff_prices,
 from models_app.imports.investment_models import diff_models, state_of_models
 from models_app.imports.layout import KINDS, Column, Kind, describe, get_kind
 from models_app.imports.plan import Change, Findings, ImportPlan, Problem, Work
+from models_app.imports.progress import Progress
 from models_app.imports.reading import Row, read_bytes, read_rows
 from models_app.sources import get_source
 from ordergen.accounts.models import User
@@ -30,6 +31,7 @@ __all__ = [
     "ImportPlan",
     "Kind",
     "Problem",
+    "Progress",
     "apply_import",
     "describe",
     "get_kind",
@@ -47,7 +49,9 @@ _DIFFS: dict[str, Diff] = {
 }
 
 
-def plan_import(kind: str, file: BinaryIO, by: User | None, *, file_name: str = "") -> ImportPlan:
+def plan_import(
+    kind: str, file: BinaryIO, by: User | None, *, file_name: str = "", progress: Progress | None = None
+) -> ImportPlan:
     """What importing `file` as `kind` would change, and every problem in it; nothing is written.
 
     `by` is None on the command line. Raises NotAllowedError, NotFoundError for an unknown kind, and
@@ -57,7 +61,9 @@ def plan_import(kind: str, file: BinaryIO, by: User | None, *, file_name: str = 
     _must(by, layout)
     content, found = read_bytes(file), Findings()
     version = _state(layout)  # before the reading of the book: a change in between voids the plan
-    rows = read_rows(content, layout, found.problems)
+    progress = progress or Progress()
+    rows = read_rows(content, layout, found.problems, progress)
+    progress.now("Comparing with the book")
     return ImportPlan(
         kind=kind,
         file_name=file_name,
@@ -70,7 +76,7 @@ def plan_import(kind: str, file: BinaryIO, by: User | None, *, file_name: str = 
     )
 
 
-def apply_import(plan: ImportPlan, *, by: User | None) -> ImportPlan:
+def apply_import(plan: ImportPlan, *, by: User | None, progress: Progress | None = None) -> ImportPlan:
     """Writes everything the plan says and one audit event, or nothing. Returns the plan.
 
     Raises NotAllowedError, InvalidInputError when the plan has problems, ConflictError when the book has changed
@@ -85,7 +91,7 @@ def apply_import(plan: ImportPlan, *, by: User | None) -> ImportPlan:
         if _state(layout) != plan.book_version:
             raise ConflictError("The book has changed since this file was looked at. Upload the file again.")
         if plan.n_writes:
-            _write(plan, by)
+            _write(plan, by, progress or Progress())
     return plan
 
 
@@ -113,8 +119,9 @@ def _state(kind: Kind) -> str:
     return f"{version}/{state_of_models()}" if kind.name == "models" else version
 
 
-def _write(plan: ImportPlan, by: User | None) -> None:
-    plan.work.write(by=by, reason=f"Import of {plan.file_name or 'a file'}")
+def _write(plan: ImportPlan, by: User | None, progress: Progress) -> None:
+    plan.work.write(by=by, reason=f"Import of {plan.file_name or 'a file'}", progress=progress)
+    progress.now("Finishing")
     book, _ = Setting.objects.get_or_create(name="book_version")
     detail = {"file": plan.file_name, "sha256": plan.sha256, "rows": plan.n_rows, **plan.changes.counts}
     record("book.import", book, f"Imported {plan.summary}", by=by, detail=detail)

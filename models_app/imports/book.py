@@ -10,6 +10,7 @@ from typing import Any
 from django.db import models
 
 from models_app.imports.plan import Changes, Findings, Problems
+from models_app.imports.progress import Progress
 from models_app.imports.reading import Row
 from models_app.models import Holding, Portfolio, Price, Security
 from models_app.sources.local import IDS_PER_QUERY, book_changed, rows_where
@@ -29,8 +30,8 @@ class RecordsWork:
     new: list[tuple[Any, ...]] = field(default_factory=list)
     changed: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def write(self, *, by: User | None, reason: str) -> None:  # noqa: ARG002  the import's audit event names both
-        bulk_insert(self.table, self.fields, self.new)
+    def write(self, *, by: User | None, reason: str, progress: Progress) -> None:  # noqa: ARG002  the audit event has them
+        bulk_insert(self.table, self.fields, progress.each("Writing rows", self.new, len(self.new)))
         records = [self.table(**dict(zip(self.fields, row, strict=True))) for row in self.changed]
         self.table._default_manager.bulk_update(records, self.fields[1:], batch_size=_ROWS_PER_UPDATE)  # noqa: SLF001
         book_changed()
@@ -49,11 +50,12 @@ class EntriesWork:
     changed: list[tuple[Any, ...]] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
 
-    def write(self, *, by: User | None, reason: str) -> None:  # noqa: ARG002  the import's audit event names both
+    def write(self, *, by: User | None, reason: str, progress: Progress) -> None:  # noqa: ARG002  the audit event has them
         outgoing = iter([*self.removed, *(row[0] for row in self.changed)])
         while ids := list(islice(outgoing, IDS_PER_QUERY)):
             self.table._default_manager.filter(pk__in=ids).delete()  # noqa: SLF001  typed for any table
-        bulk_insert(self.table, self.fields, [*self.new, *self.changed])
+        incoming = [*self.new, *self.changed]
+        bulk_insert(self.table, self.fields, progress.each("Writing rows", incoming, len(incoming)))
         book_changed()
 
 

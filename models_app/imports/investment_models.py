@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from models_app import selectors
 from models_app.imports.book import Seen
 from models_app.imports.plan import Changes, Findings, Problems
+from models_app.imports.progress import Progress
 from models_app.imports.reading import Row
 from models_app.models import InvestmentModel
 from models_app.rules import ModelDraft, PositionDraft, check
@@ -27,8 +28,9 @@ class ModelsWork:
     new: list[ModelDraft] = field(default_factory=list)
     changed: list[tuple[str, int, ModelDraft]] = field(default_factory=list)  # id, version, content
 
-    def write(self, *, by: User | None, reason: str) -> None:
+    def write(self, *, by: User | None, reason: str, progress: Progress) -> None:
         """Saves each through the models' own services, which refuse a version that has moved on."""
+        progress.now("Saving models")
         for draft in self.new:
             model_create(draft=draft, by=by, reason=reason)
         for model_id, version, draft in self.changed:

@@ -29,14 +29,16 @@ class Kind:
     title: str
     columns: tuple[Column, ...]
     meaning: str
+    examples: tuple[str, ...]  # rows as they stand in a file
 
     @property
     def header(self) -> list[str]:
         return [column.name for column in self.columns]
 
     @property
-    def example_row(self) -> str:
-        return ",".join(column.example for column in self.columns)
+    def example_file(self) -> str:
+        """A file that shows how it is written."""
+        return "\n".join([",".join(self.header), *self.examples])
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
@@ -64,6 +66,10 @@ SECURITIES = Kind(
         Column("name", _NAME, "At most 255 characters; may be empty.", "Kelp Foods", may_be_empty=True),
     ),
     "Adds new securities and renames known ones. With an id in the row, the ticker may change too. None is removed.",
+    (
+        "5f0c1e2ab4d97c3e8a61d204,KELP,Kelp Foods",
+        ',RUNE,"Rune, Oar & Sons"',
+    ),
 )
 PRICES = Kind(
     "prices",
@@ -74,6 +80,10 @@ PRICES = Kind(
         Column("close", cells.amount(positive=True), "Closing price, above zero, at most 4 decimals.", "41.25"),
     ),
     "Adds prices and corrects the ones of the same security and date. None is removed.",
+    (
+        "2026-11-20,KELP,41.25",
+        "2026-11-20,RUNE,8.1",
+    ),
 )
 PORTFOLIOS = Kind(
     "portfolios",
@@ -92,6 +102,10 @@ PORTFOLIOS = Kind(
     ),
     "Adds new portfolios and sets the cash of known ones. With an id in the row, the name may change too. "
     "None is removed.",
+    (
+        "6740c3d19b2f4e0a1c8d7e55,Aldermoor Family,12500.00",
+        ",Bell Foundation,-310.5",
+    ),
 )
 HOLDINGS = Kind(
     "holdings",
@@ -108,6 +122,11 @@ HOLDINGS = Kind(
     ),
     "Replaces all holdings of each portfolio in the file: what it holds and the file does not name is removed. "
     "Other portfolios stay as they are.",
+    (
+        "Aldermoor Family,KELP,350",
+        "Aldermoor Family,RUNE,12.5",
+        "Bell Foundation,KELP,0",
+    ),
 )
 MODELS = Kind(
     "models",
@@ -134,6 +153,12 @@ MODELS = Kind(
     ),
     "Each row is either a position (ticker, target, low_drift, high_drift) or a portfolio that follows the model. "
     "Replaces the content of each model in the file and saves a new version where it differs; other models stay.",
+    (
+        "Balanced Growth,KELP,0.025,0.005,0.01,",
+        "Balanced Growth,RUNE,0.5,0.02,0.02,",
+        "Balanced Growth,,,,,Aldermoor Family",
+        "Balanced Growth,,,,,Bell Foundation",
+    ),
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (SECURITIES, PRICES, PORTFOLIOS, HOLDINGS, MODELS)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from models_app.imports.progress import Progress
 from ordergen.accounts.models import User
 
 SHOWN_PROBLEMS = 100
@@ -87,7 +89,7 @@ class Findings:
 class Work(Protocol):
     """The writing that a plan stands for."""
 
-    def write(self, *, by: User | None, reason: str) -> None:
+    def write(self, *, by: User | None, reason: str, progress: Progress) -> None:
         """Writes everything; call it inside a transaction."""
         ...
 
@@ -128,6 +130,11 @@ class ImportPlan:
     @property
     def is_clean(self) -> bool:
         return not self.problems.count
+
+    @property
+    def seen(self) -> str:
+        """A short word for what the plan was made against, for a form to bring back."""
+        return hashlib.sha256(self.book_version.encode()).hexdigest()[:16]
 
     @property
     def summary(self) -> str:

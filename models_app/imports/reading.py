@@ -17,6 +17,7 @@ from django.conf import settings
 
 from models_app.imports.layout import Column, Kind
 from models_app.imports.plan import Problems
+from models_app.imports.progress import Progress
 from ordergen.errors import InvalidInputError
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -45,7 +46,7 @@ def too_large_message() -> str:
     )
 
 
-def read_rows(content: bytes, kind: Kind, problems: Problems) -> list[Row]:
+def read_rows(content: bytes, kind: Kind, problems: Problems, progress: Progress) -> list[Row]:
     """The rows that could be read; everything else is in `problems`, by line."""
     text = _decode(content, problems)
     records = _records(text, problems)
@@ -53,7 +54,8 @@ def read_rows(content: bytes, kind: Kind, problems: Problems) -> list[Row]:
     columns = _columns(header, kind, problems) if text else []
     if not columns:
         return []
-    rows = [row for line, cells in records if (row := _row(line, cells, columns, problems))]
+    counted = progress.each("Reading rows", records, text.count("\n"))
+    rows = [row for line, cells in counted if (row := _row(line, cells, columns, problems))]
     if not rows and not problems.count:
         problems.add(0, "", "", "The file has a header and no rows.")
     return rows

@@ -109,7 +109,10 @@ v1 = OrdergenAPI(
 v1.add_router("", models_v1)
 v1.add_router("", rebalances_v1)
 
+APIS = {"/api/v1": v1}
+
 urlpatterns: Sequence[URLPattern | URLResolver] = [
+    re_path(r"^api/v[12]/$", api_not_found, name=NOT_FOUND),
     path("api/v1/", v1.urls),
     path("health/", health.overall, name="health"),
     path("health/health", health.overall),

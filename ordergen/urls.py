@@ -8,6 +8,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from ordergen import views
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("ordergen.api")),  # /api/ and /health
     path("signin/", views.SignIn.as_view(), name="signin"),
     path("signout/", views.SignOut.as_view(), name="signout"),
     path("audit/", include("ordergen.audit.urls")),

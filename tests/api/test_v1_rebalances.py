@@ -328,7 +328,9 @@ def test_rebalances_are_listed_newest_first_in_pages(api, several):
     assert len(ids(api.get("/rebalances?sort_by=model_name,number_of_portfolios&rebalance_id=x"))) == 3
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "offset=-1", "limit=x", "offset=1e9", "offset=99999999999999999999"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=101", "offset=-1", "limit=x", "offset=1e9", "offset=99999999999999999999"]
+)
 def test_paging_of_rebalances_out_of_range_is_a_schema_error(api, query):
     response = api.get(f"/rebalances?{query}")
     assert response.status_code == 422

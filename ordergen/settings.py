@@ -185,9 +185,8 @@ elif CELERY_BROKER_URL.startswith("redis"):
 OPTIMIZATION_TIMEOUT = env.int("OPTIMIZATION_TIMEOUT", default=30)  # seconds for one portfolio's integer programme
 CHUNK_SIZE = env.int("ORDERGEN_CHUNK_SIZE", default=100)  # portfolios per task
 MAX_ATTEMPTS = 3
-LEASE_SECONDS = (
-    OPTIMIZATION_TIMEOUT + 30
-)  # longer than any single step of a worker, so that only a dead one lets it lapse
+# Longer than any single step of a worker, so that only a dead one lets its lease lapse.
+LEASE_SECONDS = env.int("ORDERGEN_LEASE_SECONDS", default=OPTIMIZATION_TIMEOUT + 30)
 SWEEP_SECONDS = env.int("ORDERGEN_SWEEP_SECONDS", default=5)
 PRICE_MAX_AGE_DAYS = env.int("ORDERGEN_PRICE_MAX_AGE_DAYS", default=7)  # behind the newest price of the book
 V1_WAIT_SECONDS = env.float("ORDERGEN_V1_WAIT_SECONDS", default=25)  # API v1's triggers wait this long for their run

@@ -10,7 +10,9 @@ import pytest
 from django.conf import settings
 
 from ordergen.accounts.models import User
+from ordergen.celery import app as celery_app
 
+celery_app.conf.broker_url = "memory://"  # messages go nowhere; tests that want a worker start a real one
 REQUIRED = set(filter(None, os.environ.get("ORDERGEN_REQUIRE", "").split(",")))
 
 

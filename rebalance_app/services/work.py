@@ -8,7 +8,7 @@ from models_app.models import InvestmentModel, ModelPortfolio
 from models_app.sources import get_source
 from ordergen.accounts.models import User
 from ordergen.errors import InvalidInputError, NotFoundError
-from rebalance_app.models import OPEN, Rebalance
+from rebalance_app.models import Rebalance
 from rebalance_app.services.launch import rebalance_launch
 from rebalance_app.services.solve import chunk_solve
 from rebalance_app.services.sweep import sweep
@@ -22,9 +22,8 @@ def run_work(run: Rebalance) -> Rebalance:
         run.refresh_from_db()
         if not run.is_active:
             return run
-        if not run.portfolios.filter(state__in=OPEN).exists():
-            sweep()
-        time.sleep(0.2)
+        sweep()  # takes back what a worker lost, our own solver process included
+        time.sleep(0.1)
 
 
 def rebalance_named(*, by: User, model: str | None = None, portfolio: str | None = None) -> Rebalance:

@@ -1,0 +1,89 @@
+"""Real workers on the embedded broker: what is killed is done by another, once."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from tests.site import Site, command_of, descendants, eventually
+
+pytestmark = pytest.mark.slow
+
+# 60 portfolios whose cash floor binds, so that each needs the solver's process, and 240 that need none.
+FILL = """
+from decimal import Decimal
+from models_app.models import Holding, Portfolio, Price, Security
+from models_app.rules import ModelDraft, PositionDraft
+from models_app.services import model_create
+from ordergen.accounts.models import User
+from ordergen.accounts.services import user_create
+maya = user_create(username='maya', password='a-long-enough-word', roles=['manager'])
+securities = [Security.objects.create(ticker=f'S{i:02}', name=f'Security {i}') for i in range(20)]
+for i, s in enumerate(securities):
+    Price.objects.create(security=s, date='2026-11-20', close=Decimal(17 + 7 * i) / 3 // Decimal('0.01') * Decimal('0.01'))
+positions = [PositionDraft(s.pk, Decimal('0.045'), Decimal('0.02'), Decimal('0.02')) for s in securities]
+portfolios = [Portfolio.objects.create(name=f'P{i:03}', cash=Decimal(100_000 + 137 * i)) for i in range(%d)]
+model = model_create(draft=ModelDraft('Many', tuple(positions), tuple(p.pk for p in portfolios)), by=maya)
+answer = model.pk
+"""
+LAUNCH = """
+from ordergen.accounts.models import User
+from rebalance_app.services.launch import rebalance_launch
+answer = rebalance_launch(by=User.objects.get(username='maya'), model_id='%s', options=%s).pk
+"""
+STATE = """
+from rebalance_app.models import Rebalance
+run = Rebalance.objects.get(number=1)
+answer = {'state': run.state, 'done': run.n_done, 'solved': run.n_solved, 'orders': run.n_orders,
+          'attempts': sorted(set(run.portfolios.values_list('attempt', flat=True)))}
+"""
+
+
+@pytest.fixture
+def site(tmp_path):
+    site = Site(
+        tmp_path, ORDERGEN_CHUNK_SIZE="20", ORDERGEN_LEASE_SECONDS="12", OPTIMIZATION_TIMEOUT="5", ORDERGEN_SWEEP_SECONDS="1"
+    )
+    assert site.run("migrate").returncode == 0
+    yield site
+    site.stop()
+
+
+def _solver_children(supervisor):
+    return [pid for pid in descendants(supervisor.pid) if "ordergen.cli solve" in command_of(pid)]
+
+
+def _pool_children(supervisor):
+    worker = next(pid for pid in descendants(supervisor.pid) if "celery" in command_of(pid))
+    return [pid for pid in descendants(worker) if "solve" not in command_of(pid)]
+
+
+def test_a_run_is_solved_by_a_real_worker(site):
+    model = site.ask(FILL % 100)
+    site.start("worker")
+    site.ask(LAUNCH % (model, "{}"))
+    state = eventually(lambda: (s := site.ask(STATE))["state"] == "completed" and s, 60, every=1)
+    verified = site.run("verify")
+
+    assert state["solved"] == 100
+    assert state["attempts"] == [1]
+    assert verified.returncode == 0, verified.stdout
+
+
+def test_killing_a_worker_process_and_a_solver_in_the_middle_loses_and_doubles_nothing(site):
+    """The cash floor makes every portfolio a programme; pool children and solver processes are killed with -9."""
+    model = site.ask(FILL % 60)
+    supervisor = site.start("worker")
+    site.ask(LAUNCH % (model, "{'min_cash_weight': '0.1001'}"))
+    for kill in (_solver_children, _pool_children, _solver_children):
+        victims = eventually(lambda kill=kill: kill(supervisor), 60)
+        time.sleep(1)
+        for pid in victims[:1]:
+            os.kill(pid, signal.SIGKILL)
+    state = eventually(lambda: (s := site.ask(STATE))["state"] == "completed" and s, 120, every=1)
+    verified = json.loads(site.run("verify").stdout)
+
+    assert state["done"] == 60
+    assert verified["violations"] == 0, verified["faults"]

@@ -1,0 +1,106 @@
+"""The integer programme lives in its own process, and the worker outlives whatever happens there."""
+
+import sys
+import time
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from models_app.models import Portfolio
+from ordergen.verify import verify_all
+from rebalance_app.domain.types import Options, Position, RebalanceProblem
+from rebalance_app.domain.verify import violations
+from rebalance_app.services import solve, solver_child
+from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
+
+# Two securities at 51 with targets of 47.5 % of 100: the nearest whole shares would cost 102.
+SHORT_OF_CASH = RebalanceProblem(
+    "p" * 24,
+    Decimal(100),
+    tuple(
+        Position(name * 24, Decimal(0), Decimal(51), Decimal("0.475"), Decimal("0.475"), Decimal("0.475"))
+        for name in "ab"
+    ),
+    Options(time_limit=10),
+)
+SILENT = [sys.executable, "-c", "import time; time.sleep(600)"]
+DYING = [sys.executable, "-c", "import os; os.abort()"]
+BABBLING = [sys.executable, "-c", "print('no JSON', flush=True); import time; time.sleep(600)"]
+
+
+@pytest.fixture
+def child():
+    child = SolverChild()
+    yield child
+    child.close()
+
+
+@pytest.mark.slow
+def test_the_child_solves_what_the_closed_form_cannot_and_stays_for_the_next(child):
+    first = child.solve(SHORT_OF_CASH)
+    pid = child._process.pid
+    second = child.solve(SHORT_OF_CASH)
+
+    assert (first.status, first.method, first.cash_after) == ("optimal", "milp", Decimal(49))
+    assert violations(SHORT_OF_CASH, first) == ()
+    assert second.trades == first.trades, "the same input gives the same orders"
+    assert child._process.pid == pid
+
+
+@pytest.mark.parametrize("command", [DYING, BABBLING])
+def test_a_child_that_dies_or_talks_nonsense_is_an_error_and_not_an_answer(child, command, monkeypatch):
+    monkeypatch.setattr(solver_child, "COMMAND", command)
+
+    with pytest.raises(SolverCrashedError):
+        child.solve(SHORT_OF_CASH)
+    assert child._process is None
+
+
+def test_a_child_that_never_answers_is_killed_in_time(child, monkeypatch):
+    monkeypatch.setattr(solver_child, "COMMAND", SILENT)
+    monkeypatch.setattr(solver_child, "STARTUP_SECONDS", 0)
+    monkeypatch.setattr(solver_child, "GRACE_SECONDS", 0.5)
+    started = time.monotonic()
+
+    with pytest.raises(SolverHungError):
+        child.solve(replace(SHORT_OF_CASH, options=Options(time_limit=0.5)))
+    assert time.monotonic() - started < 5
+
+
+@pytest.fixture
+def short_of_cash(book):
+    """Harbour's cash floor is set above what the nearest whole shares leave, so a programme has to be solved."""
+    Portfolio.objects.exclude(pk=book.harbour.pk).delete()
+    return {"min_cash": "4720"}
+
+
+@pytest.mark.slow
+@pytest.mark.django_db
+def test_a_binding_cash_floor_is_kept_by_the_programme(book, manager, run_worker, short_of_cash):
+    run = run_worker(
+        rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash)
+    )
+    row = run.portfolios.get()
+
+    assert (row.state, row.method) == ("solved", "milp")
+    assert row.cash_after >= Decimal(4720)
+    assert Decimal(row.document["gap"]) <= Decimal("0.01")
+    assert verify_all()["violations"] == 0
+
+
+@pytest.mark.django_db
+def test_a_portfolio_that_crashes_the_solver_fails_after_three_attempts(
+    book, manager, run_worker, short_of_cash, monkeypatch
+):
+    monkeypatch.setattr(solver_child, "COMMAND", DYING)
+    monkeypatch.setattr(solve, "_child", SolverChild())
+    run = rebalance_launch(
+        by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash
+    )
+    run = run_worker(run)
+    row = run.portfolios.get()
+
+    assert (run.state, run.n_failed, run.n_orders) == ("completed", 1, 0)
+    assert (row.attempt, row.reason_code) == (3, "POISON")

@@ -1,0 +1,88 @@
+"""An installation of its own, driven as an operator would: by the `ordergen` command and real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SETUP = "import os, json, django; os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'ordergen.settings'); django.setup()\n"
+
+
+class Site:
+    """`home` holds its database, broker and logs; `environment` is added to that of the tests."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        self.home = home
+        self.log = home / "log"
+        inherited = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "CELERY_BROKER_URL"}}
+        self.environment = inherited | {"ORDERGEN_HOME": str(home), "PYTHONWARNINGS": "ignore"} | environment
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ordergen.cli", *arguments]
+        return subprocess.run(
+            command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    def ask(self, code: str) -> Any:
+        """Runs Python with Django set up; what it leaves in `answer` comes back through JSON."""
+        code = SETUP + code + "\nprint('\\n' + json.dumps(answer))"
+        ran = subprocess.run(
+            [sys.executable, "-c", code], env=self.environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert ran.returncode == 0, ran.stderr
+        return json.loads(ran.stdout.splitlines()[-1])
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "ordergen.cli", *arguments], env=self.environment, stdout=log, stderr=log
+            )
+        self.started.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in self.started:
+            process.send_signal(signal.SIGTERM)
+        for process in self.started:
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def eventually(what: Callable[[], Any], seconds: float, every: float = 0.2) -> Any:
+    """The first true answer of `what`; an AssertionError when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := what():
+            return answer
+        time.sleep(every)
+    raise AssertionError(f"not within {seconds} s")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def descendants(pid: int) -> list[int]:
+    """Process ids below `pid`, nearest first."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    below = [int(child) for child in children.read_text().split()] if children.exists() else []
+    return below + [further for child in below for further in descendants(child)]
+
+
+def command_of(pid: int) -> str:
+    path = Path(f"/proc/{pid}/cmdline")
+    return path.read_bytes().replace(b"\0", b" ").decode() if path.exists() else ""

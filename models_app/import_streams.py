@@ -3,7 +3,7 @@
     thread:  the job, reporting to Progress
     page:    everything above | a bar every half second | the job's result | everything below
 
-Each bar hides the one before it by CSS alone (`.live > :not(:last-child)`), so it works without script. The work goes
+Each bar hides the one before it by CSS alone (`.live > :has(+ *)`), so it works without script. The work goes
 on when the reader closes the page.
 """
 

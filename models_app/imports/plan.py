@@ -37,6 +37,11 @@ class Problems:
     count: int = 0
     shown: list[Problem] = field(default_factory=list)
 
+    @property
+    def by_line(self) -> list[Problem]:
+        """The shown ones in the order of the file."""
+        return sorted(self.shown, key=lambda problem: problem.line)
+
     def add(self, line: int, column: str, value: object, message: str) -> None:
         self.count += 1
         if len(self.shown) < SHOWN_PROBLEMS:

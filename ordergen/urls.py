@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
 from ordergen import views
@@ -20,4 +19,3 @@ urlpatterns: list[URLPattern | URLResolver] = [
 handler404 = "ordergen.views.not_found"
 handler500 = "ordergen.views.server_error"
 
-assert settings.LOGIN_URL == "signin"

@@ -186,19 +186,21 @@ def weight_history_chart(days: Sequence[date], weights: Sequence[float | None], 
 
     Days outside the corridor are drawn thicker in the colour of their side; days without a price are gaps.
     """
-    steps = [_allowed(day, corridor) for day in days]
     percents = [None if weight is None else weight * 100 for weight in weights]
-    over = [_beyond(weight, step, 1) for weight, step in zip(percents, steps, strict=True)]
-    under = [_beyond(weight, step, -1) for weight, step in zip(percents, steps, strict=True)]
+    outside = sides(days, weights, corridor)
+    over, under = (
+        [weight if side == which else None for weight, side in zip(percents, outside, strict=True)]
+        for which in ("over", "under")
+    )
     traces = [
-        *_ribbon(steps),
+        *_ribbon([_allowed(day, corridor) for day in days]),
         {
             "y": percents,
             "line": {"width": 1.5, "color": "var(--text)"},
             "hovertemplate": "%{x|%-d %b %Y}: %{y:.2f} %<extra></extra>",
         },
-        _outside(over, "var(--sell)"),
-        _outside(under, "var(--buy)"),
+        _marked(over, "var(--sell)"),
+        _marked(under, "var(--buy)"),
     ]
     shared = {"type": "scatter", "mode": "lines", "x": [day.isoformat() for day in days], "connectgaps": False}
     return {
@@ -224,7 +226,7 @@ def _ribbon(steps: Sequence[tuple[float, float, float] | None]) -> list[dict[str
     ]
 
 
-def _outside(weights: list[float | None], colour: str) -> dict[str, Any]:
+def _marked(weights: list[float | None], colour: str) -> dict[str, Any]:
     look = {"line": {"width": 3, "color": colour}, "marker": {"size": 4, "color": colour}}
     return {"y": weights, "mode": "lines+markers", "hoverinfo": "skip"} | look
 
@@ -240,9 +242,13 @@ def _allowed(day: date, corridor: Corridor) -> tuple[float, float, float] | None
     return points(current[1]), points(current[2]), points(current[3])
 
 
-def _beyond(weight: float | None, step: tuple[float, float, float] | None, side: int) -> float | None:
-    """The weight where it lies outside the corridor on that side (1 over, −1 under)."""
-    if weight is None or step is None:
-        return None
-    outside = weight > step[2] if side > 0 else weight < step[1]
-    return weight if outside else None
+def sides(days: Sequence[date], weights: Sequence[float | None], corridor: Corridor) -> list[str]:
+    """For each day "over" or "under" where the weight lay outside the corridor, else nothing."""
+    return [_side(weight, _allowed(day, corridor)) for day, weight in zip(days, weights, strict=True)]
+
+
+def _side(weight: float | None, allowed: tuple[float, float, float] | None) -> str:
+    if weight is None or allowed is None:
+        return ""
+    _, lowest, highest = allowed
+    return "over" if weight * 100 > highest else "under" if weight * 100 < lowest else ""

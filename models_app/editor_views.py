@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -55,13 +53,23 @@ def model_edit(request: SignedInRequest, model_id: str) -> HttpResponse:
     saved = selectors.model_draft(model)
     editor = ModelEditor(get_source(), model_id=model_id, version=model.version, saved=saved)
     if request.method != "POST":
-        editor.fill(saved)
-        return _page(request, editor)
+        return _page(request, editor, notice=_fill(editor, request.GET.get("from", ""), saved))
     editor.version = _number(request.POST.get("version", ""))
     editor.read(request.POST)
     if _rows_changed(editor, request):
         return _page(request, editor)
     return _save(request, editor)
+
+
+def _fill(editor: ModelEditor, version: str, saved: ModelDraft) -> str:
+    """Shows what is saved, or an earlier version to restore; the returned notice says which."""
+    if not version:
+        editor.fill(saved)
+        return ""
+    _, earlier = selectors.model_version(str(editor.model_id), _number(version))
+    editor.fill(earlier)
+    editor.reason = f"Restore version {version}"
+    return f"This is version {version}. Saving it makes a new version; nothing is saved yet."
 
 
 def _number(text: str) -> int:
@@ -102,12 +110,9 @@ def _save(request: SignedInRequest, editor: ModelEditor) -> HttpResponse:
 
 def _page(request: HttpRequest, editor: ModelEditor, status: int = 200, notice: str = "") -> HttpResponse:
     model = selectors.model_get(editor.model_id) if editor.model_id else None
-    context = {"editor": editor, "model": model, "notice": notice, "securities": _suggested(editor, "")}
+    found = editor.source.find_securities("", FOUND_SECURITIES)
+    context = {"editor": editor, "model": model, "notice": notice, "securities": found, "status": status}
     return render(request, "models/editor.html", context, status=status)
-
-
-def _suggested(editor: ModelEditor, text: str) -> list[Any]:
-    return editor.source.find_securities(text, FOUND_SECURITIES)
 
 
 # Asked while somebody types. Each answers for the whole form and changes nothing.
@@ -168,9 +173,18 @@ def _merge_page(
     request: HttpRequest, editor: ModelEditor, merge: Merge, problem: str, status: int = 409
 ) -> HttpResponse:
     model = selectors.model_get(str(editor.model_id))
-    last = selectors.model_versions(model.pk)[0]
-    context = {"editor": editor, "model": model, "merge": merge, "last": last, "problem": problem}
-    return render(request, "models/merge.html", context | {"label": editor.securities.by_id}, status=status)
+    changed = [row for row in merge.rows if row.is_changed]
+    context = {
+        "editor": editor,
+        "model": model,
+        "next_version": model.version + 1,
+        "merge": merge,
+        "changed": [(row, editor.securities.label(row.security_id)) for row in changed],
+        "n_unchanged": len(merge.rows) - len(changed),
+        "last": selectors.model_versions(model.pk)[0],
+        "problem": problem,
+    }
+    return render(request, "models/merge.html", context, status=status)
 
 
 @login_required

@@ -109,6 +109,8 @@ class PortfolioChoice:
 class ModelEditor:
     """The editor's state. `errors` holds the faults that belong to no row: name, positions, portfolios, reason."""
 
+    most = rules.MAX_TARGET_SUM
+
     def __init__(self, source: BookSource, *, model_id: str | None, version: int, saved: ModelDraft | None) -> None:
         self.source = source
         self.securities = Securities(source)

@@ -35,6 +35,13 @@ class MergeRow:
         return self.is_conflict and self.choice is None
 
     @property
+    def took(self) -> str:
+        """Whose change follows by itself: "theirs", "yours", or "both" when they agree."""
+        if self.theirs == self.mine:
+            return "both"
+        return "theirs" if self.mine == self.base else "yours"
+
+    @property
     def result(self) -> PositionDraft | None:
         if self.is_conflict:
             return self.mine if self.choice == "mine" else self.theirs

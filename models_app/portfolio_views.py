@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
@@ -18,16 +18,49 @@ from django.views.decorators.http import require_safe
 from models_app import charts, selectors
 from models_app.drift import Line, PortfolioView, book_drift, portfolio_view
 from models_app.http import SignedInRequest
-from models_app.sources import get_source
+from models_app.path import Panel, history_panels
 from models_app.tables import Column, Table
-from rebalance_app.domain.drift import drift_path
 
 ZERO = Decimal(0)
 STATES = ("breach", "near", "in_band", "unpriced", "no_model")
-FILTERS = (*STATES, "low_cash")
 CHART_ROWS = 40
 PANELS = 6  # securities drawn over time when none is named
-RANGES = {"3m": 92, "1y": 366, "all": None}
+DEFAULT_SPAN = "1y"
+
+
+@dataclass(frozen=True)
+class Span:
+    words: str
+    days: int | None
+
+
+SPANS = {"3m": Span("3 months", 92), "1y": Span("1 year", 366), "all": Span("All", None)}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A state that the list can be narrowed to, and how its tile looks."""
+
+    name: str
+    word: str
+    icon: str
+    tone: str
+    hint: str
+
+
+FILTERS = {
+    filter_.name: filter_
+    for filter_ in (
+        Filter("breach", "Breach", "warning", "danger", "outside a band"),
+        Filter("near", "Near", "half", "warn", "close to an edge of a band"),
+        Filter("low_cash", "Low cash", "down", "warn", "below 5 %, or overdrawn"),
+        Filter("unpriced", "Unpriced", "hatch", "info", "value is not known"),
+        Filter("in_band", "In band", "dot", "ok", "nothing to do"),
+        Filter("no_model", "No model", "ring", "", "follows no model"),
+    )
+}
+
+ATTENTION = ("breach", "near", "low_cash", "unpriced", "no_model")
 
 PORTFOLIO_COLUMNS: tuple[Column[PortfolioView], ...] = (
     Column("name", "Portfolio", lambda view: view.info.name.lower()),
@@ -51,6 +84,12 @@ def counts_of(views: Sequence[PortfolioView]) -> dict[str, int]:
     return {name: sum(_passes(view, name) for view in views) for name in FILTERS}
 
 
+def attention(views: Sequence[PortfolioView]) -> list[dict[str, Any]]:
+    """The tiles of the dashboard: what somebody should look at, with its count."""
+    counts = counts_of(views)
+    return [vars(FILTERS[name]) | {"count": counts[name]} for name in ATTENTION]
+
+
 def _passes(view: PortfolioView, state: str) -> bool:
     return view.has_low_cash if state == "low_cash" else view.state == state
 
@@ -67,16 +106,24 @@ def portfolios(request: SignedInRequest) -> HttpResponse:
     table = Table(shown, PORTFOLIO_COLUMNS, request.GET, default="-use", identity=_identity)
     context = {
         "table": table,
-        "counts": counts_of(scope),
-        "n_scope": len(scope),
         "n_all": len(everything),
         "q": request.GET.get("q", ""),
         "state": state if state in FILTERS else "",
+        "state_word": FILTERS[state].word if state in FILTERS else "",
+        "state_words": [(name, filter_.word) for name, filter_ in FILTERS.items()],
         "model_id": request.GET.get("model", ""),
         "models": {view.model.pk: view.model.name for view in everything if view.model},
-        "tiles": [(name, _href(request.GET, state=None if name == state else name)) for name in FILTERS],
+        "tiles": _tiles(scope, request.GET, state),
     }
     return render(request, "portfolios/list.html", context)
+
+
+def _tiles(scope: Sequence[PortfolioView], query: QueryDict, chosen: str) -> list[dict[str, Any]]:
+    counts = counts_of(scope)
+    return [
+        vars(filter_) | {"count": counts[name], "href": _href(query, state=None if name == chosen else name)}
+        for name, filter_ in FILTERS.items()
+    ]
 
 
 def _identity(view: PortfolioView) -> str:
@@ -124,18 +171,24 @@ def portfolio(request: SignedInRequest, portfolio_id: str) -> HttpResponse:
     """One portfolio against its model: drift by position as a chart and as a table, and what reaching target takes."""
     request.user.must("book.read")
     view = portfolio_view(portfolio_id, request.GET.get("model") or None)
-    table = Table(view.lines, LINE_COLUMNS, request.GET, default="-use", page_size=10_000)
-    context = _frame(view) | {"table": table, "n_priced": len(view.lines) - len(view.unpriced)}
-    context["cash_target"] = 1 - sum((line.drift.target for line in view.lines), ZERO)
+    cash_target = 1 - sum((line.drift.target for line in view.lines), ZERO)
+    weight = view.drift.cash_weight
+    context = _frame(view, request.GET) | {
+        "table": Table(view.lines, LINE_COLUMNS, request.GET, default="-use", page_size=10_000),
+        "cash_target": cash_target,
+        "cash_drift": None if weight is None else weight - cash_target,
+        "commission": Decimal(settings.COMMISSION_RATE),
+    }
     return render(request, "portfolios/detail.html", context | _drift_figure(view, whole="all" in request.GET))
 
 
-def _frame(view: PortfolioView) -> dict[str, Any]:
+def _frame(view: PortfolioView, query: QueryDict) -> dict[str, Any]:
     """What both pages of a portfolio show around their content."""
     dates = {line.price_date for line in view.lines if line.price_date}
     return {
         "view": view,
         "followed": selectors.model_of_portfolio(view.info.id),
+        "model_suffix": f"?model={view.model.pk}" if view.model and "model" in query else "",
         "prices_as_of": max(dates, default=None),
         "oldest_price": min(dates, default=None),
     }
@@ -151,73 +204,50 @@ def _drift_figure(view: PortfolioView, *, whole: bool) -> dict[str, Any]:
     return {
         "figure": charts.drift_chart(shown, links),
         "figure_height": charts.drift_height(len(shown)),
+        "figure_label": f"Drift of {view.info.name} by position against each band; the table below has the figures",
         "n_clipped": charts.n_clipped(shown),
         "n_left_out": len(known) - len(shown),
     }
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One security over time: a figure and the same numbers in words."""
-
-    line: Line
-    figure: charts.Figure
-    weights: list[float | None]
-    n_outside: int
-
-    @property
-    def known(self) -> list[float]:
-        return [weight for weight in self.weights if weight is not None]
-
-    @property
-    def lowest(self) -> float | None:
-        return min(self.known, default=None)
-
-    @property
-    def highest(self) -> float | None:
-        return max(self.known, default=None)
-
-
 @login_required
 @require_safe
 def portfolio_history(request: SignedInRequest, portfolio_id: str) -> HttpResponse:
-    """What today's holdings, left alone, would have weighed since; `?security=` one line, `?range=` of RANGES."""
+    """What today's holdings, left alone, would have weighed since; `?security=` one line, `?range=` of SPANS."""
     request.user.must("book.read")
     view = portfolio_view(portfolio_id, request.GET.get("model") or None)
-    span = request.GET.get("range", "1y") if request.GET.get("range") in RANGES else "1y"
-    chosen = request.GET.get("security", "")
-    lines = [line for line in view.ranked if line.security_id == chosen] or view.ranked[:PANELS]
-    days, panels = _panels(view, lines, span)
-    context = _frame(view) | {
-        "days": days,
+    asked = request.GET.get("range", "")
+    span = asked if asked in SPANS else DEFAULT_SPAN
+    chosen = [line for line in view.ranked if line.security_id == request.GET.get("security")]
+    lines = chosen or view.ranked[:PANELS]
+    days, panels = history_panels(view, lines, SPANS[span].days)
+    context = _frame(view, request.GET) | {
         "panels": panels,
-        "chosen": chosen if len(lines) == 1 else "",
+        "n_panels": min(PANELS, len(view.lines)),
+        "panel_height": 420 if chosen else 240,
+        "chosen": chosen[0].security_id if chosen else "",
         "span": span,
-        "ranges": [(name, _href(request.GET, range=name)) for name in RANGES],
-        "rows": list(zip(days, *(panel.weights for panel in panels), strict=True))[::-1],
+        "spans": [(name, known.words) for name, known in SPANS.items()],
+        "n_versions": panels[0].n_versions if panels else 0,
+        "table": _day_table(days, panels, request.GET) if days else None,
     }
     return render(request, "portfolios/history.html", context)
 
 
-def _panels(view: PortfolioView, lines: Sequence[Line], span: str) -> tuple[list[date], list[Panel]]:
-    source, length = get_source(), RANGES[span]
-    held = {line.security_id: line.drift.quantity for line in view.lines}
-    newest = max((line.price_date for line in view.lines if line.price_date), default=None)
-    since = newest - timedelta(days=length) if newest and length else None
-    prices = source.price_history(held, since).reindex(columns=list(held))
-    weights = drift_path(held, prices, {}, view.drift.cash)
-    days = list(weights.index)
-    steps = selectors.target_history(view.model.pk) if view.model else []
-    return days, [_panel(line, days, weights[line.security_id].tolist(), steps) for line in lines]
+@dataclass(frozen=True)
+class DayRow:
+    day: date
+    cells: tuple[tuple[float | None, str], ...]  # a weight and its side, "over", "under" or nothing, by panel
 
 
-def _panel(line: Line, days: list[date], weights: list[float], steps: list[Any]) -> Panel:
-    known = [None if math.isnan(weight) else weight for weight in weights]
-    corridor = [
-        (version.saved_at.date(), target, max(ZERO, target - low), target + high)
-        for version, content in steps
-        for target, low, high in [content.get(line.security_id, (ZERO, ZERO, ZERO))]
+def _day_table(days: Sequence[date], panels: Sequence[Panel], query: QueryDict) -> Table[DayRow]:
+    def weight_in(place: int) -> Callable[[DayRow], float | None]:
+        return lambda row: row.cells[place][0]
+
+    rows = [DayRow(day, tuple((panel.weights[n], panel.sides[n]) for panel in panels)) for n, day in enumerate(days)]
+    day: Column[DayRow] = Column("day", "Day", lambda row: row.day, first="-")
+    columns = [day] + [
+        Column(f"w{place}", panel.line.ticker, weight_in(place), numeric=True, first="-")
+        for place, panel in enumerate(panels)
     ]
-    figure = charts.weight_history_chart(days, known, corridor)
-    outside = sum(weight is not None for trace in figure["data"][-2:] for weight in trace["y"])
-    return Panel(line, figure, known, outside)
+    return Table(rows, columns, query, default="-day", page_size=60, identity=lambda row: row.day.isoformat())

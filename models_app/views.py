@@ -18,7 +18,7 @@ from models_app import selectors
 from models_app.drift import Line, PortfolioView, book_drift
 from models_app.http import SignedInRequest
 from models_app.models import InvestmentModel, ModelVersion
-from models_app.portfolio_views import MODEL_PORTFOLIO_COLUMNS, ZERO, counts_of
+from models_app.portfolio_views import MODEL_PORTFOLIO_COLUMNS, PORTFOLIO_COLUMNS, ZERO, attention
 from models_app.rules import Totals, totals
 from models_app.selectors import ModelRow
 from models_app.sources import get_source
@@ -28,6 +28,7 @@ from models_app.versions import Change, changes, draft_of
 from ordergen.errors import NotFoundError
 
 QUEUE_LENGTH = 12
+QUEUE_COLUMNS = tuple(column for column in PORTFOLIO_COLUMNS if column.name not in {"state", "breaches", "total"})
 
 
 @login_required
@@ -37,15 +38,18 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
     request.user.must("book.read")
     views = book_drift()
     by_model = sorted(_summaries(views), key=lambda row: (-row.n_breach, row.row.model.name))
-    unpriced = {line.security_id for view in views for line in view.unpriced}
+    leaning = [view for view in views if view.state in {"breach", "near"}]
+    queue = Table(leaning, QUEUE_COLUMNS, request.GET, default="-use", page_size=QUEUE_LENGTH)
     context = {
-        "counts": counts_of(views),
+        "tiles": attention(views),
         "n_views": len(views),
         "n_checked": sum(view.state not in {"unpriced", "no_model"} for view in views),
-        "queue": [view for view in views if view.state in {"breach", "near"}][:QUEUE_LENGTH],
+        "queue": queue.rows,
+        "headings": queue.headings,
+        "n_leaning": len(leaning),
         "by_model": by_model,
         "most_breaches": max((row.n_breach for row in by_model), default=0),
-        "n_unpriced_securities": len(unpriced),
+        "n_unpriced_securities": len({line.security_id for view in views for line in view.unpriced}),
         "prices_as_of": max(
             (line.price_date for view in views for line in view.lines if line.price_date), default=None
         ),

@@ -55,7 +55,7 @@ def permitted_interval(ledger: Ledger, line: Line, wide: Interval) -> Interval:
     """`wide` cut down to what restrictions and mode permit: do-not-buy, do-not-sell, hold, buys or sells only."""
     o, p = ledger.options, line.position
     least, most = wide
-    if o.hold or (o.mode == "only_breached" and line.low <= line.held <= line.high):
+    if o.hold or (o.mode == "only_breached" and max(0, line.low) <= line.held <= line.high):
         return 0, 0
     if o.mode == "raise_cash":
         least, most = (min(least, 0), min(most, 0)) if line.held >= 0 else (0, 0)

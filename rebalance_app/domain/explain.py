@@ -6,6 +6,7 @@ from decimal import ROUND_CEILING, Decimal
 from .bounds import Choice, band_interval, ceil_div, permitted_interval, smallest_trades, soft_interval
 from .constraints import totals_of
 from .integers import EXACT, Ledger, Line, unscaled
+from .objective import band_excess
 from .types import Reason
 
 FOUR = Decimal("0.0001")
@@ -184,9 +185,8 @@ def excess_reasons(ledger: Ledger, trades: Sequence[int]) -> tuple[Reason, ...]:
     """Positions left outside a soft band, each with its excess."""
     found = []
     for line, k in zip(ledger.lines, trades, strict=True):
-        value, name = line.held + k * line.step, line.position.security_id
-        excess = max(line.low - value, value - line.high)
-        if excess > 0 and not (line.sold_out and 0 < value < line.step):
+        value, name, excess = line.held + k * line.step, line.position.security_id, band_excess(line, k)
+        if excess:
             side = "below" if value < line.low else "above"
             message = (
                 f"{name} stays {_money(ledger, excess)} ({_percent(excess, ledger.market_value)}) {side} its band."

@@ -31,7 +31,7 @@ from .integers import ONE, Ledger, Line
 from .objective import breakpoints, realised_gain, score
 
 Floats = NDArray[np.float64]
-ABSOLUTE_GAP = 0.01  # money
+ABSOLUTE_GAP = 0.009  # money: less than the cent that `optimal` allows, since bounds are rounded down
 FEASIBLE_POINT = 2  # HiGHS: SolutionStatus.kSolutionStatusFeasible
 LEAST_TIME = 0.05
 
@@ -240,6 +240,8 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     Raises ProgramInfeasible, or NoAnswerInTime. The answer is still to be checked exactly.
     """
     stated = programme(ledger, choices)
+    if not stated.pieces:
+        raise ProgramInfeasible  # nothing is left to choose, and the coupling rows were seen to fail
     trades = list(stated.base)
     problem, filled = statement(stated)
     solve_statement(problem, seconds)

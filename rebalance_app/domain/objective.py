@@ -16,10 +16,13 @@ def drift_value(line: Line, steps: int) -> int:
 
 
 def band_excess(line: Line, steps: int) -> int:
-    """Grains by which the value after a trade of `steps` lies outside its band; 0 inside, 0 for a kept fraction."""
+    """Grains by which the value after a trade of `steps` lies outside its band; 0 inside.
+
+    Of a position to be sold out only whole shares count: a fraction cannot be sold.
+    """
     value = line.held + steps * line.step
-    if line.sold_out and 0 <= value < line.step:
-        return 0
+    if line.sold_out and value > 0:
+        return value // line.step * line.step
     return max(0, line.low - value, value - line.high)
 
 

@@ -33,9 +33,10 @@ class _Move:
         self.high = target + market_value * position.high_drift
         self.drift = abs(target - value)
         self.lot = 1 if self.high <= 0 else position.lot_size
-        keeps_fraction = self.high <= 0 and 0 <= after < 1
         outside = self.low - value if value < self.low else value - self.high
-        self.excess = outside if outside > 0 and not keeps_fraction else ZERO
+        if self.high <= 0 and after > 0:
+            outside = self.price * (after // 1)  # of a position to be sold out, whole shares: a fraction cannot be sold
+        self.excess = outside if outside > 0 else ZERO
 
 
 def _is_soft(problem: RebalanceProblem) -> bool:
@@ -70,7 +71,7 @@ def _placement(problem: RebalanceProblem, m: _Move) -> Iterator[str]:
     forbidden_sell = not p.can_sell or o.hold or o.mode == "invest_cash"
     if (m.change > 0 and forbidden_buy) or (m.change < 0 and forbidden_sell):
         yield f"{name}: a forbidden trade"
-    if o.mode == "only_breached" and m.change and m.low <= m.price * p.quantity <= m.high:
+    if o.mode == "only_breached" and m.change and max(ZERO, m.low) <= m.price * p.quantity <= m.high:
         yield f"{name}: traded although it was inside its band"
     closes = m.change < 0 and m.after < m.lot
     if m.change and m.traded < o.min_trade_value and not closes:

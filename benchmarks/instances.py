@@ -1,0 +1,171 @@
+"""Seeded problems: the same seed gives the same problem on every machine.
+
+`small(seed)` stays within reach of brute force and mixes every option; `large(spec, seed)` has realistic sizes.
+`grid()` lists the specifications of the standing benchmark.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
+
+from rebalance_app.domain.types import MODES, Options, Position, RebalanceProblem, TaxLot
+
+D = Decimal
+
+
+def decimal_between(rng, low, high, places=2):
+    """A uniform decimal with that many places."""
+    return D(rng.randint(int(low * 10**places), int(high * 10**places))).scaleb(-places)
+
+
+def half_percents(rng, low, high):
+    """A weight that is a multiple of 0.005."""
+    return D(rng.randint(low, high)) / 200
+
+
+def _small_quantity(rng):
+    if rng.random() < 0.15:
+        return decimal_between(rng, 0, 6, 1)
+    return D(rng.choice([0, 0, 1, 2, 3, 5, 8, -1, -2]))
+
+
+def _small_lots(rng, quantity):
+    if quantity <= 0 or rng.random() < 0.4:
+        return ()
+    first = D(rng.randint(0, int(quantity)))
+    return tuple(TaxLot(part, decimal_between(rng, 5, 100)) for part in (first, quantity - first) if part > 0)
+
+
+def _small_position(rng, name):
+    price = decimal_between(rng, 8, 90) if rng.random() < 0.6 else D(rng.choice([10, 20, 25, 50]))
+    quantity = _small_quantity(rng)
+    in_model = rng.random() < 0.8
+    target, low, high = (half_percents(rng, 0, top) if in_model else D(0) for top in (100, 60, 60))
+    return Position(
+        security_id=name,
+        quantity=quantity,
+        price=price,
+        target=target,
+        low_drift=low,
+        high_drift=high,
+        lot_size=rng.choice([1, 1, 1, 1, 2, 3]),
+        can_buy=rng.random() < 0.93,
+        can_sell=rng.random() < 0.93,
+        lots=_small_lots(rng, quantity),
+    )
+
+
+def small_options(rng):
+    """Every option, each with its own probability."""
+    floor = decimal_between(rng, 0, 150) if rng.random() < 0.6 else D(0)
+    chances = {
+        "max_cash": (0.15, lambda: floor + decimal_between(rng, 10, 200)),
+        "min_cash_weight": (0.1, lambda: half_percents(rng, 0, 60)),
+        "max_cash_weight": (0.05, lambda: half_percents(rng, 60, 160)),
+        "min_trade_value": (0.25, lambda: decimal_between(rng, 0, 80)),
+        "max_turnover": (0.25, lambda: half_percents(rng, 0, 200)),
+        "max_trades": (0.25, lambda: rng.randint(0, 3)),
+        "cost_bps": (0.2, lambda: D(rng.randint(0, 200))),
+        "ticket_cost": (0.2, lambda: decimal_between(rng, 0, 20)),
+        "gain_budget": (0.3, lambda: decimal_between(rng, -20, 60)),
+        "soft_bands": (0.2, lambda: True),
+        "hold": (0.03, lambda: True),
+    }
+    chosen = {name: make() for name, (chance, make) in chances.items() if rng.random() < chance}
+    mode = rng.choice(MODES) if rng.random() < 0.6 else "to_target"
+    return Options(min_cash=floor, mode=mode, **chosen)
+
+
+def small(seed, *, plain=False):
+    """One to three securities worth a few hundred; `plain` leaves out lots, lot sizes and all options but the floor."""
+    rng = random.Random(seed)
+    positions = [_small_position(rng, f"S{i}") for i in range(rng.randint(1, 3))]
+    cash, options = decimal_between(rng, -50, 600), small_options(rng)
+    if plain:
+        positions = [
+            Position(p.security_id, p.quantity, p.price, p.target, p.low_drift, p.high_drift) for p in positions
+        ]
+        options = Options(min_cash=options.min_cash)
+    return RebalanceProblem(f"small-{seed}", cash, tuple(positions), options)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a realistic instance looks like.
+
+    band     (low, high) drift, the same for every security
+    invested sum of the targets; floor: cash floor as a weight, tight when it is near 1 − invested
+    kind     prices: "any", or "equal", or "even" (whole multiples of 2)
+    """
+
+    securities: int = 100
+    market_value: int = 1_000_000
+    band: tuple[str, str] = ("0.01", "0.01")
+    invested: str = "0.95"
+    floor: str = "0"
+    prices: str = "any"
+    oddities: float = 0.05
+    min_trade: str = "0"
+    turnover: str | None = None
+
+
+def _price(rng, kind):
+    if kind == "equal":
+        return D(50)
+    price = D(str(round(rng.lognormvariate(4, 0.8), 2))).quantize(D("0.01"))
+    return max(D(2), price // 2 * 2) if kind == "even" else max(D("1.00"), price)
+
+
+def _targets(rng, n, invested):
+    """Weights in steps of 0.0005 that sum to `invested`; 500 securities do not have room for more than a few steps."""
+    raw = [rng.expovariate(1) + 0.2 for _ in range(n)]
+    total = sum(raw)
+    weights = [(D(str(x / total)) * invested * 2000).to_integral_value(ROUND_FLOOR) / 2000 for x in raw]
+    for i in range(int((invested - sum(weights)) * 2000)):
+        weights[i % n] += D("0.0005")
+    return weights
+
+
+def _held(rng, spec, price, target):
+    """Whole shares near the target, and now and then a short, a fraction or nothing."""
+    ideal = float(target) * spec.market_value / float(price)
+    oddity = rng.random()
+    if oddity < spec.oddities / 3:
+        return D(-rng.randint(1, 20))
+    if oddity < 2 * spec.oddities / 3:
+        return decimal_between(rng, 0, max(1.0, ideal), 3)
+    return D(int(ideal * rng.uniform(0.6, 1.4)))
+
+
+def large(spec, seed):
+    """A portfolio of realistic size; about one in twenty holdings is outside the model, short or fractional."""
+    rng = random.Random(f"{spec}{seed}")
+    positions = []
+    for i, target in enumerate(_targets(rng, spec.securities, D(spec.invested))):
+        price = _price(rng, spec.prices)
+        outside = rng.random() < spec.oddities / 2
+        weight, (low, high) = (D(0), ("0", "0")) if outside else (target, spec.band)
+        quantity = _held(rng, spec, price, target)
+        positions.append(Position(f"S{i:04d}", quantity, price, weight, min(D(low), weight), D(high)))
+    held = sum(p.quantity * p.price for p in positions)
+    cash = (spec.market_value - held).quantize(D("0.01")) if held < spec.market_value else D("0.00")
+    options = Options(
+        min_cash_weight=D(spec.floor),
+        min_trade_value=D(spec.min_trade),
+        max_turnover=None if spec.turnover is None else D(spec.turnover),
+    )
+    return RebalanceProblem(f"large-{seed}", cash, tuple(positions), options)
+
+
+def grid() -> Iterator[Spec]:
+    """The standing benchmark: sizes, values, bands and floors, each with each, and the awkward prices."""
+    bands = (("0.0025", "0.0025"), ("0.01", "0.01"), ("0.05", "0.05"), ("0.002", "0.02"), ("0.02", "0.002"))
+    for securities in (5, 20, 50, 100, 500):
+        for market_value in (10_000, 100_000, 1_000_000, 50_000_000):
+            for band in bands:
+                for floor in ("0", "0.05"):
+                    yield Spec(securities, market_value, band, floor=floor)
+    for prices in ("equal", "even"):
+        for floor in ("0", "0.05", "0.06"):
+            yield Spec(50, 100_000, prices=prices, floor=floor)

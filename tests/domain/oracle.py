@@ -1,0 +1,105 @@
+"""Brute force: try every whole-share answer of a small problem, straight from the definitions, in integers."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+
+SCALE = 10**9  # every figure of the small problems is a whole number of these
+
+
+def whole(value):
+    scaled = Fraction(value) * SCALE
+    assert scaled.denominator == 1, value
+    return scaled.numerator
+
+
+def gain_of(position, sold):
+    gain, left = Fraction(0), Fraction(sold)
+    for lot in sorted(position.lots, key=lambda lot: -lot.cost):
+        part = min(left, Fraction(lot.quantity))
+        gain += part * (Fraction(position.price) - Fraction(lot.cost))
+        left -= part
+    return gain
+
+
+def line_table(problem, p, mv):
+    """Rows (change, bought, traded, order, gain, objective) of every trade the line may make by itself."""
+    o, price, held = problem.options, Fraction(p.price), Fraction(p.quantity)
+    soft = o.soft_bands or o.mode in {"invest_cash", "raise_cash"}
+    target, low = mv * Fraction(p.target), mv * (Fraction(p.target) - Fraction(p.low_drift))
+    high = mv * (Fraction(p.target) + Fraction(p.high_drift))
+    lot = 1 if high <= 0 else p.lot_size
+    reach = int(max(abs(mv), abs(high), 1) / price) + int(abs(held)) + 2
+    inside_before = max(0, low) <= price * held <= high
+    rows = []
+    for k in range(-reach // lot - 1, reach // lot + 2):
+        change = k * lot
+        after = held + change
+        value = price * after
+        sold_out = high <= 0 and after > 0
+        excess = price * (after // 1) if sold_out else max(Fraction(0), low - value, value - high)
+        if o.hold and change:
+            continue
+        if after < 0 and not (change == 0 and (o.hold or o.mode == "raise_cash")):
+            continue
+        if excess and not soft and not o.hold:
+            continue
+        if (change > 0 and (not p.can_buy or o.mode == "raise_cash")) or (
+            change < 0 and (not p.can_sell or o.mode == "invest_cash")
+        ):
+            continue
+        if o.mode == "only_breached" and inside_before and change:
+            continue
+        traded = price * abs(change)
+        if change and traded < o.min_trade_value and not (change < 0 and after < lot):
+            continue
+        drift = abs(target - value)
+        objective = {"within_bands": drift / 1000 + traded, "raise_cash": drift + 2 * traded}.get(o.mode, drift)
+        objective += traded * Fraction(o.cost_bps) / 10_000 + (Fraction(o.ticket_cost) if change else 0)
+        objective += 1000 * excess if soft else 0
+        rows.append((change, price * change, traded, int(change != 0), gain_of(p, max(0, -change)), objective))
+    return rows
+
+
+def best(problem):
+    """(objective, least traded value at it, changes by security of one such answer), or None when infeasible."""
+    o = problem.options
+    mv = Fraction(problem.cash) + sum(Fraction(p.quantity) * Fraction(p.price) for p in problem.positions)
+    tables = [line_table(problem, p, mv) for p in problem.positions]
+    if mv < 0 or not all(tables):
+        return None
+    shape = [len(t) for t in tables]
+
+    def total(column):
+        out = np.zeros(shape, dtype=object if column == 5 else np.int64)
+        for axis, table in enumerate(tables):
+            values = [row[column] if column == 3 else whole(row[column]) for row in table]
+            view = [1] * len(shape)
+            view[axis] = len(values)
+            out = out + np.array(values, dtype=np.int64).reshape(view)
+        return out.astype(np.int64)
+
+    cash = whole(problem.cash) - total(1)
+    traded = total(2)
+    allowed = np.ones(shape, dtype=bool)
+    if not o.hold:
+        allowed &= cash >= max(whole(o.min_cash), whole(mv * Fraction(o.min_cash_weight)))
+        if o.max_cash is not None:
+            allowed &= cash <= whole(o.max_cash)
+        if o.max_cash_weight is not None:
+            allowed &= cash <= whole(mv * Fraction(o.max_cash_weight))
+        if o.max_turnover is not None:
+            allowed &= traded <= whole(2 * mv * Fraction(o.max_turnover))
+        if o.max_trades is not None:
+            allowed &= total(3) <= o.max_trades
+        if o.gain_budget is not None:
+            allowed &= total(4) <= whole(o.gain_budget)
+    if not allowed.any():
+        return None
+    objective = np.where(allowed, total(5), np.iinfo(np.int64).max)
+    least = objective.min()
+    trade = np.where(objective == least, traded, np.iinfo(np.int64).max)
+    at = np.unravel_index(trade.argmin(), shape)
+    changes = {p.security_id: t[i][0] for p, t, i in zip(problem.positions, tables, at, strict=True)}
+    return Decimal(int(least)) / SCALE, Decimal(int(trade.min())) / SCALE, changes

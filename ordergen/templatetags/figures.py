@@ -220,7 +220,7 @@ def state_chip(kind: str, state: str, text: str = "") -> SafeString:
 
 
 @register.simple_tag
-def bullet(use: Number, state: str = "in_band", *, no_band: bool = False, width: int = 120) -> SafeString:
+def bullet(use: Number, state: str = "in_band", width: int = 120, *, no_band: bool = False) -> SafeString:
     """A signed band use against its band (grey), from −200 % to +200 %; the cell's text carries the figure.
 
     Where there is no band to use (`no_band`, or an infinite use) it shows only on which side the position is.

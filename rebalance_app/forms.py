@@ -1,0 +1,168 @@
+"""What the pages of runs and orders take from people. The limits of options are the domain's own."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.conf import settings
+
+from rebalance_app.domain.jsonl import options_from_json
+from rebalance_app.domain.types import ProblemError
+from rebalance_app.models import ProposalState
+from rebalance_app.order_selectors import TABS, OrderFilter
+from rebalance_app.preflight import Preflight, Scope
+from rebalance_app.services.approve import MAX_COMMENT
+
+MODES = (
+    ("to_target", "To target: the least drift that whole shares allow"),
+    ("within_bands", "Into the bands: as little trading as brings every position inside"),
+    ("only_breached", "Only what is outside: positions inside their band are left alone"),
+    ("invest_cash", "Invest cash: buys only"),
+    ("raise_cash", "Raise cash: sells only, up to the cash floor below"),
+)
+NUMBER = forms.TextInput({"inputmode": "decimal", "autocomplete": "off"})
+OPTION_FIELDS = ("mode", "min_cash", "min_trade_value", "max_turnover", "max_trades", "time_limit")
+
+
+class LaunchForm(forms.Form):
+    """Which portfolios to rebalance and how. `options` of the cleaned data is what the launch takes."""
+
+    scope = forms.ChoiceField(label="Portfolios", widget=forms.RadioSelect)
+    mode = forms.ChoiceField(label="How", choices=MODES, widget=forms.RadioSelect, initial="to_target")
+    min_cash = forms.DecimalField(
+        label="Cash floor",
+        help_text="Money that must remain after the trades",
+        required=False,
+        widget=NUMBER,
+        initial=0,
+    )
+    min_trade_value = forms.DecimalField(
+        label="Smallest order",
+        help_text="No order below this value, unless it closes a position",
+        required=False,
+        widget=NUMBER,
+    )
+    max_turnover = forms.DecimalField(
+        label="Most turnover, %",
+        help_text="Half of what is traded, in per cent of market value",
+        required=False,
+        widget=NUMBER,
+    )
+    max_trades = forms.IntegerField(label="Most orders per portfolio", required=False, widget=NUMBER)
+    time_limit = forms.DecimalField(
+        label="Seconds per portfolio", max_value=settings.OPTIMIZATION_TIMEOUT, required=False, widget=NUMBER
+    )
+    note = forms.CharField(label="Note", help_text="Kept with the run", max_length=500, required=False)
+    idempotency_key = forms.CharField(widget=forms.HiddenInput, max_length=100)
+
+    def __init__(self, preflight: Preflight, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.preflight = preflight
+        choices = [(scope.key, scope.label) for scope in preflight.scopes]
+        field = self.fields["scope"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = choices
+        field.initial = choices[0][0]
+        self.fields["idempotency_key"].initial = uuid.uuid4().hex
+        self.fields["time_limit"].initial = settings.OPTIMIZATION_TIMEOUT
+
+    @property
+    def option_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in OPTION_FIELDS[1:]]
+
+    @property
+    def chosen(self) -> Scope:
+        return self.preflight.scope(self.cleaned_data["scope"])
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        data["options"] = self._options(data)
+        try:
+            options_from_json(data["options"])
+        except ProblemError as error:
+            name = error.field.rpartition(".")[2]
+            self.add_error(name if name in self.fields else None, error.message.capitalize() + ".")
+        return data
+
+    def _options(self, data: dict[str, Any]) -> dict[str, Any]:
+        given = {name: data[name] for name in OPTION_FIELDS if data.get(name) not in (None, "")}
+        if "max_turnover" in given:
+            given["max_turnover"] = given["max_turnover"] / 100
+        return {name: format(value, "f") if isinstance(value, Decimal) else value for name, value in given.items()}
+
+
+class RunFilterForm(forms.Form):
+    only = forms.ChoiceField(
+        label="Show",
+        required=False,
+        choices=(
+            ("", "All runs"),
+            ("active", "Active"),
+            ("awaiting", "Awaiting approval"),
+            ("failures", "With failures"),
+        ),
+    )
+    model = forms.CharField(label="Model", max_length=255, required=False, widget=forms.TextInput({"type": "search"}))
+    portfolio = forms.CharField(required=False, max_length=24, widget=forms.HiddenInput)
+    before = forms.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
+
+
+class ProposalFilterForm(forms.Form):
+    outcome = forms.ChoiceField(required=False, choices=[("failures", "Failures"), *ProposalState.choices])
+    reason = forms.CharField(max_length=40, required=False)
+    name = forms.CharField(label="Portfolio", max_length=255, required=False)
+    after = forms.CharField(max_length=24, required=False)
+
+
+class OrderFilterForm(forms.Form):
+    tab = forms.ChoiceField(required=False, choices=[(tab, tab) for tab in TABS])
+    run = forms.IntegerField(label="Run", required=False, min_value=1, max_value=2**31 - 1)
+    side = forms.ChoiceField(label="Side", required=False, choices=(("", "Any"), ("BUY", "Buy"), ("SELL", "Sell")))
+    ticker = forms.CharField(
+        label="Ticker", max_length=20, required=False, widget=forms.TextInput({"type": "search", "autocomplete": "off"})
+    )
+    portfolio = forms.CharField(label="Portfolio", max_length=255, required=False)
+    after = forms.CharField(max_length=24, required=False)
+
+    @property
+    def wanted(self) -> OrderFilter:
+        """The filter; what could not be read is left out, for a list is never an error."""
+        given = self.cleaned_data
+        return OrderFilter(
+            given.get("tab") or "awaiting",
+            given.get("run"),
+            given.get("side", ""),
+            given.get("ticker", "").strip(),
+            given.get("portfolio", "").strip(),
+        )
+
+
+class SelectionForm(forms.Form):
+    """What is to be decided on: some orders, or all of one run that await a decision."""
+
+    verdict = forms.ChoiceField(choices=(("approved", "Approve"), ("rejected", "Reject")))
+    run = forms.CharField(max_length=24, required=False)
+    whole_run = forms.BooleanField(required=False)
+
+
+class DecisionForm(forms.Form):
+    """The decision itself; `expected` is how many orders of the run the person saw."""
+
+    verdict = forms.ChoiceField(choices=(("approved", "Approve"), ("rejected", "Reject")))
+    run = forms.CharField(max_length=24, required=False)
+    expected = forms.IntegerField(required=False, min_value=0)
+    comment = forms.CharField(max_length=MAX_COMMENT, required=False, widget=forms.Textarea({"rows": 2}))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "rejected" in (self.data.get("verdict"), self.initial.get("verdict")):
+            self.fields["comment"].widget.attrs["required"] = True  # the browser asks before we have to
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        if data.get("verdict") == "rejected" and not data.get("comment"):
+            self.add_error("comment", "Say why the orders are rejected.")
+        return data

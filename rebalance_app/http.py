@@ -1,0 +1,39 @@
+"""What the pages of runs and orders have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_http_methods
+
+from models_app.http import SignedInRequest
+
+View = Callable[..., HttpResponse]
+
+
+def page(*methods: str) -> Callable[[View], View]:
+    """For people who are signed in and may read the book; answers `methods` (GET brings HEAD) and nothing else."""
+    allowed = [*methods, "HEAD"] if "GET" in methods else [*methods]
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def inner(request: SignedInRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            request.user.must("book.read")
+            response = view(request, *args, **kwargs)
+            patch_vary_headers(response, ("HX-Request",))
+            return response
+
+        return require_http_methods(allowed)(login_required(inner))
+
+    return decorate
+
+
+def wants_fragment(request: HttpRequest) -> bool:
+    """Whether htmx asks for a part of the page; Back asks for the whole."""
+    htmx = request.htmx  # type: ignore[attr-defined]  # set by HtmxMiddleware
+    return bool(htmx) and not htmx.history_restore_request

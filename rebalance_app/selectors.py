@@ -1,0 +1,368 @@
+"""Reading runs and proposals for the pages. Lists page by key; sums of money are made here, never in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
+
+from django.db.models import Count, F, Min, Q
+
+from ordergen.errors import NotFoundError
+from rebalance_app.models import OPEN, Order, PortfolioRebalance, ProposalState, Rebalance, RunState
+
+PAGE_SIZE = 50
+MAX_FAILURE_GROUPS = 20
+ZERO = Decimal(0)
+FAILURES = (ProposalState.INFEASIBLE, ProposalState.FAILED)
+ANSWERED = (ProposalState.SOLVED, ProposalState.TIME_LIMIT, ProposalState.NO_TRADES)
+UNDECIDED = F("n_approved") + F("n_rejected") + F("n_superseded")
+RUN_FILTERS: dict[str, Q] = {
+    "active": Q(state__in=(RunState.QUEUED, RunState.RUNNING)),
+    "awaiting": Q(n_orders__gt=UNDECIDED),
+    "failures": Q(n_infeasible__gt=0) | Q(n_failed__gt=0),
+}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """Some rows, and the key that the next page begins after; empty on the last page."""
+
+    rows: Sequence[T]
+    next: str = ""
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as pages show it."""
+
+    run: Rebalance
+
+    @property
+    def state(self) -> str:
+        if self.run.state == RunState.COMPLETED and self.n_failures:
+            return "completed_with_failures"
+        return self.run.state
+
+    @property
+    def n_failures(self) -> int:
+        return self.run.n_infeasible + self.run.n_failed
+
+    @property
+    def seconds(self) -> Decimal | None:
+        if self.run.finished_at is None:
+            return None
+        return Decimal(str((self.run.finished_at - self.run.launched_at).total_seconds()))
+
+
+def run_list(*, only: str = "", model: str = "", portfolio: str = "", before: int | None = None) -> Page[RunView]:
+    """Runs, the latest first; `only` is one of RUN_FILTERS, `model` a part of its name, `portfolio` the id of one."""
+    runs = Rebalance.objects.select_related("launched_by").order_by("-number")
+    if only in RUN_FILTERS:
+        runs = runs.filter(RUN_FILTERS[only])
+    if model:
+        runs = runs.filter(model_name__icontains=model)
+    if portfolio:
+        runs = runs.filter(portfolios__portfolio_id=portfolio)
+    if before is not None:
+        runs = runs.filter(number__lt=before)
+    found = list(runs[: PAGE_SIZE + 1])
+    more = str(found[PAGE_SIZE - 1].number) if len(found) > PAGE_SIZE else ""
+    return Page([RunView(run) for run in found[:PAGE_SIZE]], more)
+
+
+def run_get(run_id: str) -> RunView:
+    """The run with its prices' date; raises NotFoundError."""
+    run = Rebalance.objects.select_related("launched_by", "snapshot").defer("snapshot__payload").filter(pk=run_id)
+    found = run.first()
+    if found is None:
+        raise NotFoundError(f"There is no run {run_id[:40]}.")
+    return RunView(found)
+
+
+@dataclass(frozen=True)
+class Segment:
+    name: str
+    count: int
+    share: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an active run is: `segments` of the bar in per cent, and the seconds left once that can be told."""
+
+    segments: Sequence[Segment]
+    seconds_left: int | None
+    quarter: int
+
+
+def run_progress(run: Rebalance, now: datetime) -> Progress:
+    """From the run's counters alone, so polling reads one row."""
+    parts = (
+        ("solved", run.n_solved + run.n_time_limit, "solved"),
+        ("idle", run.n_no_trades, "without trades"),
+        ("failed", run.n_infeasible + run.n_failed, "failed"),
+    )
+    total = max(1, run.n_portfolios)
+    segments = [Segment(name, n, f"{Decimal(100 * n) / total:.2f}", words) for name, n, words in parts if n]
+    elapsed = (now - run.launched_at).total_seconds()
+    left = round(elapsed / run.n_done * (run.n_portfolios - run.n_done)) if run.n_done else None
+    return Progress(segments, left, 25 * (4 * run.n_done // total))
+
+
+@dataclass(frozen=True)
+class RunTotals:
+    """What a run proposes over all portfolios that have an answer, in money."""
+
+    buys: Decimal
+    sells: Decimal
+    market_value: Decimal
+    drift_before: Decimal
+    drift_after: Decimal
+
+    @property
+    def net(self) -> Decimal:
+        return self.sells - self.buys
+
+    @property
+    def turnover(self) -> Decimal | None:
+        """Half of what is traded over market value."""
+        return (self.buys + self.sells) / 2 / self.market_value if self.market_value > 0 else None
+
+    @property
+    def drift_share_before(self) -> Decimal | None:
+        return _share(self.drift_before, self.market_value)
+
+    @property
+    def drift_share_after(self) -> Decimal | None:
+        return _share(self.drift_after, self.market_value)
+
+
+def _share(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
+    return None if part is None or not whole or whole <= 0 else part / whole
+
+
+def run_totals(run: Rebalance) -> RunTotals:
+    """One pass over the run's answered portfolios."""
+    rows = run.portfolios.filter(state__in=ANSWERED).values_list(
+        "buy_value", "sell_value", "market_value", "drift_before", "drift_after"
+    )
+    sums = [ZERO] * 5
+    for row in rows.iterator():
+        sums = [total + (value or ZERO) for total, value in zip(sums, row, strict=True)]
+    return RunTotals(*sums)
+
+
+@dataclass(frozen=True)
+class FailureGroup:
+    """Portfolios that failed for the same reason, with one of them to explain it."""
+
+    code: str
+    count: int
+    portfolio_id: str
+    portfolio_name: str
+    message: str
+
+
+def failure_groups(run: Rebalance) -> list[FailureGroup]:
+    """Why portfolios of this run have no answer, the most frequent reason first."""
+    failed = run.portfolios.filter(state__in=FAILURES).order_by()
+    groups = failed.values("reason_code").annotate(count=Count("pk"), first=Min("pk")).order_by("-count", "reason_code")
+    found = list(groups[:MAX_FAILURE_GROUPS])
+    examples = run.portfolios.defer("document").in_bulk([group["first"] for group in found])
+    return [_failure_group(group, examples[group["first"]]) for group in found]
+
+
+def _failure_group(group: Mapping[str, Any], example: PortfolioRebalance) -> FailureGroup:
+    code = group["reason_code"]
+    return FailureGroup(code, group["count"], example.portfolio_id, example.portfolio_name, example.reason)
+
+
+@dataclass(frozen=True)
+class ProposalRow:
+    """One portfolio of a run in the list."""
+
+    row: PortfolioRebalance
+
+    @property
+    def drift_before(self) -> Decimal | None:
+        return _share(self.row.drift_before, self.row.market_value)
+
+    @property
+    def drift_after(self) -> Decimal | None:
+        return _share(self.row.drift_after, self.row.market_value)
+
+    @property
+    def cash_share_after(self) -> Decimal | None:
+        return _share(self.row.cash_after, self.row.market_value)
+
+
+def proposal_list(
+    run: Rebalance, *, outcome: str = "", reason: str = "", name: str = "", after: str = ""
+) -> Page[ProposalRow]:
+    """The run's portfolios by name (rows are written in that order); `outcome` is a ProposalState or "failures"."""
+    rows = run.portfolios.defer("document").order_by("pk")
+    if outcome == "failures":
+        rows = rows.filter(state__in=FAILURES)
+    elif outcome in ProposalState.values:
+        rows = rows.filter(state=outcome)
+    if reason:
+        rows = rows.filter(reason_code=reason)
+    if name:
+        rows = rows.filter(portfolio_name__icontains=name)
+    if after:
+        rows = rows.filter(pk__gt=after)
+    found = list(rows[: PAGE_SIZE + 1])
+    more = found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else ""
+    return Page([ProposalRow(row) for row in found[:PAGE_SIZE]], more)
+
+
+def failed_portfolio_ids(run_id: str) -> list[str]:
+    """The portfolios of a run that ended without an answer."""
+    rows = PortfolioRebalance.objects.filter(rebalance_id=run_id, state__in=FAILURES).order_by("pk")
+    return list(rows.values_list("portfolio_id", flat=True))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One security of a proposal, before and after. Weights, drifts and band edges are fractions of market value."""
+
+    security_id: str
+    ticker: str
+    name: str
+    price: Decimal | None
+    quantity_before: Decimal
+    quantity_after: Decimal | None
+    target: Decimal
+    low_drift: Decimal
+    high_drift: Decimal
+    weight_before: Decimal | None
+    weight_after: Decimal | None
+    band_use_before: Decimal | None
+    band_use_after: Decimal | None
+    state_before: str
+    state_after: str | None
+    side: str | None
+    trade_quantity: int | None
+    reason: str | None
+    order: Order | None = None
+
+    @property
+    def in_model(self) -> bool:
+        return bool(self.target or self.low_drift or self.high_drift)
+
+    @property
+    def drift_before(self) -> Decimal | None:
+        return None if self.weight_before is None else self.weight_before - self.target
+
+    @property
+    def drift_after(self) -> Decimal | None:
+        return None if self.weight_after is None else self.weight_after - self.target
+
+    @property
+    def band_low(self) -> Decimal:
+        return max(ZERO, self.target - self.low_drift)
+
+    @property
+    def band_high(self) -> Decimal:
+        return self.target + self.high_drift
+
+    @property
+    def value(self) -> Decimal | None:
+        """What the trade is worth."""
+        return None if self.trade_quantity is None or self.price is None else self.trade_quantity * self.price
+
+    @property
+    def is_outside(self) -> bool:
+        return self.state_after in ("breach_over", "breach_under", "not_in_model") and bool(self.drift_after)
+
+    @property
+    def no_band_before(self) -> bool:
+        return self.band_use_before is None and bool(self.drift_before)
+
+    @property
+    def no_band_after(self) -> bool:
+        return self.band_use_after is None and bool(self.drift_after)
+
+
+DECIMALS = (
+    "price", "quantity_before", "quantity_after", "target", "low_drift", "high_drift", "weight_before", "weight_after",
+    "band_use_before", "band_use_after",
+)  # fmt: skip
+TEXTS = ("security_id", "ticker", "name", "state_before", "state_after", "side", "trade_quantity", "reason")
+
+
+def _line(stored: Mapping[str, Any], orders: Mapping[str, Order]) -> Line:
+    numbers = {name: None if stored[name] is None else Decimal(stored[name]) for name in DECIMALS}
+    return Line(**numbers, **{name: stored[name] for name in TEXTS}, order=orders.get(stored["security_id"]))  # type: ignore[arg-type]  # JSON
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One portfolio's result in a run, with everything that led to it."""
+
+    run: RunView
+    row: PortfolioRebalance
+    lines: Sequence[Line]
+    previous: PortfolioRebalance | None
+    next: PortfolioRebalance | None
+
+    @property
+    def traded(self) -> list[Line]:
+        """Lines with an order, the largest trade first."""
+        return sorted((line for line in self.lines if line.side), key=lambda line: -(line.value or ZERO))
+
+    @property
+    def unchanged(self) -> list[Line]:
+        return sorted((line for line in self.lines if not line.side), key=lambda line: line.ticker)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The certificate as it was stored."""
+        return self.row.document or {}
+
+    @property
+    def reasons(self) -> Sequence[Mapping[str, Any]]:
+        stored = self.facts.get("reasons")
+        return stored or ([{"message": self.row.reason}] if self.row.reason else [])
+
+    @property
+    def drift_share_before(self) -> Decimal | None:
+        return _share(self.row.drift_before, self.row.market_value)
+
+    @property
+    def drift_share_after(self) -> Decimal | None:
+        return _share(self.row.drift_after, self.row.market_value)
+
+    @property
+    def cash_share_after(self) -> Decimal | None:
+        return _share(self.row.cash_after, self.row.market_value)
+
+
+def proposal_get(run_id: str, portfolio_id: str) -> Proposal:
+    """Raises NotFoundError for an unknown run, or a portfolio that is not in it."""
+    view = run_get(run_id)
+    row = view.run.portfolios.filter(portfolio_id=portfolio_id).first()
+    if row is None:
+        raise NotFoundError(f"Run #{view.run.number} has no portfolio {portfolio_id[:40]}.")
+    orders = {order.security_id: order for order in row.orders.all()}
+    lines = [_line(stored, orders) for stored in (row.document or {}).get("positions", ())]
+    siblings = view.run.portfolios.only("pk", "portfolio_id", "portfolio_name", "rebalance_id")
+    return Proposal(
+        view,
+        row,
+        lines,
+        siblings.filter(pk__lt=row.pk).order_by("-pk").first(),
+        siblings.filter(pk__gt=row.pk).order_by("pk").first(),
+    )
+
+
+def busy_portfolios(portfolio_ids: Iterable[str]) -> dict[str, int]:
+    """Of these portfolios, those that a run is working on, with the run's number."""
+    wanted = set(portfolio_ids)
+    rows = PortfolioRebalance.objects.filter(state__in=OPEN).order_by()
+    return {key: number for key, number in rows.values_list("portfolio_id", "rebalance__number") if key in wanted}

@@ -1,0 +1,15 @@
+from django.urls import path
+
+from rebalance_app import order_views, views
+
+urlpatterns = [
+    path("rebalances/", views.run_list, name="rebalances"),
+    path("rebalances/new", views.run_new, name="rebalance_new"),
+    path("rebalances/<str:run_id>/", views.run_detail, name="rebalance"),
+    path("rebalances/<str:run_id>/cancel", views.run_cancel, name="rebalance_cancel"),
+    path("rebalances/<str:run_id>/portfolios/<str:portfolio_id>/", views.proposal, name="proposal"),
+    path("orders/", order_views.order_list, name="orders"),
+    path("orders/review", order_views.order_review, name="order_review"),
+    path("orders/decision", order_views.order_decision, name="order_decision"),
+    path("orders/<str:order_id>/", order_views.order_detail, name="order"),
+]

@@ -1,0 +1,109 @@
+"""Pages of runs: the list, the launch, one run while it works and when it is done, one portfolio's proposal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+
+from models_app.http import SignedInRequest
+from rebalance_app import charts, selectors
+from rebalance_app.forms import LaunchForm, ProposalFilterForm, RunFilterForm
+from rebalance_app.http import page, wants_fragment
+from rebalance_app.preflight import Request, choices, preflight
+from rebalance_app.services.cancel import rebalance_cancel
+from rebalance_app.services.launch import rebalance_launch
+
+STOP_POLLING = 286  # htmx's own status
+
+
+@page("GET")
+def run_list(request: SignedInRequest) -> HttpResponse:
+    """Every run, the latest first."""
+    form = RunFilterForm(request.GET)
+    form.is_valid()  # what cannot be read is left out: a list is never an error
+    given = form.cleaned_data
+    runs = selectors.run_list(
+        only=given.get("only", ""),
+        model=given.get("model", "").strip(),
+        portfolio=given.get("portfolio", ""),
+        before=given.get("before"),
+    )
+    filtered = any(given.get(name) for name in ("only", "model", "portfolio"))
+    return render(request, "rebalance/list.html", {"form": form, "runs": runs, "filtered": filtered})
+
+
+@page("GET", "POST")
+def run_new(request: SignedInRequest) -> HttpResponse:
+    """Which portfolios of which model to rebalance, and how; `?model=`, `?portfolio=` and `?again=` fill it in."""
+    request.user.must("rebalance.launch")
+    wanted = Request(*(request.GET.get(name, "") for name in ("model", "portfolio", "again")))
+    models = choices(wanted)
+    if len(models) != 1:
+        return render(request, "rebalance/choose.html", {"models": models, "wanted": wanted})
+    found = preflight(models[0], wanted)
+    form = LaunchForm(found, request.POST or None)
+    if not form.is_valid():
+        status = 422 if form.is_bound else 200
+        return render(request, "rebalance/new.html", {"form": form, "preflight": found}, status=status)
+    run = rebalance_launch(
+        by=request.user,
+        model_id=found.model.pk,
+        portfolio_ids=form.chosen.portfolio_ids,
+        options=form.cleaned_data["options"],
+        note=form.cleaned_data["note"],
+        idempotency_key=form.cleaned_data["idempotency_key"],
+    )
+    return redirect("rebalance", run.pk)
+
+
+@page("GET")
+def run_detail(request: SignedInRequest, run_id: str) -> HttpResponse:
+    """One address for a run's progress and its result; while it is active the page asks for the progress again."""
+    view = selectors.run_get(run_id)
+    active = view.run.is_active
+    if wants_fragment(request) and not active:
+        return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
+    context: dict[str, Any] = {"view": view, "run": view.run, "failures": selectors.failure_groups(view.run)}
+    if active:
+        context["progress"] = selectors.run_progress(view.run, timezone.now())
+        return render(
+            request, "rebalance/run.html#progress" if wants_fragment(request) else "rebalance/run.html", context
+        )
+    return render(request, "rebalance/run.html", context | _results(request, view))
+
+
+def _results(request: SignedInRequest, view: selectors.RunView) -> dict[str, Any]:
+    form = ProposalFilterForm(request.GET)
+    form.is_valid()
+    given = form.cleaned_data
+    rows = selectors.proposal_list(
+        view.run,
+        outcome=given.get("outcome", ""),
+        reason=given.get("reason", ""),
+        name=given.get("name", ""),
+        after=given.get("after", ""),
+    )
+    most = max((row.drift_before for row in rows.rows if row.drift_before is not None), default=None)
+    return {"form": form, "rows": rows, "most": most, "totals": selectors.run_totals(view.run)}
+
+
+@page("POST")
+def run_cancel(request: SignedInRequest, run_id: str) -> HttpResponse:
+    """Stops what is not solved yet; finished proposals stay."""
+    run = rebalance_cancel(by=request.user, rebalance_id=run_id)
+    messages.success(request, f"Run #{run.number} was cancelled. What was solved before is kept.")
+    return redirect("rebalance", run.pk)
+
+
+@page("GET")
+def proposal(request: SignedInRequest, run_id: str, portfolio_id: str) -> HttpResponse:
+    """One portfolio's result: what was asked, what was found, and the proof."""
+    found = selectors.proposal_get(run_id, portfolio_id)
+    context = {"proposal": found, "run": found.run.run, "row": found.row}
+    if charts.chart_rows(found.lines):
+        context |= {"figure": charts.before_after(found.lines), "height": charts.height(found.lines)}
+    return render(request, "rebalance/proposal.html", context)

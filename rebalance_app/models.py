@@ -122,7 +122,7 @@ class PortfolioRebalance(models.Model):
     """
 
     id = id_field()
-    rebalance = models.ForeignKey(Rebalance, models.PROTECT, related_name="portfolios")
+    rebalance = models.ForeignKey(Rebalance, models.PROTECT, related_name="portfolios", db_index=False)
     portfolio_id = models.CharField(max_length=24, db_index=True)
     portfolio_name = models.CharField(max_length=255)
     chunk = models.PositiveIntegerField()
@@ -164,8 +164,8 @@ class Order(models.Model):
     """A whole number of shares to buy or sell for one portfolio, as proposed; Decision holds what came of it."""
 
     id = id_field()
-    rebalance = models.ForeignKey(Rebalance, models.PROTECT, related_name="orders")
-    proposal = models.ForeignKey(PortfolioRebalance, models.PROTECT, related_name="orders")
+    rebalance = models.ForeignKey(Rebalance, models.PROTECT, related_name="orders", db_index=False)
+    proposal = models.ForeignKey(PortfolioRebalance, models.PROTECT, related_name="orders", db_index=False)
     portfolio_id = models.CharField(max_length=24, db_index=True)
     portfolio_name = models.CharField(max_length=255)
     security_id = models.CharField(max_length=24)

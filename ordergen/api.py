@@ -15,15 +15,21 @@ from django.urls.exceptions import Resolver404
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 from ninja.errors import ValidationError, ValidationErrorContext
+from ninja.openapi.schema import OpenAPISchema
 from ninja.params.models import BodyModel
+from ninja.throttling import BaseThrottle
 
 from models_app.api import router as models_v1
+from models_app.api_v2 import router as models_v2
 from ordergen.accounts.keys import find_api_key
 from ordergen.api_auth import Undeclared
+from ordergen.api_docs import add_errors
 from ordergen.api_errors import plain_error, to_response
 from ordergen.api_json import Renderer, StrictParser
+from ordergen.api_v2 import PerCaller
 from rebalance_app import health
 from rebalance_app.api import router as rebalances_v1
+from rebalance_app.api_v2 import router as runs_v2
 
 NOT_FOUND = "api-not-found"
 
@@ -31,7 +37,7 @@ NOT_FOUND = "api-not-found"
 class OrdergenAPI(NinjaAPI):
     """Ninja with our reading and writing of JSON, one translator of errors, and every operation closed by default."""
 
-    def __init__(self, *, title: str, version: str, description: str) -> None:
+    def __init__(self, *, title: str, version: str, description: str, throttle: Sequence[BaseThrottle] = ()) -> None:
         super().__init__(
             title=title,
             version=version,
@@ -40,8 +46,15 @@ class OrdergenAPI(NinjaAPI):
             parser=StrictParser(),
             renderer=Renderer(),
             docs_decorator=for_members,
+            throttle=list(throttle),
             urls_namespace=f"api-{version}",
         )
+
+    def get_openapi_schema(self, **where: Any) -> OpenAPISchema:
+        """The document with the errors that any operation may answer, which ninja cannot know."""
+        schema = super().get_openapi_schema(**where)
+        add_errors(schema, is_v2=self.version == "v2")
+        return schema
 
     def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
         return to_response(request, exc)
@@ -109,11 +122,22 @@ v1 = OrdergenAPI(
 v1.add_router("", models_v1)
 v1.add_router("", rebalances_v1)
 
-APIS = {"/api/v1": v1}
+v2 = OrdergenAPI(
+    title="ordergen API v2",
+    version="v2",
+    description="Everything the pages can do. Decimals are strings, errors are RFC 9457 problem documents, lists page "
+    "by `cursor`, models carry their version as ETag, runs go on without their caller.",
+    throttle=[PerCaller()],
+)
+v2.add_router("", models_v2)
+v2.add_router("", runs_v2)
+
+APIS = {"/api/v1": v1, "/api/v2": v2}
 
 urlpatterns: Sequence[URLPattern | URLResolver] = [
     re_path(r"^api/v[12]/$", api_not_found, name=NOT_FOUND),
     path("api/v1/", v1.urls),
+    path("api/v2/", v2.urls),
     path("health/", health.overall, name="health"),
     path("health/health", health.overall),
     path("health/live", health.live),

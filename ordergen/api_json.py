@@ -110,4 +110,9 @@ class Renderer(BaseRenderer):
     media_type = "application/json"
 
     def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:  # noqa: ARG002  ninja's
-        return orjson.dumps(data, default=str)
+        return orjson.dumps(data, default=_plain, option=orjson.OPT_UTC_Z)
+
+
+def _plain(value: object) -> str:
+    """Decimals in full, never as 1E+2; of anything else that JSON does not know, its text."""
+    return format(value, "f") if isinstance(value, Decimal) else str(value)

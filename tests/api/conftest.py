@@ -81,4 +81,3 @@ def _no_files(settings, tmp_path):
     """These tests serve no static files, so nobody needs to look for them."""
     settings.STATIC_ROOT = str(tmp_path)
     settings.WHITENOISE_AUTOREFRESH = True
-    settings.ROOT_URLCONF = "ordergen.api"

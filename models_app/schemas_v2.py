@@ -1,0 +1,245 @@
+"""The book, models and drift as API v2 writes them: decimals as strings, names beside ids."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from ninja import Field, Schema
+
+from models_app.drift import NO_BAND, Line, PortfolioView
+from models_app.models import InvestmentModel, ModelVersion
+from models_app.rules import ModelDraft, PositionDraft
+from models_app.selectors import ModelRow
+from models_app.sources.base import PriceInfo, SecurityInfo
+from models_app.versions import FIELDS, Change
+from ordergen.api_v2 import DecimalText, HexId, SecurityId, Strict
+
+MAX_ROWS = 1_000  # positions or portfolios in one body; the rules are narrower
+
+
+class PositionIn(Strict):
+    security_id: SecurityId = Field(examples=["0000000000000000000000A1"])
+    target: DecimalText = Field(examples=["0.05"])
+    low_drift: DecimalText = Field(examples=["0.01"])
+    high_drift: DecimalText = Field(examples=["0.02"])
+
+
+class ModelIn(Strict):
+    name: str = Field(examples=["Balanced"])
+    positions: list[PositionIn] = Field([], max_length=MAX_ROWS)
+    portfolios: list[HexId] = Field(max_length=10 * MAX_ROWS, examples=[["68a0c0ffee0000000000beef"]])
+    reason: str = Field("", max_length=500, description="Why; kept with the version")
+
+    def to_draft(self) -> ModelDraft:
+        rows = (PositionDraft(row.security_id, row.target, row.low_drift, row.high_drift) for row in self.positions)
+        return ModelDraft(self.name, tuple(rows), tuple(self.portfolios))
+
+
+class PositionOut(Schema):
+    security_id: str
+    target: str
+    low_drift: str
+    high_drift: str
+
+
+class ModelSummary(Schema):
+    id: str
+    name: str
+    version: int
+    n_positions: int
+    n_portfolios: int
+    target_sum: Decimal
+    created_at: datetime
+    updated_at: datetime
+    last_rebalance_at: datetime | None
+
+
+class ModelOut(ModelSummary):
+    positions: list[PositionOut]
+    portfolios: list[str]
+
+
+class VersionSummary(Schema):
+    version: int
+    saved_by: str | None
+    saved_at: datetime
+    reason: str
+
+
+class VersionOut(VersionSummary):
+    name: str
+    positions: list[PositionOut]
+    portfolios: list[str]
+
+
+class ChangeOut(Schema):
+    what: Literal["name", "position", "portfolio"]
+    kind: Literal["added", "removed", "changed"]
+    id: str = Field(description="Of the security or portfolio; empty for the name")
+    old: PositionOut | str | None
+    new: PositionOut | str | None
+
+
+class DiffOut(Schema):
+    from_version: int
+    to_version: int
+    changes: list[ChangeOut]
+
+
+class SecurityOut(Schema):
+    id: str
+    ticker: str
+    name: str
+    price: Decimal | None
+    price_date: date | None
+
+
+class NamedOut(Schema):
+    id: str
+    name: str
+
+
+class HoldingOut(Schema):
+    security_id: str
+    ticker: str
+    quantity: Decimal
+    price: Decimal | None
+    price_date: date | None
+    value: Decimal | None
+
+
+class PortfolioOut(NamedOut):
+    cash: Decimal
+    market_value: Decimal | None = Field(description="Null while a holding has no price")
+    models: list[NamedOut]
+    holdings: list[HoldingOut]
+
+
+class DriftSummary(Schema):
+    """A portfolio against a model; weights are fractions of market value, band use 1 is the edge of the band."""
+
+    portfolio_id: str
+    portfolio_name: str
+    model_id: str | None
+    model_name: str | None
+    state: str = Field(examples=["breach"])
+    market_value: Decimal | None
+    cash: Decimal
+    cash_weight: Decimal | None
+    total_drift: Decimal | None
+    total_drift_weight: Decimal | None
+    band_use: Decimal | None = Field(description="The largest; null where a drift has no band at all")
+    breaches: int
+    trades_to_target: int
+
+
+class DriftLine(Schema):
+    security_id: str
+    ticker: str
+    name: str
+    state: str
+    quantity: Decimal
+    price: Decimal | None
+    price_date: date | None
+    value: Decimal | None
+    weight: Decimal | None
+    target: Decimal
+    band_low: Decimal
+    band_high: Decimal
+    drift: Decimal | None
+    band_use: Decimal | None
+    shares_to_target: int | None
+
+
+class DriftOut(DriftSummary):
+    trade_value: Decimal | None
+    trade_cost: Decimal | None
+    positions: list[DriftLine]
+
+
+def model_summary(row: ModelRow) -> dict[str, Any]:
+    model, sums = row.model, row.totals
+    return {
+        "id": model.pk,
+        "name": model.name,
+        "version": model.version,
+        "n_positions": len(row.draft.positions),
+        "n_portfolios": len(row.draft.portfolios),
+        "target_sum": sums.target.normalize(),
+        "created_at": model.created_at,
+        "updated_at": model.updated_at,
+        "last_rebalance_at": model.last_rebalance_at,
+    }
+
+
+def model_out(model: InvestmentModel, draft: ModelDraft) -> dict[str, Any]:
+    return model_summary(ModelRow(model, draft)) | _content(draft)
+
+
+def version_summary(version: ModelVersion) -> dict[str, Any]:
+    return {
+        "version": version.version,
+        "saved_by": version.saved_by.username if version.saved_by else None,
+        "saved_at": version.saved_at,
+        "reason": version.reason,
+    }
+
+
+def version_out(version: ModelVersion, draft: ModelDraft) -> dict[str, Any]:
+    return version_summary(version) | {"name": draft.name} | _content(draft)
+
+
+def change_out(change: Change) -> dict[str, Any]:
+    old, new = (_position(side) if isinstance(side, PositionDraft) else side for side in (change.old, change.new))
+    return {"what": change.what, "kind": change.kind, "id": change.subject, "old": old, "new": new}
+
+
+def security_out(info: SecurityInfo, price: PriceInfo | None) -> dict[str, Any]:
+    return {
+        "id": info.id,
+        "ticker": info.ticker,
+        "name": info.name,
+        "price": price and price.price,
+        "price_date": price and price.date,
+    }
+
+
+def drift_summary(view: PortfolioView) -> dict[str, Any]:
+    drift = view.drift
+    return {
+        "portfolio_id": view.info.id,
+        "portfolio_name": view.info.name,
+        "model_id": view.model and view.model.pk,
+        "model_name": view.model and view.model.name,
+        "state": view.state,
+        "market_value": drift.market_value,
+        "cash": drift.cash,
+        "cash_weight": drift.cash_weight,
+        "total_drift": drift.total_drift,
+        "total_drift_weight": drift.total_drift_weight,
+        "band_use": None if view.band_use == NO_BAND else view.band_use,
+        "breaches": drift.breaches,
+        "trades_to_target": drift.trades,
+    }
+
+
+def drift_out(view: PortfolioView) -> dict[str, Any]:
+    more = {"trade_value": view.drift.trade_value, "trade_cost": view.drift.trade_cost}
+    return drift_summary(view) | more | {"positions": [_drift_line(line) for line in view.ranked]}
+
+
+def _drift_line(line: Line) -> dict[str, Any]:
+    names = ("quantity", "price", "value", "weight", "target", "band_low", "band_high", "drift", "band_use")
+    numbers = {name: getattr(line.drift, name) for name in (*names, "shares_to_target")}
+    told = {"security_id": line.security_id, "ticker": line.ticker, "name": line.name, "state": line.state}
+    return told | {"price_date": line.price_date} | numbers
+
+
+def _content(draft: ModelDraft) -> dict[str, Any]:
+    return {"positions": [_position(row) for row in draft.positions], "portfolios": list(draft.portfolios)}
+
+
+def _position(row: PositionDraft) -> dict[str, str]:
+    return {"security_id": row.security_id} | {name: f"{getattr(row, name).normalize():f}" for name in FIELDS}

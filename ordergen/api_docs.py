@@ -1,0 +1,107 @@
+"""What ninja's OpenAPI documents lack: the errors of every operation, and the headers that steer some of them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from ordergen.api_v2 import Problem
+
+_WITH_BODY = frozenset({"post", "put", "delete", "patch"})
+_ALWAYS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
+_ON_WRITE = (HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_V2_ALWAYS = (HTTPStatus.TOO_MANY_REQUESTS,)
+_V2_ON_WRITE = (HTTPStatus.UNSUPPORTED_MEDIA_TYPE,)
+_V2_CONDITIONAL = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED)
+_TRIGGER_ERRORS = (HTTPStatus.SERVICE_UNAVAILABLE,)
+
+_V1_ERROR = {
+    "title": "Error",
+    "type": "object",
+    "required": ["detail"],
+    "properties": {
+        "detail": {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}},
+                {"$ref": "#/components/schemas/NestedError"},
+            ]
+        }
+    },
+}
+_V1_PARTS = {
+    "FieldError": {
+        "type": "object",
+        "required": ["type", "loc", "msg"],
+        "properties": {
+            "type": {"type": "string", "examples": ["value_error"]},
+            "loc": {"type": "array", "items": {"type": ["string", "integer"]}, "examples": [["body", "name"]]},
+            "msg": {"type": "string"},
+            "input": {},
+        },
+    },
+    "NestedError": {
+        "type": "object",
+        "required": ["error", "message", "status_code"],
+        "properties": {
+            "error": {"type": "string"},
+            "message": {"type": "string"},
+            "status_code": {"type": "integer"},
+        },
+    },
+}
+
+
+def add_errors(schema: dict[str, Any], *, is_v2: bool) -> None:
+    """Adds to each operation of `schema` the error answers it may give, in the shape of its API."""
+    parts = schema["components"].setdefault("schemas", {})
+    if is_v2:
+        parts["Problem"] = Problem.model_json_schema()
+    else:
+        parts |= {"Error": _V1_ERROR} | _V1_PARTS
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            for status in _errors(path, method, is_v2=is_v2):
+                operation["responses"].setdefault(int(status), _answer(status, is_v2=is_v2))
+            operation["parameters"] = [*operation.get("parameters", []), *_headers(path, method, is_v2=is_v2)]
+
+
+def _errors(path: str, method: str, *, is_v2: bool) -> list[HTTPStatus]:
+    errors = list(_ALWAYS)
+    errors += [] if is_v2 else [HTTPStatus.BAD_REQUEST]
+    errors += [HTTPStatus.NOT_FOUND] if "{" in path or path.endswith("/runs") or "decisions" in path else []
+    errors += _ON_WRITE if method in _WITH_BODY else ()
+    errors += _TRIGGER_ERRORS if path.endswith("/rebalance") else ()
+    if is_v2:
+        errors += _V2_ALWAYS
+        errors += _V2_ON_WRITE if method in _WITH_BODY else ()
+        errors += _V2_CONDITIONAL if _is_conditional(path, method) else ()
+    return errors
+
+
+def _is_conditional(path: str, method: str) -> bool:
+    return path.endswith("/models/{model_id}") and method in {"put", "delete"}
+
+
+def _headers(path: str, method: str, *, is_v2: bool) -> list[dict[str, Any]]:
+    if is_v2 and _is_conditional(path, method):
+        return [_header("If-Match", "The version the change was made from", '"3"', required=True)]
+    if not is_v2 and path.endswith("/rebalance") and method == "post":
+        return [
+            _header("Idempotency-Key", "The same key gives the same run", "5d2c…"),
+            _header("Prefer", "respond-async: 202 at once, the result at Location", "respond-async"),
+        ]
+    return []
+
+
+def _header(name: str, description: str, example: str, *, required: bool = False) -> dict[str, Any]:
+    schema = {"type": "string", "examples": [example]}
+    return {"in": "header", "name": name, "required": required, "description": description, "schema": schema}
+
+
+def _answer(status: HTTPStatus, *, is_v2: bool) -> dict[str, Any]:
+    media, name = ("application/problem+json", "Problem") if is_v2 else ("application/json", "Error")
+    return {
+        "description": status.phrase,
+        "content": {media: {"schema": {"$ref": f"#/components/schemas/{name}"}}},
+    }

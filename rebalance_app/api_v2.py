@@ -1,0 +1,139 @@
+"""API v2's runs, proposals, orders and decisions."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Header, Query, Router, Status
+
+from ordergen.api_auth import needs
+from ordergen.api_v2 import Cursor, HexId, Limit, Page, PathId, caller, page_of
+from rebalance_app import schemas_v2 as out
+from rebalance_app.models import Order, ProposalState, Rebalance, RunState
+from rebalance_app.order_selectors import order_get
+from rebalance_app.selectors import proposal_get, run_get
+from rebalance_app.services.approve import Decided, order_decide, run_decide
+from rebalance_app.services.cancel import rebalance_cancel
+from rebalance_app.services.launch import rebalance_launch
+
+router = Router()
+READ = needs("book.read", "rebalances:read")
+LAUNCH = needs("rebalance.launch", "rebalances:write")
+DECIDE = needs("order.decide", "orders:decide")
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
+IdFilter = Annotated[HexId | None, Query()]
+
+
+@router.post("/runs", response={202: out.RunOut}, auth=LAUNCH, tags=["runs"])
+def launch_run(
+    request: HttpRequest, payload: out.RunIn, response: HttpResponse, idempotency_key: IdempotencyKey = None
+) -> Status[dict[str, Any]]:
+    """Starts a run and answers at once; `Location` shows its progress. The same `Idempotency-Key` starts it once."""
+    run = rebalance_launch(
+        by=caller(request),
+        model_id=payload.model_id,
+        portfolio_ids=payload.portfolio_ids,
+        options=payload.options,
+        note=payload.note,
+        idempotency_key=idempotency_key,
+    )
+    response["Location"] = f"/api/v2/runs/{run.pk}"
+    return Status(HTTPStatus.ACCEPTED, out.run_out(run))
+
+
+@router.get("/runs", response=Page[out.RunOut], auth=READ, tags=["runs"])
+def list_runs(
+    request: HttpRequest,
+    state: Annotated[RunState | None, Query()] = None,
+    model_id: IdFilter = None,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """Runs, the latest first."""
+    runs = Rebalance.objects.select_related("launched_by").filter(**_given(state=state, model_id=model_id))
+    return page_of(runs, out.run_out, cursor=cursor, limit=limit, rising=False)
+
+
+@router.get("/runs/{run_id}", response=out.RunOut, auth=READ, tags=["runs"])
+def get_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
+    """One run with its progress: `n_done` of `n_portfolios`."""
+    return out.run_out(run_get(run_id).run)
+
+
+@router.post("/runs/{run_id}/cancel", response=out.RunOut, auth=LAUNCH, tags=["runs"])
+def cancel_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
+    """Ends a run early: what is not begun never starts; 409 when it has ended already."""
+    return out.run_out(rebalance_cancel(by=caller(request), rebalance_id=run_id))
+
+
+@router.get("/runs/{run_id}/proposals", response=Page[out.ProposalSummary], auth=READ, tags=["proposals"])
+def list_proposals(
+    request: HttpRequest,
+    run_id: PathId,
+    state: Annotated[ProposalState | None, Query()] = None,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """The portfolios of a run with their outcome."""
+    rows = run_get(run_id).run.portfolios.defer("document").filter(**_given(state=state))
+    return page_of(rows, out.proposal_summary, cursor=cursor, limit=limit)
+
+
+@router.get("/runs/{run_id}/proposals/{portfolio_id}", response=out.ProposalOut, auth=READ, tags=["proposals"])
+def get_proposal(request: HttpRequest, run_id: PathId, portfolio_id: PathId) -> dict[str, Any]:
+    """One portfolio's proposal, whole."""
+    return out.proposal_out(proposal_get(run_id, portfolio_id).row)
+
+
+@router.get("/orders", response=Page[out.OrderOut], auth=READ, tags=["orders"])
+def list_orders(
+    request: HttpRequest,
+    filters: Annotated[out.OrderFilter, Query()],
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """Proposed orders in the order they were proposed, with what was decided on them."""
+    orders = Order.objects.filter(
+        **_given(rebalance_id=filters.run_id, portfolio_id=filters.portfolio_id, state=filters.state)
+    )
+    return page_of(orders, out.order_out, cursor=cursor, limit=limit)
+
+
+@router.post("/orders/decisions", response=out.Decided, auth=DECIDE, tags=["orders"])
+def decide_orders(request: HttpRequest, payload: out.DecisionsIn) -> dict[str, Any]:
+    """Approves or rejects these orders; nobody approves what they launched. What is left alone is said."""
+    decided = order_decide(
+        by=caller(request), order_ids=payload.order_ids, verdict=payload.verdict, comment=payload.comment
+    )
+    return _decided(decided)
+
+
+@router.get("/orders/{order_id}", response=out.OrderDetail, auth=READ, tags=["orders"])
+def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
+    """One order with every decision on it."""
+    view = order_get(order_id)
+    return out.order_out(view.order) | {"decisions": [out.decision_out(decision) for decision in view.decisions]}
+
+
+@router.post("/runs/{run_id}/decisions", response=out.Decided, auth=DECIDE, tags=["orders"])
+def decide_run(request: HttpRequest, run_id: PathId, payload: out.RunDecisionIn) -> dict[str, Any]:
+    """Approves or rejects every order of a run that awaits a decision, if there are as many as you saw."""
+    decided = run_decide(
+        by=caller(request),
+        rebalance_id=run_id,
+        verdict=payload.verdict,
+        comment=payload.comment,
+        expected_count=payload.expected_count,
+    )
+    return _decided(decided)
+
+
+def _decided(decided: Decided) -> dict[str, Any]:
+    skipped = [{"order_id": order_id, "reason": reason} for order_id, reason in decided.skipped]
+    return {"n_decided": decided.n_decided, "skipped": skipped}
+
+
+def _given(**filters: str | None) -> dict[str, Any]:
+    return {name: value for name, value in filters.items() if value is not None}

@@ -1,0 +1,160 @@
+"""Runs, proposals, orders and decisions as API v2 writes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from ninja import Field, Schema
+from pydantic import StrictBool, StrictInt, StrictStr
+
+from ordergen.api_v2 import HexId, Strict
+from rebalance_app.models import Decision, Order, OrderState, PortfolioRebalance, Rebalance
+
+COUNTERS = ("solved", "no_trades", "time_limit", "infeasible", "failed", "cancelled")
+MAX_PORTFOLIOS = 1_000
+MAX_ORDERS = 5_000
+Verdict = Literal["approved", "rejected"]
+
+
+class RunIn(Strict):
+    model_id: HexId
+    portfolio_ids: list[HexId] | None = Field(
+        None, min_length=1, max_length=MAX_PORTFOLIOS, description="Null: every portfolio that follows the model"
+    )
+    options: dict[str, StrictStr | StrictInt | StrictBool | None] = Field(
+        {}, description="As of `ordergen solve`; decimals as strings", examples=[{"min_cash": "100.00"}]
+    )
+    note: str = Field("", max_length=500)
+
+
+class DecisionsIn(Strict):
+    order_ids: list[HexId] = Field(min_length=1, max_length=MAX_ORDERS)
+    verdict: Verdict
+    comment: str = Field("", max_length=500, description="Needed for a rejection")
+
+
+class RunDecisionIn(Strict):
+    verdict: Verdict
+    comment: str = Field("", max_length=500, description="Needed for a rejection")
+    expected_count: int = Field(ge=0, description="How many orders you saw awaiting a decision; 409 if that changed")
+
+
+class OrderFilter(Schema):
+    run_id: HexId | None = None
+    portfolio_id: HexId | None = None
+    state: OrderState | None = None
+
+
+class RunOut(Schema):
+    id: str
+    number: int
+    state: str = Field(examples=["running"])
+    model_id: str
+    model_name: str
+    model_version: int
+    launched_by: str | None
+    launched_at: datetime
+    finished_at: datetime | None
+    cancel_requested: bool
+    options: dict[str, Any]
+    note: str
+    n_portfolios: int
+    n_done: int
+    outcomes: dict[str, int] = Field(description="Portfolios by outcome", examples=[{"solved": 98, "infeasible": 2}])
+    n_orders: int
+    n_awaiting: int
+
+
+class ProposalSummary(Schema):
+    run_id: str
+    portfolio_id: str
+    portfolio_name: str
+    state: str
+    reason_code: str
+    reason: str
+    method: str
+    n_orders: int
+    buy_value: Decimal
+    sell_value: Decimal
+    market_value: Decimal | None
+    cash_before: Decimal | None
+    cash_after: Decimal | None
+    drift_before: Decimal | None
+    drift_after: Decimal | None
+    band_use_before: Decimal | None
+    band_use_after: Decimal | None
+
+
+class ProposalOut(ProposalSummary):
+    document: dict[str, Any] | None = Field(description="Positions before and after, certificate, reasons")
+
+
+class OrderOut(Schema):
+    id: str
+    run_id: str
+    portfolio_id: str
+    portfolio_name: str
+    security_id: str
+    ticker: str
+    side: Literal["BUY", "SELL"]
+    quantity: int
+    price: Decimal
+    value: Decimal
+    weight_before: Decimal
+    weight_after: Decimal
+    reason: str = Field(examples=["BREACH_OVER"])
+    state: str = Field(examples=["proposed"])
+
+
+class DecisionOut(Schema):
+    verdict: str
+    decided_by: str
+    decided_at: datetime
+    comment: str
+    content_hash: str
+
+
+class OrderDetail(OrderOut):
+    decisions: list[DecisionOut]
+
+
+class Skipped(Schema):
+    order_id: str
+    reason: str
+
+
+class Decided(Schema):
+    n_decided: int
+    skipped: list[Skipped] = Field(description="Orders left alone, and why: four-eyes, decided before, out of date")
+
+
+def run_out(run: Rebalance) -> dict[str, Any]:
+    names = ("number", "state", "model_id", "model_name", "model_version", "launched_at", "finished_at")
+    more = ("cancel_requested", "options", "note", "n_portfolios", "n_done", "n_orders", "n_awaiting")
+    return {
+        "id": run.pk,
+        **{name: getattr(run, name) for name in names + more},
+        "launched_by": run.launched_by.username if run.launched_by else None,
+        "outcomes": {name: getattr(run, f"n_{name}") for name in COUNTERS},
+    }
+
+
+def proposal_summary(row: PortfolioRebalance) -> dict[str, Any]:
+    names = (name for name in ProposalSummary.model_fields if name != "run_id")
+    return {"run_id": row.rebalance_id} | {name: getattr(row, name) for name in names}
+
+
+def proposal_out(row: PortfolioRebalance) -> dict[str, Any]:
+    return proposal_summary(row) | {"document": row.document}
+
+
+def order_out(order: Order) -> dict[str, Any]:
+    names = (name for name in OrderOut.model_fields if name not in {"id", "run_id"})
+    return {"id": order.pk, "run_id": order.rebalance_id} | {name: getattr(order, name) for name in names}
+
+
+def decision_out(decision: Decision) -> dict[str, Any]:
+    names = ("verdict", "decided_at", "comment", "content_hash")
+    return {"decided_by": decision.decided_by.username} | {name: getattr(decision, name) for name in names}

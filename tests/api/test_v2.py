@@ -1,0 +1,372 @@
+"""API v2: the book, models, drift, runs, proposals, orders and decisions, under its own conventions."""
+
+from decimal import Decimal
+
+import pytest
+
+from models_app.models import InvestmentModel, Price
+from rebalance_app.models import Order, Rebalance
+from tests.api.conftest import Api
+
+A, B = "0000000000000000000000A1", "0000000000000000000000A2"
+P, Q = "68a0c0ffee0000000000beef", "68a0c0ffee0000000000bee0"
+
+
+@pytest.fixture
+def v2(manager, key_for):
+    """API v2 for the manager."""
+    return Api("/api/v2", **{"X-API-Key": key_for(manager)})
+
+
+@pytest.fixture
+def tom(approver, key_for):
+    """API v2 for the approver."""
+    return Api("/api/v2", **{"X-API-Key": key_for(approver)})
+
+
+def position(security_id=A, target="0.30", low_drift="0.05", high_drift="0.05"):
+    return {"security_id": security_id, "target": target, "low_drift": low_drift, "high_drift": high_drift}
+
+
+def model(name="Balanced", positions=None, portfolios=(P,), **more):
+    return {"name": name, "positions": positions or [position()], "portfolios": list(portfolios), **more}
+
+
+def problem(response, status, code):
+    """The problem document, after checking that it is one."""
+    assert response.status_code == status, response.content
+    assert response["Content-Type"] == "application/problem+json"
+    body = response.json()
+    assert {"type", "title", "status", "detail", "code", "correlation_id"} <= body.keys()
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["correlation_id"] == response["X-Correlation-ID"]
+    return body
+
+
+def fields(response):
+    return [error["field"] for error in problem(response, 422, "invalid_input")["errors"]]
+
+
+@pytest.fixture
+def saved(v2):
+    response = v2.post("/models", model())
+    assert response.status_code == 201, response.content
+    return response.json()
+
+
+# Errors
+
+
+def test_a_broken_rule_names_its_field(v2):
+    response = v2.post("/models", model(" ", [position(target="0.123"), position(A)]))
+    assert fields(response) == ["name", "positions.0.target", "positions.1.security_id"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"approved": True}, "approved"),
+        ({"version": 1}, "version"),
+        ({"name": 5}, "name"),
+        ({"positions": [position(target=0.3)]}, "positions.0.target"),
+        ({"positions": [position(target="1e-2")]}, "positions.0.target"),
+        ({"positions": [position(target="NaN")]}, "positions.0.target"),
+        ({"positions": [position(target=True)]}, "positions.0.target"),
+        ({"positions": [position() | {"owner": "me"}]}, "positions.0.owner"),
+        ({"positions": [position("short")]}, "positions.0.security_id"),
+        ({"portfolios": ["zz"]}, "portfolios.0"),
+        ({"portfolios": P}, "portfolios"),
+    ],
+)
+def test_a_body_is_taken_exactly_as_documented_or_not_at_all(v2, change, field):
+    assert fields(v2.post("/models", model() | change)) == [field]
+    assert not InvestmentModel.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "raw", [b'{"name":"a","name":"b"}', b'{"name":NaN}', b"{", b'{"name":"\\u0000"}', b"[" * 50_000, b"\xff"]
+)
+def test_json_that_cannot_be_read_is_a_problem(v2, raw):
+    problem(v2.post("/models", raw=raw), 422, "invalid_json")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
+)
+def test_only_json_is_taken(v2, content_type):
+    problem(v2.post("/models", raw=b"{}", content_type=content_type), 415, "unsupported_media_type")
+
+
+def test_every_other_refusal_is_a_problem_too(v2, tom, monkeypatch):
+    problem(v2.get("/nothing"), 404, "not_found")
+    problem(v2.get(f"/models/{P}"), 404, "not_found")
+    problem(v2.request("PATCH", "/models"), 405, "method_not_allowed")
+    problem(Api("/api/v2").get("/models"), 401, "unauthorized")
+    problem(tom.post("/models", model()), 403, "not_allowed")
+    problem(v2.post("/models", raw=b" " * (2**20 + 1)), 413, "request_entity_too_large")
+    from models_app import api_v2
+
+    monkeypatch.setattr(api_v2, "book_drift", lambda: 1 / 0)
+    problem(v2.get("/drift"), 500, "internal_server_error")
+
+
+@pytest.mark.parametrize("given", ["short", "g" * 24, "%00", "A" * 24, "a" * 3000])
+def test_an_id_that_is_none_is_refused(v2, given):
+    for path in (f"/models/{given}", f"/runs/{given}", f"/orders/{given}", f"/portfolios/{given}"):
+        assert v2.get(path).status_code == 422
+
+
+# Models
+
+
+def test_a_model_has_its_version_as_etag(v2, saved):
+    path = f"/models/{saved['id']}"
+    response = v2.get(path)
+    assert response["ETag"] == '"1"'
+    assert response.json() == saved
+    assert saved["positions"] == [position(target="0.3")]
+    assert (saved["target_sum"], saved["n_positions"]) == ("0.3", 1)
+    assert v2.get(path, If_None_Match='"1"').status_code == 304
+    assert v2.get(path, If_None_Match='"2"').status_code == 200
+
+
+def test_a_created_model_says_where_it_is(v2):
+    response = v2.post("/models", model())
+    assert response["Location"] == f"/api/v2/models/{response.json()['id']}"
+    assert response["ETag"] == '"1"'
+
+
+def test_a_change_says_which_version_it_was_made_from(v2, saved):
+    path = f"/models/{saved['id']}"
+    problem(v2.put(path, model("New")), 428, "precondition_required")
+    assert fields(v2.put(path, model("New"), If_Match="1")) == ["If-Match"]
+    changed = v2.put(path, model("New", reason="review"), If_Match='"1"')
+    assert (changed.status_code, changed["ETag"], changed.json()["version"]) == (200, '"2"', 2)
+    problem(v2.put(path, model("Newer"), If_Match='"1"'), 412, "stale_version")
+    problem(v2.delete(path, If_Match='"1"'), 412, "stale_version")
+    problem(v2.delete(path), 428, "precondition_required")
+    assert v2.delete(path, If_Match='"2"').status_code == 204
+    problem(v2.get(path), 404, "not_found")
+
+
+def test_a_name_that_is_taken_is_a_conflict_at_its_field(v2, saved):
+    other = v2.post("/models", model("Other")).json()
+    body = problem(v2.put(f"/models/{other['id']}", model(), If_Match='"1"'), 409, "conflict")
+    assert body["errors"][0]["field"] == "name"
+
+
+def test_versions_tell_who_and_why_and_what_changed(v2, saved):
+    path = f"/models/{saved['id']}"
+    v2.put(path, model("New", [position(B)], reason="review"), If_Match='"1"')
+    latest, _ = v2.get(f"{path}/versions").json()
+    assert (latest["version"], latest["saved_by"], latest["reason"]) == (2, "maya", "review")
+    assert v2.get(f"{path}/versions/1").json()["name"] == "Balanced"
+    changes = v2.get(f"{path}/diff?from_version=1&to_version=2").json()["changes"]
+    assert [(change["what"], change["kind"]) for change in changes] == [
+        ("name", "changed"),
+        ("position", "added"),
+        ("position", "removed"),
+    ]
+    assert v2.get(f"{path}/versions/9").status_code == 404
+    assert v2.get(f"{path}/versions/99999999999999999999").status_code == 404
+
+
+# Pages
+
+
+def walk(api, path):
+    """Every item of every page."""
+    items, cursor = [], ""
+    while True:
+        body = api.get(f"{path}{'&' if '?' in path else '?'}limit=2&cursor={cursor}").json()
+        assert len(body["items"]) <= 2
+        items += body["items"]
+        if (cursor := body["next_cursor"]) is None:
+            return items
+
+
+def test_pages_follow_one_another_without_a_gap_while_rows_are_added(v2):
+    for n in range(5):
+        v2.post("/models", model(f"M{n}"))
+    first = v2.get("/models?limit=2").json()
+    v2.post("/models", model("late"))
+    second = v2.get(f"/models?limit=2&cursor={first['next_cursor']}").json()
+    assert [row["name"] for row in first["items"] + second["items"]] == ["M4", "M3", "M2", "M1"]
+    assert len(walk(v2, "/models")) == 6
+
+
+@pytest.mark.parametrize(
+    "query", ["cursor=x", "cursor=WzFd", "cursor=W10", "limit=0", "limit=201", "cursor=%00", "cursor=WyJcdTAwMDAiXQ"]
+)
+def test_a_cursor_or_limit_that_no_page_gave_is_refused(v2, query):
+    for path in ("/models", "/runs", "/orders", "/portfolios", "/securities", "/drift"):
+        assert v2.get(f"{path}?{query}").status_code == 422
+
+
+# The book and drift
+
+
+def test_the_book_is_read_with_names_and_prices(v2, book):
+    assert [row["ticker"] for row in walk(v2, "/securities")] == ["AAA", "BBB", "CCC", "XXX"]
+    assert [row["ticker"] for row in walk(v2, "/securities?q=ccc")] == ["CCC"]
+    security = v2.get(f"/securities/{book.ccc.pk}").json()
+    assert (security["price"], security["price_date"]) == ("62.8500", "2026-11-20")
+    assert [row["name"] for row in walk(v2, "/portfolios")] == ["Harbour", "Lee", "Tiny"]
+    harbour = v2.get(f"/portfolios/{book.harbour.pk}").json()
+    assert Decimal(harbour["market_value"]) == 11000
+    assert harbour["models"] == [{"id": book.model.pk, "name": "Growth"}]
+    (holding,) = harbour["holdings"]
+    assert (holding["ticker"], Decimal(holding["value"])) == ("XXX", 1000)
+    assert v2.get(f"/portfolios/{P}").status_code == 404
+    assert v2.get(f"/securities/{A}").status_code == 404
+
+
+def test_drift_is_read_for_a_portfolio_a_model_and_the_firm(v2, book):
+    drift = v2.get(f"/portfolios/{book.harbour.pk}/drift?model_id={book.model.pk}").json()
+    by_ticker = {line["ticker"]: line for line in drift["positions"]}
+    assert Decimal(by_ticker["AAA"]["drift"]) == Decimal("-0.3")
+    assert Decimal(by_ticker["AAA"]["band_use"]) == -6
+    assert all(isinstance(line["drift"], str) for line in drift["positions"])
+    assert v2.get(f"/portfolios/{book.harbour.pk}/drift?model_id={P}").status_code == 404
+    of_model = walk(v2, f"/models/{book.model.pk}/drift")
+    assert {row["portfolio_name"] for row in of_model} == {"Harbour", "Lee", "Tiny"}
+    assert walk(v2, "/drift") == of_model
+    assert v2.get(f"/models/{P}/drift").status_code == 404
+
+
+def test_an_unpriced_portfolio_has_nulls_and_no_guess(v2, book):
+    Price.objects.filter(security=book.xxx).delete()
+    drift = v2.get(f"/portfolios/{book.harbour.pk}/drift").json()
+    assert (drift["state"], drift["market_value"]) == ("unpriced", None)
+
+
+# Runs, proposals, orders, decisions
+
+
+@pytest.fixture
+def run(v2, book, run_worker):
+    """A finished run over the small book."""
+    response = v2.post("/runs", {"model_id": book.model.pk, "note": "weekly"})
+    assert response.status_code == 202, response.content
+    run_worker(Rebalance.objects.get(pk=response.json()["id"]))
+    return v2.get(f"/runs/{response.json()['id']}").json()
+
+
+def test_a_run_is_launched_and_followed(v2, book, run_worker):
+    response = v2.post("/runs", {"model_id": book.model.pk, "portfolio_ids": [book.harbour.pk]})
+    queued = response.json()
+    assert (response.status_code, response["Location"]) == (202, f"/api/v2/runs/{queued['id']}")
+    assert (queued["state"], queued["n_portfolios"], queued["n_done"]) == ("queued", 1, 0)
+    run_worker(Rebalance.objects.get(pk=queued["id"]))
+    ended = v2.get(f"/runs/{queued['id']}").json()
+    assert (ended["state"], ended["n_done"], ended["outcomes"]["solved"], ended["n_awaiting"]) == ("completed", 1, 1, 4)
+    assert ended["launched_at"].endswith("Z")
+
+
+def test_the_same_idempotency_key_starts_one_run(v2, book):
+    body = {"model_id": book.model.pk}
+    first = v2.post("/runs", body, Idempotency_Key="k")
+    assert v2.post("/runs", body, Idempotency_Key="k").json()["id"] == first.json()["id"]
+    problem(v2.post("/runs", body | {"portfolio_ids": [book.harbour.pk]}, Idempotency_Key="k"), 409, "conflict")
+    assert Rebalance.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"options": {"min_cash": 100.5}}, "options.min_cash"),
+        ({"options": {"min_cash": "abc"}}, "min_cash"),
+        ({"options": {"nonsense": "1"}}, "nonsense"),
+        ({"portfolio_ids": []}, "portfolio_ids"),
+        ({"portfolio_ids": [P]}, "portfolio_ids"),
+        ({"note": "x" * 501}, "note"),
+        ({"state": "completed"}, "state"),
+        ({"launched_by": P}, "launched_by"),
+    ],
+)
+def test_a_launch_that_cannot_be_meant_starts_nothing(v2, book, change, field):
+    assert field in " ".join(fields(v2.post("/runs", {"model_id": book.model.pk} | change)))
+    assert not Rebalance.objects.exists()
+
+
+def test_a_run_is_cancelled_once(v2, book):
+    run_id = v2.post("/runs", {"model_id": book.model.pk}).json()["id"]
+    cancelled = v2.post(f"/runs/{run_id}/cancel").json()
+    assert (cancelled["state"], cancelled["outcomes"]["cancelled"]) == ("cancelled", 3)
+    problem(v2.post(f"/runs/{run_id}/cancel"), 409, "conflict")
+
+
+def test_runs_are_filtered_and_paged(v2, book, run):
+    assert [row["id"] for row in walk(v2, f"/runs?state=completed&model_id={book.model.pk}")] == [run["id"]]
+    assert walk(v2, "/runs?state=queued") == []
+    assert v2.get("/runs?state=nonsense").status_code == 422
+
+
+def test_proposals_tell_every_outcome(v2, book, run):
+    rows = {row["portfolio_name"]: row for row in walk(v2, f"/runs/{run['id']}/proposals")}
+    assert rows["Harbour"]["state"] == "solved"
+    assert Decimal(rows["Harbour"]["market_value"]) == 11000
+    assert (rows["Tiny"]["state"], rows["Tiny"]["n_orders"]) == ("infeasible", 0)
+    assert rows["Tiny"]["reason"]
+    assert len(walk(v2, f"/runs/{run['id']}/proposals?state=infeasible")) == 1
+    whole = v2.get(f"/runs/{run['id']}/proposals/{book.harbour.pk}").json()
+    assert whole["document"]["positions"]
+    assert v2.get(f"/runs/{run['id']}/proposals/{P}").status_code == 404
+    assert v2.get(f"/runs/{P}/proposals").status_code == 404
+
+
+def test_orders_are_listed_and_decided_by_somebody_else(v2, tom, book, run):
+    orders = walk(v2, f"/orders?run_id={run['id']}&portfolio_id={book.harbour.pk}&state=proposed")
+    assert {order["ticker"] for order in orders} == {"AAA", "BBB", "CCC", "XXX"}
+    body = {"order_ids": [order["id"] for order in orders], "verdict": "approved", "comment": "fine"}
+    decided = tom.post("/orders/decisions", body)
+    assert (decided.status_code, decided.json()) == (200, {"n_decided": 4, "skipped": []})
+    order = v2.get(f"/orders/{orders[0]['id']}").json()
+    assert order["state"] == "approved"
+    assert (order["decisions"][0]["decided_by"], order["decisions"][0]["comment"]) == ("tom", "fine")
+    again = tom.post("/orders/decisions", body).json()
+    assert (again["n_decided"], len(again["skipped"])) == (0, 4)
+
+
+def test_nobody_approves_what_they_launched_by_key_either(person, key_for, book, run_worker):
+    both = Api("/api/v2", **{"X-API-Key": key_for(person("manager", "approver", name="both"))})
+    run_id = both.post("/runs", {"model_id": book.model.pk}).json()["id"]
+    run_worker(Rebalance.objects.get(pk=run_id))
+    n_orders = Order.objects.count()
+    verdict = {"verdict": "approved", "expected_count": n_orders}
+    decided = both.post(f"/runs/{run_id}/decisions", verdict).json()
+    assert (decided["n_decided"], len(decided["skipped"])) == (0, n_orders)
+    assert set(Order.objects.values_list("state", flat=True)) == {"proposed"}
+
+
+def test_a_run_is_decided_whole_only_as_it_was_seen(tom, run):
+    seen = {"verdict": "rejected", "comment": "not now", "expected_count": run["n_awaiting"]}
+    problem(tom.post(f"/runs/{run['id']}/decisions", seen | {"expected_count": 1}), 409, "conflict")
+    assert fields(tom.post(f"/runs/{run['id']}/decisions", seen | {"comment": ""})) == ["comment"]
+    assert fields(tom.post(f"/runs/{run['id']}/decisions", seen | {"verdict": "maybe"})) == ["verdict"]
+    assert tom.post(f"/runs/{run['id']}/decisions", seen).json()["n_decided"] == run["n_awaiting"]
+
+
+def test_an_order_nobody_proposed_is_not_found_and_nothing_is_decided(tom, run):
+    known = Order.objects.first().pk
+    response = tom.post("/orders/decisions", {"order_ids": [known, P], "verdict": "approved"})
+    problem(response, 404, "not_found")
+    assert not Order.objects.exclude(state="proposed").exists()
+
+
+# Limits
+
+
+def test_who_asks_too_often_is_told_when_to_come_back(v2, tom, settings):
+    settings.API_READS_PER_MINUTE = 2
+    from django.core.cache import cache
+
+    cache.clear()
+    statuses = [v2.get("/models").status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    limited = v2.get("/models")
+    problem(limited, 429, "too_many_requests")
+    assert 0 < int(limited["Retry-After"]) <= 60
+    assert tom.get("/models").status_code == 200, "a limit is each person's own"
+    assert v2.post("/models", model()).status_code == 201, "writes are counted apart"
+    cache.clear()

@@ -131,7 +131,8 @@ TIME_ZONE = "UTC"
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = STATE_DIR / "static"
+STATIC_ROOT = STATE_DIR / "static"  # only where an operator runs collectstatic
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True  # a clone serves its files without a collectstatic step
 WHITENOISE_AUTOREFRESH = DEBUG
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from .bounds import band_interval
+from .exchange import total_score
 from .explain import excess_reasons, fraction_reasons
 from .integers import Ledger
-from .objective import drift_value, score
+from .objective import drift_value
 from .types import Method, Reason, RebalanceProblem, RebalanceSolution, Status, Trade
 
 CENT = Decimal("0.01")
@@ -22,11 +23,6 @@ class Found:
     bound: Decimal | None = None
     binding: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = field(default=())
-
-
-def total_score(ledger: Ledger, trades: Sequence[int]) -> int:
-    """The objective of a whole set of trades, in score units."""
-    return sum(score(ledger, line, k) for line, k in zip(ledger.lines, trades, strict=True))
 
 
 def binding_bands(ledger: Ledger, trades: Sequence[int]) -> tuple[str, ...]:

@@ -14,8 +14,9 @@ portfolio of 50 million.
 
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
 from functools import cache, partial
 from itertools import pairwise
@@ -24,11 +25,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .answer import Found
+from .answer import CENT, Found
 from .bounds import Choice
 from .constraints import Totals, coupling_rows
+from .exchange import close_gap, total_score
 from .integers import ONE, Ledger, Line
 from .objective import breakpoints, realised_gain, score
+from .pricing import priced_bound, rounded, whole_prices
 
 Floats = NDArray[np.float64]
 ABSOLUTE_GAP = 0.009  # money: less than the cent that `optimal` allows, since bounds are rounded down
@@ -173,14 +176,13 @@ def _dot(slopes: Floats, filled: Any, constant: float) -> Any:
     return slopes @ filled + constant
 
 
-def statement(stated: Programme) -> tuple[Any, Any]:
-    """The CVXPY problem and its variable: minimise the slopes times the fillings under every coupling row."""
+def statement(stated: Programme, *, whole: bool = True) -> tuple[Any, Any, dict[str, Any]]:
+    """The CVXPY problem, its variable and its coupling rows by name; its relaxation with `whole` false."""
     import cvxpy as cp  # noqa: PLC0415  # three seconds and 100 MB that a closed form does not need
 
     ledger, pieces = stated.ledger, stated.pieces
-    filled = cp.Variable(
-        len(pieces), integer=True, bounds=[np.zeros(len(pieces)), np.array([p.length for p in pieces])]
-    )
+    bounds = [np.zeros(len(pieces)), np.array([p.length for p in pieces])]
+    filled = cp.Variable(len(pieces), integer=whole, bounds=bounds)
     totals = Totals(
         **{
             name: _dot(stated.slopes[name], filled, stated.constants[name]) if name in stated.slopes else 0
@@ -189,7 +191,7 @@ def statement(stated: Programme) -> tuple[Any, Any]:
     )
     rows = coupling_rows(ledger, totals, lambda grains: grains / 10**ledger.places)
     constraints = [*rows.values(), *gate_rows(pieces, filled)]
-    return cp.Problem(cp.Minimize(stated.slopes["score"] @ filled), constraints), filled
+    return cp.Problem(cp.Minimize(stated.slopes["score"] @ filled), constraints), filled, rows
 
 
 @cache
@@ -227,24 +229,74 @@ def solve_statement(problem: Any, seconds: float) -> None:  # a CVXPY problem
         raise NoAnswerInTime
 
 
-def proven_bound(problem: Any, stated: Programme) -> Decimal:
+def proven_bound(problem: Any, stated: Programme) -> Decimal:  # noqa: ANN401
     """The proven lower bound on the objective in money, rounded down beyond the solver's tolerance of 1e-6."""
     above_base = Decimal(float(problem.solver_stats.extra_stats.mip_dual_bound)) + Decimal("0.000001")
     exact = stated.ledger.score_money(stated.base_score) + above_base
     return max(Decimal(0), exact.quantize(Decimal("0.0001"), rounding=ROUND_FLOOR))
 
 
+def _steps(stated: Programme, filled: Floats) -> list[float]:
+    """Steps of each line that fillings of the pieces amount to."""
+    steps = [float(k) for k in stated.base]
+    for piece, count in zip(stated.pieces, filled, strict=True):
+        steps[piece.line] += piece.steps * float(count)
+    return steps
+
+
+def solve_relaxed(stated: Programme, choices: Sequence[Choice], seconds: float) -> Found | None:
+    """A whole answer next to the relaxation's, with an exact bound from its prices; None when no rounding is feasible."""
+    problem, filled, rows = statement(stated, whole=False)
+    solve_statement(problem, seconds)
+    ledger = stated.ledger
+    prices = whole_prices({name: row.dual_value for name, row in rows.items()})
+    bound = ledger.score_money(priced_bound(ledger, choices, prices))
+    trades = rounded(ledger, choices, _steps(stated, filled.value))
+    return None if trades is None else Found(narrowed(ledger, choices, trades, bound), "milp", bound)
+
+
+def narrowed(ledger: Ledger, choices: Sequence[Choice], trades: tuple[int, ...], bound: Decimal) -> tuple[int, ...]:
+    """The trades, or better ones within a cent of the bound when exchanges reach them."""
+    gap = ledger.score_money(total_score(ledger, trades)) - bound
+    if gap <= CENT:
+        return trades
+    return close_gap(ledger, choices, trades, (float(gap - CENT), float(gap))) or trades
+
+
+def solve_whole(stated: Programme, choices: Sequence[Choice], seconds: float) -> Found:
+    """The answer of branch and bound, with the bound it proved. Raises NoAnswerInTime and ProgramInfeasible."""
+    problem, filled, _ = statement(stated)
+    solve_statement(problem, seconds)
+    trades, bound = tuple(map(round, _steps(stated, np.rint(filled.value)))), proven_bound(problem, stated)
+    return Found(narrowed(stated.ledger, choices, trades, bound), "milp", bound)
+
+
+def better_of(ledger: Ledger, one: Found | None, other: Found) -> Found:
+    """The better answer with the better bound; of equal ones the first."""
+    if one is None:
+        return other
+    assert one.bound is not None
+    assert other.bound is not None
+    best = min((one, other), key=lambda found: total_score(ledger, found.trades))
+    return replace(best, bound=max(one.bound, other.bound))
+
+
 def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Found:
     """The best trades under all coupling rows, with the bound that is proven. Needs a segment in every choice.
 
-    Raises ProgramInfeasible, or NoAnswerInTime. The answer is still to be checked exactly.
+    First the relaxation: its rounding, improved by exchanges, is often within a cent of the bound that its prices prove.
+    Otherwise branch and bound. Raises ProgramInfeasible, or NoAnswerInTime. The answer is still to be checked exactly.
     """
-    stated = programme(ledger, choices)
+    stated, started = programme(ledger, choices), time.monotonic()
     if not stated.pieces:
         raise ProgramInfeasible  # nothing is left to choose, and the coupling rows were seen to fail
-    trades = list(stated.base)
-    problem, filled = statement(stated)
-    solve_statement(problem, seconds)
-    for piece, count in zip(stated.pieces, np.rint(filled.value).astype(int), strict=True):
-        trades[piece.line] += piece.steps * int(count)
-    return Found(tuple(trades), "milp", proven_bound(problem, stated))
+    quick = solve_relaxed(stated, choices, seconds)
+    if quick is not None and quick.bound is not None:
+        if ledger.score_money(total_score(ledger, quick.trades)) - quick.bound <= CENT:
+            return quick
+    try:
+        return better_of(ledger, quick, solve_whole(stated, choices, seconds - (time.monotonic() - started)))
+    except NoAnswerInTime:
+        if quick is None:
+            raise
+        return quick

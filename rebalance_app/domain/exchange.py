@@ -1,0 +1,184 @@
+"""Closing the last cents: exchanges between two securities, searched in floats and judged in exact integers.
+
+Near the optimum the coupling rows make a subset-sum problem: many combinations of a few shares more of one security and
+a few less of another differ by fractions of a cent. Branch and bound is slow at it; sorting is not. With all small
+changes of single lines sorted by their effect on the objective, the pairs that land within a cent of the proven bound
+are found by binary search.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bounds import Choice
+from .constraints import broken_rows
+from .integers import EXCESS_WEIGHT, ONE, Ledger
+from .objective import score
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+CHANGES = 3000  # single-line changes looked at: 2 × their number over the lines is how far each line is moved
+THIRDS = 40  # first moves tried where no pair closes the gap by itself
+MOST_PAIRS = 20_000
+FLOAT_EXACT = 2**53
+SLACK = 1e-7  # money; what floats may be wrong by before the exact check
+SEGMENTS = 3
+
+
+def total_score(ledger: Ledger, trades: Sequence[int]) -> int:
+    """The objective of a whole set of trades, in score units."""
+    return sum(score(ledger, line, k) for line, k in zip(ledger.lines, trades, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """The lines in money, as columns (n, 1)."""
+
+    step: Floats
+    held: Floats
+    target: Floats
+    low: Floats
+    high: Floats
+    sold_out: NDArray[np.bool_]
+    first: Ints  # (n, 3) ends of the segments
+    last: Ints
+
+    @classmethod
+    def of(cls, ledger: Ledger, choices: Sequence[Choice]) -> "_Lines":
+        unit = 10**ledger.places
+
+        def money(name: str) -> Floats:
+            return np.array([[getattr(line, name) / unit] for line in ledger.lines])
+
+        padded = [(*c.segments, *((1, 0),) * (SEGMENTS - len(c.segments))) for c in choices]
+        ends = np.array(padded, dtype=np.int64)
+        sold_out = np.array([[line.sold_out] for line in ledger.lines])
+        columns = (money(name) for name in ("step", "held", "target", "low", "high"))
+        return cls(*columns, sold_out, ends[:, :, 0], ends[:, :, 1])
+
+    def allowed(self, k: Ints) -> NDArray[np.bool_]:
+        """(n, m) whether each number of steps lies in a segment of its line."""
+        inside = (self.first[:, :, None] <= k[:, None, :]) & (k[:, None, :] <= self.last[:, :, None])
+        return np.asarray(inside.any(axis=1))
+
+    def sums(self, ledger: Ledger, k: Ints) -> Floats:
+        """(4, n, m): score, bought, traded and orders of each number of steps, in money."""
+        bought = k * self.step
+        value = self.held + bought
+        total = ledger.drift_weight / ONE * np.abs(self.target - value) + ledger.trade_weight / ONE * np.abs(bought)
+        if ledger.soft:
+            excess = np.maximum(np.maximum(self.low - value, value - self.high), 0)
+            whole = np.floor(value / self.step + SLACK) * self.step
+            total += EXCESS_WEIGHT / ONE * np.where(self.sold_out, np.maximum(whole, 0), excess)
+        total += ledger.ticket / (ONE * 10**ledger.places) * (k != 0)
+        return np.stack([total, bought, np.abs(bought), (k != 0).astype(float)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """Changes of single lines, sorted by effect on the score: which line, its new steps, effects (4, m), and room."""
+
+    line: Ints
+    steps: Ints
+    effects: Floats
+
+    def without(self, line: int) -> "_Changes":
+        keep = self.line != line
+        return _Changes(self.line[keep], self.steps[keep], self.effects[:, keep])
+
+
+def _room(ledger: Ledger, totals: Floats) -> Floats:
+    """How much bought, sold, traded and orders may still rise, in money; infinite where nothing limits them."""
+    unit, o = 10**ledger.places, ledger.options
+    most_bought = (ledger.cash - ledger.floor) / unit
+    least_bought = -np.inf if ledger.ceiling is None else (ledger.cash - ledger.ceiling) / unit
+    cap = np.inf if ledger.trade_cap is None else ledger.trade_cap / unit
+    orders = np.inf if o.max_trades is None else o.max_trades
+    _, bought, traded, count = totals
+    return np.array([most_bought - bought, bought - least_bought, cap - traded, orders - count]) + SLACK
+
+
+def _fits(effects: Floats, room: Floats) -> NDArray[np.bool_]:
+    _, bought, traded, orders = effects
+    return np.asarray((bought <= room[0]) & (-bought <= room[1]) & (traded <= room[2]) & (orders <= room[3]))
+
+
+def _changes(ledger: Ledger, lines: _Lines, trades: Ints) -> _Changes:
+    n = len(trades)
+    reach = max(8, CHANGES // (2 * n))
+    ends = np.where(lines.first <= lines.last, lines.first, trades[:, None])
+    stops = np.where(lines.first <= lines.last, lines.last, trades[:, None])
+    k = np.concatenate([trades[:, None] + np.arange(-reach, reach + 1), ends, stops], axis=1)
+    k = np.clip(k, ends.min(axis=1)[:, None], stops.max(axis=1)[:, None])
+    effects = lines.sums(ledger, k) - lines.sums(ledger, trades[:, None])
+    which = lines.allowed(k) & (k != trades[:, None])
+    line = np.broadcast_to(np.arange(n)[:, None], k.shape)[which]
+    order = np.argsort(effects[0][which], kind="stable")
+    return _Changes(line[order], k[which][order], effects[:, which][:, order])
+
+
+def _pairs(changes: _Changes, room: Floats, window: tuple[float, float]) -> tuple[Ints, Ints]:
+    """Indices (a, b) of changes of two lines whose scores sum into the window and that leave every row whole."""
+    scores = changes.effects[0]
+    start = np.searchsorted(scores, window[0] - scores, "left")
+    stop = np.searchsorted(scores, window[1] - scores, "right")
+    counts = np.maximum(stop - start, 0)
+    if counts.sum() > MOST_PAIRS:
+        counts = np.where(np.cumsum(counts) <= MOST_PAIRS, counts, 0)
+    a = np.repeat(np.arange(len(scores)), counts)
+    b = np.arange(len(a)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(start, counts)
+    good = (changes.line[a] < changes.line[b]) & _fits(changes.effects[:, a] + changes.effects[:, b], room)
+    return a[good], b[good]
+
+
+def _best_pair(changes: _Changes, found: tuple[Ints, Ints]) -> tuple[int, int]:
+    """The pair with the lowest score, then the least trading, then the lower ids."""
+    a, b = found
+    sums = changes.effects[:, a] + changes.effects[:, b]
+    keys = (changes.line[b], changes.line[a], np.round(sums[2], 6), np.round(sums[0], 6))
+    first = int(np.lexsort(keys)[0])
+    return int(a[first]), int(b[first])
+
+
+def _applied(trades: Ints, changes: _Changes, *picked: int) -> Ints:
+    moved = trades.copy()
+    for i in picked:
+        moved[changes.line[i]] = changes.steps[i]
+    return moved
+
+
+def _closed(ledger: Ledger, lines: _Lines, trades: Ints, window: tuple[float, float]) -> Ints | None:
+    """Trades whose score differs from the given ones' by an amount in the window, two or three lines changed."""
+    changes = _changes(ledger, lines, trades)
+    room = _room(ledger, lines.sums(ledger, trades[:, None]).sum(axis=(1, 2)))
+    found = _pairs(changes, room, window)
+    if len(found[0]):
+        return _applied(trades, changes, *_best_pair(changes, found))
+    for first in np.argsort(np.abs(changes.effects[0]), kind="stable")[:THIRDS]:
+        effect = changes.effects[:, first]
+        rest = changes.without(int(changes.line[first]))
+        left = room - np.array([effect[1], -effect[1], effect[2], effect[3]])
+        found = _pairs(rest, left, (window[0] - effect[0], window[1] - effect[0]))
+        if len(found[0]):
+            return _applied(_applied(trades, changes, int(first)), rest, *_best_pair(rest, found))
+    return None
+
+
+def close_gap(ledger: Ledger, choices: Sequence[Choice], trades: Sequence[int], window: tuple[float, float]) -> Any:  # noqa: ANN401
+    """Trades with a score lower by at least window[0] and at most window[1] (money), or None when none was found.
+
+    The given trades must honour every row; what is returned does so exactly.
+    """
+    too_large = any(abs(k) > FLOAT_EXACT for c in choices for k in (c.least, c.most))
+    if too_large or ledger.gain_budget is not None:
+        return None
+    start = np.array(trades, dtype=np.int64)
+    found = _closed(ledger, _Lines.of(ledger, choices), start, (-window[1], -window[0]))
+    if found is None:
+        return None
+    moved = tuple(int(k) for k in found)
+    better = not broken_rows(ledger, moved) and total_score(ledger, moved) < total_score(ledger, trades)
+    return moved if better else None

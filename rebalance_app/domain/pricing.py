@@ -1,0 +1,83 @@
+"""Proving an answer without branching: prices on the coupling rows make the problem separable again.
+
+For any prices y ≥ 0 on rows g(k) ≤ 0,   min_k score(k) + y·g(k)   is a lower bound on the best score, and it falls apart
+into one small minimum per line, each at a breakpoint. It is evaluated in exact integers, so that wherever the prices
+came from (here: the duals of the relaxation that CVXPY states), the bound is a proof.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+from .bounds import Choice
+from .constraints import broken_rows
+from .exchange import total_score
+from .integers import ONE, Ledger, Line
+from .objective import breakpoints, realised_gain, score
+
+MOST_ROUNDINGS = 512
+
+
+def whole_prices(duals: Mapping[str, float]) -> dict[str, int]:
+    """Dual values as whole numbers over ONE, never below 0."""
+    return {name: max(0, round(float(value) * ONE)) for name, value in duals.items()}
+
+
+def _row_limits(ledger: Ledger) -> dict[str, int]:
+    """The constant of every row that is asked for, in grains (orders in orders)."""
+    limits: dict[str, int | None] = {
+        "cash_floor": ledger.cash - ledger.floor,
+        "cash_ceiling": None if ledger.ceiling is None else ledger.ceiling - ledger.cash,
+        "turnover": ledger.trade_cap,
+        "max_trades": ledger.options.max_trades,
+        "gain_budget": ledger.gain_budget,
+    }
+    return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+def _priced(ledger: Ledger, line: Line, prices: Mapping[str, int], k: int) -> int:
+    """Score of a line's trade plus what it uses of each priced row, in score units."""
+    net = prices.get("cash_floor", 0) - prices.get("cash_ceiling", 0)
+    total = score(ledger, line, k) + net * k * line.step + prices.get("turnover", 0) * abs(k) * line.step
+    if k and prices.get("max_trades"):
+        total += prices["max_trades"] * 10**ledger.places
+    if k < 0 and prices.get("gain_budget"):
+        total += prices["gain_budget"] * realised_gain(line, k)
+    return total
+
+
+def priced_bound(ledger: Ledger, choices: Sequence[Choice], prices: Mapping[str, int]) -> int:
+    """A proven lower bound on the score of every answer, exact."""
+    bound = 0
+    for c in choices:
+        points = (k for segment in c.segments for k in breakpoints(ledger, c.line, segment))
+        bound += min(_priced(ledger, c.line, prices, k) for k in points)
+    unit = {name: 10**ledger.places if name == "max_trades" else 1 for name in prices}
+    limits = _row_limits(ledger)
+    return bound - sum(price * limits[name] * unit[name] for name, price in prices.items())
+
+
+def neighbours(choice: Choice, steps: float) -> tuple[int, ...]:
+    """The allowed whole numbers next to a fractional trade, one on each side of it in every segment."""
+    below, near = int(steps // 1), set()
+    for first, last in choice.segments:
+        near |= {min(max(below, first), last), min(max(below + 1, first), last)}
+    lower = max((k for k in near if k <= steps), default=None)
+    upper = min((k for k in near if k >= steps), default=None)
+    return tuple(sorted({k for k in (lower, upper, 0) if k is not None and (k in near)}))
+
+
+def rounded(ledger: Ledger, choices: Sequence[Choice], relaxed: Sequence[float]) -> tuple[int, ...] | None:
+    """The best whole answer among the neighbours of the relaxation's fractional lines that honours every row."""
+    near_whole = 1e-6
+    options = []
+    for c, steps in zip(choices, relaxed, strict=True):
+        whole = round(steps)
+        is_whole = abs(steps - whole) < near_whole and any(a <= whole <= b for a, b in c.segments)
+        options.append((whole,) if is_whole else neighbours(c, steps))
+    size = 1
+    for option in options:
+        size *= len(option)
+        if size > MOST_ROUNDINGS:
+            return None
+    whole_answers = (trades for trades in product(*options) if not broken_rows(ledger, trades))
+    return min(whole_answers, key=lambda trades: total_score(ledger, trades), default=None)

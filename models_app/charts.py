@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from html import escape
@@ -53,12 +53,12 @@ def drift_chart(lines: Sequence[Line], links: Mapping[str, str]) -> Figure:
             "bargap": 0.38,
             "shapes": [_connector(line, row, reach) for line, row in zip(known, rows, strict=True)],
             "annotations": [_label(line, row) for line, row in zip(known, rows, strict=True) if _is_breach(line)],
-            "margin": {"l": 8, "r": 124, "t": 8, "b": 44},
+            "margin": {"l": 8, "r": 128, "t": 8, "b": 44},
             "xaxis": {
                 "range": [-reach * 1.04, reach * 1.04],
                 "title": {"text": "drift, percentage points", "font": {"size": 11.5, "color": "var(--muted)"}},
                 "zeroline": False,
-                "tickformat": "+.2~f",
+                "tickformat": ".2~f",
             },
             "yaxis": {
                 "range": [len(known) - 0.4, -0.6],
@@ -168,7 +168,7 @@ def _use(line: Line) -> str:
 
 def _label(line: Line, row: int) -> dict[str, Any]:
     colour, _ = _LOOK[line.state]
-    words = "not in model" if not line.in_model else "no band" if line.drift.no_band else _use(line)
+    words = "no band" if line.drift.no_band else _use(line)
     return {
         "xref": "paper",
         "x": 1,
@@ -208,10 +208,19 @@ def weight_history_chart(days: Sequence[date], weights: Sequence[float | None], 
         "layout": {
             "hovermode": "x",
             "margin": {"l": 8, "r": 12, "t": 8, "b": 28},
-            "yaxis": {"ticksuffix": " %", "rangemode": "tozero"},
+            "yaxis": {"ticksuffix": " %", "range": _padded(trace["y"] for trace in traces)},
             "xaxis": {"type": "date"},
         },
     }
+
+
+def _padded(lines: Iterable[Sequence[float | None]]) -> list[float]:
+    """An axis with a little room beyond the lowest and the highest value, so that no band ends at its frame."""
+    known = [value for line in lines for value in line if value is not None]
+    if not known:
+        return [0.0, 1.0]
+    room = max(0.1, 0.08 * (max(known) - min(known)))
+    return [max(0.0, min(known) - room), max(known) + room]
 
 
 def _ribbon(steps: Sequence[tuple[float, float, float] | None]) -> list[dict[str, Any]]:

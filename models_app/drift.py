@@ -1,7 +1,7 @@
 """Drift of portfolios against their models, from the book as it is now.
 
-Everything is read in bulk, six queries however many portfolios there are, and computed by `rebalance_app.domain.drift`,
-the one definition. A portfolio that follows several models has one view for each.
+Everything is read in bulk, eight queries however many portfolios there are, and computed by the one definition,
+`rebalance_app.domain.drift`. A portfolio that follows several models has one view for each.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rebalance_app.domain.types import Position
 ZERO = Decimal(0)
 LOW_CASH = 1 - MAX_TARGET_SUM  # what the model rules always leave in cash
 NO_BAND = Decimal("Infinity")  # ranks a drift without any band above every number, and reads as "> 999 %"
-_STATE = {"breach_over": "over", "breach_under": "under", "unknown": "unpriced"}
+_STATE = {"breach_over": "over", "breach_under": "under"}
 _NOTHING = Balances(ZERO, {})
 
 
@@ -112,13 +112,15 @@ class PortfolioView:
 
     @cached_property
     def state(self) -> str:
-        """breach, near, in_band, unpriced (its market value is unknown) or no_model."""
+        """breach, near, in_band, no_model, unpriced (a missing price leaves it open) or unknown (worth nothing)."""
         if self.model is None:
             return "no_model"
-        if self.drift.market_value is None:
-            return "unpriced"
+        if self.drift.market_value is not None and self.drift.market_value <= 0:
+            return "unknown"
         if self.drift.breaches:
             return "breach"
+        if self.drift.market_value is None or self.unpriced:
+            return "unpriced"
         return "near" if any(line.state == "near" for line in self.lines) else "in_band"
 
     @property
@@ -128,7 +130,7 @@ class PortfolioView:
 
     @property
     def low_cash_word(self) -> str:
-        return "overdrawn" if self.drift.cash < 0 else "low" if self.has_low_cash else ""
+        return "negative" if self.drift.cash < 0 else "low" if self.has_low_cash else ""
 
 
 def portfolio_view(portfolio_id: str, model_id: str | None = None) -> PortfolioView:

@@ -59,8 +59,9 @@ def history_panels(view: PortfolioView, lines: Sequence[Line], days_back: int | 
 
 def _panel(line: Line, days: Sequence[date], weights: Sequence[float], steps: Steps) -> Panel:
     known = [None if math.isnan(weight) else weight for weight in weights]
+    # A version saved after the last price counts from that day on: the corridor ends with what holds now.
     corridor = [
-        (version.saved_at.date(), target, max(ZERO, target - low), target + high)
+        (min(version.saved_at.date(), days[-1]), target, max(ZERO, target - low), target + high)
         for version, content in steps
         for target, low, high in [content.get(line.security_id, _NOT_IN_MODEL)]
     ]

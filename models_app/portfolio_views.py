@@ -22,7 +22,7 @@ from models_app.path import Panel, history_panels
 from models_app.tables import Column, Table
 
 ZERO = Decimal(0)
-STATES = ("breach", "near", "in_band", "unpriced", "no_model")
+STATES = ("breach", "near", "in_band", "unpriced", "unknown", "no_model")
 CHART_ROWS = 40
 PANELS = 6  # securities drawn over time when none is named
 DEFAULT_SPAN = "1y"
@@ -54,7 +54,7 @@ FILTERS = {
         Filter("breach", "Breach", "warning", "danger", "outside a band"),
         Filter("near", "Near", "half", "warn", "close to an edge of a band"),
         Filter("low_cash", "Low cash", "down", "warn", "below 5 %, or overdrawn"),
-        Filter("unpriced", "Unpriced", "hatch", "info", "value is not known"),
+        Filter("unpriced", "Unpriced", "hatch", "info", "a price is missing"),
         Filter("in_band", "In band", "dot", "ok", "nothing to do"),
         Filter("no_model", "No model", "ring", "", "follows no model"),
     )
@@ -65,12 +65,11 @@ ATTENTION = ("breach", "near", "low_cash", "unpriced", "no_model")
 PORTFOLIO_COLUMNS: tuple[Column[PortfolioView], ...] = (
     Column("name", "Portfolio", lambda view: view.info.name.lower()),
     Column("model", "Model", lambda view: view.model.name.lower() if view.model else None),
-    Column("state", "State", lambda view: STATES.index(view.state)),
+    Column("state", "State", lambda view: (STATES.index(view.state), -view.drift.breaches)),
     Column("worst", "Worst", lambda view: view.worst.ticker if view.worst else None),
     Column("drift", "Drift pp", lambda view: view.worst_drift, numeric=True, first="-"),
     Column("bullet", "Band use"),
     Column("use", "%", lambda view: view.band_use if view.model else None, numeric=True, first="-"),
-    Column("breaches", "Breaches", lambda view: view.drift.breaches, numeric=True, first="-"),
     Column("total", "Total drift %", lambda view: view.drift.total_drift_weight, numeric=True, first="-"),
     Column("cash", "Cash %", lambda view: view.drift.cash_weight, numeric=True),
     Column("value", "Value", lambda view: view.drift.market_value, numeric=True, first="-"),
@@ -160,7 +159,6 @@ LINE_COLUMNS: tuple[Column[Line], ...] = (
     Column("bullet", "Band use"),
     Column("use", "%", lambda line: line.rank if line.band_use is not None else None, numeric=True, first="-"),
     Column("shares", "To target", lambda line: line.drift.shares_to_target, numeric=True, first="-"),
-    Column("trade", "Value to trade", lambda line: abs(line.trade_value or ZERO), numeric=True, first="-"),
     Column("state", "State", lambda line: line.state),
 )
 

@@ -28,7 +28,7 @@ from models_app.versions import Change, changes, draft_of
 from ordergen.errors import NotFoundError
 
 QUEUE_LENGTH = 12
-QUEUE_COLUMNS = tuple(column for column in PORTFOLIO_COLUMNS if column.name not in {"state", "breaches", "total"})
+QUEUE_COLUMNS = tuple(column for column in PORTFOLIO_COLUMNS if column.name not in {"state", "total"})
 
 
 @login_required
@@ -43,7 +43,7 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
     context = {
         "tiles": attention(views),
         "n_views": len(views),
-        "n_checked": sum(view.state not in {"unpriced", "no_model"} for view in views),
+        "n_checked": sum(view.state in {"breach", "near", "in_band"} for view in views),
         "queue": queue.rows,
         "headings": queue.headings,
         "n_leaning": len(leaning),
@@ -72,10 +72,6 @@ class ModelSummary:
     @property
     def n_breach(self) -> int:
         return sum(view.state == "breach" for view in self.views)
-
-    @property
-    def n_unpriced(self) -> int:
-        return sum(view.state == "unpriced" for view in self.views)
 
     @property
     def worst(self) -> Line | None:

@@ -26,10 +26,7 @@ class Upload:
 
     path: Path
     name: str
-
-    @property
-    def size(self) -> int:
-        return self.path.stat().st_size
+    size: int
 
     def open(self) -> BinaryIO:
         """The file for reading; raises NotFoundError when it is no longer kept."""
@@ -61,10 +58,13 @@ def find(token: str, *, kind: str, by: User) -> Upload:
         said = signing.loads(token, salt=_SALT, max_age=KEPT_SECONDS)
     except signing.BadSignature as error:
         raise _gone() from error
-    upload = Upload(_folder() / said["file"], said["name"])
-    if (said["kind"], said["owner"]) != (kind, by.pk) or not upload.path.exists():
+    if (said["kind"], said["owner"]) != (kind, by.pk):
         raise _gone()
-    return upload
+    path = _folder() / said["file"]
+    try:
+        return Upload(path, said["name"], path.stat().st_size)
+    except FileNotFoundError as error:
+        raise _gone() from error
 
 
 def _folder() -> Path:

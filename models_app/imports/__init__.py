@@ -85,7 +85,7 @@ def apply_import(plan: ImportPlan, *, by: User | None, progress: Progress | None
     layout = get_kind(plan.kind)
     _must(by, layout)
     if not plan.is_clean:
-        raise InvalidInputError(f"Nothing was imported: {_first_problem(plan)}")
+        raise _refusal(plan)
     with atomic():
         one_at_a_time("book")
         if _state(layout) != plan.book_version:
@@ -95,14 +95,20 @@ def apply_import(plan: ImportPlan, *, by: User | None, progress: Progress | None
     return plan
 
 
-def import_file(kind: str, path: Path, by: User | None) -> ImportPlan:
-    """Plans and applies the file at `path`. A plan with problems is returned as it is, and nothing is written.
+def import_file(kind: str, path: Path, by: User | None, *, dry_run: bool = False) -> ImportPlan:
+    """Plans the file at `path` and, unless it is a `dry_run`, applies it; returns the plan.
 
-    Raises what plan_import and apply_import raise, and OSError when the file cannot be read.
+    Raises what plan_import and apply_import raise, and InvalidInputError for a file that cannot be read or that has
+    problems, in a dry run too.
     """
-    with path.open("rb") as file:
-        plan = plan_import(kind, file, by, file_name=path.name)
-    return apply_import(plan, by=by) if plan.is_clean else plan
+    try:
+        with path.open("rb") as file:
+            plan = plan_import(kind, file, by, file_name=path.name)
+    except OSError as error:
+        raise InvalidInputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if not plan.is_clean:
+        raise _refusal(plan)
+    return plan if dry_run else apply_import(plan, by=by)
 
 
 def _must(by: User | None, kind: Kind) -> None:
@@ -127,6 +133,11 @@ def _write(plan: ImportPlan, by: User | None, progress: Progress) -> None:
     record("book.import", book, f"Imported {plan.summary}", by=by, detail=detail)
 
 
-def _first_problem(plan: ImportPlan) -> str:
+def _refusal(plan: ImportPlan) -> InvalidInputError:
+    """Says the first problem in a line; `fields` has every shown one by its place in the file."""
+    problems = plan.problems.by_line
     more = f" (and {plan.problems.count - 1:,} more)" if plan.problems.count > 1 else ""
-    return f"{plan.problems.shown[0]}{more}"
+    where = {problem.place: problem.message for problem in problems}
+    return InvalidInputError(
+        f"Nothing was imported from {plan.file_name or 'the file'}: {problems[0]}{more}", fields=where
+    )

@@ -24,10 +24,14 @@ class Problem:
     value: str
     message: str
 
-    def __str__(self) -> str:
+    @property
+    def place(self) -> str:
+        """Where in the file: "line 3, close 'zero'"."""
         where = f"line {self.line}" if self.line else "the file"
-        cell = f", {self.column} {self.value!r}" if self.column else ""
-        return f"{where}{cell}: {self.message}"
+        return f"{where}, {self.column} {self.value!r}" if self.column else where
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
 
 
 @dataclass(slots=True)

@@ -389,13 +389,29 @@ def test_the_command_line_imports_as_the_system(db, tmp_path):
     assert AuditEvent.objects.first().actor == "system"
 
 
-def test_a_file_with_problems_comes_back_from_the_command_line_unapplied(db, tmp_path):
+def test_the_command_line_is_told_every_problem_of_a_file(db, tmp_path):
     path = tmp_path / "securities.csv"
-    path.write_text("ticker,name\nA,x\nA,y\n")
+    path.write_text("ticker,name\nA,x\nA,y\nA,z\n")
 
-    made = import_file("securities", path, None)
+    with pytest.raises(InvalidInputError) as refusal:
+        import_file("securities", path, None, dry_run=True)
 
-    assert told(made) == ["line 3, ticker 'A': stands in line 2 already"]
+    first = "line 3, ticker 'A': stands in line 2 already"
+    assert refusal.value.message == f"Nothing was imported from securities.csv: {first} (and 1 more)"
+    assert list(refusal.value.fields) == ["line 3, ticker 'A'", "line 4, ticker 'A'"]
+
+
+def test_a_file_that_is_not_there_is_said_in_a_line(db, tmp_path):
+    with pytest.raises(InvalidInputError, match=r"none\.csv cannot be read: No such file or directory\."):
+        import_file("securities", tmp_path / "none.csv", None)
+
+
+def test_a_dry_run_only_says_what_would_change(db, tmp_path):
+    path = tmp_path / "securities.csv"
+    path.write_text(SECURITIES)
+
+    assert import_file("securities", path, None, dry_run=True).n_new == 3
+
     assert not Security.objects.exists()
 
 

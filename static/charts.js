@@ -37,6 +37,8 @@
       modeBarButtons: [["resetScale2d", "toImage"]], toImageButtonOptions: { format: "svg" }, // a PNG would need blob: in the CSP
     });
     probe.remove();
+    // The label says what it is and the table what it says; the buttons stay reachable, as inside role="img" they would not.
+    for (const drawing of element.querySelectorAll(".main-svg")) drawing.setAttribute("aria-hidden", "true");
     if (first) element.on("plotly_click", follow);
   }
   // A mark whose customdata ends in a path opens the page that its row in the table opens.

@@ -13,7 +13,7 @@ from ninja import Router, Status
 
 from models_app import services
 from models_app.models import InvestmentModel, ModelVersion
-from models_app.schemas import ModelIn, ModelOut, ModelPut, PortfoliosIn, PositionIn, Version, model_body
+from models_app.schemas import ModelIn, ModelOut, ModelPut, PathId, PortfoliosIn, PositionIn, Version, model_body
 from models_app.selectors import model_draft
 from models_app.versions import content_of
 from ordergen.accounts.models import User
@@ -50,12 +50,12 @@ def create_model(request: HttpRequest, payload: ModelIn) -> Status[dict[str, Any
 
 
 @router.get("/model/{model_id}", response=ModelOut, auth=READ)
-def get_model(request: HttpRequest, model_id: str) -> dict[str, Any]:
+def get_model(request: HttpRequest, model_id: PathId) -> dict[str, Any]:
     return _body(find_model(model_id))
 
 
 @router.put("/model/{model_id}", response=ModelOut, auth=WRITE)
-def replace_model(request: HttpRequest, model_id: str, payload: ModelPut) -> dict[str, Any]:
+def replace_model(request: HttpRequest, model_id: PathId, payload: ModelPut) -> dict[str, Any]:
     """Replaces the whole model if `version` is still the current one; what is left out becomes empty."""
     found = find_model(model_id)
     stamp = payload.last_rebalance_date
@@ -70,7 +70,7 @@ def replace_model(request: HttpRequest, model_id: str, payload: ModelPut) -> dic
 
 
 @router.delete("/model/{model_id}", response={204: None}, auth=WRITE)
-def delete_model(request: HttpRequest, model_id: str, version: Version) -> Status[None]:
+def delete_model(request: HttpRequest, model_id: PathId, version: Version) -> Status[None]:
     """Deletes the model at this version; its stored rebalances stay."""
     model = find_model(model_id)
     services.model_delete(model_id=model.pk, version=version, by=_user(request))
@@ -78,14 +78,14 @@ def delete_model(request: HttpRequest, model_id: str, version: Version) -> Statu
 
 
 @router.post("/model/{model_id}/position", response=ModelOut, auth=WRITE)
-def add_position(request: HttpRequest, model_id: str, payload: PositionIn) -> dict[str, Any]:
+def add_position(request: HttpRequest, model_id: PathId, payload: PositionIn) -> dict[str, Any]:
     """Adds a security; a zero target is accepted and not stored."""
     model = find_model(model_id)
     return _body(services.model_position_add(model_id=model.pk, position=payload.to_draft(), by=_user(request)))
 
 
 @router.put("/model/{model_id}/position", response=ModelOut, auth=WRITE)
-def change_position(request: HttpRequest, model_id: str, payload: PositionIn) -> dict[str, Any]:
+def change_position(request: HttpRequest, model_id: PathId, payload: PositionIn) -> dict[str, Any]:
     """Replaces the three numbers of a security; a zero target removes it."""
     model = find_model(model_id)
     _must_have(model, payload)
@@ -93,7 +93,7 @@ def change_position(request: HttpRequest, model_id: str, payload: PositionIn) ->
 
 
 @router.delete("/model/{model_id}/position", response=ModelOut, auth=WRITE)
-def remove_position(request: HttpRequest, model_id: str, payload: PositionIn) -> dict[str, Any]:
+def remove_position(request: HttpRequest, model_id: PathId, payload: PositionIn) -> dict[str, Any]:
     """Removes a security if every value equals the stored one."""
     model = find_model(model_id)
     _must_have(model, payload)
@@ -101,7 +101,7 @@ def remove_position(request: HttpRequest, model_id: str, payload: PositionIn) ->
 
 
 @router.post("/model/{model_id}/portfolio", response=ModelOut, auth=WRITE)
-def add_portfolios(request: HttpRequest, model_id: str, payload: PortfoliosIn) -> dict[str, Any]:
+def add_portfolios(request: HttpRequest, model_id: PathId, payload: PortfoliosIn) -> dict[str, Any]:
     """Subscribes portfolios; those already subscribed are passed over."""
     model = find_model(model_id)
     _refuse_repeats(payload.portfolios)
@@ -109,7 +109,7 @@ def add_portfolios(request: HttpRequest, model_id: str, payload: PortfoliosIn) -
 
 
 @router.delete("/model/{model_id}/portfolio", response=ModelOut, auth=WRITE)
-def remove_portfolios(request: HttpRequest, model_id: str, payload: PortfoliosIn) -> dict[str, Any]:
+def remove_portfolios(request: HttpRequest, model_id: PathId, payload: PortfoliosIn) -> dict[str, Any]:
     """Takes portfolios off the model; those not subscribed are passed over, and one has to remain."""
     model = find_model(model_id)
     _refuse_repeats(payload.portfolios)

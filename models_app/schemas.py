@@ -46,6 +46,9 @@ Number = Annotated[
 ]
 Version = Annotated[int, BeforeValidator(read_integer), Field(gt=0, le=_LARGEST_INTEGER)]
 
+# Documented as it should be, checked by the routes themselves: the contract wants 400 for a bad id in a path.
+PathId = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{24}$"})]
+
 
 class PositionIn(Schema):
     security_id: str = Field(examples=["0000000000000000000000A1"])

@@ -85,18 +85,18 @@ def _is_conditional(path: str, method: str) -> bool:
 
 def _headers(path: str, method: str, *, is_v2: bool) -> list[dict[str, Any]]:
     if is_v2 and _is_conditional(path, method):
-        return [_header("If-Match", "The version the change was made from", '"3"', required=True)]
+        return [_header("If-Match", "The version the change was made from; 428 without it", '"3"')]
     if not is_v2 and path.endswith("/rebalance") and method == "post":
         return [
-            _header("Idempotency-Key", "The same key gives the same run", "5d2c…"),
+            _header("Idempotency-Key", "The same key gives the same run", "5d2c7f9e"),
             _header("Prefer", "respond-async: 202 at once, the result at Location", "respond-async"),
         ]
     return []
 
 
-def _header(name: str, description: str, example: str, *, required: bool = False) -> dict[str, Any]:
+def _header(name: str, description: str, example: str) -> dict[str, Any]:
     schema = {"type": "string", "examples": [example]}
-    return {"in": "header", "name": name, "required": required, "description": description, "schema": schema}
+    return {"in": "header", "name": name, "required": False, "description": description, "schema": schema}
 
 
 def _answer(status: HTTPStatus, *, is_v2: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Field, Router
 
 from models_app.api import find_model
-from models_app.schemas import Version
+from models_app.schemas import PathId, Version
 from models_app.selectors import model_of_portfolio
 from ordergen.accounts.models import User
 from ordergen.api_auth import needs
@@ -54,7 +54,7 @@ Limit = Annotated[int, Field(ge=1, le=100)]
 
 
 @router.post("/model/{model_id}/rebalance", response={200: list[RebalanceTrigger], 202: Accepted}, auth=LAUNCH)
-def rebalance_model(request: HttpRequest, model_id: str) -> HttpResponse:
+def rebalance_model(request: HttpRequest, model_id: PathId) -> HttpResponse:
     """Rebalances every portfolio of the model; one element per portfolio, and 422 if not one could be solved.
 
     `Prefer: respond-async` answers 202 at once; `Idempotency-Key` makes a repetition safe.
@@ -71,7 +71,7 @@ def rebalance_model(request: HttpRequest, model_id: str) -> HttpResponse:
 
 
 @router.post("/portfolio/{portfolio_id}/rebalance", response={200: RebalanceTrigger, 202: Accepted}, auth=LAUNCH)
-def rebalance_portfolio(request: HttpRequest, portfolio_id: str, model_id: str | None = None) -> HttpResponse:
+def rebalance_portfolio(request: HttpRequest, portfolio_id: PathId, model_id: str | None = None) -> HttpResponse:
     """Rebalances one portfolio to `model_id`, or to the most recently created model that it follows."""
     model_pk, note = _model_for(_portfolio_id(portfolio_id), model_id)
     run = _launch(request, model_pk, [portfolio_id.lower()])
@@ -103,7 +103,7 @@ def search_rebalances(
 
 
 @router.get("/rebalance/{rebalance_id}", response=StoredRebalance, auth=READ)
-def get_rebalance(request: HttpRequest, rebalance_id: str) -> HttpResponse:
+def get_rebalance(request: HttpRequest, rebalance_id: PathId) -> HttpResponse:
     """One run, also while it is still going (`status`)."""
     if not HEX_ID.fullmatch(rebalance_id):
         raise BadRequestError(f"Invalid rebalance ID format: {rebalance_id[:60]}")
@@ -114,7 +114,7 @@ def get_rebalance(request: HttpRequest, rebalance_id: str) -> HttpResponse:
 
 
 @router.delete("/rebalance/{rebalance_id}", response=Message, auth=LAUNCH)
-def delete_rebalance(request: HttpRequest, rebalance_id: str, version: Version) -> dict[str, str]:
+def delete_rebalance(request: HttpRequest, rebalance_id: PathId, version: Version) -> dict[str, str]:
     """Takes a run out of this API. The record itself stays: nothing that proposed orders is ever deleted."""
     if not HEX_ID.fullmatch(rebalance_id):
         raise BadRequestError(f"Invalid rebalance ID format: {rebalance_id[:60]}")
@@ -123,7 +123,7 @@ def delete_rebalance(request: HttpRequest, rebalance_id: str, version: Version) 
 
 
 @router.get("/rebalance/{rebalance_id}/portfolios", response=list[StoredPortfolio], auth=READ)
-def list_rebalance_portfolios(request: HttpRequest, rebalance_id: str) -> HttpResponse:
+def list_rebalance_portfolios(request: HttpRequest, rebalance_id: PathId) -> HttpResponse:
     """The portfolios of one run."""
     if not HEX_ID.fullmatch(rebalance_id):
         raise LazyRouteError(
@@ -134,7 +134,7 @@ def list_rebalance_portfolios(request: HttpRequest, rebalance_id: str) -> HttpRe
 
 
 @router.get("/rebalance/{rebalance_id}/portfolio/{portfolio_id}/positions", response=list[StoredPosition], auth=READ)
-def list_rebalance_positions(request: HttpRequest, rebalance_id: str, portfolio_id: str) -> HttpResponse:
+def list_rebalance_positions(request: HttpRequest, rebalance_id: PathId, portfolio_id: PathId) -> HttpResponse:
     """The positions of one portfolio of a run."""
     for given in (rebalance_id, portfolio_id):
         if not HEX_ID.fullmatch(given):

@@ -10,10 +10,11 @@ from ninja import Header, Query, Router, Status
 
 from ordergen.api_auth import needs
 from ordergen.api_v2 import Cursor, HexId, Limit, Page, PathId, caller, page_of
+from ordergen.errors import NotFoundError
 from rebalance_app import schemas_v2 as out
 from rebalance_app.models import Order, ProposalState, Rebalance, RunState
 from rebalance_app.order_selectors import order_get
-from rebalance_app.selectors import proposal_get, run_get
+from rebalance_app.selectors import run_get
 from rebalance_app.services.approve import Decided, order_decide, run_decide
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch
@@ -84,7 +85,10 @@ def list_proposals(
 @router.get("/runs/{run_id}/proposals/{portfolio_id}", response=out.ProposalOut, auth=READ, tags=["proposals"])
 def get_proposal(request: HttpRequest, run_id: PathId, portfolio_id: PathId) -> dict[str, Any]:
     """One portfolio's proposal, whole."""
-    return out.proposal_out(proposal_get(run_id, portfolio_id).row)
+    row = run_get(run_id).run.portfolios.filter(portfolio_id=portfolio_id).first()
+    if row is None:
+        raise NotFoundError(f"Run {run_id} has no portfolio {portfolio_id}.")
+    return out.proposal_out(row)
 
 
 @router.get("/orders", response=Page[out.OrderOut], auth=READ, tags=["orders"])

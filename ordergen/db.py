@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any
@@ -49,6 +49,23 @@ def bulk_insert(model: type[models.Model], fields: Sequence[str], rows: Iterable
     return _execute_many(f"INSERT INTO {table} ({names}) VALUES ({marks})", _prepared(columns, rows))  # noqa: S608
 
 
+def bulk_update(
+    model: type[models.Model], fields: Sequence[str], rows: Iterable[tuple[Any, ...]], where: Mapping[str, Any]
+) -> int:
+    """Sets `fields` of many rows, each given as (primary key, value, …), but only where `where` still holds.
+
+    Returns how many rows were changed: fewer than given when some no longer were as `where` says.
+    """
+    columns = [model._meta.get_field(name) for name in (*fields, model._meta.pk.name, *where)]  # noqa: SLF001
+    quoted = [connection.ops.quote_name(str(column.column)) for column in columns]  # type: ignore[union-attr]
+    mark = "%s" if connection.vendor == "postgresql" else "?"
+    changes = ", ".join(f"{name} = {mark}" for name in quoted[: len(fields)])
+    conditions = " AND ".join(f"{name} = {mark}" for name in quoted[len(fields) :])
+    table = connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001
+    values = ((*row[1:], row[0], *where.values()) for row in rows)
+    return _execute_many(f"UPDATE {table} SET {changes} WHERE {conditions}", _prepared(columns, values))  # noqa: S608
+
+
 def in_batches(values: Iterable[Any]) -> Iterator[list[Any]]:
     """`values` in lists short enough for the parameters of one statement."""
     remaining = iter(values)
@@ -88,8 +105,9 @@ def _copy(statement: str, rows: Iterable[Sequence[Any]]) -> int:
 
 def _execute_many(statement: str, rows: Iterable[Sequence[Any]]) -> int:
     """Past Django's cursor, which would translate the marks of each batch; errors are Django's all the same."""
-    connection.ensure_connection()
     assert connection.in_atomic_block, "half a batch must never stay"
-    assert connection.connection, "it was just ensured"
+    assert connection.connection, "a transaction has one"
     with connection.wrap_database_errors:
-        return int(connection.connection.executemany(statement, rows).rowcount)
+        cursor = connection.connection.cursor()
+        cursor.executemany(statement, rows)
+        return int(cursor.rowcount)

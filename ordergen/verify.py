@@ -10,6 +10,7 @@ from django.db.models import Count, F, Q
 
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.services import first_broken_link
+from rebalance_app import proposals
 from rebalance_app.models import (
     OPEN,
     Decision,
@@ -75,7 +76,7 @@ def _unbalanced(row: PortfolioRebalance) -> Faults:
     assert row.document, "an answered portfolio has its document"
     orders = {order.security_id: order for order in row.orders.all()}
     cash = Decimal(row.document["cash_before"])
-    for line in row.document["positions"]:
+    for line in proposals.lines(row):
         order = orders.pop(line["security_id"], None)
         change = (order.quantity if order.side == "BUY" else -order.quantity) if order else 0
         if Decimal(line["quantity_before"]) + change != Decimal(line["quantity_after"]):

@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from ordergen.times import zulu
+from rebalance_app import proposals
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance
 
 SUCCESSES = (ProposalState.SOLVED, ProposalState.NO_TRADES)
@@ -102,7 +103,7 @@ def _reasons(row: PortfolioRebalance) -> list[dict[str, Any]]:
 
 def _positions(row: PortfolioRebalance) -> list[dict[str, Any]]:
     """The lines of a proposal that may be acted on: none, unless the portfolio was solved."""
-    return list(row.document["positions"]) if row.document and row.state in SUCCESSES else []
+    return proposals.lines(row) if row.state in SUCCESSES else []
 
 
 def _market_value(row: PortfolioRebalance) -> Decimal:

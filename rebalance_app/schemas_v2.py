@@ -10,6 +10,7 @@ from ninja import Field, Schema
 from pydantic import StrictBool, StrictInt, StrictStr
 
 from ordergen.api_v2 import HexId, Strict
+from rebalance_app import proposals
 from rebalance_app.models import Decision, Order, OrderState, PortfolioRebalance, Rebalance
 
 COUNTERS = ("solved", "no_trades", "time_limit", "infeasible", "failed", "cancelled")
@@ -147,7 +148,8 @@ def proposal_summary(row: PortfolioRebalance) -> dict[str, Any]:
 
 
 def proposal_out(row: PortfolioRebalance) -> dict[str, Any]:
-    return proposal_summary(row) | {"document": row.document}
+    document = None if row.document is None else {**row.document, "positions": proposals.lines(row)}
+    return proposal_summary(row) | {"document": document}
 
 
 def order_out(order: Order) -> dict[str, Any]:

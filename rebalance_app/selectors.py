@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from django.db.models import Count, F, Min, Q
 
 from ordergen.errors import NotFoundError
+from rebalance_app import proposals
 from rebalance_app.models import OPEN, Order, PortfolioRebalance, ProposalState, Rebalance, RunState
 
 PAGE_SIZE = 50
@@ -350,7 +351,7 @@ def proposal_get(run_id: str, portfolio_id: str) -> Proposal:
     if row is None:
         raise NotFoundError(f"Run #{view.run.number} has no portfolio {portfolio_id[:40]}.")
     orders = {order.security_id: order for order in row.orders.all()}
-    lines = [_line(stored, orders) for stored in (row.document or {}).get("positions", ())]
+    lines = [_line(stored, orders) for stored in proposals.lines(row)]
     siblings = view.run.portfolios.only("pk", "portfolio_id", "portfolio_name", "rebalance_id")
     return Proposal(
         view,

@@ -76,8 +76,11 @@ class BlockAnswer:
 
 @dataclass(frozen=True, slots=True)
 class BlockDrift:
-    """Drift of P portfolios. `total` is Σ|MV·t − p·u| in 1/(MONEY·WEIGHT); `band_use` is each portfolio's worst, signed,
-    to six decimals, None where a position has drifted that has no band on that side."""
+    """Drift of P portfolios.
+
+    total      (P,) Σ|MV·t − p·u| in 1/(MONEY·WEIGHT)
+    band_use   P, each portfolio's worst, signed, to six decimals; None where a position drifted that has no band there
+    """
 
     total: Ints
     band_use: list[Decimal | None]
@@ -134,7 +137,9 @@ def weights(block: Block, quantities: Ints, market_value: Ints) -> Ints:
     """(P, N) weights in millionths of market value, to the nearest, ties to even; |quantity × price| must fit."""
     shares, rest = np.divmod(quantities * block.prices * WEIGHT, market_value[:, None])
     twice = 2 * rest
-    return np.asarray(shares + ((twice > market_value[:, None]) | ((twice == market_value[:, None]) & (shares % 2 == 1))))
+    return np.asarray(
+        shares + ((twice > market_value[:, None]) | ((twice == market_value[:, None]) & (shares % 2 == 1)))
+    )
 
 
 def reasons(block: Block, drift: BlockDrift, after: Ints, market_value: Ints) -> NDArray[Any]:

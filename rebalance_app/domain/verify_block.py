@@ -44,6 +44,8 @@ def _fits(block: Block, after: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(P,) whether every intermediate above stays within 62 bits, estimated generously in floats."""
     prices = block.prices.astype(float)
     gross = np.abs(block.cash) + (prices * np.abs(block.quantities.astype(float))).sum(axis=1)
-    largest = np.maximum(gross * (2 + (block.targets + block.high_drifts + block.low_drifts).max(initial=0) / MILLION), 1.0)
+    largest = np.maximum(
+        gross * (2 + (block.targets + block.high_drifts + block.low_drifts).max(initial=0) / MILLION), 1.0
+    )
     bought = (prices * (np.abs(after.astype(float)) + 2)).max(axis=1, initial=0)
     return np.asarray((largest + bought) * 2 * MILLION < SAFE)

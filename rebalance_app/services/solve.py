@@ -1,8 +1,8 @@
 """Solving a chunk of a run.
 
     claim   | the chunk's queued portfolios become ours by one conditional update, with a token and a lease
-    gather  | targets from the run's model version, prices from its snapshot, balances from the source
-    solve   | the closed form for all at once; what it cannot certify goes to the solver's own process, one by one
+    gather  | targets and prices the run was launched on, balances from the source -> a block, and the rest
+    solve   | the closed form for the whole block; what it cannot certify, one by one and in the solver's own process
     store   | result, orders and counters in one transaction, and only where the row is still ours
     finish  | the run ends with its last portfolio
 
@@ -13,27 +13,27 @@ kills its worker takes no other with it), and nothing half-written is ever seen.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
 
 from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from models_app.models import InvestmentModel, ModelVersion
-from models_app.sources import get_source
-from models_app.sources.base import Balances
+from models_app.models import InvestmentModel
 from ordergen.audit.services import record
 from ordergen.db import atomic, object_id
+from rebalance_app.domain.block import block_solve
 from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.solve import solve_separable
-from rebalance_app.domain.types import ZERO, Options, Position, Reason, RebalanceProblem, RebalanceSolution
+from rebalance_app.domain.types import Options, RebalanceProblem
 from rebalance_app.domain.verify import violations
+from rebalance_app.facts import RunFacts, facts_of
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
+from rebalance_app.services.gather import gather, refusal, refusals
+from rebalance_app.services.propose import block_proposals, proposal
 from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
 from rebalance_app.services.store import proposals_store
 
@@ -46,18 +46,28 @@ def chunk_solve(*, rebalance_id: str, chunk: int) -> None:
     claim = _claim(rebalance_id, chunk)
     if claim is None:
         return
-    problems, refused = _gather(claim)
-    proposals_store(claim.run, claim.token, refused)
+    work = gather(claim.facts, claim.rows, claim.options)
+    proposals_store(claim.run, claim.token, refusals(claim.facts, work))
+    if work.block:
+        answer = block_solve(work.block)
+        proposals_store(claim.run, claim.token, block_proposals(claim.facts, work, answer))
+        work = work.without(answer.certified)
+    _solve_one_by_one(claim, work.problems(claim.facts, claim.options))
+    run_finish(rebalance_id)
+
+
+def _solve_one_by_one(claim: Claim, problems: Sequence[tuple[PortfolioRebalance, RebalanceProblem]]) -> None:
+    """The general way: closed form with every option, and the integer programme where that is not enough."""
     certified = solve_separable([problem for _, problem in problems])
-    proposals_store(
-        claim.run,
-        claim.token,
-        [(row, problem, done) for (row, problem), done in zip(problems, certified, strict=True) if done],
-    )
+    answered = [
+        proposal(claim.facts, row, problem, done)
+        for (row, problem), done in zip(problems, certified, strict=True)
+        if done
+    ]
+    proposals_store(claim.run, claim.token, answered)
     for (row, problem), done in zip(problems, certified, strict=True):
         if done is None and claim.renew():
             _solve_alone(claim, row, problem)
-    run_finish(rebalance_id)
 
 
 @dataclass(frozen=True)
@@ -77,8 +87,12 @@ class Claim:
     def options(self) -> Options:
         return options_from_json(self.run.options)
 
+    @cached_property
+    def facts(self) -> RunFacts:
+        return facts_of(self.run.pk)
 
-def _lease() -> Any:
+
+def _lease() -> datetime:
     return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
 
 
@@ -90,86 +104,8 @@ def _claim(rebalance_id: str, chunk: int) -> Claim | None:
     if not claimed:
         return None
     Rebalance.objects.filter(pk=rebalance_id, state=RunState.QUEUED).update(state=RunState.RUNNING)
-    run = Rebalance.objects.select_related("snapshot").get(pk=rebalance_id)
+    run = Rebalance.objects.get(pk=rebalance_id)
     return Claim(run, token, list(run.portfolios.filter(token=token)))
-
-
-Answer = tuple[PortfolioRebalance, RebalanceProblem | None, RebalanceSolution]
-
-
-def _gather(claim: Claim) -> tuple[list[tuple[PortfolioRebalance, RebalanceProblem]], list[Answer]]:
-    """The problems that can be solved, and answers for those that cannot even be stated."""
-    quotes = claim.run.snapshot.payload
-    targets = _targets(claim.run)
-    stale = _stale(quotes)
-    balances = get_source().balances([row.portfolio_id for row in claim.rows])
-    problems: list[tuple[PortfolioRebalance, RebalanceProblem]] = []
-    refused: list[Answer] = []
-    for row in claim.rows:
-        problem = _problem(row.portfolio_id, balances.get(row.portfolio_id), targets, quotes, claim.options)
-        if problem is None:
-            refused.append((row, None, _refusal(row, "UNKNOWN_PORTFOLIO", "The book has no such portfolio any more.")))
-        elif too_old := [p.security_id for p in problem.positions if p.security_id in stale]:
-            refused.append((row, problem, _stale_refusal(row, too_old[0], quotes)))
-        else:
-            problems.append((row, problem))
-    return problems, refused
-
-
-def _targets(run: Rebalance) -> dict[str, tuple[Decimal, Decimal, Decimal]]:
-    """target, low and high drift by security id, as the model stood at launch."""
-    content = ModelVersion.objects.get(model_id=run.model_id, version=run.model_version).content
-    return {
-        line["security_id"]: (Decimal(line["target"]), Decimal(line["low_drift"]), Decimal(line["high_drift"]))
-        for line in content["positions"]
-    }
-
-
-def _problem(
-    portfolio_id: str,
-    balances: Balances | None,
-    targets: Mapping[str, tuple[Decimal, Decimal, Decimal]],
-    quotes: Mapping[str, Mapping[str, str | None]],
-    options: Options,
-) -> RebalanceProblem | None:
-    if balances is None:
-        return None
-    held = balances.quantities
-    outside = [key for key in sorted(held) if key not in targets]
-    positions = [
-        Position(key, held.get(key, ZERO), _price(quotes, key), *targets.get(key, (ZERO, ZERO, ZERO)))
-        for key in [*targets, *outside]
-    ]
-    return RebalanceProblem(portfolio_id, balances.cash, tuple(positions), options)
-
-
-def _price(quotes: Mapping[str, Mapping[str, str | None]], security_id: str) -> Decimal | None:
-    price = quotes.get(security_id, {}).get("price")
-    return None if price is None else Decimal(price)
-
-
-def _stale(quotes: Mapping[str, Mapping[str, str | None]]) -> frozenset[str]:
-    """Securities whose last price is too far behind the newest of the book to trade on."""
-    dates = {key: date.fromisoformat(quote["date"]) for key, quote in quotes.items() if quote["date"]}
-    if not dates:
-        return frozenset()
-    oldest = max(dates.values()) - timedelta(days=settings.PRICE_MAX_AGE_DAYS)
-    return frozenset(key for key, day in dates.items() if day < oldest)
-
-
-def _stale_refusal(row: PortfolioRebalance, security_id: str, quotes: Mapping[str, Any]) -> RebalanceSolution:
-    quote = quotes[security_id]
-    newest = max(q["date"] for q in quotes.values() if q["date"])
-    return _refusal(
-        row,
-        "STALE_PRICE",
-        f"The last price of {quote['ticker']} is of {quote['date']}, while others are of {newest}: import a newer one.",
-        security_id,
-    )
-
-
-def _refusal(row: PortfolioRebalance, code: str, message: str, security_id: str | None = None) -> RebalanceSolution:
-    return RebalanceSolution(row.portfolio_id, "error", reasons=(Reason(code, message, security_id),))
 
 
 def _solve_alone(claim: Claim, row: PortfolioRebalance, problem: RebalanceProblem) -> None:
@@ -177,9 +113,9 @@ def _solve_alone(claim: Claim, row: PortfolioRebalance, problem: RebalanceProble
     try:
         solution = _child.solve(problem)
         if solution.solved and (faults := violations(problem, solution)):
-            solution = _refusal(row, "NOT_VERIFIED", f"The answer broke a rule and was thrown away: {faults[0]}")
+            solution = refusal(row, "NOT_VERIFIED", f"The answer broke a rule and was thrown away: {faults[0]}")
     except SolverHungError as error:
-        solution = _refusal(
+        solution = refusal(
             row, "SOLVER_KILLED", f"No answer within the time limit: {error}. Raise the limit or relax the bands."
         )
     except SolverCrashedError as error:
@@ -187,8 +123,8 @@ def _solve_alone(claim: Claim, row: PortfolioRebalance, problem: RebalanceProble
         if row.attempt < settings.MAX_ATTEMPTS:
             _give_back(claim, row)
             return
-        solution = _refusal(row, "POISON", f"Solving this portfolio failed {row.attempt} times: {error}.")
-    proposals_store(claim.run, claim.token, [(row, problem, solution)])
+        solution = refusal(row, "POISON", f"Solving this portfolio failed {row.attempt} times: {error}.")
+    proposals_store(claim.run, claim.token, [proposal(claim.facts, row, problem, solution)])
 
 
 def _give_back(claim: Claim, row: PortfolioRebalance) -> None:

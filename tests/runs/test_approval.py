@@ -113,7 +113,9 @@ def test_orders_are_not_approved_once_the_cash_is_gone(book, run, approver):
     Portfolio.objects.filter(pk=book.harbour.pk).update(cash=Decimal("9999.99"))
     decided = run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
 
-    assert {why for _, why in decided.skipped} == {"The portfolio has less cash than when this was proposed: rebalance again."}
+    assert {why for _, why in decided.skipped} == {
+        "The portfolio has less cash than when this was proposed: rebalance again."
+    }
     assert len(decided.skipped) == run.orders.filter(portfolio_id=book.harbour.pk).count()
 
 

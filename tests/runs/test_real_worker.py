@@ -22,7 +22,7 @@ from ordergen.accounts.services import user_create
 maya = user_create(username='maya', password='a-long-enough-word', roles=['manager'])
 securities = [Security.objects.create(ticker=f'S{i:02}', name=f'Security {i}') for i in range(20)]
 for i, s in enumerate(securities):
-    Price.objects.create(security=s, date='2026-11-20', close=Decimal(17 + 7 * i) / 3 // Decimal('0.01') * Decimal('0.01'))
+    Price.objects.create(security=s, date='2026-11-20', close=Decimal(567 + 233 * i) / 100)
 positions = [PositionDraft(s.pk, Decimal('0.045'), Decimal('0.02'), Decimal('0.02')) for s in securities]
 portfolios = [Portfolio.objects.create(name=f'P{i:03}', cash=Decimal(100_000 + 137 * i)) for i in range(%d)]
 model = model_create(draft=ModelDraft('Many', tuple(positions), tuple(p.pk for p in portfolios)), by=maya)
@@ -44,7 +44,11 @@ answer = {'state': run.state, 'done': run.n_done, 'solved': run.n_solved, 'order
 @pytest.fixture
 def site(tmp_path):
     site = Site(
-        tmp_path, ORDERGEN_CHUNK_SIZE="20", ORDERGEN_LEASE_SECONDS="12", OPTIMIZATION_TIMEOUT="5", ORDERGEN_SWEEP_SECONDS="1"
+        tmp_path,
+        ORDERGEN_CHUNK_SIZE="20",
+        ORDERGEN_LEASE_SECONDS="12",
+        OPTIMIZATION_TIMEOUT="5",
+        ORDERGEN_SWEEP_SECONDS="1",
     )
     assert site.run("migrate").returncode == 0
     yield site

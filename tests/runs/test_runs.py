@@ -8,11 +8,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from models_app.models import Holding, Price
-from models_app.services import model_create
 from models_app.rules import ModelDraft, PositionDraft
+from models_app.services import model_create
 from ordergen.audit.models import AuditEvent
 from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
 from ordergen.verify import verify_all
+from rebalance_app import proposals
 from rebalance_app.models import Order, PriceSnapshot, Rebalance
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch
@@ -28,7 +29,7 @@ def _rows(run):
 
 
 def _shares(row):
-    return {line["ticker"]: Decimal(line["quantity_after"]) for line in row.document["positions"]}
+    return {line["ticker"]: Decimal(line["quantity_after"]) for line in proposals.lines(row)}
 
 
 def test_a_run_proposes_what_the_arithmetic_says(book, manager, run_worker):
@@ -86,7 +87,9 @@ def test_a_price_far_behind_the_others_is_never_traded_on(book, manager, run_wor
 
 def test_a_model_none_of_whose_securities_is_priced_starts_nothing(book, manager):
     lonely = security("LON", price=None)
-    draft = ModelDraft("Lonely", (PositionDraft(lonely.pk, Decimal("0.5"), Decimal("0.1"), Decimal("0.1")),), (book.tiny.pk,))
+    draft = ModelDraft(
+        "Lonely", (PositionDraft(lonely.pk, Decimal("0.5"), Decimal("0.1"), Decimal("0.1")),), (book.tiny.pk,)
+    )
     model = model_create(draft=draft, by=manager)
 
     with pytest.raises(InvalidInputError, match="has a price"):
@@ -203,13 +206,13 @@ def test_a_worker_that_wakes_up_after_its_lease_writes_nothing(book, manager, ru
     from rebalance_app.services import solve
 
     run = rebalance_launch(by=manager, model_id=book.model.pk)
-    original = solve.solve_separable
+    original = solve.gather
 
-    def overtaken(problems):
+    def overtaken(*arguments):
         run.portfolios.update(token="another")
-        return original(problems)
+        return original(*arguments)
 
-    monkeypatch.setattr(solve, "solve_separable", overtaken)
+    monkeypatch.setattr(solve, "gather", overtaken)
     chunk_solve(rebalance_id=run.pk, chunk=0)
     run.refresh_from_db()
 

@@ -96,9 +96,7 @@ def test_a_portfolio_that_crashes_the_solver_fails_after_three_attempts(
 ):
     monkeypatch.setattr(solver_child, "COMMAND", DYING)
     monkeypatch.setattr(solve, "_child", SolverChild())
-    run = rebalance_launch(
-        by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash
-    )
+    run = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash)
     run = run_worker(run)
     row = run.portfolios.get()
 

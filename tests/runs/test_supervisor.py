@@ -45,7 +45,7 @@ def supervised(tmp_path):
     pids = tmp_path / "pids"
     pids.touch()
     process = subprocess.Popen([sys.executable, "-c", SUPERVISE, SLEEPER, str(pids)])
-    assert _eventually(lambda: pids.read_text())
+    assert _eventually(pids.read_text)
     yield process, lambda: [int(line) for line in pids.read_text().split()]
     process.kill()
     process.wait()

@@ -1,0 +1,73 @@
+"""What a run was launched on: its model's targets and its prices, as they stood then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cached_property, lru_cache
+
+from django.conf import settings
+
+from models_app.models import ModelVersion
+from models_app.sources.base import Balances
+from rebalance_app.domain.types import ZERO, Options, Position, RebalanceProblem
+from rebalance_app.models import Rebalance
+
+Quote = Mapping[str, str | None]
+Band = tuple[Decimal, Decimal, Decimal]
+NO_PLACE: Band = (ZERO, ZERO, ZERO)  # of a security that is held but not in the model
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """By security id, `quotes` has ticker, name, price and its date, `targets` has target, low and high drift."""
+
+    quotes: Mapping[str, Quote]
+    targets: Mapping[str, Band]
+
+    @cached_property
+    def stale(self) -> frozenset[str]:
+        """Securities whose last price is too far behind the newest of the book to trade on."""
+        dates = {key: date.fromisoformat(quote["date"]) for key, quote in self.quotes.items() if quote["date"]}
+        if not dates:
+            return frozenset()
+        oldest = max(dates.values()) - timedelta(days=settings.PRICE_MAX_AGE_DAYS)
+        return frozenset(key for key, day in dates.items() if day < oldest)
+
+    @cached_property
+    def prices(self) -> dict[str, Decimal]:
+        """By security id, of those that have one."""
+        return {key: Decimal(quote["price"]) for key, quote in self.quotes.items() if quote["price"] is not None}
+
+    def ticker(self, security_id: str) -> str:
+        return (self.quotes.get(security_id) or {}).get("ticker") or security_id
+
+    def name(self, security_id: str) -> str:
+        return (self.quotes.get(security_id) or {}).get("name") or ""
+
+    def outside(self, balances: Balances) -> list[str]:
+        """What is held though the model does not have it, by id."""
+        return sorted(key for key in balances.quantities if key not in self.targets)
+
+    def position(self, security_id: str, quantity: Decimal) -> Position:
+        return Position(security_id, quantity, self.prices.get(security_id), *self.targets.get(security_id, NO_PLACE))
+
+    def problem(self, portfolio_id: str, balances: Balances, options: Options) -> RebalanceProblem:
+        """The model's securities in the model's order, then what else is held."""
+        held = balances.quantities
+        positions = [self.position(key, held.get(key, ZERO)) for key in [*self.targets, *self.outside(balances)]]
+        return RebalanceProblem(portfolio_id, balances.cash, tuple(positions), options)
+
+
+@lru_cache(maxsize=16)
+def facts_of(rebalance_id: str) -> RunFacts:
+    """The facts of a run. They never change once it is launched, so each process reads them once."""
+    run = Rebalance.objects.select_related("snapshot").get(pk=rebalance_id)
+    content = ModelVersion.objects.get(model_id=run.model_id, version=run.model_version).content
+    targets = {
+        line["security_id"]: (Decimal(line["target"]), Decimal(line["low_drift"]), Decimal(line["high_drift"]))
+        for line in content["positions"]
+    }
+    return RunFacts(run.snapshot.payload, targets)

@@ -1,0 +1,274 @@
+"""From answers to rows: what a portfolio's result and its orders look like in the database. Writes nothing itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Context, Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ordergen.db import object_id
+from rebalance_app.domain.block import MONEY, REASONS, WEIGHT, Block, BlockAnswer, block_drift, reasons, weights
+from rebalance_app.domain.drift import PortfolioDrift, portfolio_drift
+from rebalance_app.domain.types import Reason, RebalanceProblem, RebalanceSolution
+from rebalance_app.facts import RunFacts
+from rebalance_app.models import OrderState, PortfolioRebalance, ProposalState
+from rebalance_app.proposals import pack, text, why
+
+if TYPE_CHECKING:
+    from rebalance_app.services.gather import Work
+
+CENT_FRACTION = Decimal("0.0001")
+MICRO = Decimal("0.000001")
+WIDE = Context(prec=200)
+COLUMN_DIGITS = 15
+SECURITY_ID = re.compile(r"\b[A-Za-z0-9]{24}\b")
+PROPOSAL_FIELDS = (
+    "state", "reason_code", "reason", "method", "seconds", "n_orders", "buy_value", "sell_value", "market_value",
+    "cash_before", "cash_after", "drift_before", "drift_after", "band_use_before", "band_use_after", "document",
+)  # fmt: skip
+ORDER_FIELDS = (
+    "id", "rebalance", "proposal", "portfolio_id", "portfolio_name", "security_id", "ticker", "side", "quantity",
+    "quantity_before", "price", "value", "weight_before", "weight_after", "reason", "state",
+)  # fmt: skip
+UNKNOWN = dict.fromkeys(PROPOSAL_FIELDS) | {"reason_code": "", "reason": "", "method": "", "n_orders": 0}
+UNKNOWN |= {"buy_value": Decimal(0), "sell_value": Decimal(0)}
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One portfolio's row as it is to be (values of PROPOSAL_FIELDS), and its orders (tuples of ORDER_FIELDS)."""
+
+    row: PortfolioRebalance
+    values: Mapping[str, Any]
+    orders: Sequence[tuple[Any, ...]]
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it puts undecided orders of earlier runs out of date."""
+        return self.values["state"] in (ProposalState.SOLVED, ProposalState.NO_TRADES, ProposalState.TIME_LIMIT)
+
+
+def proposal(
+    facts: RunFacts, row: PortfolioRebalance, problem: RebalanceProblem | None, solution: RebalanceSolution
+) -> Proposal:
+    """The general way: from one solution. Without a problem there is nothing but the reason."""
+    told = [_reason(facts, reason) for reason in solution.reasons]
+    values: dict[str, Any] = UNKNOWN | {
+        "state": _state(solution).value,
+        "method": solution.method or "",
+        "seconds": solution.seconds,
+    }
+    if told:
+        values |= {"reason_code": told[0]["code"], "reason": told[0]["message"][:500]}
+    if problem is None:
+        return Proposal(row, values | {"document": {"reasons": told}}, ())
+    before = portfolio_drift(problem.positions, problem.cash)
+    after = _after(problem, solution)
+    orders = list(_orders(facts, row, problem, solution, (before, after)))
+    values |= _figures(before, after, orders)
+    values["document"] = _certificate(solution, before, after) | _texts(values) | {"reasons": told}
+    values["document"]["quantities"] = pack(
+        [p.quantity for p in problem.positions],
+        [solution.quantities[p.security_id] for p in problem.positions] if solution.solved else None,
+        [p.security_id for p in problem.positions[len(facts.targets) :]],
+    )
+    return Proposal(row, values, orders)
+
+
+def _state(solution: RebalanceSolution) -> ProposalState:
+    if solution.status == "error":
+        return ProposalState.FAILED
+    if solution.status == "infeasible":
+        return ProposalState.INFEASIBLE
+    if not solution.trades:
+        return ProposalState.NO_TRADES
+    return ProposalState.SOLVED if solution.status == "optimal" else ProposalState.TIME_LIMIT
+
+
+def _reason(facts: RunFacts, reason: Reason) -> dict[str, str | None]:
+    """The reason with tickers where the domain, which knows no names, says ids."""
+    message = SECURITY_ID.sub(lambda found: facts.ticker(found[0]), reason.message)
+    return {"code": reason.code, "message": message, "security_id": reason.security_id}
+
+
+def _after(problem: RebalanceProblem, solution: RebalanceSolution) -> PortfolioDrift | None:
+    if not solution.solved:
+        return None
+    assert solution.cash_after is not None, "a solution has its cash"
+    positions = tuple(replace(p, quantity=solution.quantities[p.security_id]) for p in problem.positions)
+    return portfolio_drift(positions, solution.cash_after)
+
+
+def _orders(
+    facts: RunFacts,
+    row: PortfolioRebalance,
+    problem: RebalanceProblem,
+    solution: RebalanceSolution,
+    drifts: tuple[PortfolioDrift, PortfolioDrift | None],
+) -> Iterator[tuple[Any, ...]]:
+    traded = {trade.security_id: trade for trade in solution.trades}
+    before, after = drifts
+    if not traded or after is None:
+        return
+    for position, was, then in zip(problem.positions, before.positions, after.positions, strict=True):
+        if (trade := traded.get(position.security_id)) and position.price is not None:
+            yield (
+                object_id(), row.rebalance_id, row.pk, row.portfolio_id, row.portfolio_name, position.security_id,
+                facts.ticker(position.security_id), trade.side, trade.quantity, position.quantity, position.price,
+                position.price * trade.quantity, _rounded(was.weight, MICRO), _rounded(then.weight, MICRO),
+                why(trade.side, position, was), OrderState.PROPOSED.value,
+            )  # fmt: skip
+
+
+def _figures(before: PortfolioDrift, after: PortfolioDrift | None, orders: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+    """The columns that lists show."""
+    side, value = ORDER_FIELDS.index("side"), ORDER_FIELDS.index("value")
+    return {
+        "n_orders": len(orders),
+        "buy_value": sum((order[value] for order in orders if order[side] == "BUY"), Decimal(0)),
+        "sell_value": sum((order[value] for order in orders if order[side] == "SELL"), Decimal(0)),
+        "market_value": _rounded(before.market_value),
+        "cash_before": before.cash,
+        "cash_after": after.cash if after else None,
+        "drift_before": _rounded(before.total_drift),
+        "drift_after": _rounded(after.total_drift if after else None),
+        "band_use_before": _rounded(before.worst_band_use, MICRO),
+        "band_use_after": _rounded(after.worst_band_use if after else None, MICRO),
+    }
+
+
+def _certificate(solution: RebalanceSolution, before: PortfolioDrift, after: PortfolioDrift | None) -> dict[str, Any]:
+    return {
+        "status": solution.status,
+        "method": solution.method,
+        "objective": text(solution.objective),
+        "lower_bound": text(solution.lower_bound),
+        "gap": text(solution.gap),
+        "seconds": round(solution.seconds, 6),
+        "binding": list(solution.binding),
+        "breaches_before": before.breaches,
+        "breaches_after": after.breaches if after else None,
+    }
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str | None]:
+    names = ("market_value", "cash_before", "cash_after", "drift_before", "drift_after")
+    return {name: text(values[name]) for name in (*names, "band_use_before", "band_use_after")}
+
+
+def _rounded(number: Decimal | None, unit: Decimal = CENT_FRACTION) -> Decimal | None:
+    """To the decimals of its column; a figure that no column holds is as good as unknown."""
+    if number is None or abs(number) >= unit.scaleb(COLUMN_DIGITS):
+        return None
+    return number.quantize(unit, context=WIDE)
+
+
+def block_proposals(facts: RunFacts, work: Work, answer: BlockAnswer) -> list[Proposal]:
+    """The way of arrays: the proposals of every certified row of a block."""
+    assert work.block, "only a block has this way"
+    keep = np.flatnonzero(answer.certified)
+    if not len(keep):
+        return []
+    block = replace(
+        work.block,
+        quantities=work.block.quantities[keep],
+        cash=work.block.cash[keep],
+        floor=work.block.floor[keep],
+    )
+    part = BlockAnswer(answer.certified[keep], answer.after[keep], answer.market_value[keep], answer.cash_after[keep])
+    return list(_block_rows(facts, [work.block_rows[at] for at in keep], block, part))
+
+
+def _block_rows(
+    facts: RunFacts, rows: Sequence[PortfolioRebalance], block: Block, answer: BlockAnswer
+) -> Iterator[Proposal]:
+    before = block_drift(block, block.quantities, answer.market_value)
+    after = block_drift(block, answer.after, answer.market_value)
+    orders = _BlockOrders(facts, block, answer, reasons(block, before, answer.after, answer.market_value))
+    breaches = list(zip(before.breaches.tolist(), after.breaches.tolist(), strict=True))
+    totals = list(zip(before.total.tolist(), after.total.tolist(), strict=True))
+    held, aimed = block.quantities.tolist(), answer.after.tolist()
+    for at, row in enumerate(rows):
+        made, bought, sold = orders.of(row, at)
+        values = UNKNOWN | {
+            "state": (ProposalState.SOLVED if made else ProposalState.NO_TRADES).value,
+            "method": "separable",
+            "seconds": 0.0,
+            "n_orders": len(made),
+            "buy_value": _money(bought),
+            "sell_value": _money(sold),
+            "market_value": _money(int(answer.market_value[at])),
+            "cash_before": _money(int(block.cash[at])),
+            "cash_after": _money(int(answer.cash_after[at])),
+            "drift_before": _rounded(_fine(totals[at][0])),
+            "drift_after": _rounded(_fine(totals[at][1])),
+            "band_use_before": before.band_use[at],
+            "band_use_after": after.band_use[at],
+        }
+        values["document"] = _texts(values) | {
+            "status": "optimal",
+            "method": "separable",
+            **dict.fromkeys(("objective", "lower_bound"), text(_fine(totals[at][1]))),
+            "gap": "0",
+            "seconds": 0.0,
+            "binding": [],
+            "breaches_before": breaches[at][0],
+            "breaches_after": breaches[at][1],
+            "reasons": [],
+            "quantities": _packed(block, len(facts.targets), held[at], aimed[at]),
+        }
+        yield Proposal(row, values, made)
+
+
+def _packed(block: Block, n_model: int, held: list[int], aimed: list[int]) -> dict[str, Any]:
+    """Like `proposals.pack`, leaving out what other portfolios of the block hold beyond the model."""
+    own = [at for at in range(n_model, len(held)) if held[at]]
+    return {
+        "before": held[:n_model] + [held[at] for at in own],
+        "after": aimed[:n_model] + [aimed[at] for at in own],
+        "outside": [block.security_ids[at] for at in own],
+    }
+
+
+def _money(units: int) -> Decimal:
+    return Decimal(units).scaleb(-4)
+
+
+def _fine(units: int) -> Decimal:
+    return (Decimal(units) / (MONEY * WEIGHT)).normalize(WIDE)
+
+
+class _BlockOrders:
+    """The orders of a block, row by row: everything that needs arithmetic was done in arrays before."""
+
+    def __init__(self, facts: RunFacts, block: Block, answer: BlockAnswer, why_: Any) -> None:
+        self.change = answer.after - block.quantities
+        self.names = [(key, facts.ticker(key)) for key in block.security_ids]
+        self.prices = [(price, _money(price)) for price in block.prices.tolist()]
+        self.held = block.quantities
+        self.before = weights(block, block.quantities, answer.market_value)
+        self.after = weights(block, answer.after, answer.market_value)
+        self.why = why_
+
+    def of(self, row: PortfolioRebalance, at: int) -> tuple[list[tuple[Any, ...]], int, int]:
+        """The orders of one portfolio, and what they buy and sell for in 1/MONEY."""
+        cells = np.flatnonzero(self.change[at])
+        columns = (self.change[at], self.held[at], self.before[at], self.after[at], self.why[at])
+        found = zip(cells.tolist(), *(column[cells].tolist() for column in columns), strict=True)
+        head = (row.rebalance_id, row.pk, row.portfolio_id, row.portfolio_name)
+        orders, bought, sold = [], 0, 0
+        for cell, change, held, was, then, why_ in found:
+            units, price = self.prices[cell]
+            value = units * abs(change)
+            if change > 0:
+                bought += value
+            else:
+                sold += value
+            what = ("BUY" if change > 0 else "SELL", abs(change), held, price, f"{value // MONEY}.{value % MONEY:04d}")
+            weighed = (was / WEIGHT, then / WEIGHT, REASONS[why_], "proposed")
+            orders.append((object_id(), *head, *self.names[cell], *what, *weighed))
+        return orders, bought, sold

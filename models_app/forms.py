@@ -21,7 +21,9 @@ from ordergen.errors import InvalidInputError
 
 SPARE_ROWS = 3  # empty rows under a new model's grid
 LONGEST_NUMBER = 20
+LARGEST_NUMBER = 10**6  # whatever is meant by more, it is no weight
 _CELLS = ("security", "target", "low", "high")
+_CELL_WORDS = {"security": "security", "target": "target", "low": "low band", "high": "high band"}
 _FIELD_OF_CELL = {"security": "security_id", "target": "target", "low": "low_drift", "high": "high_drift"}
 _ROW_FAULT = re.compile(r"positions\.(\d+)\.(\w+)")
 _HEADERS = {"ticker", "security", "security_id", "symbol"}
@@ -31,7 +33,8 @@ def fraction(text: str) -> Decimal:
     """Reads "7.5" or "7.5 %", typed in per cent, as 0.075; what is no number as NaN, which the rules refuse."""
     plain = text.replace("\N{NO-BREAK SPACE}", " ").rstrip("% ").removesuffix("pp").strip()
     number = rules.number(plain) if len(plain) <= LONGEST_NUMBER else Decimal("NaN")
-    return number.scaleb(-2) if number.is_finite() else number
+    sane = number.is_finite() and abs(number) <= LARGEST_NUMBER
+    return number.scaleb(-2) if sane else Decimal("NaN")
 
 
 class Securities:
@@ -87,6 +90,11 @@ class Row:
     @property
     def is_new(self) -> bool:
         return self.saved is None
+
+    @property
+    def messages(self) -> list[str]:
+        """What is wrong with the row, each thing once."""
+        return list(dict.fromkeys(self.errors.values()))
 
     @property
     def warning(self) -> str:
@@ -212,7 +220,8 @@ class ModelEditor:
     @property
     def segments(self) -> list[tuple[str, Decimal]]:
         """Label and weight of each positive target, for the weight strip."""
-        return [(row.security, row.draft.target) for row in self._filled if row.draft.target > 0]
+        weights = ((row.security, row.draft.target) for row in self._filled)
+        return [(label, weight) for label, weight in weights if weight.is_finite() and 0 < weight <= 1]
 
     @property
     def n_faults(self) -> int:
@@ -231,7 +240,10 @@ class ModelEditor:
     def _row_faults(self) -> Iterator[tuple[str, str]]:
         for number, row in enumerate(self.rows):
             for cell, message in row.errors.items():
-                yield f"{cell}-{number}", f"Row {number + 1}, {row.security or 'no ticker'}: {message}"
+                yield (
+                    f"{cell}-{number}",
+                    f"Row {number + 1}, {row.security or 'no ticker'}, {_CELL_WORDS[cell]}: {message}",
+                )
 
     @property
     def chosen(self) -> list[PortfolioChoice]:

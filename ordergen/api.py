@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, URLResolver, path, re_path, resolve
 from django.urls.exceptions import Resolver404
 from django.views.decorators.csrf import csrf_exempt
+from django.views.generic import RedirectView
 from ninja import NinjaAPI
 from ninja.errors import ValidationError, ValidationErrorContext
 from ninja.openapi.schema import OpenAPISchema
@@ -21,12 +22,14 @@ from ninja.throttling import BaseThrottle
 
 from models_app.api import router as models_v1
 from models_app.api_v2 import router as models_v2
+from ordergen.accounts.api import router as account_v2
 from ordergen.accounts.keys import find_api_key
 from ordergen.api_auth import Undeclared
-from ordergen.api_docs import add_errors
+from ordergen.api_docs import V2_GUIDE, add_errors
 from ordergen.api_errors import plain_error, to_response
 from ordergen.api_json import Renderer, StrictParser
 from ordergen.api_v2 import PerCaller
+from ordergen.audit.api import router as audit_v2
 from rebalance_app import health
 from rebalance_app.api import router as rebalances_v1
 from rebalance_app.api_v2 import router as runs_v2
@@ -125,12 +128,13 @@ v1.add_router("", rebalances_v1)
 v2 = OrdergenAPI(
     title="ordergen API v2",
     version="v2",
-    description="Everything the pages can do. Decimals are strings, errors are RFC 9457 problem documents, lists page "
-    "by `cursor`, models carry their version as ETag, runs go on without their caller.",
+    description=V2_GUIDE,
     throttle=[PerCaller()],
 )
 v2.add_router("", models_v2)
 v2.add_router("", runs_v2)
+v2.add_router("", account_v2)
+v2.add_router("", audit_v2)
 
 APIS = {"/api/v1": v1, "/api/v2": v2}
 
@@ -138,6 +142,9 @@ urlpatterns: Sequence[URLPattern | URLResolver] = [
     re_path(r"^api/v[12]/$", api_not_found, name=NOT_FOUND),
     path("api/v1/", v1.urls),
     path("api/v2/", v2.urls),
+    path("docs", RedirectView.as_view(url="/api/v1/docs")),
+    path("redoc", RedirectView.as_view(url="/api/v1/docs")),
+    path("openapi.json", RedirectView.as_view(url="/api/v1/openapi.json")),
     path("health/", health.overall, name="health"),
     path("health/health", health.overall),
     path("health/live", health.live),

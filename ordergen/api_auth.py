@@ -92,6 +92,12 @@ def needs(permission: str, scope: str) -> list[Callable[[HttpRequest], Any]]:
     return [ApiKey(need), Bearer(need), Session(need), OpenDoor(need)]
 
 
+def needs_person(permission: str) -> list[Callable[[HttpRequest], Any]]:
+    """Only a person who signed in may enter: what a key must never do, such as making keys."""
+    _ = PERMISSIONS[permission]
+    return [Session(Need(permission=permission, scope=""))]
+
+
 class Undeclared:
     """What guards an operation that forgot to declare its need: nobody passes."""
 

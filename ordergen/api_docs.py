@@ -7,6 +7,39 @@ from typing import Any
 
 from ordergen.api_v2 import Problem
 
+V2_GUIDE = """
+Everything the pages can do.
+
+- **Who asks**: an API key as `X-API-Key` or `Authorization: Bearer`, made under *account* or by
+  `ordergen create-api-key`; or the session of somebody who signed in, with `X-CSRFToken` for anything but reading.
+- **Numbers**: money, prices, quantities and weights are strings such as `"0.05"`; weights are fractions of market
+  value.
+- **Bodies**: JSON, exactly as documented; unknown names, other types and repeated names are refused.
+- **Errors**: RFC 9457 problem documents; `errors` names the fields, `correlation_id` is in the log and the audit trail.
+- **Lists**: `items` and `next_cursor`; pass it back as `cursor` until it is null.
+- **Models**: the version is the ETag. Send it as `If-Match` to change or delete: 428 without it, 412 when it is stale.
+- **Runs**: launching answers 202 at once; ask at `Location` until `state` is `completed`, `cancelled` or `stopped`.
+  With an `Idempotency-Key` a repetition gives the run it gave before. Nobody approves orders of a run they launched.
+- **Limits**: so many reads and writes a minute for each person; 429 says in `Retry-After` when to come back.
+
+```sh
+curl -H "X-API-Key: $KEY" "$HOST/api/v2/drift?limit=10"
+curl -H "X-API-Key: $KEY" -H "Content-Type: application/json" -H "Idempotency-Key: monday" \\
+     -d '{"model_id": "68a0c0ffee0000000000beef"}' "$HOST/api/v2/runs"
+```
+
+```python
+import os, time, httpx
+
+api = httpx.Client(base_url=os.environ["HOST"] + "/api/v2", headers={"X-API-Key": os.environ["KEY"]})
+run = api.post("/runs", json={"model_id": "68a0c0ffee0000000000beef"}).raise_for_status().json()
+while run["state"] in ("queued", "running"):
+    time.sleep(1)
+    run = api.get(f"/runs/{run['id']}").json()
+for row in api.get(f"/runs/{run['id']}/proposals").json()["items"]:
+    print(row["portfolio_name"], row["state"], row["n_orders"], row["reason"])
+```
+"""
 _WITH_BODY = frozenset({"post", "put", "delete", "patch"})
 _ALWAYS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
 _ON_WRITE = (HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

@@ -103,23 +103,29 @@ def read_cursor(cursor: str, *kinds: type) -> list[Any]:
         key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError, RecursionError):
         key = None
-    is_ours = isinstance(key, list) and [type(part) for part in key] == list(kinds)
-    if not is_ours or any("\x00" in str(part) for part in key):
+    parts: list[Any] = key if isinstance(key, list) else []
+    if [type(part) for part in parts] != list(kinds) or any("\x00" in str(part) for part in parts):
         words = "This cursor is not one that a page gave; begin again without it."
         raise InvalidInputError(words, fields={"cursor": words})
-    return key
+    return parts
 
 
 def page_of(
-    rows: QuerySet[Record], show: Callable[[Record], dict[str, Any]], *, cursor: str, limit: int, rising: bool = True
+    rows: QuerySet[Record],
+    show: Callable[[Record], dict[str, Any]],
+    *,
+    cursor: str,
+    limit: int,
+    rising: bool = True,
+    key: str = "pk",
 ) -> dict[str, Any]:
-    """A page by primary key, which ascends in time: any page costs the same, and none shifts while rows are added."""
+    """A page by a unique key that ascends in time (ids, or a running number): any page costs the same."""
     if cursor:
-        (after,) = read_cursor(cursor, str)
-        rows = rows.filter(pk__gt=after) if rising else rows.filter(pk__lt=after)
-    found = list(rows.order_by("pk" if rising else "-pk")[: limit + 1])
+        (after,) = read_cursor(cursor, str if key == "pk" else int)
+        rows = rows.filter(**{f"{key}__{'gt' if rising else 'lt'}": after})
+    found = list(rows.order_by(key if rising else f"-{key}")[: limit + 1])
     shown = found[:limit]
-    following = write_cursor(shown[-1].pk) if len(found) > limit else None
+    following = write_cursor(getattr(shown[-1], key)) if len(found) > limit else None
     return {"items": [show(row) for row in shown], "next_cursor": following}
 
 

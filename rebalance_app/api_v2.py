@@ -10,11 +10,11 @@ from ninja import Header, Query, Router, Status
 
 from ordergen.api_auth import needs
 from ordergen.api_v2 import Cursor, HexId, Limit, Page, PathId, caller, page_of
-from ordergen.errors import NotFoundError
+from ordergen.errors import ConflictError, NotFoundError
 from rebalance_app import schemas_v2 as out
 from rebalance_app.models import Order, ProposalState, Rebalance, RunState
 from rebalance_app.order_selectors import order_get
-from rebalance_app.selectors import run_get
+from rebalance_app.selectors import failed_portfolio_ids, run_get
 from rebalance_app.services.approve import Decided, order_decide, run_decide
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch
@@ -54,7 +54,7 @@ def list_runs(
 ) -> dict[str, Any]:
     """Runs, the latest first."""
     runs = Rebalance.objects.select_related("launched_by").filter(**_given(state=state, model_id=model_id))
-    return page_of(runs, out.run_out, cursor=cursor, limit=limit, rising=False)
+    return page_of(runs, out.run_out, cursor=cursor, limit=limit, rising=False, key="number")
 
 
 @router.get("/runs/{run_id}", response=out.RunOut, auth=READ, tags=["runs"])
@@ -67,6 +67,27 @@ def get_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
 def cancel_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
     """Ends a run early: what is not begun never starts; 409 when it has ended already."""
     return out.run_out(rebalance_cancel(by=caller(request), rebalance_id=run_id))
+
+
+@router.post("/runs/{run_id}/retry", response={202: out.RunOut}, auth=LAUNCH, tags=["runs"])
+def retry_run(
+    request: HttpRequest, run_id: PathId, response: HttpResponse, idempotency_key: IdempotencyKey = None
+) -> Status[dict[str, Any]]:
+    """Starts a new run over the portfolios that failed in this one, with its options and today's prices and model."""
+    run = run_get(run_id).run
+    failed = failed_portfolio_ids(run_id)
+    if run.is_active or not failed:
+        raise ConflictError(f"Run #{run.number} {'is still going' if run.is_active else 'has no failed portfolios'}.")
+    again = rebalance_launch(
+        by=caller(request),
+        model_id=run.model_id,
+        portfolio_ids=failed,
+        options=run.options,
+        note=f"Failures of run #{run.number}",
+        idempotency_key=idempotency_key,
+    )
+    response["Location"] = f"/api/v2/runs/{again.pk}"
+    return Status(HTTPStatus.ACCEPTED, out.run_out(again))
 
 
 @router.get("/runs/{run_id}/proposals", response=Page[out.ProposalSummary], auth=READ, tags=["proposals"])

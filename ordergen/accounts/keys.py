@@ -22,6 +22,7 @@ SCOPES: dict[str, str] = {
     "rebalances:read": "See runs, proposals and orders",
     "rebalances:write": "Launch, cancel, retry and hide runs",
     "orders:decide": "Approve and reject orders",
+    "audit:read": "Read the audit trail",
 }
 MAX_DAYS = 365
 MAX_NAME_LENGTH = 100

@@ -196,7 +196,8 @@ def test_pages_follow_one_another_without_a_gap_while_rows_are_added(v2):
 
 
 @pytest.mark.parametrize(
-    "query", ["cursor=x", "cursor=WzFd", "cursor=W10", "limit=0", "limit=201", "cursor=%00", "cursor=WyJcdTAwMDAiXQ"]
+    "query",
+    ["cursor=x", "cursor=W251bGxd", "cursor=W10", "limit=0", "limit=201", "cursor=%00", "cursor=WyJcdTAwMDAiXQ"],
 )
 def test_a_cursor_or_limit_that_no_page_gave_is_refused(v2, query):
     for path in ("/models", "/runs", "/orders", "/portfolios", "/securities", "/drift"):
@@ -296,6 +297,13 @@ def test_a_run_is_cancelled_once(v2, book):
     problem(v2.post(f"/runs/{run_id}/cancel"), 409, "conflict")
 
 
+def test_failures_are_tried_again_in_a_new_run(v2, book, run):
+    again = v2.post(f"/runs/{run['id']}/retry")
+    assert (again.status_code, again.json()["n_portfolios"]) == (202, 1)
+    assert again.json()["note"] == f"Failures of run #{run['number']}"
+    problem(v2.post(f"/runs/{again.json()['id']}/retry"), 409, "conflict")
+
+
 def test_runs_are_filtered_and_paged(v2, book, run):
     assert [row["id"] for row in walk(v2, f"/runs?state=completed&model_id={book.model.pk}")] == [run["id"]]
     assert walk(v2, "/runs?state=queued") == []
@@ -352,6 +360,46 @@ def test_an_order_nobody_proposed_is_not_found_and_nothing_is_decided(tom, run):
     response = tom.post("/orders/decisions", {"order_ids": [known, P], "verdict": "approved"})
     problem(response, 404, "not_found")
     assert not Order.objects.exclude(state="proposed").exists()
+
+
+# The caller
+
+
+def test_the_caller_learns_who_they_are(tom):
+    assert tom.get("/me").json() == {
+        "username": "tom",
+        "name": "tom",
+        "roles": ["approver"],
+        "permissions": ["book.read", "order.decide"],
+    }
+
+
+def test_a_person_makes_lists_and_revokes_their_own_keys(manager, approver):
+    maya, tom = Api("/api/v2"), Api("/api/v2")
+    maya.client.force_login(manager)
+    tom.client.force_login(approver)
+    made = maya.post("/keys", {"name": "nightly", "scopes": ["models:read"], "days": 30})
+    assert made.status_code == 201
+    key = made.json()
+    assert Api("/api/v2", **{"X-API-Key": key["key"]}).get("/models").status_code == 200
+    (listed,) = maya.get("/keys").json()
+    assert "key" not in listed
+    assert listed["last_used_at"]
+    assert tom.get("/keys").json() == []
+    problem(tom.delete(f"/keys/{key['id']}"), 404, "not_found")
+    assert maya.delete(f"/keys/{key['id']}").status_code == 204
+    assert Api("/api/v2", **{"X-API-Key": key["key"]}).get("/models").status_code == 401
+    assert fields(maya.post("/keys", {"name": "", "scopes": ["all"], "days": 400})) == ["name", "scopes", "days"]
+
+
+def test_the_audit_trail_is_for_auditors(v2, person, key_for, saved):
+    auditor = Api("/api/v2", **{"X-API-Key": key_for(person("auditor"))})
+    problem(v2.get("/audit"), 403, "not_allowed")
+    (event,) = walk(auditor, f"/audit?object_id={saved['id']}")
+    assert (event["action"], event["actor"]) == ("model.create", "maya")
+    sequence = [one["seq"] for one in walk(auditor, "/audit")]
+    assert sequence == sorted(sequence, reverse=True)
+    assert len(sequence) == sequence[0]
 
 
 # Limits

@@ -1,0 +1,81 @@
+"""API v2's view of the caller: who they are, and their keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Field, Router, Schema, Status
+
+from ordergen.accounts.keys import MAX_DAYS, MAX_NAME_LENGTH, create_api_key, revoke_api_key
+from ordergen.accounts.models import ApiKey
+from ordergen.accounts.roles import PERMISSIONS
+from ordergen.api_auth import needs, needs_person
+from ordergen.api_v2 import PathId, Strict, caller
+from ordergen.errors import NotFoundError
+
+router = Router(tags=["account"])
+READ = needs("book.read", "book:read")
+PERSON = needs_person("book.read")
+
+
+class Me(Schema):
+    username: str
+    name: str
+    roles: list[str]
+    permissions: list[str]
+
+
+class KeyIn(Strict):
+    name: str = Field(max_length=MAX_NAME_LENGTH, examples=["nightly import"])
+    scopes: list[str] = Field(max_length=20, examples=[["models:read", "rebalances:write"]])
+    days: int = Field(description=f"Until it expires, {MAX_DAYS} at most", examples=[90])
+
+
+class KeyOut(Schema):
+    id: str
+    name: str
+    prefix: str = Field(description="The readable beginning, to tell keys apart")
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class NewKey(KeyOut):
+    key: str = Field(description="The key itself, shown this once")
+
+
+@router.get("/me", response=Me, auth=READ)
+def get_me(request: HttpRequest) -> dict[str, Any]:
+    """Who the caller is, and what their roles allow."""
+    user = caller(request)
+    allowed = sorted(permission for permission in PERMISSIONS if user.can(permission))
+    return {"username": user.username, "name": user.display_name, "roles": user.roles, "permissions": allowed}
+
+
+@router.get("/keys", response=list[KeyOut], auth=PERSON)
+def list_keys(request: HttpRequest) -> list[ApiKey]:
+    """One's own keys, the latest first; a signed-in session is needed here, for a key must not beget keys."""
+    return list(caller(request).api_keys.order_by("-created_at", "-pk"))
+
+
+@router.post("/keys", response={201: NewKey}, auth=PERSON)
+def create_key(request: HttpRequest, payload: KeyIn) -> Status[dict[str, Any]]:
+    """A new key for oneself. It can do what its scopes say, and never more than its owner's roles."""
+    key, plain = create_api_key(user=caller(request), name=payload.name, scopes=payload.scopes, days=payload.days)
+    shown = {name: getattr(key, name) for name in KeyOut.model_fields}
+    return Status(HTTPStatus.CREATED, shown | {"key": plain})
+
+
+@router.delete("/keys/{key_id}", response={204: None}, auth=PERSON)
+def delete_key(request: HttpRequest, key_id: PathId) -> Status[None]:
+    """Revokes one of one's own keys at once; the record of it stays."""
+    key = caller(request).api_keys.filter(pk=key_id).first()
+    if key is None:
+        raise NotFoundError("You have no such key.")
+    revoke_api_key(key=key, by=caller(request))
+    return Status(HTTPStatus.NO_CONTENT, None)

@@ -1,4 +1,8 @@
 import io
+import json
+import os
+import subprocess
+import sys
 from decimal import Decimal
 
 import pytest
@@ -430,3 +434,17 @@ def test_the_example_in_the_documentation_can_be_read(plan, kind):
     made = plan(kind, layout.example_file)
 
     assert all("is not known" in str(problem) for problem in made.problems.shown)
+
+
+@pytest.mark.slow
+def test_of_three_processes_that_planned_the_same_import_one_applies_it(tmp_path):
+    environment = os.environ | {"ORDERGEN_HOME": str(tmp_path), "DJANGO_SETTINGS_MODULE": "ordergen.settings"}
+    environment["DATABASE_URL"] = f"sqlite:///{tmp_path}/race.sqlite3"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.book.race"], env=environment, capture_output=True, text=True, check=True
+    )
+
+    found = json.loads(done.stdout)
+    assert found["outcomes"] == ["applied", "conflict", "conflict"]
+    assert (found["securities"], len(found["names"]), found["events"]) == (500, 1, 1)
+    assert found["broken_link"] is None

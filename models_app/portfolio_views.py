@@ -19,7 +19,7 @@ from models_app import charts, selectors
 from models_app.drift import Line, PortfolioView, book_drift, portfolio_view
 from models_app.http import SignedInRequest
 from models_app.path import Panel, history_panels
-from models_app.tables import Column, Table
+from models_app.tables import Column, Pages, Table
 
 ZERO = Decimal(0)
 STATES = ("breach", "near", "in_band", "unpriced", "unknown", "no_model")
@@ -102,7 +102,7 @@ def portfolios(request: SignedInRequest) -> HttpResponse:
     scope = _in_scope(everything, request.GET)
     state = request.GET.get("state", "")
     shown = [view for view in scope if _passes(view, state)] if state in FILTERS else scope
-    table = Table(shown, PORTFOLIO_COLUMNS, request.GET, default="-use", identity=_identity)
+    table = Table(shown, PORTFOLIO_COLUMNS, request.GET, default="-use", pages=Pages(_identity))
     context = {
         "table": table,
         "n_all": len(everything),
@@ -172,7 +172,7 @@ def portfolio(request: SignedInRequest, portfolio_id: str) -> HttpResponse:
     cash_target = 1 - sum((line.drift.target for line in view.lines), ZERO)
     weight = view.drift.cash_weight
     context = _frame(view, request.GET) | {
-        "table": Table(view.lines, LINE_COLUMNS, request.GET, default="-use", page_size=10_000),
+        "table": Table(view.lines, LINE_COLUMNS, request.GET, default="-use"),
         "cash_target": cash_target,
         "cash_drift": None if weight is None else weight - cash_target,
         "commission": Decimal(settings.COMMISSION_RATE),
@@ -248,4 +248,4 @@ def _day_table(days: Sequence[date], panels: Sequence[Panel], query: QueryDict) 
         Column(f"w{place}", panel.line.ticker, weight_in(place), numeric=True, first="-")
         for place, panel in enumerate(panels)
     ]
-    return Table(rows, columns, query, default="-day", page_size=60, identity=lambda row: row.day.isoformat())
+    return Table(rows, columns, query, default="-day", pages=Pages(lambda row: row.day.isoformat(), 60))

@@ -33,10 +33,18 @@ class Heading:
     numeric: bool
 
 
-class Table(Generic[T]):
-    """`rows` in the order that the address asks for, a page at a time, with headings that ask for another order."""
+@dataclass(frozen=True)
+class Pages(Generic[T]):
+    """Splits a list: `identity` names a row, so that the next page begins behind the last one's end."""
 
-    def __init__(  # noqa: PLR0913  rows, columns and where the order and the place are written
+    identity: Callable[[T], str]
+    size: int = 100
+
+
+class Table(Generic[T]):
+    """`rows` in the order the address asks for, all or a page of them, with headings that ask for another order."""
+
+    def __init__(
         self,
         rows: Sequence[T],
         columns: Sequence[Column[T]],
@@ -44,18 +52,19 @@ class Table(Generic[T]):
         *,
         default: str,
         parameter: str = "sort",
-        page_size: int = 100,
-        identity: Callable[[T], str] | None = None,
+        pages: Pages[T] | None = None,
     ) -> None:
         self._query, self._parameter, self._columns = query, parameter, columns
         asked = query.get(parameter, default)
         sortable = {column.name for column in columns if column.key}
         self.sort = asked if asked.lstrip("-") in sortable else default
         ordered = self._ordered(rows)
-        start = self._start(ordered, identity)
-        self.rows, self.total, self.first = ordered[start : start + page_size], len(ordered), start + 1
+        start = self._start(ordered, pages) if pages else 0
+        self.rows, self.total, self.first = ordered[start:], len(ordered), start + 1
+        if pages:
+            self.rows = self.rows[: pages.size]
         self.last = start + len(self.rows)
-        self.next_href = self._href(after=identity(self.rows[-1])) if identity and self.last < self.total else ""
+        self.next_href = self._href(after=pages.identity(self.rows[-1])) if pages and self.last < self.total else ""
         self.start_href = self._href(after=None) if start else ""
 
     def _ordered(self, rows: Sequence[T]) -> list[T]:
@@ -66,12 +75,10 @@ class Table(Generic[T]):
         unknown = [row for row in rows if key(row) is None]
         return sorted(known, key=key, reverse=descending) + unknown
 
-    def _start(self, ordered: list[T], identity: Callable[[T], str] | None) -> int:
+    def _start(self, ordered: list[T], pages: Pages[T]) -> int:
         """The place behind the row that the last page ended with; the beginning when that row is gone."""
         after = self._query.get("after")
-        if not identity or not after:
-            return 0
-        return next((place for place, row in enumerate(ordered, start=1) if identity(row) == after), 0)
+        return next((place for place, row in enumerate(ordered, start=1) if pages.identity(row) == after), 0)
 
     @property
     def headings(self) -> list[Heading]:

@@ -23,7 +23,7 @@ from models_app.rules import Totals, totals
 from models_app.selectors import ModelRow
 from models_app.sources import get_source
 from models_app.sources.base import PriceInfo, SecurityInfo
-from models_app.tables import Column, Table
+from models_app.tables import Column, Pages, Table
 from models_app.versions import Change, changes, draft_of
 from ordergen.errors import NotFoundError
 
@@ -39,12 +39,12 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
     views = book_drift()
     by_model = sorted(_summaries(views), key=lambda row: (-row.n_breach, row.row.model.name))
     leaning = [view for view in views if view.state in {"breach", "near"}]
-    queue = Table(leaning, QUEUE_COLUMNS, request.GET, default="-use", page_size=QUEUE_LENGTH)
+    queue = Table(leaning, QUEUE_COLUMNS, request.GET, default="-use")
     context = {
         "tiles": attention(views),
         "n_views": len(views),
         "n_checked": sum(view.state in {"breach", "near", "in_band"} for view in views),
-        "queue": queue.rows,
+        "queue": queue.rows[:QUEUE_LENGTH],
         "headings": queue.headings,
         "n_leaning": len(leaning),
         "by_model": by_model,
@@ -122,7 +122,7 @@ def models(request: SignedInRequest) -> HttpResponse:
     holders = _models_holding(text) if text else frozenset()
     if text:
         summaries = [s for s in summaries if text in s.row.model.name.lower() or s.row.model.pk in holders]
-    table = Table(summaries, MODEL_COLUMNS, request.GET, default="-breach", identity=lambda s: s.row.model.pk)
+    table = Table(summaries, MODEL_COLUMNS, request.GET, default="-breach", pages=Pages(lambda s: s.row.model.pk))
     return render(request, "models/list.html", {"table": table, "q": text, "n_models": len(summaries)})
 
 
@@ -203,7 +203,7 @@ def model(request: SignedInRequest, model_id: str) -> HttpResponse:
         "segments": [(p.ticker, p.target) for p in positions.rows],
         "upper": row.totals.upper,
         "portfolios": Table(
-            views, MODEL_PORTFOLIO_COLUMNS, request.GET, default="-use", identity=lambda view: view.info.id
+            views, MODEL_PORTFOLIO_COLUMNS, request.GET, default="-use", pages=Pages(lambda view: view.info.id)
         ),
         "missing": [key for key in row.draft.portfolios if key not in known],
         "last": ModelVersion.objects.filter(model_id=model_id).select_related("saved_by").first(),

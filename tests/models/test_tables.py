@@ -2,7 +2,7 @@
 
 from django.http import QueryDict
 
-from models_app.tables import Column, Table
+from models_app.tables import Column, Pages, Table
 
 ROWS = [("b", 2), ("a", None), ("c", 1), ("d", 3)]
 COLUMNS = (
@@ -44,15 +44,13 @@ def test_a_heading_links_to_its_order_and_keeps_the_filters():
 
 
 def test_pages_follow_each_other_by_key():
-    def identity(row):
-        return row[0]
-
-    first = table("sort=name", page_size=3, identity=identity)
+    threes = Pages(lambda row: row[0], 3)
+    first = table("sort=name", pages=threes)
     assert (names(first), first.next_href, first.start_href) == ("abc", "?sort=name&after=c", "")
-    second = table("sort=name&after=c", page_size=3, identity=identity)
+    second = table("sort=name&after=c", pages=threes)
     assert (names(second), second.next_href, second.start_href) == ("d", "", "?sort=name")
     assert (second.first, second.last, second.total) == (4, 4, 4)
 
 
 def test_a_key_that_is_gone_begins_at_the_top():
-    assert names(table("sort=name&after=zzz", page_size=2, identity=lambda row: row[0])) == "ab"
+    assert names(table("sort=name&after=zzz", pages=Pages(lambda row: row[0], 2))) == "ab"

@@ -46,7 +46,7 @@ def _places(problems: Sequence[RebalanceProblem]) -> _Places:
     return _Places(most_decimals(money), most_decimals(weights))
 
 
-def _grid(problems: Sequence[RebalanceProblem], cell: Callable[[Position], Any], pad: Any) -> np.ndarray[Any, Any]:  # noqa: ANN401
+def _grid(problems: Sequence[RebalanceProblem], cell: Callable[[Position], Any], pad: Any) -> np.ndarray[Any, Any]:
     """(P, N) of one number per position; short rows are padded. Python integers where 64 bits are too few."""
     width = max(len(x.positions) for x in problems)
     rows = [[cell(p) for p in x.positions] + [pad] * (width - len(x.positions)) for x in problems]

@@ -8,7 +8,6 @@ are found by binary search.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ MOST_PAIRS = 20_000
 FLOAT_EXACT = 2**53
 SLACK = 1e-7  # money; what floats may be wrong by before the exact check
 SEGMENTS = 3
+NO_LINE = -1
 
 
 def total_score(ledger: Ledger, trades: Sequence[int]) -> int:
@@ -56,8 +56,16 @@ class _Lines:
         padded = [(*c.segments, *((1, 0),) * (SEGMENTS - len(c.segments))) for c in choices]
         ends = np.array(padded, dtype=np.int64)
         sold_out = np.array([[line.sold_out] for line in ledger.lines])
-        columns = (money(name) for name in ("step", "held", "target", "low", "high"))
-        return cls(*columns, sold_out, ends[:, :, 0], ends[:, :, 1])
+        return cls(
+            step=money("step"),
+            held=money("held"),
+            target=money("target"),
+            low=money("low"),
+            high=money("high"),
+            sold_out=sold_out,
+            first=ends[:, :, 0],
+            last=ends[:, :, 1],
+        )
 
     def allowed(self, k: Ints) -> NDArray[np.bool_]:
         """(n, m) whether each number of steps lies in a segment of its line."""
@@ -115,9 +123,11 @@ def _changes(ledger: Ledger, lines: _Lines, trades: Ints) -> _Changes:
     k = np.clip(k, ends.min(axis=1)[:, None], stops.max(axis=1)[:, None])
     effects = lines.sums(ledger, k) - lines.sums(ledger, trades[:, None])
     which = lines.allowed(k) & (k != trades[:, None])
-    line = np.broadcast_to(np.arange(n)[:, None], k.shape)[which]
-    order = np.argsort(effects[0][which], kind="stable")
-    return _Changes(line[order], k[which][order], effects[:, which][:, order])
+    # One change that changes nothing, so that a single line can be a pair.
+    line = np.append(np.broadcast_to(np.arange(n)[:, None], k.shape)[which], NO_LINE)
+    steps, effects = np.append(k[which], 0), np.append(effects[:, which], np.zeros((4, 1)), axis=1)
+    order = np.argsort(effects[0], kind="stable")
+    return _Changes(line[order], steps[order], effects[:, order])
 
 
 def _pairs(changes: _Changes, room: Floats, window: tuple[float, float]) -> tuple[Ints, Ints]:
@@ -146,17 +156,13 @@ def _best_pair(changes: _Changes, found: tuple[Ints, Ints]) -> tuple[int, int]:
 def _applied(trades: Ints, changes: _Changes, *picked: int) -> Ints:
     moved = trades.copy()
     for i in picked:
-        moved[changes.line[i]] = changes.steps[i]
+        if changes.line[i] != NO_LINE:
+            moved[changes.line[i]] = changes.steps[i]
     return moved
 
 
-def _closed(ledger: Ledger, lines: _Lines, trades: Ints, window: tuple[float, float]) -> Ints | None:
-    """Trades whose score differs from the given ones' by an amount in the window, two or three lines changed."""
-    changes = _changes(ledger, lines, trades)
-    room = _room(ledger, lines.sums(ledger, trades[:, None]).sum(axis=(1, 2)))
-    found = _pairs(changes, room, window)
-    if len(found[0]):
-        return _applied(trades, changes, *_best_pair(changes, found))
+def _with_third(changes: _Changes, trades: Ints, room: Floats, window: tuple[float, float]) -> Ints | None:
+    """The first of the smallest single changes that a pair completes into the window."""
     for first in np.argsort(np.abs(changes.effects[0]), kind="stable")[:THIRDS]:
         effect = changes.effects[:, first]
         rest = changes.without(int(changes.line[first]))
@@ -167,16 +173,35 @@ def _closed(ledger: Ledger, lines: _Lines, trades: Ints, window: tuple[float, fl
     return None
 
 
-def close_gap(ledger: Ledger, choices: Sequence[Choice], trades: Sequence[int], window: tuple[float, float]) -> Any:  # noqa: ANN401
+def _closed(book: tuple[Ledger, _Lines], trades: Ints, window: tuple[float, float], *, thirds: bool) -> Ints | None:
+    """Trades whose score differs from the given ones' by an amount in the window, two or three lines changed."""
+    ledger, lines = book
+    changes = _changes(ledger, lines, trades)
+    room = _room(ledger, lines.sums(ledger, trades[:, None]).sum(axis=(1, 2)))
+    if thirds:
+        return _with_third(changes, trades, room, window)
+    found = _pairs(changes, room, window)
+    return _applied(trades, changes, *_best_pair(changes, found)) if len(found[0]) else None
+
+
+def close_gap(
+    ledger: Ledger,
+    choices: Sequence[Choice],
+    trades: Sequence[int],
+    window: tuple[float, float],
+    *,
+    thirds: bool = False,
+) -> tuple[int, ...] | None:
     """Trades with a score lower by at least window[0] and at most window[1] (money), or None when none was found.
 
-    The given trades must honour every row; what is returned does so exactly.
+    One or two lines are changed, with `thirds` three. The given trades must honour every row; what is returned does so
+    exactly.
     """
     too_large = any(abs(k) > FLOAT_EXACT for c in choices for k in (c.least, c.most))
     if too_large or ledger.gain_budget is not None:
         return None
     start = np.array(trades, dtype=np.int64)
-    found = _closed(ledger, _Lines.of(ledger, choices), start, (-window[1], -window[0]))
+    found = _closed((ledger, _Lines.of(ledger, choices)), start, (-window[1], -window[0]), thirds=thirds)
     if found is None:
         return None
     moved = tuple(int(k) for k in found)

@@ -103,17 +103,13 @@ class Ledger:
     ticket: int  # score of one order
     drift_weight: int
     trade_weight: int
+    soft: bool  # bands may be left at a price
     lines: tuple[Line, ...]
 
     @property
     def options(self) -> Options:
         """The options of the problem."""
         return self.problem.options
-
-    @property
-    def soft(self) -> bool:
-        """Whether bands may be left at a price."""
-        return self.options.soft_bands or self.options.mode in SOFT_MODES
 
     def money(self, grains: int) -> Decimal:
         """Grains as money, exact."""
@@ -204,6 +200,7 @@ def ledger(problem: RebalanceProblem) -> Ledger:
         ticket=scaled(o.ticket_cost, s.places) * ONE,
         drift_weight=drift_weight,
         trade_weight=trade_weight + scaled(o.cost_bps, SCORE_PLACES - 4),
+        soft=o.soft_bands or o.mode in SOFT_MODES,
         lines=tuple(
             sorted((_line(p, market_value, s) for p in problem.positions), key=lambda x: x.position.security_id)
         ),

@@ -15,10 +15,10 @@ portfolio of 50 million.
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
-from functools import cache, partial
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -31,12 +31,14 @@ from .constraints import Totals, coupling_rows
 from .exchange import close_gap, total_score
 from .integers import ONE, Ledger, Line
 from .objective import breakpoints, realised_gain, score
-from .pricing import priced_bound, rounded, whole_prices
+from .pricing import cut, priced_bound, rounded, whole_prices
 
 Floats = NDArray[np.float64]
 ABSOLUTE_GAP = 0.009  # money: less than the cent that `optimal` allows, since bounds are rounded down
 FEASIBLE_POINT = 2  # HiGHS: SolutionStatus.kSolutionStatusFeasible
 LEAST_TIME = 0.05
+ROUNDS = 8  # of exchanges
+MEASURES = ("score", "bought", "traded", "orders", "gain")
 
 
 class ProgramInfeasible(Exception):  # noqa: N818  # an outcome with a name, not a defect
@@ -125,51 +127,54 @@ class Programme:
     base_score: int
 
 
-def _measures(ledger: Ledger) -> dict[str, tuple[Callable[[Line, int], int], int]]:
-    """What is summed per line, as an exact function of its steps, and the divisor that makes it money."""
-    money = 10**ledger.places
-    measures: dict[str, tuple[Callable[[Line, int], int], int]] = {
-        "score": (partial(score, ledger), money * ONE),
-        "bought": (lambda line, k: k * line.step, money),
-        "traded": (lambda line, k: abs(k) * line.step, money),
-        "orders": (lambda _, k: int(k != 0), 1),
-    }
-    if ledger.gain_budget is not None:
-        measures["gain"] = (realised_gain, money)
-    return measures
+def _measured(ledger: Ledger, line: Line, k: int) -> tuple[int, int, int, int, int]:
+    """What a trade of k steps adds to each sum, exact, in the order of MEASURES."""
+    bought = k * line.step
+    gain = realised_gain(line, k) if ledger.gain_budget is not None and k < 0 else 0
+    return score(ledger, line, k), bought, abs(bought), int(k != 0), gain
 
 
 def programme(ledger: Ledger, choices: Sequence[Choice]) -> Programme:
     """State the columns; every slope is the quotient of exact integers, turned into a float last."""
     pieces = tuple(all_pieces(ledger, choices))
     base = tuple(choice.least for choice in choices)
-    slopes, constants = {}, {}
-    for name, (measure, unit) in _measures(ledger).items():
-        rises = [measure(ledger.lines[p.line], p.last) - measure(ledger.lines[p.line], p.first) for p in pieces]
-        slopes[name] = np.array([rise / (unit * p.length) for rise, p in zip(rises, pieces, strict=True)])
-        constants[name] = sum(measure(line, k) for line, k in zip(ledger.lines, base, strict=True)) / unit
-    base_score = sum(score(ledger, line, k) for line, k in zip(ledger.lines, base, strict=True))
-    return Programme(ledger, pieces, base, slopes, constants, base_score)
+    money = 10**ledger.places
+    units = (money * ONE, money, money, 1, money)
+    at = cache(lambda index, k: _measured(ledger, ledger.lines[index], k))
+    rises = [
+        [(b - a) / (unit * p.length) for a, b, unit in zip(at(p.line, p.first), at(p.line, p.last), units, strict=True)]
+        for p in pieces
+    ]
+    bases = [sum(column) for column in zip(*(at(i, k) for i, k in enumerate(base)), strict=True)]
+    return Programme(
+        ledger=ledger,
+        pieces=pieces,
+        base=base,
+        slopes=dict(zip(MEASURES, np.array(rises).reshape(len(pieces), len(MEASURES)).T.copy(), strict=True)),
+        constants={name: total / unit for name, total, unit in zip(MEASURES, bases, units, strict=True)},
+        base_score=bases[0],
+    )
 
 
 def gate_rows(pieces: Sequence[Piece], filled: Any) -> list[Any]:  # a CVXPY variable
-    """filled ≤ length·B above, filled ≥ length·D below, B ≤ D: each gate's own pieces and nothing larger as big-M."""
-    from cvxpy.atoms.affine.binary_operators import multiply  # noqa: PLC0415
+    """filled ≤ length·B above, filled ≥ length·D below, B ≤ D: each gate's own pieces and nothing larger as big-M.
+
+    One sparse matrix times the variable: row by row, CVXPY would take longer than HiGHS.
+    """
+    from scipy.sparse import csr_array  # type: ignore[import-untyped]  # noqa: PLC0415  # comes with CVXPY
 
     buy = {p.line: j for j, p in enumerate(pieces) if p.gate and p.side > 0}
     sell = {p.line: j for j, p in enumerate(pieces) if p.gate and p.side < 0}
-    above = [j for j, p in enumerate(pieces) if p.side > 0 and not p.gate]
-    below = [j for j, p in enumerate(pieces) if p.side < 0 and not p.gate]
-    both = [line for line in buy if line in sell]
-    lengths = np.array([p.length for p in pieces], dtype=float)
-    rows = []
-    if above:
-        rows.append(filled[above] <= multiply(lengths[above], filled[[buy[pieces[j].line] for j in above]]))
-    if below:
-        rows.append(filled[below] >= multiply(lengths[below], filled[[sell[pieces[j].line] for j in below]]))
-    if both:
-        rows.append(filled[[buy[line] for line in both]] <= filled[[sell[line] for line in both]])
-    return rows
+    above = [(j, buy[p.line], 1.0, -float(p.length)) for j, p in enumerate(pieces) if p.side > 0 and not p.gate]
+    below = [(j, sell[p.line], -1.0, float(p.length)) for j, p in enumerate(pieces) if p.side < 0 and not p.gate]
+    either = [(buy[line], sell[line], 1.0, -1.0) for line in buy if line in sell]
+    rows = [*above, *below, *either]
+    if not rows:
+        return []
+    columns = np.array([row[:2] for row in rows]).ravel()
+    values = np.array([row[2:] for row in rows]).ravel()
+    matrix = csr_array((values, columns, np.arange(0, 2 * len(rows) + 1, 2)), shape=(len(rows), len(pieces)))
+    return [matrix @ filled <= 0]
 
 
 def _dot(slopes: Floats, filled: Any, constant: float) -> Any:
@@ -185,7 +190,7 @@ def statement(stated: Programme, *, whole: bool = True) -> tuple[Any, Any, dict[
     filled = cp.Variable(len(pieces), integer=whole, bounds=bounds)
     totals = Totals(
         **{
-            name: _dot(stated.slopes[name], filled, stated.constants[name]) if name in stated.slopes else 0
+            name: _dot(stated.slopes[name], filled, stated.constants[name])
             for name in ("bought", "traded", "orders", "gain")
         }
     )
@@ -213,7 +218,7 @@ def banner_to_stderr() -> None:
         os.close(kept)
 
 
-def solve_statement(problem: Any, seconds: float) -> None:  # a CVXPY problem
+def solve_statement(problem: Any, seconds: float, **more: str) -> None:  # a CVXPY problem
     """Run HiGHS for at most `seconds`; afterwards the problem holds a feasible point, or an error says why not.
 
     One thread and a fixed seed make the answer the same on every machine. A warm start would return the last answer of
@@ -222,14 +227,14 @@ def solve_statement(problem: Any, seconds: float) -> None:  # a CVXPY problem
     """
     banner_to_stderr()
     limits = {"time_limit": max(seconds, LEAST_TIME), "mip_abs_gap": ABSOLUTE_GAP, "mip_rel_gap": 0.0}
-    problem.solve(solver="HIGHS", warm_start=False, threads=1, random_seed=0, output_flag=False, **limits)
+    problem.solve(solver="HIGHS", warm_start=False, threads=1, random_seed=0, output_flag=False, **limits, **more)
     if problem.status in {"infeasible", "infeasible_or_unbounded", "infeasible_inaccurate"}:
         raise ProgramInfeasible
     if problem.solver_stats.extra_stats.primal_solution_status != FEASIBLE_POINT:
         raise NoAnswerInTime
 
 
-def proven_bound(problem: Any, stated: Programme) -> Decimal:  # noqa: ANN401
+def proven_bound(problem: Any, stated: Programme) -> Decimal:
     """The proven lower bound on the objective in money, rounded down beyond the solver's tolerance of 1e-6."""
     above_base = Decimal(float(problem.solver_stats.extra_stats.mip_dual_bound)) + Decimal("0.000001")
     exact = stated.ledger.score_money(stated.base_score) + above_base
@@ -244,41 +249,68 @@ def _steps(stated: Programme, filled: Floats) -> list[float]:
     return steps
 
 
-def solve_relaxed(stated: Programme, choices: Sequence[Choice], seconds: float) -> Found | None:
-    """A whole answer next to the relaxation's, with an exact bound from its prices; None when no rounding is feasible."""
+@dataclass(frozen=True, slots=True)
+class Relaxed:
+    """What the relaxation gives: prices of the rows, the exact bound they prove, and a whole answer near it, if any."""
+
+    prices: dict[str, int]
+    bound: int  # score
+    trades: tuple[int, ...] | None
+
+
+def solve_relaxed(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Relaxed:
+    """Solve the statement without whole numbers. Raises ProgramInfeasible and NoAnswerInTime."""
+    stated = programme(ledger, choices)
+    if not stated.pieces:
+        raise ProgramInfeasible  # nothing is left to choose, and the coupling rows were seen to fail
     problem, filled, rows = statement(stated, whole=False)
-    solve_statement(problem, seconds)
-    ledger = stated.ledger
+    solve_statement(problem, seconds, presolve="off")  # it takes longer than the relaxation itself
     prices = whole_prices({name: row.dual_value for name, row in rows.items()})
-    bound = ledger.score_money(priced_bound(ledger, choices, prices))
+    bound = priced_bound(ledger, choices, prices)
     trades = rounded(ledger, choices, _steps(stated, filled.value))
-    return None if trades is None else Found(narrowed(ledger, choices, trades, bound), "milp", bound)
+    return Relaxed(prices, bound, trades and narrowed(ledger, choices, trades, ledger.score_money(bound)))
 
 
 def narrowed(ledger: Ledger, choices: Sequence[Choice], trades: tuple[int, ...], bound: Decimal) -> tuple[int, ...]:
-    """The trades, or better ones within a cent of the bound when exchanges reach them."""
-    gap = ledger.score_money(total_score(ledger, trades)) - bound
-    if gap <= CENT:
-        return trades
-    return close_gap(ledger, choices, trades, (float(gap - CENT), float(gap))) or trades
+    """The trades, or better ones that exchanges reach, if possible within a cent of the bound."""
+    for _ in range(ROUNDS):
+        gap = float(ledger.score_money(total_score(ledger, trades)) - bound)
+        if gap <= CENT:
+            return trades
+        closing = (gap - float(CENT), gap)
+        windows = (closing, (gap * 0.9, gap), (gap * 0.5, gap), (gap * 0.1, gap))
+        pairs = (close_gap(ledger, choices, trades, window) for window in windows)
+        better = next(filter(None, pairs), None) or close_gap(ledger, choices, trades, closing, thirds=True)
+        if better is None:
+            return trades
+        trades = better
+    return trades
 
 
-def solve_whole(stated: Programme, choices: Sequence[Choice], seconds: float) -> Found:
+def solve_whole(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Found:
     """The answer of branch and bound, with the bound it proved. Raises NoAnswerInTime and ProgramInfeasible."""
+    stated = programme(ledger, choices)
+    if not stated.pieces:
+        return Found(stated.base, "milp")
     problem, filled, _ = statement(stated)
     solve_statement(problem, seconds)
     trades, bound = tuple(map(round, _steps(stated, np.rint(filled.value)))), proven_bound(problem, stated)
-    return Found(narrowed(stated.ledger, choices, trades, bound), "milp", bound)
+    return Found(narrowed(ledger, choices, trades, bound), "milp", bound)
 
 
-def better_of(ledger: Ledger, one: Found | None, other: Found) -> Found:
-    """The better answer with the better bound; of equal ones the first."""
-    if one is None:
-        return other
-    assert one.bound is not None
-    assert other.bound is not None
-    best = min((one, other), key=lambda found: total_score(ledger, found.trades))
-    return replace(best, bound=max(one.bound, other.bound))
+def _branched(ledger: Ledger, choices: Sequence[Choice], relaxed: Relaxed, seconds: float) -> Found:
+    """Branch and bound over what the relaxation leaves open; its own answer where time runs out first."""
+    bound = ledger.score_money(relaxed.bound)
+    if relaxed.trades is None:
+        return solve_whole(ledger, choices, seconds)
+    known = total_score(ledger, relaxed.trades)
+    try:
+        found = solve_whole(ledger, cut(ledger, choices, relaxed.prices, known - relaxed.bound), seconds)
+    except NoAnswerInTime:
+        return Found(relaxed.trades, "milp", bound)
+    best = min((relaxed.trades, found.trades), key=lambda trades: total_score(ledger, trades))
+    proven = None if found.bound is None else max(found.bound, bound)
+    return replace(found, trades=best, bound=proven)
 
 
 def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Found:
@@ -287,16 +319,9 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     First the relaxation: its rounding, improved by exchanges, is often within a cent of the bound that its prices prove.
     Otherwise branch and bound. Raises ProgramInfeasible, or NoAnswerInTime. The answer is still to be checked exactly.
     """
-    stated, started = programme(ledger, choices), time.monotonic()
-    if not stated.pieces:
-        raise ProgramInfeasible  # nothing is left to choose, and the coupling rows were seen to fail
-    quick = solve_relaxed(stated, choices, seconds)
-    if quick is not None and quick.bound is not None:
-        if ledger.score_money(total_score(ledger, quick.trades)) - quick.bound <= CENT:
-            return quick
-    try:
-        return better_of(ledger, quick, solve_whole(stated, choices, seconds - (time.monotonic() - started)))
-    except NoAnswerInTime:
-        if quick is None:
-            raise
-        return quick
+    started = time.monotonic()
+    relaxed = solve_relaxed(ledger, choices, seconds)
+    bound = ledger.score_money(relaxed.bound)
+    if relaxed.trades is not None and ledger.score_money(total_score(ledger, relaxed.trades)) - bound <= CENT:
+        return Found(relaxed.trades, "milp", bound)
+    return _branched(ledger, choices, relaxed, seconds - (time.monotonic() - started))

@@ -6,9 +6,9 @@ came from (here: the duals of the relaxation that CVXPY states), the bound is a 
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import pairwise, product
 
-from .bounds import Choice
+from .bounds import Choice, Interval
 from .constraints import broken_rows
 from .exchange import total_score
 from .integers import ONE, Ledger, Line
@@ -54,6 +54,53 @@ def priced_bound(ledger: Ledger, choices: Sequence[Choice], prices: Mapping[str,
     unit = {name: 10**ledger.places if name == "max_trades" else 1 for name in prices}
     limits = _row_limits(ledger)
     return bound - sum(price * limits[name] * unit[name] for name, price in prices.items())
+
+
+def _within(points: list[int], values: list[int], limit: int) -> Interval | None:
+    """The steps between the outer points where a convex function, linear between its points, is at most `limit`."""
+    low = [i for i, value in enumerate(values) if value <= limit]
+    if not low:
+        return None
+    first, last = low[0], low[-1]
+    start, stop = points[first], points[last]
+    if first > 0:
+        start -= (limit - values[first]) * (start - points[first - 1]) // (values[first - 1] - values[first])
+    if last < len(points) - 1:
+        stop += (limit - values[last]) * (points[last + 1] - stop) // (values[last + 1] - values[last])
+    return start, stop
+
+
+def _parts(choice: Choice) -> list[Interval]:
+    """The segments, parted at no trade: on each side of it the priced score is convex."""
+    parts = []
+    for first, last in choice.segments:
+        if first <= 0 <= last:
+            parts += [(first, -1), (0, 0), (1, last)]
+        else:
+            parts.append((first, last))
+    return [(a, b) for a, b in parts if a <= b]
+
+
+def _cut_line(ledger: Ledger, choice: Choice, prices: Mapping[str, int], gap: int) -> Choice:
+    table = []
+    for part in _parts(choice):
+        points = breakpoints(ledger, choice.line, part)
+        table.append((points, [_priced(ledger, choice.line, prices, k) for k in points]))
+    limit = min(min(values) for _, values in table) + gap
+    kept = [part for part in (_within(points, values, limit) for points, values in table) if part]
+    if kept[0][0] < 0 < kept[-1][1] and (0, 0) not in kept:
+        kept.insert(1, (0, 0))
+    joined = len(kept) > 1 and len(choice.segments) == 1 and all(b + 1 == c for (_, b), (c, _) in pairwise(kept))
+    return Choice(choice.line, ((kept[0][0], kept[-1][1]),) if joined else tuple(sorted(kept)))
+
+
+def cut(ledger: Ledger, choices: Sequence[Choice], prices: Mapping[str, int], gap: int) -> tuple[Choice, ...]:
+    """The choices without every trade that cannot be part of an answer within `gap` (in score) of the priced bound.
+
+    A line's priced score above its minimum adds to the bound: where it exceeds the gap to an answer already known, the
+    trade belongs to no better one. What is left for branch and bound is often a handful of lines.
+    """
+    return tuple(_cut_line(ledger, c, prices, gap) for c in choices)
 
 
 def neighbours(choice: Choice, steps: float) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ verify      exact and independent; an answer that fails is none   -> error
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from .answer import Found, answer, refused
 from .batch import solve_plain
@@ -43,39 +43,55 @@ def _refusal(problem: RebalanceProblem) -> RebalanceSolution | None:
     return refused(problem, "error", reasons) if reasons else None
 
 
-def _closed_form(problem: RebalanceProblem) -> RebalanceSolution | None:
-    """Whatever can be said without a solver; None when a coupling row fails and nothing shows it to be hopeless."""
+@dataclass(frozen=True, slots=True)
+class Coupled:
+    """A problem that the closed form leaves open: `broken` are the coupling rows that fail at it."""
+
+    book: Ledger
+    choices: tuple[Choice, ...]
+    broken: tuple[str, ...]
+
+
+def _closed_form(problem: RebalanceProblem) -> RebalanceSolution | Coupled:
+    """Whatever can be said without a solver: an answer, why there is none, or what is left to solve."""
     book = ledger(problem)
+    value = book.money(book.market_value)
     if book.market_value < 0:
-        return refused(problem, "infeasible", (no_value_reason(book),), book.money(book.market_value))
+        return refused(problem, "infeasible", (no_value_reason(book),), value)
     choices, trades = solve_alone(book)
-    if trades is not None and not broken_rows(book, trades):
+    broken = () if trades is None else broken_rows(book, trades)
+    if trades is not None and not broken:
         return answer(book, Found(trades))
-    return _hopeless(book, choices)
-
-
-def _hopeless(book: Ledger, choices: Sequence[Choice]) -> RebalanceSolution | None:
     reasons = infeasible_reasons(book, choices)
-    return refused(book.problem, "infeasible", reasons, book.money(book.market_value)) if reasons else None
+    return refused(problem, "infeasible", reasons, value) if reasons else Coupled(book, choices, broken)
 
 
-def _jointly(problem: RebalanceProblem, started: float) -> RebalanceSolution:
-    book = ledger(problem)
-    choices, alone = solve_alone(book)
-    assert alone is not None
+def _jointly(coupled: Coupled, started: float) -> RebalanceSolution:
+    book = coupled.book
+    problem, value = book.problem, book.money(book.market_value)
     left = problem.options.time_limit - (time.monotonic() - started)
-    market_value = book.money(book.market_value)
     try:
-        found = solve_jointly(book, choices, left * RESERVE)
+        found = solve_jointly(book, coupled.choices, left * RESERVE)
     except ProgramInfeasible:
-        message = "No whole-share answer honours every limit at once: " + ", ".join(broken_rows(book, alone)) + "."
-        return refused(problem, "infeasible", (Reason("LIMITS_CONFLICT", message),), market_value)
+        message = "No whole-share answer honours every limit at once: " + ", ".join(coupled.broken) + "."
+        return refused(problem, "infeasible", (Reason("LIMITS_CONFLICT", message),), value)
     except NoAnswerInTime:
         message = (
             f"No answer was found within {problem.options.time_limit} s: allow more time, or fewer limits at once."
         )
-        return refused(problem, "error", (Reason("NO_ANSWER_IN_TIME", message),), market_value)
-    return answer(book, replace(found, binding=broken_rows(book, alone)))
+        return refused(problem, "error", (Reason("NO_ANSWER_IN_TIME", message),), value)
+    return answer(book, replace(found, binding=coupled.broken))
+
+
+def _without_solver(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | Coupled]:
+    """Verified answers, and what is left of the problems that need the integer programme."""
+    started = time.monotonic()
+    plain = solve_plain(problems)
+    found: list[RebalanceSolution | Coupled] = []
+    for problem, quick in zip(problems, plain, strict=True):
+        result = quick or _refusal(problem) or _closed_form(problem)
+        found.append(result if isinstance(result, Coupled) else checked(problem, result, started))
+    return found
 
 
 def solve_separable(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | None]:
@@ -83,20 +99,18 @@ def solve_separable(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolut
 
     Infeasible and refused problems have their answer here too. Plain problems are solved as arrays, all at once.
     """
-    started = time.monotonic()
-    found = solve_plain(problems)
-    for i, problem in enumerate(problems):
-        if found[i] is None:
-            found[i] = _refusal(problem) or _closed_form(problem)
-    return [None if s is None else checked(p, s, started) for p, s in zip(problems, found, strict=True)]
+    return [None if isinstance(found, Coupled) else found for found in _without_solver(problems)]
 
 
 def solve_many(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution]:
     """One answer per problem, in their order. A failure is a status with reasons, never a missing or empty answer."""
     answers = []
-    for problem, quick in zip(problems, solve_separable(problems), strict=True):
-        started = time.monotonic()
-        answers.append(quick or checked(problem, _jointly(problem, started), started))
+    for problem, found in zip(problems, _without_solver(problems), strict=True):
+        if isinstance(found, Coupled):
+            started = time.monotonic()
+            answers.append(checked(problem, _jointly(found, started), started))
+        else:
+            answers.append(found)
     return answers
 
 

@@ -6,15 +6,17 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from django.db.models import Case, IntegerField, OuterRef, Q, QuerySet, Subquery, When
 
 from models_app.models import Holding, Portfolio, Price, Security
 from models_app.sources.base import Balances, PortfolioInfo, PriceInfo, SecurityInfo
 from ordergen.db import object_id
 from ordergen.models import Setting
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # SQLite takes 32,766 parameters in a statement and PostgreSQL 65,535; a query asks for at most this many ids.
 IDS_PER_QUERY = 10_000
@@ -60,6 +62,8 @@ class LocalSource:
         return {key: Balances(amount, quantities[key]) for key, amount in cash.items()}
 
     def price_history(self, ids: Iterable[str], since: date | None = None) -> pd.DataFrame:
+        import pandas as pd  # noqa: PLC0415  a second and a half to load, which only histories need
+
         prices = Price.objects.order_by() if since is None else Price.objects.order_by().filter(date__gte=since)
         rows = rows_where(prices, "security_id", ids, "date", "security_id", "close")
         table = pd.DataFrame.from_records(list(rows), columns=["date", "security_id", "close"])

@@ -72,15 +72,21 @@ class _Lines:
         inside = (self.first[:, :, None] <= k[:, None, :]) & (k[:, None, :] <= self.last[:, :, None])
         return np.asarray(inside.any(axis=1))
 
+    def excess(self, ledger: Ledger, value: Floats) -> Floats:
+        """What `objective.penalised_excess` says, of arrays."""
+        below = np.maximum(self.low - value, 0)
+        if ledger.options.mode == "raise_cash":
+            return below
+        whole = np.maximum(np.floor(value / self.step + SLACK) * self.step, 0)
+        return np.where(self.sold_out, whole, np.maximum(below, value - self.high))
+
     def sums(self, ledger: Ledger, k: Ints) -> Floats:
         """(4, n, m): score, bought, traded and orders of each number of steps, in money."""
         bought = k * self.step
         value = self.held + bought
         total = ledger.drift_weight / ONE * np.abs(self.target - value) + ledger.trade_weight / ONE * np.abs(bought)
         if ledger.soft:
-            excess = np.maximum(np.maximum(self.low - value, value - self.high), 0)
-            whole = np.floor(value / self.step + SLACK) * self.step
-            total += EXCESS_WEIGHT / ONE * np.where(self.sold_out, np.maximum(whole, 0), excess)
+            total += EXCESS_WEIGHT / ONE * self.excess(ledger, value)
         total += ledger.ticket / (ONE * 10**ledger.places) * (k != 0)
         return np.stack([total, bought, np.abs(bought), (k != 0).astype(float)])
 

@@ -1,11 +1,11 @@
 """Why there is no solution, in words and numbers, each with a remedy. All arithmetic is exact."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal
 
 from .bounds import Choice, band_interval, ceil_div, permitted_interval, smallest_trades, soft_interval
 from .constraints import totals_of
-from .integers import EXACT, Ledger, Line, unscaled
+from .integers import EXACT, Ledger, Line, scaled, unscaled
 from .objective import band_excess
 from .types import Reason
 
@@ -193,3 +193,34 @@ def excess_reasons(ledger: Ledger, trades: Sequence[int]) -> tuple[Reason, ...]:
             )
             found.append(Reason("OUTSIDE_BAND", message, name, {"excess": ledger.money(excess)}))
     return tuple(found)
+
+
+LIMIT_WORDS = {
+    "turnover": "raise the turnover limit to {}",
+    "max_trades": "allow {} orders",
+    "gain_budget": "raise the gain budget to {}",
+    "cash_ceiling": "raise the cash ceiling to {}",
+    "cash_floor": "lower the cash floor to {}",
+}
+
+
+def conflict_reason(ledger: Ledger, broken: Sequence[str], needed: Mapping[str, Decimal]) -> Reason:
+    """Limits that are possible one by one but not together; `needed` are the ones that help when relaxed alone."""
+    names = ", ".join(name.replace("_", " ") for name in broken)
+    numbers = dict(needed)
+    if "turnover" in needed:
+        numbers["turnover"] = _weight_up(scaled(needed["turnover"], ledger.places), 2 * ledger.market_value)
+    changes = [LIMIT_WORDS[name].format(f"{value:,}") for name, value in numbers.items()]
+    remedy = (
+        f"Any one of these changes alone makes it possible: {'; '.join(changes)}."
+        if changes
+        else "No single limit is enough: relax at least two of them, or widen bands."
+    )
+    message = f"No whole-share answer honours every limit and band at once ({names} cannot be kept). {remedy}"
+    return Reason("LIMITS_CONFLICT", message, None, numbers)
+
+
+def time_reason(seconds: float) -> Reason:
+    """Time ran out before any answer was found."""
+    message = f"No answer was found within {seconds:g} s: allow more time, or ask for fewer limits at once."
+    return Reason("NO_ANSWER_IN_TIME", message)

@@ -177,8 +177,13 @@ def gate_rows(pieces: Sequence[Piece], filled: Any) -> list[Any]:  # a CVXPY var
     return [matrix @ filled <= 0]
 
 
-def _dot(slopes: Floats, filled: Any, constant: float) -> Any:
-    return slopes @ filled + constant
+def totals_in(stated: Programme, filled: Any) -> Totals:  # a CVXPY variable
+    """The sums that the coupling rows limit, as expressions in the fillings, in money."""
+
+    def total(name: str) -> Any:
+        return stated.slopes[name] @ filled + stated.constants[name]
+
+    return Totals(bought=total("bought"), traded=total("traded"), orders=total("orders"), gain=total("gain"))
 
 
 def statement(stated: Programme, *, whole: bool = True) -> tuple[Any, Any, dict[str, Any]]:
@@ -188,13 +193,7 @@ def statement(stated: Programme, *, whole: bool = True) -> tuple[Any, Any, dict[
     ledger, pieces = stated.ledger, stated.pieces
     bounds = [np.zeros(len(pieces)), np.array([p.length for p in pieces])]
     filled = cp.Variable(len(pieces), integer=whole, bounds=bounds)
-    totals = Totals(
-        **{
-            name: _dot(stated.slopes[name], filled, stated.constants[name])
-            for name in ("bought", "traded", "orders", "gain")
-        }
-    )
-    rows = coupling_rows(ledger, totals, lambda grains: grains / 10**ledger.places)
+    rows = coupling_rows(ledger, totals_in(stated, filled), lambda grains: grains / 10**ledger.places)
     constraints = [*rows.values(), *gate_rows(pieces, filled)]
     return cp.Problem(cp.Minimize(stated.slopes["score"] @ filled), constraints), filled, rows
 
@@ -241,12 +240,17 @@ def proven_bound(problem: Any, stated: Programme) -> Decimal:
     return max(Decimal(0), exact.quantize(Decimal("0.0001"), rounding=ROUND_FLOOR))
 
 
-def _steps(stated: Programme, filled: Floats) -> list[float]:
+def steps_of(stated: Programme, filled: Floats) -> list[float]:
     """Steps of each line that fillings of the pieces amount to."""
     steps = [float(k) for k in stated.base]
     for piece, count in zip(stated.pieces, filled, strict=True):
         steps[piece.line] += piece.steps * float(count)
     return steps
+
+
+def whole_trades(stated: Programme, filled: Any) -> tuple[int, ...]:  # noqa: ANN401  # a solved CVXPY variable
+    """The trades that whole fillings amount to."""
+    return tuple(map(round, steps_of(stated, np.rint(filled.value))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +271,7 @@ def solve_relaxed(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     solve_statement(problem, seconds, presolve="off")  # it takes longer than the relaxation itself
     prices = whole_prices({name: row.dual_value for name, row in rows.items()})
     bound = priced_bound(ledger, choices, prices)
-    trades = rounded(ledger, choices, _steps(stated, filled.value))
+    trades = rounded(ledger, choices, steps_of(stated, filled.value))
     return Relaxed(prices, bound, trades and narrowed(ledger, choices, trades, ledger.score_money(bound)))
 
 
@@ -294,7 +298,7 @@ def solve_whole(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Fo
         return Found(stated.base, "milp")
     problem, filled, _ = statement(stated)
     solve_statement(problem, seconds)
-    trades, bound = tuple(map(round, _steps(stated, np.rint(filled.value)))), proven_bound(problem, stated)
+    trades, bound = whole_trades(stated, filled), proven_bound(problem, stated)
     return Found(narrowed(ledger, choices, trades, bound), "milp", bound)
 
 

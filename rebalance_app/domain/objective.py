@@ -26,11 +26,21 @@ def band_excess(line: Line, steps: int) -> int:
     return max(0, line.low - value, value - line.high)
 
 
+def penalised_excess(ledger: Ledger, line: Line, steps: int) -> int:
+    """The excess that weighs in the objective where bands are soft.
+
+    Raising cash is not there to repair positions above their band: only what sales leave below a band counts.
+    """
+    if ledger.options.mode == "raise_cash":
+        return max(0, line.low - line.held - steps * line.step)
+    return band_excess(line, steps)
+
+
 def score(ledger: Ledger, line: Line, steps: int) -> int:
     """The objective of one line at a trade of `steps`, in score units (grains × ONE)."""
     total = ledger.drift_weight * drift_value(line, steps) + ledger.trade_weight * abs(steps) * line.step
     if ledger.soft:
-        total += EXCESS_WEIGHT * band_excess(line, steps)
+        total += EXCESS_WEIGHT * penalised_excess(ledger, line, steps)
     return total + (ledger.ticket if steps else 0)
 
 

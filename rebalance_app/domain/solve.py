@@ -9,21 +9,24 @@ verify      exact and independent; an answer that fails is none   -> error
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from .answer import Found, answer, refused
 from .batch import solve_plain
 from .bounds import Choice
 from .checks import refusals
 from .constraints import broken_rows
-from .explain import infeasible_reasons, no_value_reason
+from .explain import conflict_reason, infeasible_reasons, no_value_reason, time_reason
 from .integers import Ledger, ledger
 from .milp import NoAnswerInTime, ProgramInfeasible, solve_jointly
+from .relax import relaxations
 from .separable import solve_alone
-from .types import Reason, RebalanceProblem, RebalanceSolution
+from .types import ZERO, Options, Reason, RebalanceProblem, RebalanceSolution
 from .verify import violations
 
 RESERVE = 0.9  # of the remaining time goes to the solver, which looks at its clock only between steps
+
+EXPLAIN_SECONDS = 5.0  # at most, to find which limit to relax
 
 
 def checked(problem: RebalanceProblem, solution: RebalanceSolution, started: float) -> RebalanceSolution:
@@ -73,13 +76,11 @@ def _jointly(coupled: Coupled, started: float) -> RebalanceSolution:
     try:
         found = solve_jointly(book, coupled.choices, left * RESERVE)
     except ProgramInfeasible:
-        message = "No whole-share answer honours every limit at once: " + ", ".join(coupled.broken) + "."
-        return refused(problem, "infeasible", (Reason("LIMITS_CONFLICT", message),), value)
+        rest = problem.options.time_limit - (time.monotonic() - started)
+        needed = relaxations(book, coupled.choices, min(EXPLAIN_SECONDS, rest * RESERVE))
+        return refused(problem, "infeasible", (conflict_reason(book, coupled.broken, needed),), value)
     except NoAnswerInTime:
-        message = (
-            f"No answer was found within {problem.options.time_limit} s: allow more time, or fewer limits at once."
-        )
-        return refused(problem, "error", (Reason("NO_ANSWER_IN_TIME", message),), value)
+        return refused(problem, "error", (time_reason(problem.options.time_limit),), value)
     return answer(book, replace(found, binding=coupled.broken))
 
 
@@ -97,23 +98,65 @@ def _without_solver(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolut
 def solve_separable(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | None]:
     """Answers of all problems that need no solver, verified; None exactly where the integer programme is needed.
 
-    Infeasible and refused problems have their answer here too. Plain problems are solved as arrays, all at once.
+    Infeasible and refused problems have their answer here too, unless the nearest answer is asked for, which may take
+    the programme. Plain problems are solved as arrays, all at once.
     """
-    return [None if isinstance(found, Coupled) else found for found in _without_solver(problems)]
+    found = _without_solver(problems)
+    return [
+        None if isinstance(s, Coupled) or (p.options.nearest and s.status == "infeasible") else s
+        for p, s in zip(problems, found, strict=True)
+    ]
 
 
 def solve_many(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution]:
     """One answer per problem, in their order. A failure is a status with reasons, never a missing or empty answer."""
     answers = []
-    for problem, found in zip(problems, _without_solver(problems), strict=True):
+    for problem, quick in zip(problems, _without_solver(problems), strict=True):
+        started, found = time.monotonic(), quick
         if isinstance(found, Coupled):
-            started = time.monotonic()
-            answers.append(checked(problem, _jointly(found, started), started))
-        else:
-            answers.append(found)
+            found = checked(problem, _jointly(found, started), started)
+        if problem.options.nearest and found.status == "infeasible":
+            found = replace(found, nearest=nearest(problem))
+        answers.append(found)
     return answers
 
 
 def solve(problem: RebalanceProblem) -> RebalanceSolution:
     """The best whole-share trades for one portfolio, proven and checked, or the reasons why there are none."""
     return solve_many([problem])[0]
+
+
+def _relaxed(options: Options, reasons: Sequence[Reason], solution: RebalanceSolution) -> Options | None:
+    """Options with the first limit that helps set to what it needs; None when no single one is known to help."""
+    value = solution.market_value or ZERO
+    for numbers in (reason.numbers for reason in reasons if reason.code == "LIMITS_CONFLICT"):
+        if "turnover" in numbers:
+            return replace(options, max_turnover=numbers["turnover"])
+        if "max_trades" in numbers:
+            return replace(options, max_trades=int(numbers["max_trades"]))
+        if "gain_budget" in numbers:
+            return replace(options, gain_budget=numbers["gain_budget"])
+    shortages = [reason.numbers["cash_at_most"] for reason in reasons if reason.code == "SHORT_OF_CASH"]
+    if shortages:
+        return replace(options, min_cash=min(shortages[0], value), min_cash_weight=ZERO)
+    return None
+
+
+def nearest(problem: RebalanceProblem) -> RebalanceSolution:
+    """The nearest answer to an infeasible problem: bands may be left, each excess weighing a thousand times drift.
+
+    Where that is not enough, the one limit that helps is relaxed to what it needs. Its reasons name every excess
+    (OUTSIDE_BAND) and the limit that was relaxed (LIMIT_RELAXED).
+    """
+    options = replace(problem.options, soft_bands=True, nearest=False)
+    solution = solve(replace(problem, options=options))
+    easier = _relaxed(options, solution.reasons, solution) if solution.status == "infeasible" else None
+    if easier is None:
+        return solution
+    changed = [f.name for f in fields(Options) if getattr(easier, f.name) != getattr(options, f.name)]
+    told = tuple(
+        Reason("LIMIT_RELAXED", f"{name} was {getattr(options, name)} and is taken as {getattr(easier, name)}.")
+        for name in changed
+    )
+    found = solve(replace(problem, options=easier))
+    return replace(found, reasons=told + found.reasons)

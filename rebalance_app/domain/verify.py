@@ -116,7 +116,8 @@ def _objective(problem: RebalanceProblem, m: _Move) -> Decimal:
     total = DRIFT_WEIGHTS.get(o.mode, Decimal(1)) * m.drift
     total += (TRADE_WEIGHTS.get(o.mode, ZERO) + o.cost_bps / TEN_THOUSAND) * m.traded
     if o.soft_bands or o.mode in {"invest_cash", "raise_cash"}:
-        total += SOFT_BAND_WEIGHT * m.excess
+        below = m.low - m.price * m.after
+        total += SOFT_BAND_WEIGHT * (max(ZERO, below) if o.mode == "raise_cash" else m.excess)
     return total + (o.ticket_cost if m.change else 0)
 
 

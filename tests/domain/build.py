@@ -8,7 +8,7 @@ D = Decimal
 
 
 def position(name, quantity, price, target="0", band=None, **more):
-    """A position; `band` is the low and high drift, or one number for both, or nothing for a security outside the model."""
+    """A position; `band` is the low and high drift, one number for both, or nothing outside the model."""
     low, high = band if isinstance(band, tuple) else (band or "0", band or "0")
     return Position(name, D(quantity), None if price is None else D(price), D(target), D(low), D(high), **more)
 

@@ -57,7 +57,7 @@ def line_table(problem, p, mv):
         drift = abs(target - value)
         objective = {"within_bands": drift / 1000 + traded, "raise_cash": drift + 2 * traded}.get(o.mode, drift)
         objective += traded * Fraction(o.cost_bps) / 10_000 + (Fraction(o.ticket_cost) if change else 0)
-        objective += 1000 * excess if soft else 0
+        objective += 1000 * (max(Fraction(0), low - value) if o.mode == "raise_cash" else excess) if soft else 0
         rows.append((change, price * change, traded, int(change != 0), gain_of(p, max(0, -change)), objective))
     return rows
 

@@ -1,0 +1,92 @@
+"""Which limit to relax, and to what, when every limit is possible alone but not all of them together.
+
+One limit at a time becomes elastic: the integer programme minimises by how much it is missed while all others hold. A
+limit whose relaxation alone makes the problem possible is named with the value it would need.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from .bounds import Choice
+from .constraints import coupling_rows, totals_of
+from .integers import Ledger
+from .milp import (
+    NoAnswerInTime,
+    ProgramInfeasible,
+    Programme,
+    gate_rows,
+    programme,
+    solve_statement,
+    totals_in,
+    whole_trades,
+)
+
+ROWS = ("turnover", "max_trades", "gain_budget", "cash_ceiling", "cash_floor")
+
+
+def _elastic_rows(stated: Programme, filled: Any, name: str, slack: Any) -> list[Any]:
+    """All coupling rows, the named one with `slack` to spare."""
+    totals = totals_in(stated, filled)
+    spared = replace(
+        totals,
+        bought=totals.bought + slack if name == "cash_ceiling" else totals.bought - slack,
+        traded=totals.traded - slack,
+        orders=totals.orders - slack,
+        gain=totals.gain - slack,
+    )
+
+    def money(grains: int) -> float:
+        return float(grains / 10**stated.ledger.places)
+
+    rows = coupling_rows(stated.ledger, totals, money)
+    rows[name] = coupling_rows(stated.ledger, spared, money)[name]
+    return list(rows.values())
+
+
+def least_miss(ledger: Ledger, choices: Sequence[Choice], name: str, seconds: float) -> tuple[int, ...]:
+    """Trades that honour every row but `name`, and miss that one by as little as possible.
+
+    Raises ProgramInfeasible when the other rows conflict too, and NoAnswerInTime.
+    """
+    import cvxpy as cp  # noqa: PLC0415
+
+    stated = programme(ledger, choices)
+    if not stated.pieces:
+        raise ProgramInfeasible
+    bounds = [np.zeros(len(stated.pieces)), np.array([p.length for p in stated.pieces])]
+    filled, slack = cp.Variable(len(stated.pieces), integer=True, bounds=bounds), cp.Variable(nonneg=True)
+    constraints = [*_elastic_rows(stated, filled, name, slack), *gate_rows(stated.pieces, filled)]
+    solve_statement(cp.Problem(cp.Minimize(slack), constraints), seconds)
+    return whole_trades(stated, filled)
+
+
+def _needed(ledger: Ledger, name: str, trades: Sequence[int]) -> Decimal:
+    """The value that the named option must have for `trades` to be allowed."""
+    totals = totals_of(ledger, trades)
+    if name == "max_trades":
+        return Decimal(totals.orders)
+    if name == "turnover":
+        return ledger.money(totals.traded)
+    if name == "gain_budget":
+        return ledger.money(totals.gain)
+    return ledger.money(ledger.cash - totals.bought)
+
+
+def relaxations(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> dict[str, Decimal]:
+    """By name, each limit that makes the problem possible when it alone is relaxed, and the value it then needs.
+
+    Money, except `max_trades` (orders). Turnover is given as traded money: buys plus sells.
+    """
+    asked = coupling_rows(ledger, totals_of(ledger, [c.least for c in choices]), int)
+    names = [name for name in ROWS if name in asked]
+    found = {}
+    for name in names:
+        try:
+            found[name] = _needed(ledger, name, least_miss(ledger, choices, name, seconds / len(names)))
+        except (ProgramInfeasible, NoAnswerInTime):
+            continue
+    return found

@@ -1,0 +1,104 @@
+"""Infeasible is an answer: with numbers, and with a remedy that works when it is followed."""
+
+from dataclasses import replace
+
+from rebalance_app.domain.solve import nearest, solve
+from rebalance_app.domain.types import Options
+from rebalance_app.domain.what_if import what_if
+from tests.domain.build import D, codes, position, problem
+
+
+def three(**options):
+    """Three positions, each a whole band away from where it must be: 60 to sell and 60 to buy at least."""
+    return problem(
+        100,
+        position("A", 40, 10, "0.3", "0.02"),
+        position("B", 20, 10, "0.3", "0.02"),
+        position("C", 30, 10, "0.3", "0.02"),
+        **options,
+    )
+
+
+def test_forced_turnover_above_the_cap_is_named_with_the_turnover_it_takes():
+    solution = solve(three(max_turnover=D("0.05")))
+    assert codes(solution) == ["TURNOVER_TOO_LOW"]
+    needed = solution.reasons[0].numbers["turnover_needed"]
+    assert solve(three(max_turnover=needed)).solved
+    assert not solve(three(max_turnover=needed - D("0.005"))).solved
+
+
+def test_too_few_orders_are_named_with_the_number_it_takes():
+    solution = solve(three(max_trades=1))
+    assert codes(solution) == ["TOO_FEW_TRADES"]
+    assert solution.reasons[0].numbers["trades_needed"] == 2
+
+
+def test_limits_that_conflict_only_together_name_the_ones_to_relax_and_to_what():
+    both = {"max_turnover": D("0.09"), "min_cash": D(150)}
+    assert solve(three(max_turnover=D("0.09"))).solved
+    assert solve(three(min_cash=D(150))).solved
+    solution = solve(three(**both))
+    assert codes(solution) == ["LIMITS_CONFLICT"]
+    numbers = solution.reasons[0].numbers
+    assert set(numbers) == {"turnover", "cash_floor"}
+    assert solve(three(**both | {"max_turnover": numbers["turnover"]})).solved
+    assert solve(three(**both | {"min_cash": numbers["cash_floor"]})).solved
+    assert "Any one of these changes" in solution.reasons[0].message
+
+
+def test_a_minimum_trade_that_keeps_a_position_out_of_its_band_is_named():
+    solution = solve(problem(905, position("A", 9, 10, "0.10", ("0.0", "0.01")), min_trade_value=D(50)))
+    assert [(r.code, r.security_id) for r in solution.reasons] == [("MIN_TRADE_CONFLICT", "A")]
+
+
+def test_cash_above_its_ceiling_says_by_how_much():
+    solution = solve(problem(1000, position("A", 0, 10, "0.5", "0.1"), max_cash=D(300)))
+    assert codes(solution) == ["CASH_ABOVE_CEILING"]
+    assert solution.reasons[0].numbers["over"] == 100
+
+
+def test_every_narrow_band_is_listed_not_only_the_first():
+    solution = solve(problem(1000, position("A", 0, 300, "0.1", "0.01"), position("B", 0, 400, "0.1", "0.01")))
+    assert [r.security_id for r in solution.reasons] == ["A", "B"]
+
+
+def test_the_nearest_answer_shows_each_excess():
+    narrow = problem(1000, position("A", 0, 250, "0.30", "0.02"), position("B", 0, 10, "0.30", "0.02"), nearest=True)
+    solution = solve(narrow)
+    assert solution.status == "infeasible"
+    assert solution.nearest is not None
+    assert solution.nearest.solved
+    excess = [(r.code, r.security_id, r.numbers["excess"]) for r in solution.nearest.reasons]
+    assert excess == [("OUTSIDE_BAND", "A", 30)]
+
+
+def test_the_nearest_answer_names_the_limit_it_had_to_relax():
+    short = problem(100, position("A", 10, 10, can_sell=False), min_cash=D(150))
+    found = nearest(short)
+    assert found.solved
+    assert codes(found)[0] == "LIMIT_RELAXED"
+    assert found.cash_after == 100
+
+
+def test_nearest_is_not_computed_unless_asked_for():
+    assert solve(problem(1000, position("A", 0, 300, "0.1", "0.01"))).nearest is None
+
+
+def test_soft_bands_are_left_only_where_they_must_be():
+    wide = three()
+    soft = replace(wide, options=Options(soft_bands=True))
+    assert solve(soft).trades == solve(wide).trades
+
+
+def test_what_if_puts_several_options_side_by_side_on_one_problem():
+    base, capped, impossible = what_if(
+        three(cost_bps=D(10)),
+        [Options(cost_bps=D(10), ticket_cost=D(1)), Options(max_turnover=D("0.08")), Options(min_cash=D(5000))],
+    )
+    assert (base.orders, base.traded, base.turnover) == (2, 200, D("0.1"))
+    assert base.cost == D("2.2")
+    assert capped.turnover <= D("0.08")
+    assert (base.breaches_left, capped.breaches_left) == (0, 0)
+    assert capped.drift_value > base.drift_value
+    assert impossible.orders is None
+    assert impossible.solution.status == "infeasible"

@@ -1,0 +1,140 @@
+"""The pages of runs and orders in a real Chromium: the policy holds, nothing is cut off, the keyboard is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from rebalance_app.models import Order
+from rebalance_app.services.launch import rebalance_launch
+from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDTHS = {"wide": 1440, "narrow": 390}
+
+
+@pytest.fixture
+def browser(chromium, monkeypatch) -> Iterator[Browser]:
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright's loop runs in the thread of the test
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, live_server, client):
+    """`opened(user, width, script=…)` is a page of a signed-in person; what the console says is in `page.said`."""
+
+    def make(user, width: int = 1440, *, script: bool = True, scheme: str = "light") -> Page:
+        client.force_login(user)
+        context = browser.new_context(
+            base_url=live_server.url,
+            viewport={"width": width, "height": 900},
+            java_script_enabled=script,
+            color_scheme=scheme,
+        )
+        context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
+        page = context.new_page()
+        page.said = []
+        page.on("console", lambda message: page.said.append(message.text))
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        return page
+
+    return make
+
+
+@pytest.fixture
+def run(book, manager, run_worker):  # noqa: F811
+    return run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+
+
+@pytest.mark.parametrize(("width", "scheme"), [("wide", "light"), ("wide", "dark"), ("narrow", "light")])
+def test_every_page_keeps_the_policy_fits_its_width_and_can_be_read_by_all(opened, run, person, width, scheme):
+    both = person("manager", "approver", name="both")
+    waiting = rebalance_launch(by=both, model_id=run.model_id)
+    harbour = run.portfolios.get(portfolio_name="Harbour")
+    page = opened(both, WIDTHS[width], scheme=scheme)
+    for address in (
+        "/rebalances/",
+        f"/rebalances/new?model={run.model_id}",
+        f"/rebalances/{waiting.pk}/",
+        f"/rebalances/{run.pk}/",
+        f"/rebalances/{run.pk}/portfolios/{harbour.portfolio_id}/",
+        "/orders/",
+        f"/orders/{Order.objects.first().pk}/",
+    ):
+        page.goto(address)
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{address} scrolls sideways"
+        found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+        assert [(address, v["id"], v["nodes"][0]["html"]) for v in found] == []
+    assert page.said == []
+
+
+def test_an_approver_needs_only_the_keyboard_to_select_and_approve(opened, run, approver):
+    page = opened(approver)
+    page.goto("/orders/")
+    for key in "jxjx":
+        page.keyboard.press(key)
+    assert page.text_content("[data-chosen]") == "2 selected"
+    page.focus("text=Approve…")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#dialog[open]")
+    assert page.evaluate("document.activeElement.id") == "id_comment"
+    page.keyboard.type("Checked; g r j x ? are only letters here")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".banner.success")
+    assert Order.objects.filter(state="approved").count() == 2
+    assert page.said == []
+
+
+def test_without_script_an_approver_approves_and_the_menu_opens(opened, run, approver):
+    page = opened(approver, 390, script=False)
+    page.goto("/orders/")
+    page.click(".open-rail")
+    page.click("nav.rail >> text=Orders")
+    page.check("tbody .pick input >> nth=0")
+    page.click("text=Approve…")
+    assert "Approve 1 order?" in page.text_content("main")
+    page.click("main button[type=submit]")
+    assert Order.objects.filter(state="approved").count() == 1
+
+
+def test_a_run_page_becomes_the_result_by_itself(opened, book, manager, run_worker):  # noqa: F811
+    waiting = rebalance_launch(by=manager, model_id=book.model.pk)
+    page = opened(manager)
+    page.goto(f"/rebalances/{waiting.pk}/")
+    assert "0 of 3" in page.text_content("#progress")
+    run_worker(waiting)
+    page.wait_for_selector("text=Completed with failures", timeout=10_000)
+    assert page.said == []
+
+
+def test_the_theme_stays_as_chosen_and_the_charts_follow(opened, run, manager):
+    page = opened(manager)
+    harbour = run.portfolios.get(portfolio_name="Harbour")
+    page.goto(f"/rebalances/{run.pk}/portfolios/{harbour.portfolio_id}/")
+    ink = "getComputedStyle(document.querySelector('.xtick text')).fill"
+    page.wait_for_selector(".xtick text")
+    light = page.evaluate(ink)
+    page.click("[data-theme-toggle]")
+    page.wait_for_function(f"{ink} !== '{light}'")
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.wait_for_selector(".xtick text")
+    assert page.evaluate(ink) != light

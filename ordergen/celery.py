@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from celery import Celery
 from django.conf import settings
@@ -15,5 +14,5 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 if settings.CELERY_BROKER_URL.startswith("filesystem"):  # the transport does not make its folders itself
-    for name in ("data_folder_in", "control_folder"):
-        Path(settings.CELERY_BROKER_TRANSPORT_OPTIONS[name]).mkdir(parents=True, exist_ok=True)
+    for name in ("messages", "control"):
+        (settings.BROKER_FOLDER / name).mkdir(parents=True, exist_ok=True)

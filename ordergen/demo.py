@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -44,8 +45,8 @@ def make_demo() -> Demo:
     return Demo(_password_file().read_text(), run_report(Rebalance.objects.earliest("number")))
 
 
-def _password_file() -> Any:
-    return settings.STATE_DIR / "demo-password"
+def _password_file() -> Path:
+    return Path(settings.STATE_DIR) / "demo-password"
 
 
 def _fill() -> None:

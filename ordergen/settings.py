@@ -24,7 +24,7 @@ def _secret_key() -> str:
     if key := env("SECRET_KEY", default=""):
         if len(key) < 50:
             raise ImproperlyConfigured("SECRET_KEY needs at least 50 characters; leave it out to have one generated.")
-        return key
+        return str(key)
     path = STATE_DIR / "secret-key"
     if not path.exists():
         STATE_DIR.mkdir(parents=True, exist_ok=True)
@@ -206,4 +206,6 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
+    # The embedded broker is a folder and has no host name to warn about.
+    "loggers": {"kombu.connection": {"level": "ERROR"}},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -10,8 +11,15 @@ from django.db.models import TextChoices
 
 from models_app.models import id_field
 
-MONEY = {"max_digits": 15, "decimal_places": 4}
-WEIGHT = {"max_digits": 15, "decimal_places": 6, "null": True, "blank": True}  # null: not known, or beyond showing
+
+def money(**options: Any) -> models.DecimalField[Any, Any]:
+    """An amount or a price, or any sum that 15 digits hold."""
+    return models.DecimalField(max_digits=15, decimal_places=4, **options)
+
+
+def weight() -> models.DecimalField[Any, Any]:
+    """A fraction of market value; null when it is not known, or beyond showing."""
+    return models.DecimalField(max_digits=15, decimal_places=6, null=True, blank=True)
 
 
 class RunState(TextChoices):
@@ -137,15 +145,15 @@ class PortfolioRebalance(models.Model):
     reason = models.CharField(max_length=500, blank=True)
     method = models.CharField(max_length=12, blank=True)
     n_orders = models.PositiveIntegerField(default=0)
-    buy_value = models.DecimalField(**MONEY, default=Decimal(0))
-    sell_value = models.DecimalField(**MONEY, default=Decimal(0))
-    market_value = models.DecimalField(**MONEY, null=True, blank=True)
-    cash_before = models.DecimalField(**MONEY, null=True, blank=True)
-    cash_after = models.DecimalField(**MONEY, null=True, blank=True)
-    drift_before = models.DecimalField(**MONEY, null=True, blank=True)  # Σ|MV·t − p·u|
-    drift_after = models.DecimalField(**MONEY, null=True, blank=True)
-    band_use_before = models.DecimalField(**WEIGHT)
-    band_use_after = models.DecimalField(**WEIGHT)
+    buy_value = money(default=Decimal(0))
+    sell_value = money(default=Decimal(0))
+    market_value = money(null=True, blank=True)
+    cash_before = money(null=True, blank=True)
+    cash_after = money(null=True, blank=True)
+    drift_before = money(null=True, blank=True)  # Σ|MV·t − p·u|
+    drift_after = money(null=True, blank=True)
+    band_use_before = weight()
+    band_use_after = weight()
     seconds = models.FloatField(null=True, blank=True)
     document = models.JSONField(null=True, blank=True)
 
@@ -172,11 +180,11 @@ class Order(models.Model):
     ticker = models.CharField(max_length=20)
     side = models.CharField(max_length=4, choices=(("BUY", "Buy"), ("SELL", "Sell")))
     quantity = models.PositiveBigIntegerField()
-    quantity_before = models.DecimalField(**MONEY)  # the holding it was computed from
-    price = models.DecimalField(**MONEY)
-    value = models.DecimalField(**MONEY)
-    weight_before = models.DecimalField(**WEIGHT)
-    weight_after = models.DecimalField(**WEIGHT)
+    quantity_before = money()  # the holding it was computed from
+    price = money()
+    value = money()
+    weight_before = weight()
+    weight_after = weight()
     reason = models.CharField(max_length=20)
     state = models.CharField(max_length=12, choices=OrderState, default=OrderState.PROPOSED)
 

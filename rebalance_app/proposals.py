@@ -64,7 +64,7 @@ def _read(quantity: Stored) -> Decimal:
 
 def _line(facts: RunFacts, position: Position, was: PositionDrift, then: PositionDrift | None) -> dict[str, Any]:
     change = then.quantity - position.quantity if then else Decimal(0)
-    side: Side | None = None if not change else "BUY" if change > 0 else "SELL"
+    side: Side | None = ("BUY" if change > 0 else "SELL") if change else None
     return {
         "security_id": position.security_id,
         "ticker": facts.ticker(position.security_id),
@@ -95,7 +95,7 @@ def why(side: Side, position: Position, was: PositionDrift) -> str:
         return "NOT_IN_MODEL"
     if (was.state, side) in {("breach_over", "SELL"), ("breach_under", "BUY")}:
         return was.state.upper()
-    away = bool(was.drift) and (was.drift < 0) == (side == "SELL")
+    away = was.drift is not None and was.drift != 0 and (was.drift < 0) == (side == "SELL")
     return ("RAISE_CASH" if side == "SELL" else "INVEST_CASH") if away else "TOWARD_TARGET"
 
 

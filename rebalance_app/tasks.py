@@ -7,6 +7,6 @@ from celery import shared_task
 from rebalance_app.services.solve import chunk_solve
 
 
-@shared_task(name="rebalance.solve_chunk")
+@shared_task(name="rebalance.solve_chunk")  # type: ignore[untyped-decorator]  # Celery has no types
 def solve_chunk(rebalance_id: str, chunk: int) -> None:
     chunk_solve(rebalance_id=rebalance_id, chunk=chunk)

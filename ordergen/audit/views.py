@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from models_app.http import SignedInRequest
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.services import first_broken_link
 
@@ -15,7 +16,7 @@ PAGE_SIZE = 100
 
 @require_GET
 @login_required
-def audit(request: HttpRequest) -> HttpResponse:
+def audit(request: SignedInRequest) -> HttpResponse:
     """Newest first, by key; `?check` also verifies the whole chain."""
     request.user.must("audit.read")
     events = AuditEvent.objects.all()

@@ -112,11 +112,11 @@ def _block(facts: RunFacts, balances: Sequence[Balances], options: Options) -> B
         at = [column[key] for key in b.quantities]
         quantities[row, at] = [int(quantity) for quantity in b.quantities.values()]
     prices = _whole((facts.prices[key] for key in ids), MONEY)
-    bands = [_whole(column_, WEIGHT) for column_ in _band_columns(facts, len(outside))]
+    targets, lows, highs = (_whole(column_, WEIGHT) for column_ in _band_columns(facts, len(outside)))
     cash = _whole((b.cash for b in balances), MONEY)
     value = cash + (quantities * prices).sum(axis=1)
     floor = np.maximum(int(options.min_cash * MONEY), -(-value * int(options.min_cash_weight * WEIGHT) // WEIGHT))
-    return Block(ids, prices, *bands, quantities, cash, floor)
+    return Block(ids, prices, targets, lows, highs, quantities, cash, floor)
 
 
 def _band_columns(facts: RunFacts, n_outside: int) -> Iterator[list[Decimal]]:

@@ -29,7 +29,7 @@ from rebalance_app.models import OPEN, PortfolioRebalance, PriceSnapshot, Rebala
 from rebalance_app.tasks import solve_chunk
 
 logger = logging.getLogger(__name__)
-ROW = ("id", "rebalance", "portfolio_id", "portfolio_name", "chunk", "state", "attempt", "token", "enqueued_at")
+ROW: tuple[str, ...] = ("id", "rebalance", "portfolio_id", "portfolio_name", "chunk", "state", "attempt", "token", "enqueued_at")
 ROW += ("reason_code", "reason", "method", "n_orders", "buy_value", "sell_value")
 
 
@@ -198,7 +198,7 @@ def _refuse_running(names: Mapping[str, str]) -> None:
 def _write_rows(run: Rebalance, names: Mapping[str, str]) -> int:
     """One queued row per portfolio; returns the number of chunks."""
     now = timezone.now()
-    size = settings.CHUNK_SIZE
+    size = int(settings.CHUNK_SIZE)
     rows = (
         (object_id(), run.pk, key, name, at // size, "queued", 0, "", now, "", "", "", 0, 0, 0)
         for at, (key, name) in enumerate(names.items())

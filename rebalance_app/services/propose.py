@@ -63,7 +63,7 @@ def proposal(
         "seconds": solution.seconds,
     }
     if told:
-        values |= {"reason_code": told[0]["code"], "reason": told[0]["message"][:500]}
+        values |= {"reason_code": solution.reasons[0].code, "reason": (told[0]["message"] or "")[:500]}
     if problem is None:
         return Proposal(row, values | {"document": {"reasons": told}}, ())
     before = portfolio_drift(problem.positions, problem.cash)
@@ -170,8 +170,8 @@ def _rounded(number: Decimal | None, unit: Decimal = CENT_FRACTION) -> Decimal |
 def block_proposals(facts: RunFacts, work: Work, answer: BlockAnswer) -> list[Proposal]:
     """The way of arrays: the proposals of every certified row of a block."""
     assert work.block, "only a block has this way"
-    keep = np.flatnonzero(answer.certified)
-    if not len(keep):
+    keep = np.flatnonzero(answer.certified).tolist()
+    if not keep:
         return []
     block = replace(
         work.block,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import F, Max
+from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 
 from ordergen.db import atomic
@@ -84,7 +84,8 @@ def _requeue(run: Rebalance) -> int:
     return requeued
 
 
-def _still_lapsed(row: PortfolioRebalance):  # noqa: ANN202  a query set of this row, or of nothing
+def _still_lapsed(row: PortfolioRebalance) -> QuerySet[PortfolioRebalance]:
+    """The row, unless somebody has it by now."""
     return PortfolioRebalance.objects.filter(
         pk=row.pk, token=row.token, state=ProposalState.SOLVING, lease_until__lt=timezone.now()
     )

@@ -168,7 +168,7 @@ def diff_holdings(rows: list[Row], found: Findings) -> EntriesWork:
             _blame_unknown(row, portfolio, security, found.problems)
         elif not seen.again((portfolio, security), row, "ticker") and row.values["quantity"]:
             key = (portfolio, security)
-            subject = f"{names[portfolio]} {row.values['ticker']}"
+            subject = f"{row.values['ticker']}, {names[portfolio]}"
             _place(work, known.pop(key, None), (*key, row.values["quantity"]), found.changes, subject)
     _remove_holdings(known, names, tickers, found.changes, work)
     return work
@@ -200,5 +200,5 @@ def _remove_holdings(
 ) -> None:
     by_id = {pk: ticker for ticker, pk in tickers.items()}
     for (portfolio, security), (pk, quantity) in gone.items():
-        changes.add("removed", f"{names[portfolio]} {by_id[security]}", ("quantity",), (quantity,), ())
+        changes.add("removed", f"{by_id[security]}, {names[portfolio]}", ("quantity",), (quantity,), ())
         work.removed.append(pk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Protocol
 
 from models_app.imports.progress import Progress
@@ -84,6 +85,8 @@ class Changes:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"  # the book's 11.0000 and a file's 11 are the same number
     return "" if value is None else str(value)
 
 

@@ -58,7 +58,7 @@ def test_new_prices_are_added_and_known_ones_corrected(book, load):
 
     assert counts(made) == (1, 1, 0, 1)
     assert [(c.what, c.subject, c.fields) for c in made.changes.shown] == [
-        ("changed", "KELP 2026-01-09", (("close", "11.0000", "11.25"),)),
+        ("changed", "KELP 2026-01-09", (("close", "11", "11.25"),)),
         ("new", "RUNE 2026-01-09", (("close", "", "5"),)),
     ]
     assert Price.objects.count() == 4
@@ -69,6 +69,11 @@ def test_holdings_replace_those_of_the_portfolios_in_the_file_and_no_others(book
     made = load("holdings", "portfolio,ticker,quantity\nAldermoor Family,KELP,12\nAldermoor Family,RUNE,1\n")
 
     assert counts(made) == (1, 1, 1, 0)
+    assert [(change.what, change.subject, change.fields[0][1:]) for change in made.changes.shown] == [
+        ("changed", "KELP, Aldermoor Family", ("10", "12")),
+        ("new", "RUNE, Aldermoor Family", ("", "1")),
+        ("removed", "ALDR, Aldermoor Family", ("-3.5", "")),
+    ]
     assert holdings_of("Aldermoor Family") == [("KELP", "12"), ("RUNE", "1")]
     assert holdings_of("Bell Foundation") == [("KELP", "7")]
 

@@ -96,7 +96,8 @@ def fits(book: Book) -> NDArray[np.bool_]:
     """(P,) whether no intermediate of the row can leave 64 bits; a generous float estimate."""
     prices = book.prices.astype(np.float64)
     gross = np.abs(book.cash.astype(np.float64))
-    gross += np.einsum("...j,...j->...", np.broadcast_to(prices, book.quantities.shape), np.abs(book.quantities))
+    held = np.abs(book.quantities.astype(np.float64))
+    gross += np.einsum("...j,...j->...", np.broadcast_to(prices, held.shape), held)
     weights = (book.targets + book.low_drifts + book.high_drifts).astype(np.float64).sum(axis=-1)
     estimate = gross * (2.0 * book.weight_scale + weights) + 4.0 * book.weight_scale * prices.sum(axis=-1)
     return np.asarray(estimate < LIMIT)

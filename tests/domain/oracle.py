@@ -62,9 +62,27 @@ def line_table(problem, p, mv):
     return rows
 
 
+def coupled(problem, mv, total):
+    """Which combinations honour the limits that couple securities."""
+    o, cash = problem.options, whole(problem.cash) - total(1)
+    if o.hold:
+        return np.ones_like(cash, dtype=bool)
+    allowed = cash >= max(whole(o.min_cash), whole(mv * Fraction(o.min_cash_weight)))
+    limits = [
+        (cash, o.max_cash),
+        (cash, None if o.max_cash_weight is None else mv * Fraction(o.max_cash_weight)),
+        (total(2), None if o.max_turnover is None else 2 * mv * Fraction(o.max_turnover)),
+        (total(3) * SCALE, o.max_trades),
+        (total(4), o.gain_budget),
+    ]
+    for used, limit in limits:
+        if limit is not None:
+            allowed &= used <= whole(limit)
+    return allowed
+
+
 def best(problem):
     """(objective, least traded value at it, changes by security of one such answer), or None when infeasible."""
-    o = problem.options
     mv = Fraction(problem.cash) + sum(Fraction(p.quantity) * Fraction(p.price) for p in problem.positions)
     tables = [line_table(problem, p, mv) for p in problem.positions]
     if mv < 0 or not all(tables):
@@ -80,21 +98,7 @@ def best(problem):
             out = out + np.array(values, dtype=np.int64).reshape(view)
         return out.astype(np.int64)
 
-    cash = whole(problem.cash) - total(1)
-    traded = total(2)
-    allowed = np.ones(shape, dtype=bool)
-    if not o.hold:
-        allowed &= cash >= max(whole(o.min_cash), whole(mv * Fraction(o.min_cash_weight)))
-        if o.max_cash is not None:
-            allowed &= cash <= whole(o.max_cash)
-        if o.max_cash_weight is not None:
-            allowed &= cash <= whole(mv * Fraction(o.max_cash_weight))
-        if o.max_turnover is not None:
-            allowed &= traded <= whole(2 * mv * Fraction(o.max_turnover))
-        if o.max_trades is not None:
-            allowed &= total(3) <= o.max_trades
-        if o.gain_budget is not None:
-            allowed &= total(4) <= whole(o.gain_budget)
+    traded, allowed = total(2), coupled(problem, mv, total)
     if not allowed.any():
         return None
     objective = np.where(allowed, total(5), np.iinfo(np.int64).max)

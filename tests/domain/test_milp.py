@@ -1,0 +1,152 @@
+"""The integer programme: its traps, its proof by prices, its exchanges, and its time limit."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.instances import Spec, large, small
+from rebalance_app.domain import milp
+from rebalance_app.domain.constraints import broken_rows
+from rebalance_app.domain.exchange import close_gap, total_score
+from rebalance_app.domain.integers import ledger
+from rebalance_app.domain.milp import NoAnswerInTime, programme, solve_jointly, solve_relaxed, solve_whole
+from rebalance_app.domain.pricing import cut, priced_bound, whole_prices
+from rebalance_app.domain.separable import solve_alone
+from rebalance_app.domain.solve import solve
+from rebalance_app.domain.types import Options
+from rebalance_app.domain.verify import violations
+from tests.domain.build import D, position, problem
+from tests.domain.oracle import best
+
+TIGHT = Spec(securities=40, floor="0.06", min_trade="500", turnover="0.05", oddities=0)
+
+
+def coupled_small(count):
+    """Small problems that the closed form leaves open and that have an answer."""
+    for seed in range(10_000):
+        stated = small(seed)
+        book = ledger(stated)
+        choices, trades = solve_alone(book) if book.market_value >= 0 else ((), None)
+        if trades is not None and broken_rows(book, trades) and best(stated) is not None:
+            yield stated, book, choices
+            count -= 1
+        if not count:
+            return
+
+
+def test_branch_and_bound_alone_equals_brute_force():
+    for stated, book, choices in coupled_small(25):
+        found = solve_whole(book, choices, 10)
+        assert book.score_money(total_score(book, found.trades)) == best(stated)[0]
+
+
+def test_any_prices_prove_a_bound_that_is_not_above_the_optimum():
+    rng = np.random.default_rng(5)
+    for stated, book, choices in coupled_small(25):
+        for _ in range(5):
+            prices = whole_prices({name: rng.uniform(-1, 3) for name in broken_rows(book, solve_alone(book)[1])})
+            assert book.score_money(priced_bound(book, choices, prices)) <= best(stated)[0]
+
+
+def test_what_prices_cut_away_never_holds_the_optimum():
+    for stated, book, choices in coupled_small(25):
+        relaxed = solve_relaxed(book, choices, 10)
+        optimum = best(stated)[0]
+        gap = int((optimum - book.score_money(relaxed.bound)) * 10**9) * 10**book.places
+        left = solve_whole(book, cut(book, choices, relaxed.prices, gap + 10**book.places), 10)
+        assert book.score_money(total_score(book, left.trades)) == optimum
+
+
+def test_exchanges_only_ever_return_something_better_that_honours_every_row():
+    tried = 0
+    for seed in range(6):
+        book = ledger(large(TIGHT, seed))
+        choices, _ = solve_alone(book)
+        relaxed = solve_relaxed(book, choices, 10)
+        if relaxed.trades is None:
+            continue
+        found = close_gap(book, choices, relaxed.trades, (0.001, 1000.0))
+        if found is not None:
+            tried += 1
+            assert total_score(book, found) < total_score(book, relaxed.trades)
+            assert broken_rows(book, found) == ()
+    assert tried
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_limits_that_bind_together_are_solved_to_the_cent_and_pass_the_check(seed):
+    stated = large(TIGHT, seed)
+    solution = solve(stated)
+    assert (solution.status, solution.method) == ("optimal", "milp")
+    assert solution.gap <= D("0.01")
+    assert violations(stated, solution) == ()
+    assert solution.binding
+
+
+def test_the_same_problem_has_the_same_orders_every_time_and_in_any_order_of_input():
+    stated = large(TIGHT, 7)
+    shuffled = replace(stated, positions=tuple(sorted(stated.positions, key=lambda p: hash(p.price))))
+    first = solve(stated)
+    assert solve(stated).trades == first.trades
+    assert solve(shuffled).trades == first.trades
+
+
+def test_a_time_out_without_any_answer_is_an_error_and_not_a_sale_of_everything(monkeypatch):
+    stated = problem(100, *(position(n, 0, 51, "0.475", ("0.475", "0.4")) for n in "AB"))
+
+    def no_time(*_):
+        raise NoAnswerInTime
+
+    monkeypatch.setattr("rebalance_app.domain.solve.solve_jointly", no_time)
+    solution = solve(stated)
+    assert (solution.status, solution.trades) == ("error", ())
+    assert solution.reasons[0].code == "NO_ANSWER_IN_TIME"
+
+
+def test_a_time_out_after_the_relaxation_offers_its_answer_with_its_gap(monkeypatch):
+    stated = large(Spec(securities=40, floor="0.052", oddities=0, band=("0.02", "0.02")), 1)
+    book = ledger(stated)
+    choices, alone = solve_alone(book)
+    assert broken_rows(book, alone)
+
+    def no_time(*_):
+        raise NoAnswerInTime
+
+    monkeypatch.setattr(milp, "solve_whole", no_time)
+    found = solve_jointly(book, choices, 10)
+    objective = book.score_money(total_score(book, found.trades))
+    assert found.bound <= objective
+    assert broken_rows(book, found.trades) == ()
+    solution = solve(stated)
+    assert solution.status == ("optimal" if solution.gap <= D("0.01") else "time_limit")
+
+
+def test_a_subset_sum_that_cannot_be_proven_in_time_ends_in_time():
+    positions = [position(f"S{i:02d}", 0, f"{37 + 7.1 * i:.2f}", "0.02", ("0.02", "0.02")) for i in range(45)]
+    band = {"min_cash": D("40000.011"), "max_cash": D("40000.012")}
+    stated = replace(problem("91234.56", *positions), options=Options(time_limit=2.0, **band))
+    started = time.monotonic()
+    solution = solve(stated)
+    assert time.monotonic() - started < 6
+    assert solution.status in {"infeasible", "error", "optimal", "time_limit"}
+    assert violations(stated, solution) == () if solution.solved else solution.trades == ()
+
+
+def test_relaxed_prices_are_those_of_the_rows_that_bind():
+    book = ledger(large(TIGHT, 2))
+    choices, _ = solve_alone(book)
+    prices = solve_relaxed(book, choices, 10).prices
+    assert set(prices) == {"cash_floor", "turnover"}
+    assert any(prices.values())
+
+
+def test_slopes_of_the_programme_add_up_to_the_exact_score():
+    book = ledger(large(TIGHT, 3))
+    choices, _ = solve_alone(book)
+    stated = programme(book, choices)
+    full = np.array([p.length for p in stated.pieces])
+    top = sum(total for total in (stated.slopes["score"] * full))
+    exact = total_score(book, [c.most for c in choices])
+    assert stated.constants["score"] + top == pytest.approx(float(book.score_money(exact)))

@@ -37,7 +37,8 @@ SMALLEST, LARGEST = 10_000, 50_000_000  # market value of a portfolio
 PORTFOLIOS_PER_MODEL = 15
 _FRIDAY = 4
 _WEEK_OF_A_YEAR = 1 / 52
-_TARGET_STEP, _BAND_STEP = 0.005, 0.0005
+_TARGET_STEP, _BAND_STEP, _LEAST_BAND = 0.005, 0.0005, 0.001
+_RECENT_WEEKS, _SHARE_RECENT = 6, 0.7  # most portfolios were brought to target not long ago
 _PRICEY_PRICE, _PRICEY_TARGET = 1_900.0, 0.10
 
 Floats = NDArray[np.float64]
@@ -107,19 +108,21 @@ _MODELS: tuple[tuple[str, int, float, float, float], ...] = (
     ("Dividend 12", 12, 0.95, 0.25, 0.25),
     ("Growth 16", 16, 0.90, 0.20, 0.50),
     ("Balanced 20", 20, 0.95, 0.50, 0.50),
-    ("Low Volatility 24", 24, 0.925, 0.15, 0.40),
-    ("Core 30", 30, 0.95, 0.25, 0.25),
-    ("Quality 36", 36, 0.94, 0.20, 0.30),
-    ("Broad 40", 40, 0.95, 0.10, 0.10),
+    ("Low Volatility 24", 24, 0.925, 0.25, 0.50),
+    ("Core 30", 30, 0.95, 0.35, 0.35),
+    ("Quality 36", 36, 0.94, 0.30, 0.40),
+    ("Broad 40", 40, 0.95, 0.15, 0.15),
 )
-_USUAL = ("alone",) * 8 + ("deposit", "deposit", "withdrawal", "withdrawal", "fresh cash", "fractional", "outside")
+_USUAL = ("alone",) * 9 + ("deposit", "deposit", "withdrawal", "withdrawal", "fresh cash", "fractional")
 _SCENARIOS: dict[str, tuple[str, ...]] = {
-    "Compact 8": ("cash floor",) * 4 + _USUAL[:10] + ("unfunded",),
+    "Compact 8": (*("cash floor",) * 4, *_USUAL[:10], "unfunded"),
+    "Growth 16": (*_USUAL[1:], "outside"),
     "Balanced 20": (
         *("cash floor", "cash floor", "infeasible", "unpriced", "outside", "overdrawn", "short", "fractional"),
         *("fresh cash", "deposit", "withdrawal", "alone", "alone", "alone", "alone"),
     ),
     "Low Volatility 24": ("infeasible", *_USUAL[1:]),
+    "Quality 36": (*_USUAL[1:], "outside"),
     "Broad 40": ("infeasible", "infeasible", *_USUAL[2:]),
 }
 
@@ -191,7 +194,7 @@ def _mix(  # noqa: PLR0913, PLR0917  a row of _MODELS
 
 
 def _band(targets: Floats, share: float) -> Floats:
-    return np.asarray(np.maximum(np.rint(targets * share / _BAND_STEP), 1) * _BAND_STEP, dtype=np.float64)
+    return np.asarray(np.maximum(np.rint(targets * share / _BAND_STEP) * _BAND_STEP, _LEAST_BAND), dtype=np.float64)
 
 
 def _with_first(rng: np.random.Generator, steps: int, n: int, first: int) -> Ints:
@@ -212,7 +215,8 @@ def _accounts(rng: np.random.Generator, market: Market, mixes: list[Mix]) -> Ite
 def _buy(rng: np.random.Generator, market: Market, account: Account) -> float:
     """Buys the model's targets on some Friday in whole shares and leaves them alone; returns today's market value."""
     value = float(np.exp(rng.uniform(np.log(SMALLEST * 1.5), np.log(LARGEST * 0.8))))
-    week = int(rng.integers(0, WEEKS - 4))
+    weeks_ago = int(rng.integers(1, _RECENT_WEEKS if rng.random() < _SHARE_RECENT else WEEKS))
+    week = WEEKS - 1 - weeks_ago
     while True:
         shares, _ = account.mix.shares(value, market.cents[week])
         worth = float(shares @ market.cents[-1][account.mix.columns]) / 100

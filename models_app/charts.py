@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from html import escape
 from typing import Any
@@ -193,7 +193,7 @@ def weight_history_chart(days: Sequence[date], weights: Sequence[float | None], 
         for which in ("over", "under")
     )
     traces = [
-        *_ribbon([_allowed(day, corridor) for day in days]),
+        *_ribbon(days, corridor),
         {
             "y": percents,
             "line": {"width": 1.5, "color": "var(--text)"},
@@ -223,15 +223,21 @@ def _padded(lines: Iterable[Sequence[float | None]]) -> list[float]:
     return [max(0.0, min(known) - room), max(known) + room]
 
 
-def _ribbon(steps: Sequence[tuple[float, float, float] | None]) -> list[dict[str, Any]]:
-    """Lowest weight, highest weight with the band filled between them, target: each a line of steps."""
+def _ribbon(days: Sequence[date], corridor: Corridor) -> list[dict[str, Any]]:
+    """Lowest weight, highest weight with the band filled between them, target: each a line of steps.
+
+    They reach a little beyond the last day, so that a step on that day can be seen.
+    """
+    beyond = [*days, days[-1] + max(timedelta(days=1), (days[-1] - days[0]) / 30)]
+    steps = [_allowed(day, corridor) for day in beyond]
     target, lowest, highest = ([step[place] if step else None for step in steps] for place in range(3))
     edge = {"shape": "hv", "width": 1, "color": "var(--control)"}
     aim = {"shape": "hv", "width": 1.5, "dash": "dot", "color": "var(--tick)"}
+    shared = {"x": [day.isoformat() for day in beyond], "hoverinfo": "skip"}
     return [
-        {"y": lowest, "line": edge, "hoverinfo": "skip"},
-        {"y": highest, "line": edge, "hoverinfo": "skip", "fill": "tonexty", "fillcolor": "var(--band)"},
-        {"y": target, "line": aim, "hoverinfo": "skip"},
+        shared | {"y": lowest, "line": edge},
+        shared | {"y": highest, "line": edge, "fill": "tonexty", "fillcolor": "var(--band)"},
+        shared | {"y": target, "line": aim},
     ]
 
 

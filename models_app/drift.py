@@ -62,6 +62,11 @@ class Line:
         return abs(self.band_use) if self.band_use is not None else Decimal(-1)
 
     @property
+    def weight_of_rank(self) -> tuple[Decimal, Decimal]:
+        """What lists sort by: band use, and among equals (such as all that have no band) the larger drift."""
+        return self.rank, abs(self.drift.drift or ZERO)
+
+    @property
     def trade_value(self) -> Decimal | None:
         shares, price = self.drift.shares_to_target, self.drift.price
         return None if shares is None or price is None else shares * price
@@ -90,7 +95,8 @@ class PortfolioView:
     @cached_property
     def ranked(self) -> list[Line]:
         """Its lines, the largest band use first."""
-        return sorted(self.lines, key=lambda line: (-line.rank, line.ticker))
+        by_name = sorted(self.lines, key=lambda line: line.ticker)
+        return sorted(by_name, key=lambda line: line.weight_of_rank, reverse=True)
 
     @cached_property
     def worst(self) -> Line | None:
@@ -104,6 +110,10 @@ class PortfolioView:
     @property
     def band_use(self) -> Decimal:
         return self.worst.rank if self.worst else ZERO
+
+    @property
+    def weight_of_rank(self) -> tuple[Decimal, Decimal]:
+        return self.worst.weight_of_rank if self.worst else (ZERO, ZERO)
 
     @cached_property
     def unpriced(self) -> list[Line]:
@@ -164,7 +174,8 @@ def book_drift(model_id: str | None = None) -> list[PortfolioView]:
     ]
     known = set(followed)
     pairs += [(info, None) for key, info in infos.items() if key not in known]
-    return sorted(_views(source, pairs), key=lambda view: (-view.band_use, view.info.name))
+    by_name = sorted(_views(source, pairs), key=lambda view: view.info.name)
+    return sorted(by_name, key=lambda view: view.weight_of_rank, reverse=True)
 
 
 def _views(source: BookSource, pairs: list[tuple[PortfolioInfo, ModelRow | None]]) -> list[PortfolioView]:

@@ -69,7 +69,7 @@ PORTFOLIO_COLUMNS: tuple[Column[PortfolioView], ...] = (
     Column("worst", "Worst", lambda view: view.worst.ticker if view.worst else None),
     Column("drift", "Drift pp", lambda view: view.worst_drift, numeric=True, first="-"),
     Column("bullet", "Band use"),
-    Column("use", "%", lambda view: view.band_use if view.model else None, numeric=True, first="-"),
+    Column("use", "%", lambda view: view.weight_of_rank if view.model else None, numeric=True, first="-"),
     Column("total", "Total drift %", lambda view: view.drift.total_drift_weight, numeric=True, first="-"),
     Column("cash", "Cash %", lambda view: view.drift.cash_weight, numeric=True),
     Column("value", "Value", lambda view: view.drift.market_value, numeric=True, first="-"),
@@ -157,7 +157,9 @@ LINE_COLUMNS: tuple[Column[Line], ...] = (
     Column("band", "Band %", lambda line: line.drift.band_low, numeric=True, first="-"),
     Column("drift", "Drift pp", lambda line: line.drift.drift, numeric=True, first="-"),
     Column("bullet", "Band use"),
-    Column("use", "%", lambda line: line.rank if line.band_use is not None else None, numeric=True, first="-"),
+    Column(
+        "use", "%", lambda line: line.weight_of_rank if line.band_use is not None else None, numeric=True, first="-"
+    ),
     Column("shares", "To target", lambda line: line.drift.shares_to_target, numeric=True, first="-"),
     Column("state", "State", lambda line: line.state),
 )

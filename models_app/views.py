@@ -75,7 +75,9 @@ class ModelSummary:
 
     @property
     def worst(self) -> Line | None:
-        return max((view.worst for view in self.views if view.worst), key=lambda line: line.rank, default=None)
+        return max(
+            (view.worst for view in self.views if view.worst), key=lambda line: line.weight_of_rank, default=None
+        )
 
     @property
     def band_use(self) -> Decimal:

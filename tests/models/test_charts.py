@@ -80,9 +80,9 @@ WIDER = [*BAND, (date(2026, 1, 16), Decimal("0.20"), Decimal("0.15"), Decimal("0
 
 def test_the_corridor_steps_where_the_model_changed_and_reaches_back_before_its_first_version():
     lowest, highest, target = charts.weight_history_chart(DAYS, [0.1] * 4, WIDER)["data"][:3]
-    assert lowest["y"] == [9.0, 9.0, 15.0, 15.0]
-    assert highest["y"] == [12.0, 12.0, 25.0, 25.0]
-    assert target["y"] == [10.0, 10.0, 20.0, 20.0]
+    assert lowest["y"] == [9.0, 9.0, 15.0, 15.0, 15.0]
+    assert highest["y"] == [12.0, 12.0, 25.0, 25.0, 25.0]
+    assert target["y"] == [10.0, 10.0, 20.0, 20.0, 20.0]
     assert lowest["line"]["shape"] == "hv"
 
 
@@ -97,7 +97,7 @@ def test_days_outside_the_corridor_are_marked_by_side_and_days_without_price_are
 
 def test_without_a_model_there_is_a_line_and_no_corridor():
     figure = charts.weight_history_chart(DAYS, [0.1] * 4, [])
-    assert figure["data"][0]["y"] == [None] * 4
+    assert figure["data"][0]["y"] == [None] * 5
     assert charts.sides(DAYS, [0.1] * 4, []) == [""] * 4
 
 

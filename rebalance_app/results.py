@@ -1,14 +1,17 @@
-"""What API v1 says of a run: rows and their documents -> JSON of the drop-in contract. Pure."""
+"""What API v1 says of a run: rows and their documents -> JSON of the drop-in contract.
+
+Built straight from the stored quantities: a record of 100 x 100 positions is read whole by every list.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from ordergen.times import zulu
-from rebalance_app import proposals
+from rebalance_app.facts import NO_PLACE, RunFacts, facts_of
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance
 
 SUCCESSES = (ProposalState.SOLVED, ProposalState.NO_TRADES)
@@ -16,18 +19,42 @@ _FOUR_PLACES = Decimal("0.0001")
 _LONGEST_LIST = 5  # of remainders told in one message
 
 
+class Line(NamedTuple):
+    """One security of a solved portfolio."""
+
+    security_id: str
+    price: Decimal
+    before: Decimal
+    after: Decimal
+    target: Decimal
+    low_drift: Decimal
+    high_drift: Decimal
+
+    @property
+    def side(self) -> str | None:
+        return None if self.before == self.after else "BUY" if self.after > self.before else "SELL"
+
+    @property
+    def trade_quantity(self) -> int | None:
+        return int(abs(self.after - self.before)) if self.after != self.before else None
+
+    def actual(self, market_value: Decimal) -> Decimal:
+        """The weight after the trades, unrounded; 0 in a portfolio worth nothing."""
+        return self.after * self.price / market_value if market_value else Decimal(0)
+
+
 def trigger_body(run: Rebalance, row: PortfolioRebalance, *, note: str = "") -> dict[str, Any]:
     """One portfolio's element of a trigger's answer."""
-    positions = _positions(row)
-    market_value = _market_value(row)
+    facts = facts_of(run.pk)
+    lines, market_value = _lines(facts, row), _money(row, "market_value")
     return {
         "portfolio_id": row.portfolio_id,
         "portfolio_name": row.portfolio_name,
         "rebalance_id": run.pk,
-        "transactions": [_transaction(line, run.launched_at) for line in positions if line["side"]],
-        "drifts": [_drift(line, market_value) for line in positions],
+        "transactions": [_transaction(line, run.launched_at) for line in lines if line.side],
+        "drifts": [_drift(line, market_value) for line in lines],
         "status": row.state,
-        "message": message(row, note=note),
+        "message": " ".join(filter(None, [note, _message(facts, row, lines)])),
     }
 
 
@@ -48,24 +75,25 @@ def stored_body(run: Rebalance, rows: Iterable[PortfolioRebalance]) -> dict[str,
 
 def portfolio_body(run: Rebalance, row: PortfolioRebalance) -> dict[str, Any]:
     """One portfolio of a stored rebalance; one that failed keeps its cash and has no positions."""
-    document = row.document or {}
-    cash_before = document.get("cash_before") or 0
-    succeeded = row.state in SUCCESSES
+    facts = facts_of(run.pk)
+    lines, market_value = _lines(facts, row), _money(row, "market_value")
+    cash_before, when = _money(row, "cash_before"), zulu(run.launched_at)
     return {
         "portfolio_id": row.portfolio_id,
         "portfolio_name": row.portfolio_name,
-        "market_value": float(_market_value(row)),
+        "market_value": float(market_value),
         "cash_before_rebalance": float(cash_before),
-        "cash_after_rebalance": float(document["cash_after"] if succeeded and document else cash_before),
-        "positions": position_bodies(run, row),
+        "cash_after_rebalance": float(_money(row, "cash_after") if row.state in SUCCESSES else cash_before),
+        "positions": [_stored_position(line, market_value, when) for line in lines],
         "status": row.state,
-        "message": message(row),
+        "message": _message(facts, row, lines),
     }
 
 
 def position_bodies(run: Rebalance, row: PortfolioRebalance) -> list[dict[str, Any]]:
-    market_value = _market_value(row)
-    return [_stored_position(line, market_value, run.launched_at) for line in _positions(row)]
+    """The positions of one portfolio of a stored rebalance."""
+    market_value, when = _money(row, "market_value"), zulu(run.launched_at)
+    return [_stored_position(line, market_value, when) for line in _lines(facts_of(run.pk), row)]
 
 
 def reasons(rows: Sequence[PortfolioRebalance]) -> list[dict[str, Any]]:
@@ -77,20 +105,21 @@ def reasons(rows: Sequence[PortfolioRebalance]) -> list[dict[str, Any]]:
     ]
 
 
-def message(row: PortfolioRebalance, *, note: str = "") -> str:
+def failure(row: PortfolioRebalance) -> str:
+    """Why a portfolio has no result, in words."""
+    return " ".join(str(reason["message"]) for reason in _reasons(row)) or ProposalState(row.state).label
+
+
+def _message(facts: RunFacts, row: PortfolioRebalance, lines: Sequence[Line]) -> str:
     """What a person should know: why it failed, or what remains of fractional holdings; empty when all is plain."""
-    parts = [note] if note else []
     if row.state not in SUCCESSES:
-        parts += [str(reason["message"]) for reason in _reasons(row)] or [ProposalState(row.state).label]
-    elif remainders := [line for line in _positions(row) if _is_remainder(line)]:
-        named = ", ".join(f"{line['quantity_after']} of {line['ticker']}" for line in remainders[:_LONGEST_LIST])
-        more = f" and {len(remainders) - _LONGEST_LIST} more" if len(remainders) > _LONGEST_LIST else ""
-        parts.append(f"Whole shares only: {named}{more} cannot be sold.")
-    return " ".join(parts)
-
-
-def _is_remainder(line: Mapping[str, Any]) -> bool:
-    return not Decimal(line["target"]) and bool(Decimal(line["quantity_after"]))
+        return failure(row)
+    remainders = [line for line in lines if line.after and not line.target]
+    if not remainders:
+        return ""
+    named = ", ".join(f"{line.after:f} of {facts.ticker(line.security_id)}" for line in remainders[:_LONGEST_LIST])
+    more = f" and {len(remainders) - _LONGEST_LIST} more" if len(remainders) > _LONGEST_LIST else ""
+    return f"Whole shares only: {named}{more} cannot be sold."
 
 
 def _reasons(row: PortfolioRebalance) -> list[dict[str, Any]]:
@@ -101,60 +130,62 @@ def _reasons(row: PortfolioRebalance) -> list[dict[str, Any]]:
     ] or ([{"code": row.reason_code, "message": row.reason, "security_id": None}] if row.reason_code else [])
 
 
-def _positions(row: PortfolioRebalance) -> list[dict[str, Any]]:
+def _lines(facts: RunFacts, row: PortfolioRebalance) -> list[Line]:
     """The lines of a proposal that may be acted on: none, unless the portfolio was solved."""
-    return proposals.lines(row) if row.state in SUCCESSES else []
+    quantities = (row.document or {}).get("quantities")
+    if row.state not in SUCCESSES or not quantities:
+        return []
+    ids = [*facts.targets, *quantities["outside"]]
+    held = zip(ids, quantities["before"], quantities["after"], strict=True)
+    return [_line(facts, key, Decimal(before), Decimal(after)) for key, before, after in held]
 
 
-def _market_value(row: PortfolioRebalance) -> Decimal:
-    return Decimal((row.document or {}).get("market_value") or 0)
+def _line(facts: RunFacts, security_id: str, before: Decimal, after: Decimal) -> Line:
+    # Every line of a solved portfolio has its price: indexed, so that none could ever be taken for zero.
+    price, band = facts.prices[security_id], facts.targets.get(security_id, NO_PLACE)
+    return Line(security_id, price, before, after, *band)
 
 
-def _actual(line: Mapping[str, Any], market_value: Decimal) -> Decimal:
-    """The weight after the trades, unrounded; 0 in a portfolio worth nothing."""
-    return Decimal(line["quantity_after"]) * Decimal(line["price"]) / market_value if market_value else Decimal(0)
+def _money(row: PortfolioRebalance, name: str) -> Decimal:
+    return Decimal((row.document or {}).get(name) or 0)
 
 
-def _transaction(line: Mapping[str, Any], when: datetime) -> dict[str, Any]:
+def _transaction(line: Line, when: datetime) -> dict[str, Any]:
     return {
-        "transaction_type": line["side"],
-        "security_id": line["security_id"],
-        "quantity": int(line["trade_quantity"]),
+        "transaction_type": line.side,
+        "security_id": line.security_id,
+        "quantity": line.trade_quantity,
         "trade_date": when.date().isoformat(),
     }
 
 
-def _drift(line: Mapping[str, Any], market_value: Decimal) -> dict[str, str]:
+def _drift(line: Line, market_value: Decimal) -> dict[str, str]:
     return {
-        "security_id": line["security_id"],
-        "original_quantity": line["quantity_before"],
-        "adjusted_quantity": line["quantity_after"],
-        "target": line["target"],
-        "high_drift": line["high_drift"],
-        "low_drift": line["low_drift"],
-        "actual": str(_actual(line, market_value).quantize(_FOUR_PLACES, ROUND_HALF_EVEN)),
+        "security_id": line.security_id,
+        "original_quantity": f"{line.before:f}",
+        "adjusted_quantity": f"{line.after:f}",
+        "target": f"{line.target:f}",
+        "high_drift": f"{line.high_drift:f}",
+        "low_drift": f"{line.low_drift:f}",
+        "actual": str(line.actual(market_value).quantize(_FOUR_PLACES, ROUND_HALF_EVEN)),
     }
 
 
-def _stored_position(line: Mapping[str, Any], market_value: Decimal, when: datetime) -> dict[str, Any]:
-    price, before, after = (Decimal(line[name]) for name in ("price", "quantity_before", "quantity_after"))
-    actual = _actual(line, market_value)
-    numbers = {
-        "price": price,
-        "original_quantity": before,
-        "adjusted_quantity": after,
-        "original_position_market_value": before * price,
-        "adjusted_position_market_value": after * price,
-        "target": line["target"],
-        "high_drift": line["high_drift"],
-        "low_drift": line["low_drift"],
-        "actual": actual,
-        "actual_drift": actual - Decimal(line["target"]),
-    }
+def _stored_position(line: Line, market_value: Decimal, when: str) -> dict[str, Any]:
+    actual = line.actual(market_value)
     return {
-        "security_id": line["security_id"],
-        **{name: float(value) for name, value in numbers.items()},
-        "transaction_type": line["side"],
-        "trade_quantity": int(line["trade_quantity"]) if line["side"] else None,
-        "trade_date": zulu(when) if line["side"] else None,
+        "security_id": line.security_id,
+        "price": float(line.price),
+        "original_quantity": float(line.before),
+        "adjusted_quantity": float(line.after),
+        "original_position_market_value": float(line.before * line.price),
+        "adjusted_position_market_value": float(line.after * line.price),
+        "target": float(line.target),
+        "high_drift": float(line.high_drift),
+        "low_drift": float(line.low_drift),
+        "actual": float(actual),
+        "actual_drift": float(actual - line.target),
+        "transaction_type": line.side,
+        "trade_quantity": line.trade_quantity,
+        "trade_date": when if line.side else None,
     }

@@ -26,6 +26,8 @@ FLOAT_EXACT = 2**53
 SLACK = 1e-7  # money; what floats may be wrong by before the exact check
 SEGMENTS = 3
 NO_LINE = -1
+TIE_ROUNDS = 20
+LEAST_SAVING = 1e-4  # money
 
 
 def total_score(ledger: Ledger, trades: Sequence[int]) -> int:
@@ -213,3 +215,26 @@ def close_gap(
     moved = tuple(int(k) for k in found)
     better = not broken_rows(ledger, moved) and total_score(ledger, moved) < total_score(ledger, trades)
     return moved if better else None
+
+
+def less_trading(ledger: Ledger, choices: Sequence[Choice], trades: tuple[int, ...]) -> tuple[int, ...]:
+    """Trades of the same score from which no exchange of two lines trades less; exact, and every row is honoured."""
+    if any(abs(k) > FLOAT_EXACT for c in choices for k in (c.least, c.most)) or ledger.gain_budget is not None:
+        return trades
+    lines, score_now = _Lines.of(ledger, choices), total_score(ledger, trades)
+    for _ in range(TIE_ROUNDS):
+        now = np.array(trades, dtype=np.int64)
+        changes = _changes(ledger, lines, now)
+        room = _room(ledger, lines.sums(ledger, now[:, None]).sum(axis=(1, 2)))
+        a, b = _pairs(changes, room, (-SLACK, SLACK))
+        saved = -(changes.effects[2][a] + changes.effects[2][b])
+        useful = saved > LEAST_SAVING
+        if not useful.any():
+            break
+        pick = np.lexsort((changes.line[b[useful]], changes.line[a[useful]], -np.round(saved[useful], 6)))[0]
+        moved = _applied(now, changes, int(a[useful][pick]), int(b[useful][pick]))
+        following = tuple(int(k) for k in moved)
+        if broken_rows(ledger, following) or total_score(ledger, following) > score_now:
+            break
+        trades = following
+    return trades

@@ -14,7 +14,6 @@ portfolio of 50 million.
 
 import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
@@ -248,7 +247,7 @@ def steps_of(stated: Programme, filled: Floats) -> list[float]:
     return steps
 
 
-def whole_trades(stated: Programme, filled: Any) -> tuple[int, ...]:  # noqa: ANN401  # a solved CVXPY variable
+def whole_trades(stated: Programme, filled: Any) -> tuple[int, ...]:  # a solved CVXPY variable
     """The trades that whole fillings amount to."""
     return tuple(map(round, steps_of(stated, np.rint(filled.value))))
 
@@ -317,15 +316,9 @@ def _branched(ledger: Ledger, choices: Sequence[Choice], relaxed: Relaxed, secon
     return replace(found, trades=best, bound=proven)
 
 
-def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Found:
-    """The best trades under all coupling rows, with the bound that is proven. Needs a segment in every choice.
-
-    First the relaxation: its rounding, improved by exchanges, is often within a cent of the bound that its prices prove.
-    Otherwise branch and bound. Raises ProgramInfeasible, or NoAnswerInTime. The answer is still to be checked exactly.
-    """
-    started = time.monotonic()
-    relaxed = solve_relaxed(ledger, choices, seconds)
+def solve_proven(ledger: Ledger, choices: Sequence[Choice], relaxed: Relaxed, seconds: float) -> Found:
+    """The relaxation's answer when exchanges brought it within a cent of its bound, else that of branch and bound."""
     bound = ledger.score_money(relaxed.bound)
     if relaxed.trades is not None and ledger.score_money(total_score(ledger, relaxed.trades)) - bound <= CENT:
         return Found(relaxed.trades, "milp", bound)
-    return _branched(ledger, choices, relaxed, seconds - (time.monotonic() - started))
+    return _branched(ledger, choices, relaxed, seconds)

@@ -18,7 +18,8 @@ from .checks import refusals
 from .constraints import broken_rows
 from .explain import conflict_reason, infeasible_reasons, no_value_reason, time_reason
 from .integers import Ledger, ledger
-from .milp import NoAnswerInTime, ProgramInfeasible, solve_jointly
+from .joint import solve_jointly
+from .milp import NoAnswerInTime, ProgramInfeasible
 from .relax import relaxations
 from .separable import solve_alone
 from .types import ZERO, Options, Reason, RebalanceProblem, RebalanceSolution

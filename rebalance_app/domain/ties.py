@@ -1,0 +1,76 @@
+"""Of equally good answers the one that trades least, so that the same input gives the same orders everywhere.
+
+Every answer that is as good lies in what the prices do not exclude. Where that leaves few lines open, a second integer
+programme finds the least trading among them; where it leaves many, exchanges that keep the score and trade less are
+taken until there is none. Either way the choice depends on nothing but the problem.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .bounds import Choice
+from .constraints import broken_rows, coupling_rows, totals_of
+from .exchange import less_trading, total_score
+from .integers import ONE, Ledger
+from .milp import (
+    NoAnswerInTime,
+    ProgramInfeasible,
+    Programme,
+    Relaxed,
+    gate_rows,
+    programme,
+    solve_statement,
+    totals_in,
+    whole_trades,
+)
+from .pricing import cut
+
+MOST_OPEN_LINES = 12  # beyond, the second programme can take longer than the first
+MOST_SECONDS = 2.0
+TOLERANCE = 1e-5  # money
+
+
+def _least_traded(stated: Programme, best_score: int, seconds: float) -> tuple[int, ...]:
+    """The programme again, with trading as its objective and the score no worse than the best."""
+    import cvxpy as cp  # noqa: PLC0415
+
+    ledger, pieces = stated.ledger, stated.pieces
+    filled: Any = cp.Variable(
+        len(pieces), integer=True, bounds=[np.zeros(len(pieces)), np.array([p.length for p in pieces])]
+    )
+    totals = totals_in(stated, filled)
+    spare = (best_score - stated.base_score) / (ONE * 10**ledger.places) + TOLERANCE
+    rows = coupling_rows(ledger, totals, lambda grains: grains / 10**ledger.places)
+    constraints = [*rows.values(), *gate_rows(pieces, filled), stated.slopes["score"] @ filled <= spare]
+    solve_statement(cp.Problem(cp.Minimize(totals.traded), constraints), seconds)
+    return whole_trades(stated, filled)
+
+
+def _better(ledger: Ledger, one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    """Whichever has the lower score, then trades less; the first when neither does. The other must honour every row."""
+    if broken_rows(ledger, other):
+        return one
+
+    def rank(trades: tuple[int, ...]) -> tuple[int, int]:
+        return total_score(ledger, trades), totals_of(ledger, trades).traded
+
+    return other if rank(other) < rank(one) else one
+
+
+def least_trading(
+    ledger: Ledger, choices: Sequence[Choice], relaxed: Relaxed, trades: tuple[int, ...], seconds: float
+) -> tuple[int, ...]:
+    """Trades with the same score, or a better one, that trade no more than the given ones."""
+    best_score = total_score(ledger, trades)
+    open_choices = cut(ledger, choices, relaxed.prices, best_score - relaxed.bound)
+    if sum(c.least < c.most for c in open_choices) > MOST_OPEN_LINES:
+        return less_trading(ledger, choices, trades)
+    stated = programme(ledger, open_choices)
+    if not stated.pieces:
+        return trades
+    try:
+        return _better(ledger, trades, _least_traded(stated, best_score, min(seconds, MOST_SECONDS)))
+    except (ProgramInfeasible, NoAnswerInTime):
+        return trades

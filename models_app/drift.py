@@ -25,7 +25,8 @@ from rebalance_app.domain.drift import PortfolioDrift, PositionDrift, market_val
 from rebalance_app.domain.types import Position
 
 ZERO = Decimal(0)
-LOW_CASH = 1 - MAX_TARGET_SUM  # what the model rules always leave in cash
+# Models leave at least 5 % in cash, and whole shares a little more or less than that: half of it is low.
+LOW_CASH = (1 - MAX_TARGET_SUM) / 2
 NO_BAND = Decimal("Infinity")  # ranks a drift without any band above every number, and reads as "> 999 %"
 _STATE = {"breach_over": "over", "breach_under": "under"}
 _NOTHING = Balances(ZERO, {})

@@ -53,7 +53,7 @@ FILTERS = {
     for filter_ in (
         Filter("breach", "Breach", "warning", "danger", "outside a band"),
         Filter("near", "Near", "half", "warn", "close to an edge of a band"),
-        Filter("low_cash", "Low cash", "down", "warn", "below 5 %, or overdrawn"),
+        Filter("low_cash", "Low cash", "down", "warn", "below 2.5 %, or overdrawn"),
         Filter("unpriced", "Unpriced", "hatch", "info", "a price is missing"),
         Filter("in_band", "In band", "dot", "ok", "nothing to do"),
         Filter("no_model", "No model", "ring", "", "follows no model"),
@@ -200,7 +200,8 @@ def _drift_figure(view: PortfolioView, *, whole: bool) -> dict[str, Any]:
     if not shown:
         return {}
     history = reverse("portfolio_history", args=[view.info.id])
-    links = {line.security_id: f"{history}?security={line.security_id}" for line in shown}
+    model = f"&model={view.model.pk}" if view.model else ""
+    links = {line.security_id: f"{history}?security={line.security_id}{model}" for line in shown}
     return {
         "figure": charts.drift_chart(shown, links),
         "figure_height": charts.drift_height(len(shown)),

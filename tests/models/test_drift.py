@@ -62,9 +62,12 @@ def test_what_is_held_but_not_in_the_model_is_to_be_sold_and_ranks_above_every_b
     assert view.drift.breaches == 1
 
 
-def test_cash_below_five_per_cent_and_overdrawn_cash_are_pointed_out(book, manager):
-    poor, negative = portfolio("Poor", "49", AAA="95"), portfolio("Negative", "-1", AAA="100")
-    services.model_portfolios_add(model_id=book["model"].pk, portfolio_ids=[poor.id, negative.id], by=manager)
+def test_cash_below_half_of_what_models_leave_and_overdrawn_cash_are_pointed_out(book, manager):
+    poor, negative = portfolio("Poor", "24", AAA="97"), portfolio("Negative", "-1", AAA="100")
+    enough = portfolio("Enough", "25", AAA="97.5")
+    ids = [poor.id, negative.id, enough.id]
+    services.model_portfolios_add(model_id=book["model"].pk, portfolio_ids=ids, by=manager)
+    assert portfolio_view(enough.id).low_cash_word == ""
     assert portfolio_view(poor.id).low_cash_word == "low"
     assert portfolio_view(negative.id).low_cash_word == "negative"
     assert portfolio_view(book["calm"].id).low_cash_word == ""

@@ -227,7 +227,7 @@ def _write_rows(model: InvestmentModel, draft: ModelDraft) -> None:
     )
 
 
-def _remember(  # noqa: PLR0913  what happened, to what, by whom and why: a record has that many parts
+def _remember(
     model: InvestmentModel, draft: ModelDraft, *, by: User | None, reason: str, action: str, before: ModelDraft | None
 ) -> None:
     reason = reason.strip()

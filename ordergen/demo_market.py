@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import islice
+from typing import Any
 
 import numpy as np
 from django.utils import timezone
@@ -34,7 +34,7 @@ from ordergen.models import Setting
 LABEL = "Synthetic market"
 WEEKS = 105
 SMALLEST, LARGEST = 10_000, 50_000_000  # market value of a portfolio
-PORTFOLIOS_PER_MODEL = 15
+SMALL = np.arange(SMALLEST, 6 * SMALLEST, 7, dtype=np.float64)
 _FRIDAY = 4
 _WEEK_OF_A_YEAR = 1 / 52
 _TARGET_STEP, _BAND_STEP, _LEAST_BAND = 0.005, 0.0005, 0.001
@@ -79,13 +79,13 @@ class Mix:
     low: Floats
     high: Floats
 
-    def shares(self, value: float, cents: Ints) -> tuple[Ints, bool]:
-        """Shares nearest to the targets of a portfolio of this value, and whether whole shares fit every band."""
-        prices = cents[self.columns] / 100
-        least = np.ceil(value * (self.targets - self.low) / prices - 1e-9)
-        most = np.floor(value * (self.targets + self.high) / prices + 1e-9)
-        nearest = np.clip(np.rint(value * self.targets / prices), least, most)
-        return nearest.astype(np.int64), bool((least <= most).all())
+    def shares(self, value: float | Floats, cents: Ints) -> tuple[Ints, Any]:
+        """Shares nearest to the targets of portfolios of these values, and whether whole shares fit every band."""
+        prices, values = cents[self.columns] / 100, np.asarray(value)[..., np.newaxis]
+        least = np.ceil(values * (self.targets - self.low) / prices - 1e-9)
+        most = np.floor(values * (self.targets + self.high) / prices + 1e-9)
+        nearest = np.clip(np.rint(values * self.targets / prices), least, most)
+        return nearest.astype(np.int64), (least <= most).all(axis=-1)
 
     def is_roomy(self, value: float, cents: Ints) -> bool:
         """Whether every band is wider than a share, and still is after a sixth of the money is withdrawn."""
@@ -121,9 +121,8 @@ _SCENARIOS: dict[str, tuple[str, ...]] = {
         *("cash floor", "cash floor", "infeasible", "unpriced", "outside", "overdrawn", "short", "fractional"),
         *("fresh cash", "deposit", "withdrawal", "alone", "alone", "alone", "alone"),
     ),
-    "Low Volatility 24": ("infeasible", *_USUAL[1:]),
     "Quality 36": (*_USUAL[1:], "outside"),
-    "Broad 40": ("infeasible", "infeasible", *_USUAL[2:]),
+    "Broad 40": (*("infeasible",) * 3, *_USUAL[3:]),
 }
 
 
@@ -137,7 +136,7 @@ def build_demo(by: User, seed: int = 2026) -> DemoSummary:
         raise ConflictError("There is a book already; the demo only fills an empty one.")
     rng = np.random.default_rng(seed)
     market = _market(rng, timezone.now().date())
-    mixes = [_mix(rng, market, *model) for model in _MODELS]
+    mixes = [_fitting_mix(rng, market, *model) for model in _MODELS]
     planned = list(_accounts(rng, market, mixes))
     with atomic():
         _write_book(market, [account for _, account in planned])
@@ -166,13 +165,21 @@ def _market(rng: np.random.Generator, today: date) -> Market:
     sector = rng.normal(0, 0.10 * root, (WEEKS, len(sectors)))[:, column]
     own = rng.normal(0, rng.uniform(0.15, 0.40, n) * root, (WEEKS, n))
     path = np.cumsum(rng.uniform(0.6, 1.4, n) * whole + sector + own, axis=0)
-    last = np.clip(rng.lognormal(4.2, 0.9, n), 4, 420)
+    last = np.clip(rng.lognormal(4.2, 1.0, n), 4, 600)
     last[_column(PRICEY)] = _PRICEY_PRICE
     return Market(days, np.maximum(np.rint(100 * last * np.exp(path - path[-1])), 1).astype(np.int64))
 
 
 def _column(ticker: str) -> int:
     return next(column for column, (known, _, _) in enumerate(SECURITIES) if known == ticker)
+
+
+def _fitting_mix(rng: np.random.Generator, market: Market, name: str, *numbers: Any) -> Mix:
+    """Draws again, where the model is to have portfolios on their cash floor and no small one would be."""
+    while True:
+        mix = _mix(rng, market, name, *numbers)
+        if "cash floor" not in _SCENARIOS.get(name, ()) or _tight_values(market, mix).size:
+            return mix
 
 
 def _mix(  # noqa: PLR0913, PLR0917  a row of _MODELS
@@ -289,25 +296,23 @@ def _outside(rng: np.random.Generator, market: Market, account: Account) -> None
 
 def _cash_floor(rng: np.random.Generator, market: Market, account: Account) -> None:
     """Small, with shares so dear that buying the nearest whole numbers would cost more than there is."""
+    _small(rng, market, account, _tight_values(market, account.mix))
 
-    def binds(value: float) -> bool:
-        shares, fits = account.mix.shares(value, market.cents[-1])
-        spent = float(shares @ market.cents[-1][account.mix.columns]) / 100
-        return fits and spent > value
 
-    _small(rng, market, account, binds)
+def _tight_values(market: Market, mix: Mix) -> Floats:
+    shares, fits = mix.shares(SMALL, market.cents[-1])
+    return SMALL[fits & (shares @ market.cents[-1][mix.columns] / 100 > SMALL)]
 
 
 def _infeasible(rng: np.random.Generator, market: Market, account: Account) -> None:
     """So small that for some security no whole number of shares lies within its band."""
-    _small(rng, market, account, lambda value: not account.mix.shares(value, market.cents[-1])[1])
+    _, fits = account.mix.shares(SMALL, market.cents[-1])
+    _small(rng, market, account, SMALL[~fits])
 
 
-def _small(rng: np.random.Generator, market: Market, account: Account, wanted: Callable[[float], bool]) -> None:
-    """Makes the market value one of the smaller ones that are `wanted`, mostly invested; any small one if none is."""
-    values = range(SMALLEST, 6 * SMALLEST, 23)
-    found = list(islice((value for value in values if wanted(value)), 200)) or [SMALLEST]
-    value = int(rng.choice(found))
+def _small(rng: np.random.Generator, market: Market, account: Account, values: Floats) -> None:
+    """Makes the market value one of `values`, mostly invested."""
+    value = int(rng.choice(values[:200])) if values.size else SMALLEST
     prices = market.cents[-1][account.mix.columns] / 100
     invested = rng.uniform(0.6, 1.0, len(prices)) * account.mix.targets * value
     shares = np.floor(invested / prices).astype(np.int64)

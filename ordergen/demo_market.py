@@ -301,7 +301,8 @@ def _cash_floor(rng: np.random.Generator, market: Market, account: Account) -> N
 
 def _tight_values(market: Market, mix: Mix) -> Floats:
     shares, fits = mix.shares(SMALL, market.cents[-1])
-    return SMALL[fits & (shares @ market.cents[-1][mix.columns] / 100 > SMALL)]
+    tight: Floats = SMALL[fits & (shares @ market.cents[-1][mix.columns] / 100 > SMALL)]
+    return tight
 
 
 def _infeasible(rng: np.random.Generator, market: Market, account: Account) -> None:

@@ -1,0 +1,122 @@
+"""The main job, at a real browser: edit a target, look at drift, rebalance, watch it, and let somebody else approve."""
+
+import json
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+MODEL = "Compact 8"
+PAGES = ("/", "/models/", "/portfolios/", "/rebalances/", "/orders/", "/import/")
+
+
+def test_from_a_target_to_approved_orders_by_keyboard_and_mouse(visitor, demo):
+    maya = visitor()
+    page = maya.sign_in("maya")
+
+    # By keyboard to the models, by mouse into one, and a target half a point lower.
+    page.keyboard.press("g")
+    page.keyboard.press("m")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Models")
+    page.get_by_role("link", name=MODEL, exact=True).first.click()
+    page.get_by_role("link", name="Edit", exact=False).first.click()
+    target = page.get_by_label("Target in per cent, row 1", exact=True)
+    before = float(target.input_value())
+    target.fill(f"{before - 0.5:g}")
+    expect(page.locator("#sums")).to_contain_text("Σ target")
+    page.get_by_label("Reason for this version").fill("half a point to cash")
+    page.keyboard.press("Control+s")
+    expect(page.get_by_text("v2", exact=False).first).to_be_visible()
+
+    # Drift of one of its portfolios: the chart is drawn, and the table says the same.
+    page.locator("tbody th a[href^='/portfolios/']").first.click()
+    expect(page.locator(".js-plotly-plot .barlayer .point").first).to_be_visible()
+    expect(page.get_by_role("table").first).to_contain_text("Cash")
+
+    # Rebalance the whole model and watch.
+    model = page.get_by_role("link", name=re.compile(rf"^{MODEL} · v2")).first
+    model.click()
+    page.get_by_role("main").get_by_role("link", name=re.compile("^Rebalance")).first.click()
+    page.get_by_role("button", name="Start run").click()
+    page.wait_for_url(re.compile("/rebalances/[0-9a-f]{24}/"))
+    run_url = page.url
+    expect(page.locator("#progress")).to_have_count(0, timeout=60_000)
+    expect(page.get_by_role("heading", name="Portfolios")).to_be_visible()
+
+    # Who launched it cannot approve it: there is nothing to tick.
+    page.get_by_role("link", name=re.compile(r"Review \d+ orders")).click()
+    assert page.get_by_role("button", name="Approve").count() == 0
+
+    # Another person approves the lot.
+    tom = visitor()
+    page = tom.sign_in("tom")
+    page.goto(run_url)
+    page.get_by_role("link", name=re.compile(r"Review \d+ orders")).click()
+    page.get_by_label(re.compile("^all .* of run")).check()
+    page.get_by_role("button", name="Approve…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Net cash")
+    dialog.get_by_label("Comment").fill("checked against the mandate")
+    dialog.get_by_role("button", name=re.compile("^Approve ")).click()
+    expect(page.locator("main")).to_contain_text("approved")
+
+    number = re.search(r"Run #(\d+)", visitor_title(tom, run_url))[1]
+    counts = demo.site.ask(
+        "from rebalance_app.models import Rebalance\n"
+        f"run = Rebalance.objects.get(number={number})\n"
+        "answer = [run.n_orders, run.n_approved, run.launched_by.username,"
+        " sorted(set(run.orders.values_list('decisions__decided_by__username', 'decisions__comment')))]"
+    )
+    assert counts[0] == counts[1] > 0
+    assert counts[2:] == ["maya", [["tom", "checked against the mandate"]]]
+    assert json.loads(demo.site.run("verify").stdout)["violations"] == 0
+    assert maya.complaints + tom.complaints == []
+
+
+def visitor_title(visitor, address):
+    visitor.page.goto(address)
+    return visitor.page.title()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+def test_no_page_complains_overflows_or_breaks_a_rule_of_accessibility(visitor, scheme, width):
+    maya = visitor(color_scheme=scheme)
+    page = maya.sign_in("maya")
+    page.set_viewport_size({"width": width, "height": 900})
+    found = {}
+    for path in PAGES:
+        maya.open(path)
+        page.wait_for_load_state("networkidle")
+        over = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        axe = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+        found[path] = (over, [(v["id"], v["nodes"][0]["html"][:120]) for v in axe.response["violations"]])
+
+    assert found == {path: (0, []) for path in PAGES}
+    assert maya.complaints == []
+
+
+def test_the_main_pages_work_without_script(visitor):
+    maya = visitor(java_script_enabled=False)
+    page = maya.sign_in("maya")
+    page.get_by_role("link", name="Models", exact=False).first.click()
+    page.get_by_role("link", name=MODEL, exact=True).first.click()
+    page.get_by_role("main").get_by_role("link", name=re.compile("^Rebalance")).first.click()
+    expect(page.get_by_role("button", name="Start run")).to_be_visible()
+
+
+def test_a_wrong_target_stays_in_its_field_with_what_is_wrong(visitor):
+    maya = visitor()
+    page = maya.sign_in("maya")
+    page.get_by_role("link", name="Models", exact=False).first.click()
+    page.get_by_role("link", name="Dividend 12", exact=True).first.click()
+    page.get_by_role("link", name="Edit", exact=False).first.click()
+    page.get_by_label("Target in per cent, row 2", exact=True).fill("12.3")
+    page.get_by_label("Reason for this version").fill("typo")
+    page.keyboard.press("Control+s")
+
+    expect(page.get_by_role("alert")).to_contain_text("0.5")
+    expect(page.get_by_label("Target in per cent, row 2", exact=True)).to_have_value("12.3")
+    expect(page.get_by_label("Reason for this version")).to_have_value("typo")

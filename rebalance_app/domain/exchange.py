@@ -181,35 +181,33 @@ def _with_third(changes: _Changes, trades: Ints, room: Floats, window: tuple[flo
     return None
 
 
-def _closed(book: tuple[Ledger, _Lines], trades: Ints, window: tuple[float, float], *, thirds: bool) -> Ints | None:
-    """Trades whose score differs from the given ones' by an amount in the window, two or three lines changed."""
-    ledger, lines = book
-    changes = _changes(ledger, lines, trades)
-    room = _room(ledger, lines.sums(ledger, trades[:, None]).sum(axis=(1, 2)))
-    if thirds:
-        return _with_third(changes, trades, room, window)
-    found = _pairs(changes, room, window)
-    return _applied(trades, changes, *_best_pair(changes, found)) if len(found[0]) else None
+def _searchable(ledger: Ledger, choices: Sequence[Choice]) -> bool:
+    """Whether floats tell the lines' numbers apart and every row is one that the search knows."""
+    return ledger.gain_budget is None and all(max(abs(c.least), abs(c.most)) < FLOAT_EXACT for c in choices)
+
+
+def _closed(changes: _Changes, trades: Ints, room: Floats, windows: Sequence[tuple[float, float]]) -> Ints | None:
+    """The first window that a pair reaches; else the first window with three lines changed."""
+    for window in windows:
+        found = _pairs(changes, room, window)
+        if len(found[0]):
+            return _applied(trades, changes, *_best_pair(changes, found))
+    return _with_third(changes, trades, room, windows[0])
 
 
 def close_gap(
-    ledger: Ledger,
-    choices: Sequence[Choice],
-    trades: Sequence[int],
-    window: tuple[float, float],
-    *,
-    thirds: bool = False,
+    ledger: Ledger, choices: Sequence[Choice], trades: tuple[int, ...], windows: Sequence[tuple[float, float]]
 ) -> tuple[int, ...] | None:
-    """Trades with a score lower by at least window[0] and at most window[1] (money), or None when none was found.
+    """Trades whose score, in money, is lower by at least window[0] and at most window[1] for the first window possible.
 
-    One or two lines are changed, with `thirds` three. The given trades must honour every row; what is returned does so
-    exactly.
+    Two or three lines are changed; None when no exchange reaches any window. The given trades must honour every row;
+    what is returned does so exactly.
     """
-    too_large = any(abs(k) > FLOAT_EXACT for c in choices for k in (c.least, c.most))
-    if too_large or ledger.gain_budget is not None:
+    if not _searchable(ledger, choices):
         return None
-    start = np.array(trades, dtype=np.int64)
-    found = _closed((ledger, _Lines.of(ledger, choices)), start, (-window[1], -window[0]), thirds=thirds)
+    lines, now = _Lines.of(ledger, choices), np.array(trades, dtype=np.int64)
+    room = _room(ledger, lines.sums(ledger, now[:, None]).sum(axis=(1, 2)))
+    found = _closed(_changes(ledger, lines, now), now, room, [(-most, -least) for least, most in windows])
     if found is None:
         return None
     moved = tuple(int(k) for k in found)
@@ -219,7 +217,7 @@ def close_gap(
 
 def less_trading(ledger: Ledger, choices: Sequence[Choice], trades: tuple[int, ...]) -> tuple[int, ...]:
     """Trades of the same score from which no exchange of two lines trades less; exact, and every row is honoured."""
-    if any(abs(k) > FLOAT_EXACT for c in choices for k in (c.least, c.most)) or ledger.gain_budget is not None:
+    if not _searchable(ledger, choices):
         return trades
     lines, score_now = _Lines.of(ledger, choices), total_score(ledger, trades)
     for _ in range(TIE_ROUNDS):

@@ -5,7 +5,7 @@ quantity × price, market value × weight and every limit are whole. Weights and
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Context, Decimal
 
 from .types import Options, Position, ProblemError, RebalanceProblem
@@ -105,6 +105,7 @@ class Ledger:
     trade_weight: int
     soft: bool  # bands may be left at a price
     lines: tuple[Line, ...]
+    scores: dict[tuple[str, int], int] = field(default_factory=dict, compare=False, repr=False)  # see objective.score
 
     @property
     def options(self) -> Options:

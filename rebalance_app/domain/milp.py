@@ -280,10 +280,8 @@ def narrowed(ledger: Ledger, choices: Sequence[Choice], trades: tuple[int, ...],
         gap = float(ledger.score_money(total_score(ledger, trades)) - bound)
         if gap <= CENT:
             return trades
-        closing = (gap - float(CENT), gap)
-        windows = (closing, (gap * 0.9, gap), (gap * 0.5, gap), (gap * 0.1, gap))
-        pairs = (close_gap(ledger, choices, trades, window) for window in windows)
-        better = next(filter(None, pairs), None) or close_gap(ledger, choices, trades, closing, thirds=True)
+        windows = ((gap - float(CENT), gap), (gap * 0.9, gap), (gap * 0.5, gap), (gap * 0.1, gap))
+        better = close_gap(ledger, choices, trades, windows)
         if better is None:
             return trades
         trades = better

@@ -37,11 +37,20 @@ def penalised_excess(ledger: Ledger, line: Line, steps: int) -> int:
 
 
 def score(ledger: Ledger, line: Line, steps: int) -> int:
-    """The objective of one line at a trade of `steps`, in score units (grains × ONE)."""
-    total = ledger.drift_weight * drift_value(line, steps) + ledger.trade_weight * abs(steps) * line.step
-    if ledger.soft:
-        total += EXCESS_WEIGHT * penalised_excess(ledger, line, steps)
-    return total + (ledger.ticket if steps else 0)
+    """The objective of one line at a trade of `steps`, in score units (grains × ONE).
+
+    Remembered in the ledger: programme, bound, cut and exchanges all ask for the same few breakpoints.
+    """
+    key = (line.position.security_id, steps)
+    known = ledger.scores.get(key)
+    if known is None:
+        known = ledger.drift_weight * drift_value(line, steps) + ledger.trade_weight * abs(steps) * line.step
+        if ledger.soft:
+            known += EXCESS_WEIGHT * penalised_excess(ledger, line, steps)
+        if steps:
+            known += ledger.ticket
+        ledger.scores[key] = known
+    return known
 
 
 def realised_gain(line: Line, steps: int) -> int:

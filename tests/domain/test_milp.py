@@ -69,7 +69,7 @@ def test_exchanges_only_ever_return_something_better_that_honours_every_row(monk
         relaxed = solve_relaxed(book, choices, 10)
         if relaxed.trades is None:
             continue
-        found = close_gap(book, choices, relaxed.trades, (0.001, 1000.0))
+        found = close_gap(book, choices, relaxed.trades, [(0.001, 1000.0)])
         if found is not None:
             tried += 1
             assert total_score(book, found) < total_score(book, relaxed.trades)

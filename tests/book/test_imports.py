@@ -92,6 +92,17 @@ def test_a_portfolio_may_be_named_by_its_id(book, load):
     assert holdings_of("Bell Foundation") == [("RUNE", "2")]
 
 
+def test_holdings_of_unknown_portfolios_and_securities_are_refused(book, plan):
+    made = plan("holdings", "portfolio,ticker,quantity\nNobody,KELP,1\nBell Foundation,NOPE,1\nNobody,NOPE,1\n")
+
+    assert [(problem.line, problem.column) for problem in made.problems.shown] == [
+        (2, "portfolio"),
+        (3, "ticker"),
+        (4, "portfolio"),
+        (4, "ticker"),
+    ]
+
+
 def test_with_its_id_a_security_may_get_another_ticker(book, load):
     kelp = Security.objects.get(ticker="KELP")
 

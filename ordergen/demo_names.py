@@ -69,8 +69,7 @@ UNPRICED = ("NOVQ", "Novaquay Holdings (not yet listed)")
 PRICEY = "OMBG"  # one share costs more than a small portfolio's band allows
 
 SECURITIES: tuple[tuple[str, str, str], ...] = tuple(
-    (line[:4], line[5:].partition("|")[0], line.partition("|")[2])
-    for line in _SECURITIES.strip().splitlines()
+    (line[:4], line[5:].partition("|")[0], line.partition("|")[2]) for line in _SECURITIES.strip().splitlines()
 )
 
 FAMILIES = [

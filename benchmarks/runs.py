@@ -47,7 +47,9 @@ def main() -> None:
 
     call_command("migrate", verbosity=0)
     print(f"{options.workers} workers, {options.positions} positions each, {_names(options)}")
-    print(f"{'portfolios':>10} {'orders':>9} {'run s':>8} {'bare insert s':>14} {'ratio':>6} {'orders/s':>9} {'peak MB':>8}")
+    print(
+        f"{'portfolios':>10} {'orders':>9} {'run s':>8} {'bare insert s':>14} {'ratio':>6} {'orders/s':>9} {'peak MB':>8}"
+    )
     for count in options.portfolios:
         _measure(count, options)
     _shares(min(1_000, max(options.portfolios)), options.positions)
@@ -84,8 +86,12 @@ def fill(count: int, positions: int):
     tag = object_id()[-6:]
     portfolios = [(object_id(), f"P{tag}-{i:06}", Decimal(100_000)) for i in range(count)]
     with atomic():
-        bulk_insert(Security, ("id", "ticker", "name"), [(k, f"{tag}{i:03}", f"Security {i}") for i, k in enumerate(cents)])
-        Price.objects.bulk_create(Price(security_id=k, date="2026-11-20", close=Decimal(c) / 100) for k, c in cents.items())
+        bulk_insert(
+            Security, ("id", "ticker", "name"), [(k, f"{tag}{i:03}", f"Security {i}") for i, k in enumerate(cents)]
+        )
+        Price.objects.bulk_create(
+            Price(security_id=k, date="2026-11-20", close=Decimal(c) / 100) for k, c in cents.items()
+        )
         bulk_insert(Portfolio, ("id", "name", "cash"), portfolios)
         held = (
             (object_id(), key, security, Decimal(int(1_000_000 / price * rng.uniform(0.7, 1.3))))
@@ -211,7 +217,9 @@ def _original(count: int, positions: int) -> None:
         cp.Problem(cp.Minimize(cp.norm1(value * target - worth)), bounds).solve()
         np.round(units.value)
     per_portfolio = (time.perf_counter() - started) / count
-    print(f"The original's optimisation alone: {1 / per_portfolio:,.0f} portfolios/s in one process, and none of it checked")
+    print(
+        f"The original's optimisation alone: {1 / per_portfolio:,.0f} portfolios/s in one process, and none of it checked"
+    )
 
 
 def _below(pid: int) -> list[int]:

@@ -13,7 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SETUP = "import os, json, django; os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'ordergen.settings'); django.setup()\n"
+SETUP = """
+import os, json, django
+os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'ordergen.settings')
+django.setup()
+"""
 
 
 class Site:

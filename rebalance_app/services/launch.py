@@ -29,8 +29,10 @@ from rebalance_app.models import OPEN, PortfolioRebalance, PriceSnapshot, Rebala
 from rebalance_app.tasks import solve_chunk
 
 logger = logging.getLogger(__name__)
-ROW: tuple[str, ...] = ("id", "rebalance", "portfolio_id", "portfolio_name", "chunk", "state", "attempt", "token", "enqueued_at")
-ROW += ("reason_code", "reason", "method", "n_orders", "buy_value", "sell_value")
+ROW = (
+    "id", "rebalance", "portfolio_id", "portfolio_name", "chunk", "state", "attempt", "token", "enqueued_at",
+    "reason_code", "reason", "method", "n_orders", "buy_value", "sell_value",
+)  # fmt: skip
 
 
 def rebalance_launch(

@@ -13,10 +13,15 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.site import Site, eventually, free_port
 
 # As root Chromium needs the first; without the others it looks for Google's hosts at every start.
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @dataclass
@@ -95,5 +100,3 @@ def visitor(browser: Browser, demo: Demo) -> Iterator:
     yield make
     for context in contexts:
         context.close()
-
-

@@ -1,4 +1,4 @@
-"""Real prices, end to end: three years of true moves make the drift, a real worker proposes, plain arithmetic checks."""
+"""Real prices, end to end: three years of moves make the drift, a real worker proposes, plain arithmetic checks."""
 
 import csv
 from collections import defaultdict
@@ -25,8 +25,9 @@ answer = not Rebalance.objects.filter(state__in=('queued', 'running')).exists()
 RESULTS = """
 from rebalance_app.models import Order, PortfolioRebalance
 answer = {
-    'rows': list(PortfolioRebalance.objects.values_list('portfolio_name', 'state', 'reason_code', 'rebalance__model_name')),
-    'cash': {n: str(c) for n, c in PortfolioRebalance.objects.values_list('portfolio_name', 'cash_after') if c is not None},
+    'rows': list(PortfolioRebalance.objects.values_list('portfolio_name', 'state', 'reason_code')),
+    'cash': {n: str(c) for n, c in
+             PortfolioRebalance.objects.values_list('portfolio_name', 'cash_after') if c is not None},
     'orders': [[n, t, s, q, str(p), str(v)] for n, t, s, q, p, v in
                Order.objects.values_list('portfolio_name', 'ticker', 'side', 'quantity', 'price', 'value')],
 }
@@ -89,11 +90,11 @@ def _value(name, book):
 
 def test_most_portfolios_are_solved_and_each_other_one_says_why(rebalanced):
     _, results = rebalanced
-    states = [state for _, state, _, _ in results["rows"]]
+    states = [state for _, state, _ in results["rows"]]
 
     assert len(states) == 60
     assert states.count("solved") >= 45
-    assert all(code for _, state, code, _ in results["rows"] if state not in {"solved", "no_trades"})
+    assert all(code for _, state, code in results["rows"] if state not in {"solved", "no_trades"})
     assert len(results["orders"]) > 1_000
 
 
@@ -127,7 +128,7 @@ def test_after_the_orders_every_band_holds_and_cash_is_conserved_to_the_cent(reb
 
 def test_what_is_called_infeasible_has_a_band_that_no_whole_number_meets(rebalanced, book):
     prices, _, targets, follows, _ = book
-    for name, state, code, _ in rebalanced[1]["rows"]:
+    for name, state, code in rebalanced[1]["rows"]:
         if state == "infeasible" and code.startswith("BAND"):
             value = _value(name, book)
             assert any(
@@ -138,16 +139,16 @@ def test_what_is_called_infeasible_has_a_band_that_no_whole_number_meets(rebalan
 
 def test_no_whole_share_more_or_less_would_be_nearer_to_target_where_cash_did_not_bind(rebalanced, book):
     """One share either way inside the band is never better: the plainest form of the optimum."""
-    prices, held, targets, follows, cash = book
+    prices, held, targets, follows, _ = book
     after = {name: dict(shares) for name, shares in held.items()}
     for name, ticker, side, quantity, _, _ in rebalanced[1]["orders"]:
         after[name][ticker] = after[name].get(ticker, 0) + (quantity if side == "BUY" else -quantity)
     for name, left in rebalanced[1]["cash"].items():
         value = _value(name, book)
-        for ticker, (target, low, _high) in targets[follows[name]].items():
+        for ticker, (target, low, high) in targets[follows[name]].items():
             now = abs(value * target - after[name].get(ticker, 0) * prices[ticker])
             fewer, more = after[name].get(ticker, 0) - 1, after[name].get(ticker, 0) + 1
             if fewer * prices[ticker] >= value * (target - low) and fewer >= 0:
                 assert abs(value * target - fewer * prices[ticker]) >= now, (name, ticker)
-            if more * prices[ticker] <= value * (target + _high) and Fraction(left) >= prices[ticker]:
+            if more * prices[ticker] <= value * (target + high) and Fraction(left) >= prices[ticker]:
                 assert abs(value * target - more * prices[ticker]) >= now, (name, ticker)

@@ -83,7 +83,7 @@ def _within(cash: Decimal, options: Options) -> bool:
 
 
 def _clipped(book: Book, closed: Closed) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """(P,) whether some position is not at the whole number nearest to its target: a band or a restriction shaped it."""
+    """(P,) whether a band or a restriction keeps some position from the whole number nearest to its target."""
     step = book.prices * book.weight_scale
     off = np.abs(closed.market_value[:, None] * book.targets - closed.quantities * step)
     return np.asarray((2 * off > step).any(axis=1), dtype=np.bool_)
@@ -97,7 +97,7 @@ def _binding(problem: RebalanceProblem, after: dict[str, Decimal]) -> tuple[str,
 def _solution(
     problem: RebalanceProblem, row: tuple[int, ...], quantities: Sequence[int], places: _Places
 ) -> RebalanceSolution | None:
-    """The answer of one row: market value, cash and objective as whole numbers, and the quantities; None if cash fails."""
+    """The answer of one row, of market value, cash and objective as whole numbers; None if its cash fails."""
     market_value, cash_after, objective, clipped = row
     cash = unscaled(cash_after, places.money)
     if not _within(cash, problem.options):

@@ -139,7 +139,7 @@ def _state(p: Position, mv: Decimal | None, place: BandPlace | None, near: Decim
 
 
 def nearest_trade(line: Line) -> int:
-    """Steps to the whole number nearest to target, in the band if one is there; of two equally near, the smaller trade."""
+    """Steps to the whole number nearest to target, in the band if it holds one; of two, the smaller trade."""
     below = (line.target - line.held) // line.step
     floor = -(line.held // line.step)
     least, most = band_interval(line)

@@ -48,10 +48,14 @@ def band_reason(ledger: Ledger, line: Line) -> Reason:
         f"widen the low drift to {low_drift * 100:.2f} points" if below >= 0 else "the position cannot be smaller"
     )
     message = (
-        f"One {unit} of {name} is worth {_money(ledger, line.step)}, {_percent(line.step, mv)} of this portfolio. Its band is "
-        f"{_money(ledger, max(0, line.low))} to {_money(ledger, line.high)}, and no whole number of them has a value in it: the nearest "
-        f"are {_money(ledger, below)} and {_money(ledger, above)}. Widen the high drift to {high_drift * 100:.2f} points, or "
-        f"{below_words}, or exclude {name}, or bring the market value to at least {numbers['market_value_needed']:,.2f}."
+        f"One {unit} of {name} is worth {_money(ledger, line.step)}, {_percent(line.step, mv)} of "
+        "this portfolio. Its band is "
+        f"{_money(ledger, max(0, line.low))} to {_money(ledger, line.high)}, and no whole number of "
+        "them has a value in it: the nearest "
+        f"are {_money(ledger, below)} and {_money(ledger, above)}. Widen the high drift to "
+        f"{high_drift * 100:.2f} points, or "
+        f"{below_words}, or exclude {name}, or bring the market value to at least "
+        f"{numbers['market_value_needed']:,.2f}."
     )
     return Reason("BAND_TOO_NARROW", message, name, numbers)
 
@@ -66,15 +70,18 @@ def restriction_reason(ledger: Ledger, line: Line) -> Reason:
         side, needed = ("buying", band[0]) if band[0] > 0 else ("selling", -band[1])
         flag = "do-not-buy" if side == "buying" else "do-not-sell"
         message = (
-            f"{name} is {'below' if band[0] > 0 else 'above'} its band: that takes {side} at least {needed * line.lot} shares, "
+            f"{name} is {'below' if band[0] > 0 else 'above'} its band: that takes {side} at least "
+            f"{needed * line.lot} shares, "
             f"but {flag} forbids it. Lift the restriction, or widen the band to include "
             f"{_percent(line.held, ledger.market_value)}."
         )
         return Reason("RESTRICTION_CONFLICT", message, name, numbers)
     buy, sell = smallest_trades(ledger, line)
     message = (
-        f"{name} needs a trade of {least * p.lot_size} to {most * p.lot_size} shares to be in its band, but the minimum trade value "
-        f"allows no buy below {buy * p.lot_size} and no sale below {sell * p.lot_size} shares. Lower the minimum trade value "
+        f"{name} needs a trade of {least * p.lot_size} to {most * p.lot_size} shares to be in its "
+        "band, but the minimum trade value "
+        f"allows no buy below {buy * p.lot_size} and no sale below {sell * p.lot_size} shares. Lower "
+        "the minimum trade value "
         f"to {_money(ledger, max(abs(least), abs(most)) * line.step)}, or widen the band."
     )
     return Reason("MIN_TRADE_CONFLICT", message, name, numbers)
@@ -104,9 +111,12 @@ def cash_reasons(ledger: Ledger, choices: Sequence[Choice]) -> tuple[Reason, ...
     if highest_cash < ledger.floor:
         short = ledger.floor - highest_cash
         message = (
-            f"Cash is short by {_money(ledger, short)}: with every position at the lowest whole number its band allows, "
-            f"{_money(ledger, highest_cash)} is left, and the cash floor is {_money(ledger, ledger.floor)}. The largest trades this "
-            f"takes are in {_largest(choices, least) or 'no security'}. Add {_money(ledger, short)} of cash, lower the floor, or widen "
+            f"Cash is short by {_money(ledger, short)}: with every position at the lowest whole "
+            "number its band allows, "
+            f"{_money(ledger, highest_cash)} is left, and the cash floor is "
+            f"{_money(ledger, ledger.floor)}. The largest trades this "
+            f"takes are in {_largest(choices, least) or 'no security'}. Add {_money(ledger, short)} "
+            "of cash, lower the floor, or widen "
             f"low drifts."
         )
         numbers = {
@@ -118,7 +128,8 @@ def cash_reasons(ledger: Ledger, choices: Sequence[Choice]) -> tuple[Reason, ...
     if ledger.ceiling is not None and lowest_cash > ledger.ceiling:
         over = lowest_cash - ledger.ceiling
         message = (
-            f"Cash stays {_money(ledger, over)} above its ceiling of {_money(ledger, ledger.ceiling)} even with every position at the "
+            f"Cash stays {_money(ledger, over)} above its ceiling of {_money(ledger, ledger.ceiling)} "
+            "even with every position at the "
             f"highest whole number its band allows. Raise the ceiling, widen high drifts, or raise targets."
         )
         found.append(Reason("CASH_ABOVE_CEILING", message, None, {"over": ledger.money(over)}))
@@ -138,14 +149,17 @@ def forced_reasons(ledger: Ledger, choices: Sequence[Choice]) -> tuple[Reason, .
     if ledger.trade_cap is not None and totals.traded > ledger.trade_cap:
         needed = _weight_up(totals.traded, 2 * ledger.market_value)
         message = (
-            f"Bringing every position into its band takes a turnover of at least {needed * 100:.2f} %, and the limit is "
-            f"{_percent(ledger.trade_cap, 2 * ledger.market_value)}. The largest forced trades are in {_largest(choices, forced)}. "
+            f"Bringing every position into its band takes a turnover of at least {needed * 100:.2f} "
+            "%, and the limit is "
+            f"{_percent(ledger.trade_cap, 2 * ledger.market_value)}. The largest forced trades are in "
+            f"{_largest(choices, forced)}. "
             f"Raise the limit to {needed}, or widen bands."
         )
         found.append(Reason("TURNOVER_TOO_LOW", message, None, {"turnover_needed": needed}))
     if o.max_trades is not None and totals.orders > o.max_trades:
         message = (
-            f"{totals.orders} positions are outside their bands, so at least {totals.orders} orders are needed; the limit is "
+            f"{totals.orders} positions are outside their bands, so at least {totals.orders} orders "
+            "are needed; the limit is "
             f"{o.max_trades}. Raise the limit to {totals.orders}, or widen bands."
         )
         found.append(Reason("TOO_FEW_TRADES", message, None, {"trades_needed": Decimal(totals.orders)}))
@@ -162,7 +176,8 @@ def no_value_reason(ledger: Ledger) -> Reason:
     """The portfolio owes more than it holds."""
     return Reason(
         "NEGATIVE_MARKET_VALUE",
-        f"The market value is {_money(ledger, ledger.market_value)}: debts exceed holdings, so no target has a meaning. Add cash.",
+        f"The market value is {_money(ledger, ledger.market_value)}: debts exceed holdings, so no "
+        "target has a meaning. Add cash.",
         None,
         {"market_value": ledger.money(ledger.market_value)},
     )

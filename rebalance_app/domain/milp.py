@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from .answer import CENT, Found
 from .bounds import Choice
-from .constraints import Totals, coupling_rows
+from .constraints import Totals, coupling_rows, totals_of
 from .exchange import close_gap, total_score
-from .integers import ONE, Ledger, Line
+from .integers import ONE, Ledger
 from .objective import breakpoints, realised_gain, score
 from .pricing import cut, priced_bound, rounded, whole_prices
 
@@ -37,7 +37,6 @@ ABSOLUTE_GAP = 0.009  # money: less than the cent that `optimal` allows, since b
 FEASIBLE_POINT = 2  # HiGHS: SolutionStatus.kSolutionStatusFeasible
 LEAST_TIME = 0.05
 ROUNDS = 8  # of exchanges
-MEASURES = ("score", "bought", "traded", "orders", "gain")
 
 
 class ProgramInfeasible(Exception):  # noqa: N818  # an outcome with a name, not a defect
@@ -46,6 +45,10 @@ class ProgramInfeasible(Exception):  # noqa: N818  # an outcome with a name, not
 
 class NoAnswerInTime(Exception):  # noqa: N818
     """Time ran out before any feasible answer was found. More time may help."""
+
+
+class SolverFailed(Exception):  # noqa: N818
+    """The solver gave up for a reason of its own. Solving again may help; the message is the solver's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def needs_gate(ledger: Ledger, choice: Choice) -> bool:
 
 
 def gated_pieces(ledger: Ledger, choice: Choice, index: int) -> list[Piece]:
-    """Pieces of a line with gates: sales, the block down to the smallest sale, the block up to the smallest buy, buys."""
+    """Pieces of a line with gates: sales, the block of the smallest sale, the block of the smallest buy, buys."""
     pieces = []
     sales = [(a, min(b, -1)) for a, b in choice.segments if a < 0]
     buys = [(max(a, 1), b) for a, b in choice.segments if b > 0]
@@ -126,33 +129,44 @@ class Programme:
     base_score: int
 
 
-def _measured(ledger: Ledger, line: Line, k: int) -> tuple[int, int, int, int, int]:
-    """What a trade of k steps adds to each sum, exact, in the order of MEASURES."""
-    bought = k * line.step
-    gain = realised_gain(line, k) if ledger.gain_budget is not None and k < 0 else 0
-    return score(ledger, line, k), bought, abs(bought), int(k != 0), gain
+def _slopes(ledger: Ledger, pieces: Sequence[Piece]) -> dict[str, Floats]:
+    """What a unit of each piece adds to each sum, in money (orders in orders).
+
+    Scores are subtracted as whole numbers, because their digits exceed a float's, and become floats last.
+    """
+    money, lines = 10**ledger.places, ledger.lines
+    length = np.array([p.length for p in pieces], dtype=float)
+    first, last = (np.array([getattr(p, end) for p in pieces], dtype=float) for end in ("first", "last"))
+    step = np.array([line.step / money for line in lines])[[p.line for p in pieces]]
+    rises = [score(ledger, lines[p.line], p.last) - score(ledger, lines[p.line], p.first) for p in pieces]
+    gains = [
+        realised_gain(lines[p.line], p.last) - realised_gain(lines[p.line], p.first) if p.first < 0 else 0
+        for p in pieces
+        if ledger.gain_budget is not None
+    ]
+    return {
+        "score": np.array([rise / (money * ONE) for rise in rises]) / length,
+        "bought": (last - first) * step / length,
+        "traded": (np.abs(last) - np.abs(first)) * step / length,
+        "orders": ((last != 0).astype(float) - (first != 0)) / length,
+        "gain": np.array([gain / money for gain in gains]) / length if gains else np.zeros(len(pieces)),
+    }
 
 
 def programme(ledger: Ledger, choices: Sequence[Choice]) -> Programme:
-    """State the columns; every slope is the quotient of exact integers, turned into a float last."""
+    """State the columns, their slopes, and the sums at the base: every line at its fewest steps."""
     pieces = tuple(all_pieces(ledger, choices))
     base = tuple(choice.least for choice in choices)
-    money = 10**ledger.places
-    units = (money * ONE, money, money, 1, money)
-    at = cache(lambda index, k: _measured(ledger, ledger.lines[index], k))
-    rises = [
-        [(b - a) / (unit * p.length) for a, b, unit in zip(at(p.line, p.first), at(p.line, p.last), units, strict=True)]
-        for p in pieces
-    ]
-    bases = [sum(column) for column in zip(*(at(i, k) for i, k in enumerate(base)), strict=True)]
-    return Programme(
-        ledger=ledger,
-        pieces=pieces,
-        base=base,
-        slopes=dict(zip(MEASURES, np.array(rises).reshape(len(pieces), len(MEASURES)).T.copy(), strict=True)),
-        constants={name: total / unit for name, total, unit in zip(MEASURES, bases, units, strict=True)},
-        base_score=bases[0],
-    )
+    totals, money = totals_of(ledger, base), 10**ledger.places
+    base_score = total_score(ledger, base)
+    constants = {
+        "score": base_score / (money * ONE),
+        "bought": totals.bought / money,
+        "traded": totals.traded / money,
+        "orders": float(totals.orders),
+        "gain": totals.gain / money,
+    }
+    return Programme(ledger, pieces, base, _slopes(ledger, pieces), constants, base_score)
 
 
 def gate_rows(pieces: Sequence[Piece], filled: Any) -> list[Any]:  # a CVXPY variable
@@ -223,9 +237,14 @@ def solve_statement(problem: Any, seconds: float, **more: str) -> None:  # a CVX
     the same problem. On a time-out without any feasible point CVXPY shows all zeros, which would read as "sell
     everything": only `primal_solution_status` tells.
     """
+    from cvxpy.error import SolverError  # noqa: PLC0415
+
     banner_to_stderr()
     limits = {"time_limit": max(seconds, LEAST_TIME), "mip_abs_gap": ABSOLUTE_GAP, "mip_rel_gap": 0.0}
-    problem.solve(solver="HIGHS", warm_start=False, threads=1, random_seed=0, output_flag=False, **limits, **more)
+    try:
+        problem.solve(solver="HIGHS", warm_start=False, threads=1, random_seed=0, output_flag=False, **limits, **more)
+    except SolverError as error:
+        raise SolverFailed(str(error)) from error
     if problem.status in {"infeasible", "infeasible_or_unbounded", "infeasible_inaccurate"}:
         raise ProgramInfeasible
     if problem.solver_stats.extra_stats.primal_solution_status != FEASIBLE_POINT:

@@ -1,8 +1,8 @@
 """Proving an answer without branching: prices on the coupling rows make the problem separable again.
 
-For any prices y ≥ 0 on rows g(k) ≤ 0,   min_k score(k) + y·g(k)   is a lower bound on the best score, and it falls apart
-into one small minimum per line, each at a breakpoint. It is evaluated in exact integers, so that wherever the prices
-came from (here: the duals of the relaxation that CVXPY states), the bound is a proof.
+For any prices y ≥ 0 on rows g(k) ≤ 0,   min_k score(k) + y·g(k)   is a lower bound on the best score, and it falls
+apart into one small minimum per line, each at a breakpoint. It is evaluated in exact integers, so that wherever the
+prices came from (here: the duals of the relaxation that CVXPY states), the bound is a proof.
 """
 
 from collections.abc import Mapping, Sequence

@@ -18,6 +18,7 @@ from .milp import (
     NoAnswerInTime,
     ProgramInfeasible,
     Programme,
+    SolverFailed,
     gate_rows,
     programme,
     solve_statement,
@@ -87,6 +88,6 @@ def relaxations(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> di
     for name in names:
         try:
             found[name] = _needed(ledger, name, least_miss(ledger, choices, name, seconds / len(names)))
-        except (ProgramInfeasible, NoAnswerInTime):
+        except (ProgramInfeasible, NoAnswerInTime, SolverFailed):
             continue
     return found

@@ -19,7 +19,7 @@ from .constraints import broken_rows
 from .explain import conflict_reason, infeasible_reasons, no_value_reason, time_reason
 from .integers import Ledger, ledger
 from .joint import solve_jointly
-from .milp import NoAnswerInTime, ProgramInfeasible
+from .milp import NoAnswerInTime, ProgramInfeasible, SolverFailed
 from .relax import relaxations
 from .separable import solve_alone
 from .types import ZERO, Options, Reason, RebalanceProblem, RebalanceSolution
@@ -82,6 +82,8 @@ def _jointly(coupled: Coupled, started: float) -> RebalanceSolution:
         return refused(problem, "infeasible", (conflict_reason(book, coupled.broken, needed),), value)
     except NoAnswerInTime:
         return refused(problem, "error", (time_reason(problem.options.time_limit),), value)
+    except SolverFailed as error:
+        return refused(problem, "error", (Reason("SOLVER_FAILED", f"The solver gave up: {error}"),), value)
     return answer(book, replace(found, binding=coupled.broken))
 
 

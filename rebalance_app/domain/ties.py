@@ -19,6 +19,7 @@ from .milp import (
     ProgramInfeasible,
     Programme,
     Relaxed,
+    SolverFailed,
     gate_rows,
     programme,
     solve_statement,
@@ -72,5 +73,5 @@ def least_trading(
         return trades
     try:
         return _better(ledger, trades, _least_traded(stated, best_score, min(seconds, MOST_SECONDS)))
-    except (ProgramInfeasible, NoAnswerInTime):
+    except (ProgramInfeasible, NoAnswerInTime, SolverFailed):
         return trades

@@ -126,7 +126,7 @@ class RebalanceSolution:
 
     status     optimal     proven within a cent of the best (closed form: exactly the best), and checked in integers
                time_limit  checked, but not proven optimal: `gap` says how far it can be at most
-               infeasible  there is no answer; `reasons` say why, `quantities` and `trades` are empty: nothing to trade on
+               infeasible  there is no answer; `reasons` say why, `quantities` and `trades` are empty
                error       the problem cannot be solved as given (a price is missing, ...); likewise without trades
     objective, lower_bound, gap are in money; `drift_value` is the total drift after the trades, Σ|MV·t − p·u|.
     binding    constraints that shaped the answer: cash_floor, turnover, ..., band:<security_id>

@@ -1,9 +1,9 @@
 """A run at scale, beside the bare insert of the very rows it writes, in one go and as ratios.
 
-    python benchmarks/runs.py                                     10,000 portfolios of 100 positions, two worker processes
-    python benchmarks/runs.py --portfolios 100 1000 10000         how the cost grows
+    python benchmarks/runs.py                                    10,000 portfolios of 100 positions, 2 worker processes
+    python benchmarks/runs.py --portfolios 100 1000 10000        how the cost grows
     python benchmarks/runs.py --workers 1 --broker redis://127.0.0.1:6379/9
-    python benchmarks/runs.py --database postgres:///test         uses (and leaves) a schema of its own
+    python benchmarks/runs.py --database postgres:///test        uses (and leaves) a schema of its own
 
 It measures from the click (launching) until the run's last order is stored by real workers, then where the time of one
 process goes, and what the original's method (a continuous solution, rounded, one insert per order) would take.
@@ -143,7 +143,7 @@ def _wait(run):
 
 
 def _bare_insert(run) -> float:
-    """Seconds to insert just the rows that the run wrote, ready-made, into the same tables once they are empty again."""
+    """Seconds to insert just the rows that the run wrote, ready-made, into the same tables, emptied first."""
     from django.db import connection
 
     from ordergen.db import atomic, bulk_insert, object_id

@@ -55,7 +55,7 @@ def test_from_a_target_to_approved_orders_by_keyboard_and_mouse(visitor, demo):
     page = tom.sign_in("tom")
     page.goto(run_url)
     page.get_by_role("link", name=re.compile(r"Review \d+ orders")).click()
-    page.get_by_label(re.compile("^all .* of run")).check()
+    page.get_by_label(re.compile("all .* of run")).check()
     page.get_by_role("button", name="Approve…").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Net cash")

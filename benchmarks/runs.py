@@ -47,9 +47,8 @@ def main() -> None:
 
     call_command("migrate", verbosity=0)
     print(f"{options.workers} workers, {options.positions} positions each, {_names(options)}")
-    print(
-        f"{'portfolios':>10} {'orders':>9} {'run s':>8} {'bare insert s':>14} {'ratio':>6} {'orders/s':>9} {'peak MB':>8}"
-    )
+    heads = ("portfolios", "orders", "run s", "bare insert s", "ratio", "orders/s", "peak MB")
+    print("{:>10} {:>9} {:>8} {:>14} {:>6} {:>9} {:>8}".format(*heads))
     for count in options.portfolios:
         _measure(count, options)
     _shares(min(1_000, max(options.portfolios)), options.positions)
@@ -217,9 +216,7 @@ def _original(count: int, positions: int) -> None:
         cp.Problem(cp.Minimize(cp.norm1(value * target - worth)), bounds).solve()
         np.round(units.value)
     per_portfolio = (time.perf_counter() - started) / count
-    print(
-        f"The original's optimisation alone: {1 / per_portfolio:,.0f} portfolios/s in one process, and none of it checked"
-    )
+    print(f"The original's optimisation alone: {1 / per_portfolio:,.0f} portfolios/s in one process, unchecked")
 
 
 def _below(pid: int) -> list[int]:

@@ -212,18 +212,23 @@ def statement(stated: Programme, *, whole: bool = True) -> tuple[Any, Any, dict[
 
 
 @cache
-def banner_to_stderr() -> None:
-    """Make the process's first HiGHS object while standard output points to standard error.
+def prepare_solver() -> None:
+    """Make the process's first HiGHS object with standard output turned to standard error, and one thread for all.
 
     HiGHS 1.16 writes two lines to standard output when the first object is made, before any option can silence it, and
-    that would stand in the middle of a JSON document.
+    that would stand in the middle of a JSON document. It also refuses `threads=1` once anything in the process has used
+    it with more, until its scheduler is reset.
     """
     import highspy  # noqa: PLC0415
 
+    try:
+        kept = os.dup(1)
+    except OSError:
+        return  # a daemon without standard output has none to protect
     sys.stdout.flush()
-    kept = os.dup(1)
     try:
         os.dup2(2, 1)
+        highspy.Highs.resetGlobalScheduler(True)  # noqa: FBT003  # HiGHS takes it by position
         highspy.Highs()  # type: ignore[no-untyped-call]
     finally:
         os.dup2(kept, 1)
@@ -239,7 +244,7 @@ def solve_statement(problem: Any, seconds: float, **more: str) -> None:  # a CVX
     """
     from cvxpy.error import SolverError  # noqa: PLC0415
 
-    banner_to_stderr()
+    prepare_solver()
     limits = {"time_limit": max(seconds, LEAST_TIME), "mip_abs_gap": ABSOLUTE_GAP, "mip_rel_gap": 0.0}
     try:
         problem.solve(solver="HIGHS", warm_start=False, threads=1, random_seed=0, output_flag=False, **limits, **more)

@@ -207,7 +207,9 @@ def close_gap(
         return None
     lines, now = _Lines.of(ledger, choices), np.array(trades, dtype=np.int64)
     room = _room(ledger, lines.sums(ledger, now[:, None]).sum(axis=(1, 2)))
-    found = _closed(_changes(ledger, lines, now), now, room, [(-most, -least) for least, most in windows])
+    found = _closed(
+        _changes(ledger, lines, now), now, room, [(-most - SLACK, SLACK - least) for least, most in windows]
+    )
     if found is None:
         return None
     moved = tuple(int(k) for k in found)

@@ -7,6 +7,7 @@ prices came from (here: the duals of the relaxation that CVXPY states), the boun
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise, product
+from math import prod
 
 from .bounds import Choice, Interval
 from .constraints import broken_rows
@@ -103,28 +104,32 @@ def cut(ledger: Ledger, choices: Sequence[Choice], prices: Mapping[str, int], ga
     return tuple(_cut_line(ledger, c, prices, gap) for c in choices)
 
 
-def neighbours(choice: Choice, steps: float) -> tuple[int, ...]:
-    """The allowed whole numbers next to a fractional trade, one on each side of it in every segment."""
+def neighbours(choice: Choice, steps: float, reach: int) -> tuple[int, ...]:
+    """The allowed whole numbers up to `reach` from a fractional trade, the nearest ends of its segments, no trade."""
     below, near = int(steps // 1), set()
     for first, last in choice.segments:
-        near |= {min(max(below, first), last), min(max(below + 1, first), last)}
-    lower = max((k for k in near if k <= steps), default=None)
-    upper = min((k for k in near if k >= steps), default=None)
-    return tuple(sorted({k for k in (lower, upper, 0) if k is not None and (k in near)}))
+        near |= {min(max(below + i, first), last) for i in range(1 - reach, reach + 1)}
+        near |= {0} if first <= 0 <= last else set()
+    return tuple(sorted(near))
 
 
 def rounded(ledger: Ledger, choices: Sequence[Choice], relaxed: Sequence[float]) -> tuple[int, ...] | None:
     """The best whole answer among the neighbours of the relaxation's fractional lines that honours every row."""
+    for reach in (1, 3):
+        found = _rounded(ledger, choices, relaxed, reach)
+        if found is not None:
+            return found
+    return None
+
+
+def _rounded(ledger: Ledger, choices: Sequence[Choice], relaxed: Sequence[float], reach: int) -> tuple[int, ...] | None:
     near_whole = 1e-6
     options = []
     for c, steps in zip(choices, relaxed, strict=True):
         whole = round(steps)
         is_whole = abs(steps - whole) < near_whole and any(a <= whole <= b for a, b in c.segments)
-        options.append((whole,) if is_whole else neighbours(c, steps))
-    size = 1
-    for option in options:
-        size *= len(option)
-        if size > MOST_ROUNDINGS:
-            return None
+        options.append((whole,) if is_whole else neighbours(c, steps, reach))
+    if prod(map(len, options)) > MOST_ROUNDINGS:
+        return None
     whole_answers = (trades for trades in product(*options) if not broken_rows(ledger, trades))
     return min(whole_answers, key=lambda trades: total_score(ledger, trades), default=None)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property, lru_cache
+from typing import Any
 
 from django.conf import settings
 
 from models_app.models import ModelVersion
 from models_app.sources.base import Balances
+from rebalance_app.domain.limits import merged
 from rebalance_app.domain.types import ZERO, Options, Position, RebalanceProblem
 from rebalance_app.models import Rebalance
 
@@ -26,6 +28,10 @@ class RunFacts:
 
     quotes: Mapping[str, Quote]
     targets: Mapping[str, Band]
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the run, as JSON
+    limits: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # model, portfolios, securities: see Rebalance
 
     @cached_property
     def stale(self) -> frozenset[str]:
@@ -52,10 +58,32 @@ class RunFacts:
         return sorted(key for key in balances.quantities if key not in self.targets)
 
     def position(self, security_id: str, quantity: Decimal) -> Position:
-        return Position(security_id, quantity, self.prices.get(security_id), *self.targets.get(security_id, NO_PLACE))
+        band = self.targets.get(security_id, NO_PLACE)
+        return Position(
+            security_id, quantity, self.prices.get(security_id), *band, **self.restrictions.get(security_id, {})
+        )
 
-    def problem(self, portfolio_id: str, balances: Balances, options: Options) -> RebalanceProblem:
+    @cached_property
+    def restrictions(self) -> Mapping[str, Mapping[str, Any]]:
+        """By security id, lot_size, can_buy and can_sell where they are not the usual."""
+        return self.limits.get("securities", {})
+
+    @cached_property
+    def usual_options(self) -> tuple[Options, dict[str, str]]:
+        """The options of every portfolio that has no limits of its own, and the level each comes from."""
+        return self._options({})
+
+    def options_of(self, portfolio_id: str) -> tuple[Options, dict[str, str]]:
+        """The options of one portfolio: of run, portfolio and model the narrower; and the level each comes from."""
+        own = self.limits.get("portfolios", {}).get(portfolio_id)
+        return self._options(own) if own else self.usual_options
+
+    def _options(self, own: Mapping[str, Any]) -> tuple[Options, dict[str, str]]:
+        return merged({"run": self.options, "portfolio": own, "model": self.limits.get("model", {})})
+
+    def problem(self, portfolio_id: str, balances: Balances) -> RebalanceProblem:
         """The model's securities in the model's order, then what else is held."""
+        options, _ = self.options_of(portfolio_id)
         held = balances.quantities
         positions = [self.position(key, held.get(key, ZERO)) for key in [*self.targets, *self.outside(balances)]]
         return RebalanceProblem(portfolio_id, balances.cash, tuple(positions), options)
@@ -70,4 +98,4 @@ def facts_of(rebalance_id: str) -> RunFacts:
         line["security_id"]: (Decimal(line["target"]), Decimal(line["low_drift"]), Decimal(line["high_drift"]))
         for line in content["positions"]
     }
-    return RunFacts(run.snapshot.payload, targets)
+    return RunFacts(run.snapshot.payload, targets, run.options, run.limits)

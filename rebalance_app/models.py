@@ -79,6 +79,7 @@ class Rebalance(models.Model):
     model_version = models.PositiveIntegerField()
     snapshot = models.ForeignKey(PriceSnapshot, models.PROTECT, related_name="+")
     options = models.JSONField(default=dict)
+    limits = models.JSONField(default=dict)  # {"model": {…}, "portfolios": {id: {…}}, "securities": {id: {…}}} at launch
     note = models.CharField(max_length=500, blank=True)
     state = models.CharField(max_length=12, choices=RunState, default=RunState.QUEUED, db_index=True)
     launched_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
@@ -218,3 +219,21 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verdict} {self.order_id}"
+
+
+class LimitSet(models.Model):
+    """What somebody set as the limits of a model, a portfolio or a security. The latest one of a subject is in force."""
+
+    id = id_field()
+    scope = models.CharField(max_length=10)
+    subject_id = models.CharField(max_length=24)
+    values = models.JSONField()
+    set_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    set_at = models.DateTimeField()
+    reason = models.CharField(max_length=500)
+
+    class Meta:
+        indexes = (models.Index(fields=["scope", "subject_id", "set_at"]),)
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.subject_id} {self.values}"

@@ -15,8 +15,8 @@ from django.utils import timezone
 from models_app.sources import get_source
 from models_app.sources.base import Balances
 from ordergen.accounts.models import User
-from ordergen.audit.services import record
-from ordergen.db import atomic, bulk_insert, in_batches, object_id, one_at_a_time
+from ordergen.audit.services import record, recorded
+from ordergen.db import bulk_insert, in_batches, object_id
 from ordergen.errors import ConflictError, InvalidInputError, NotFoundError
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
 
@@ -38,15 +38,16 @@ def order_decide(*, by: User, order_ids: Sequence[str], verdict: Verdict, commen
     """Approves or rejects these orders; those that `by` may not decide on are skipped and said.
 
     Raises NotAllowedError (role), NotFoundError (an id nobody proposed), InvalidInputError (verdict or comment) and
-    ConflictError when somebody else decided on one of them meanwhile; nothing is written then.
+    ConflictError when somebody else decided on one of them, or the book changed, meanwhile; nothing is written then.
     """
+    _check(by, verdict, comment)
     wanted = dict.fromkeys(order_ids)
-    with atomic():
-        one_at_a_time("decide")
+    book = _book([Order.objects.filter(pk__in=batch) for batch in in_batches(wanted)], verdict)
+    with recorded():
         orders = [o for batch in in_batches(wanted) for o in _decidable(Order.objects.filter(pk__in=batch))]
         if missing := wanted.keys() - {order.pk for order in orders}:
             raise NotFoundError(f"No such order: {min(missing)}.")
-        return _decide(by, orders, verdict, comment)
+        return _decide(by, orders, verdict, comment, book)
 
 
 def run_decide(
@@ -56,15 +57,16 @@ def run_decide(
 
     `expected_count` is how many the person saw; where there are more or fewer now, ConflictError asks to look again.
     """
-    with atomic():
-        one_at_a_time("decide")
-        run = Rebalance.objects.filter(pk=rebalance_id).first()
-        if run is None:
-            raise NotFoundError("No such run.")
+    _check(by, verdict, comment)
+    run = Rebalance.objects.filter(pk=rebalance_id).first()
+    if run is None:
+        raise NotFoundError("No such run.")
+    book = _book([run.orders.filter(state=OrderState.PROPOSED)], verdict)
+    with recorded():
         orders = list(_decidable(run.orders.filter(state=OrderState.PROPOSED)))
         if expected_count is not None and expected_count != len(orders):
             raise ConflictError(f"{len(orders)} orders await a decision, not {expected_count}: look again.")
-        return _decide(by, orders, verdict, comment)
+        return _decide(by, orders, verdict, comment, book)
 
 
 def why_not(user: User, order: Order, verdict: Verdict = "approved") -> str:
@@ -91,19 +93,39 @@ def _decidable(orders: QuerySet[Order]) -> QuerySet[Order]:
     return orders.select_related("rebalance", "proposal").defer("proposal__document").order_by("pk")
 
 
-def _decide(by: User, orders: Sequence[Order], verdict: Verdict, comment: str) -> Decided:
-    by.must("order.decide")
-    _check(verdict, comment)
+@dataclass(frozen=True)
+class _Book:
+    """What the portfolios of the orders own, read before the transaction because it may come from another service."""
+
+    version: str
+    portfolio_ids: frozenset[str]
+    balances: Mapping[str, Balances]
+
+
+def _book(orders: Iterable[QuerySet[Order]], verdict: str) -> _Book:
+    """Only an approval is held against the book: a rejection needs no other service to answer."""
+    source = get_source()
+    version = source.data_version()  # first: a change while we read voids what we read
+    ids = frozenset(key for some in orders for key in some.values_list("portfolio_id", flat=True))
+    return _Book(version, ids, source.balances(ids) if verdict == "approved" else {})
+
+
+def _decide(by: User, orders: Sequence[Order], verdict: Verdict, comment: str, book: _Book) -> Decided:
     why = {order.pk: reason for order in orders if (reason := why_not(by, order, verdict))}
     if verdict == "approved":
-        why = _out_of_date(orders) | _already_traded(orders) | why
+        if get_source().data_version() != book.version or not book.portfolio_ids.issuperset(
+            o.portfolio_id for o in orders
+        ):
+            raise ConflictError("The book or the run changed at this moment: look again.")
+        why = _out_of_date(orders, book.balances) | _already_traded(orders, book.balances) | why
     allowed = [order for order in orders if order.pk not in why]
     if allowed:
         _write(by, allowed, verdict, comment)
     return Decided(len(allowed), tuple(sorted(why.items())))
 
 
-def _check(verdict: str, comment: str) -> None:
+def _check(by: User, verdict: str, comment: str) -> None:
+    by.must("order.decide")
     if verdict not in ("approved", "rejected"):
         raise InvalidInputError("The verdict is approved or rejected.", fields={"verdict": "approved or rejected"})
     if len(comment) > MAX_COMMENT or "\0" in comment:
@@ -113,9 +135,8 @@ def _check(verdict: str, comment: str) -> None:
         raise InvalidInputError("Say why the orders are rejected.", fields={"comment": "say why"})
 
 
-def _out_of_date(orders: Sequence[Order]) -> dict[str, str]:
+def _out_of_date(orders: Sequence[Order], now: Mapping[str, Balances]) -> dict[str, str]:
     """Orders whose portfolio no longer holds what they were computed from, by order id."""
-    now = get_source().balances({order.portfolio_id for order in orders})
     return {order.pk: reason for order in orders if (reason := _moved(order, now.get(order.portfolio_id)))}
 
 
@@ -129,18 +150,23 @@ def _moved(order: Order, balances: Balances | None) -> str:
     return ""
 
 
-def _already_traded(orders: Sequence[Order]) -> dict[str, str]:
-    """Orders that repeat an approved one of an earlier run which the holding does not reflect yet, by order id."""
-    approved = {
-        (o.portfolio_id, o.security_id, o.quantity_before): o
-        for batch in in_batches({order.portfolio_id for order in orders})
-        for o in Order.objects.filter(portfolio_id__in=batch, state=OrderState.APPROVED).select_related("rebalance")
-    }
+def _already_traded(orders: Sequence[Order], now: Mapping[str, Balances]) -> dict[str, str]:
+    """Orders of portfolios with approved orders of another run that the holdings do not show yet, by order id.
+
+    Both were computed from the same holdings and would spend the same cash, whichever securities they trade.
+    """
+    under_way: dict[str, dict[str, int]] = {}
+    for batch in in_batches({order.portfolio_id for order in orders}):
+        approved = Order.objects.filter(portfolio_id__in=batch, state=OrderState.APPROVED).order_by("pk")
+        columns = ("portfolio_id", "security_id", "quantity_before", "rebalance_id", "rebalance__number")
+        for portfolio_id, security_id, before, run_id, number in approved.values_list(*columns):
+            if portfolio_id in now and now[portfolio_id].quantities.get(security_id, 0) == before:
+                under_way.setdefault(portfolio_id, {})[run_id] = number
     return {
-        order.pk: f"Run #{other.rebalance.number} has an approved order from the same holding: reject that one first."
+        order.pk: f"Run #{number} has approved orders that the holdings do not show yet: reject those first."
         for order in orders
-        if (other := approved.get((order.portfolio_id, order.security_id, order.quantity_before)))
-        and other.rebalance_id != order.rebalance_id
+        for run_id, number in under_way.get(order.portfolio_id, {}).items()
+        if run_id != order.rebalance_id
     }
 
 
@@ -154,7 +180,7 @@ def _write(by: User, orders: Sequence[Order], verdict: Verdict, comment: str) ->
     rows = ((object_id(), o.pk, verdict, by.pk, now, comment.strip(), content_hash(o)) for o in orders)
     bulk_insert(Decision, DECISION_FIELDS, rows)
     withdrawn = Counter(order.rebalance_id for order in orders if order.state == OrderState.APPROVED)
-    for run, count in _count_runs(orders).items():
+    for run, count in sorted(Counter(order.rebalance for order in orders).items(), key=lambda item: item[0].number):
         changes = {f"n_{verdict}": F(f"n_{verdict}") + count}
         if withdrawn[run.pk]:
             changes["n_approved"] = F("n_approved") - withdrawn[run.pk]
@@ -168,7 +194,3 @@ def _by_state(orders: Iterable[Order]) -> Mapping[str, list[Order]]:
     for order in orders:
         groups.setdefault(order.state, []).append(order)
     return groups
-
-
-def _count_runs(orders: Iterable[Order]) -> Counter[Rebalance]:
-    return Counter(order.rebalance for order in orders)

@@ -6,8 +6,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from ordergen.accounts.models import User
-from ordergen.audit.services import record
-from ordergen.db import atomic
+from ordergen.audit.services import record, recorded
 from ordergen.errors import ConflictError, NotFoundError
 from rebalance_app.models import ProposalState, Rebalance, RunState
 from rebalance_app.services.solve import run_finish
@@ -19,7 +18,7 @@ def rebalance_cancel(*, by: User, rebalance_id: str) -> Rebalance:
     Raises NotAllowedError, NotFoundError, and ConflictError when the run has ended already.
     """
     by.must("rebalance.launch")
-    with atomic():
+    with recorded():
         asked = Rebalance.objects.filter(
             pk=rebalance_id, state__in=(RunState.QUEUED, RunState.RUNNING), cancel_requested=False
         ).update(cancel_requested=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,22 +38,22 @@ class Work:
         left = [row for row, is_done in zip(self.block_rows, done.tolist(), strict=True) if not is_done]
         return replace(self, block=None, block_rows=(), others=[*self.others, *left])
 
-    def problems(self, facts: RunFacts, options: Options) -> list[tuple[PortfolioRebalance, RebalanceProblem]]:
+    def problems(self, facts: RunFacts) -> list[tuple[PortfolioRebalance, RebalanceProblem]]:
         """The problems of what goes one by one."""
-        return [(row, facts.problem(row.portfolio_id, self.balances[row.portfolio_id], options)) for row in self.others]
+        return [(row, facts.problem(row.portfolio_id, self.balances[row.portfolio_id])) for row in self.others]
 
 
-def gather(facts: RunFacts, rows: Sequence[PortfolioRebalance], options: Options) -> Work:
+def gather(facts: RunFacts, rows: Sequence[PortfolioRebalance]) -> Work:
     """Reads the balances of all rows at once and sorts the rows."""
     balances = get_source().balances([row.portfolio_id for row in rows])
     known = [row for row in rows if row.portfolio_id in balances]
     stale = {row.portfolio_id: (row, old) for row in known if (old := _stale(facts, balances[row.portfolio_id]))}
     fresh = [row for row in known if row.portfolio_id not in stale]
-    plain = [row for row in fresh if _is_plain(facts, balances[row.portfolio_id])] if _are_plain(options, facts) else []
+    plain = [row for row in fresh if _is_plain(facts, row.portfolio_id, balances[row.portfolio_id])]
     taken = {row.pk for row in plain}
     return Work(
         balances=balances,
-        block=_block(facts, [balances[row.portfolio_id] for row in plain], options) if plain else None,
+        block=_block(facts, {row.portfolio_id: balances[row.portfolio_id] for row in plain}) if plain else None,
         block_rows=plain,
         others=[row for row in fresh if row.pk not in taken],
         unknown=[row for row in rows if row.portfolio_id not in balances],
@@ -78,7 +79,7 @@ def _too_old(facts: RunFacts, row: PortfolioRebalance, balances: Balances, secur
         f"The last price of {facts.ticker(security_id)} is of {facts.quotes[security_id]['date']}, "
         f"while others are of {newest}: import a newer one."
     )
-    problem = facts.problem(row.portfolio_id, balances, Options())
+    problem = facts.problem(row.portfolio_id, balances)
     return proposal(facts, row, problem, refusal(row, "STALE_PRICE", message, security_id))
 
 
@@ -89,34 +90,48 @@ def _stale(facts: RunFacts, balances: Balances) -> str | None:
     return min(facts.stale & (facts.targets.keys() | balances.quantities.keys()), default=None)
 
 
-def _are_plain(options: Options, facts: RunFacts) -> bool:
-    """Whether nothing but bands and a cash floor applies, and every security of the model has a price."""
+def _is_plain(facts: RunFacts, portfolio_id: str, balances: Balances) -> bool:
+    """Whether nothing but bands and a cash floor applies to whole numbers of priced, unrestricted securities."""
+    options, _ = facts.options_of(portfolio_id)
     plain = Options(min_cash=options.min_cash, min_cash_weight=options.min_cash_weight, time_limit=options.time_limit)
-    return options == plain and facts.targets.keys() <= facts.prices.keys()
-
-
-def _is_plain(facts: RunFacts, balances: Balances) -> bool:
-    """Whether every holding is a whole number of something that has a price."""
-    return all(
-        quantity == int(quantity) and abs(quantity) < LARGEST_WHOLE and key in facts.prices
-        for key, quantity in balances.quantities.items()
+    named = facts.targets.keys() | balances.quantities.keys()
+    return (
+        options == plain
+        and _is_whole(balances.cash * MONEY)
+        and all(_is_whole(quantity) for quantity in balances.quantities.values())
+        and all(_is_whole(facts.prices.get(key, ZERO) * MONEY) and facts.prices.get(key, ZERO) > 0 for key in named)
+        and facts.restrictions.keys().isdisjoint(named)
     )
 
 
-def _block(facts: RunFacts, balances: Sequence[Balances], options: Options) -> Block:
-    outside = sorted({key for b in balances for key in b.quantities if key not in facts.targets})
+def _is_whole(number: Decimal) -> bool:
+    return abs(number) < LARGEST_WHOLE and number == int(number)
+
+
+def _block(facts: RunFacts, balances: Mapping[str, Balances]) -> Block:
+    """The portfolios of `balances`, in their order."""
+    outside = sorted({key for b in balances.values() for key in b.quantities if key not in facts.targets})
     ids = (*facts.targets, *outside)
     column = {key: at for at, key in enumerate(ids)}
     quantities = np.zeros((len(balances), len(ids)), dtype=np.int64)
-    for row, b in enumerate(balances):
+    for row, b in enumerate(balances.values()):
         at = [column[key] for key in b.quantities]
         quantities[row, at] = [int(quantity) for quantity in b.quantities.values()]
     prices = _whole((facts.prices[key] for key in ids), MONEY)
     targets, lows, highs = (_whole(column_, WEIGHT) for column_ in _band_columns(facts, len(outside)))
-    cash = _whole((b.cash for b in balances), MONEY)
+    cash = _whole((b.cash for b in balances.values()), MONEY)
     value = cash + (quantities * prices).sum(axis=1)
-    floor = np.maximum(int(options.min_cash * MONEY), -(-value * int(options.min_cash_weight * WEIGHT) // WEIGHT))
+    floor = _floors([facts.options_of(key)[0] for key in balances], value)
     return Block(ids, prices, targets, lows, highs, quantities, cash, floor)
+
+
+def _floors(options: Sequence[Options], value: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What must be left of market values, in 1/MONEY, never less than asked for."""
+    floors = [
+        max(ceil(o.min_cash * MONEY), ceil(o.min_cash_weight * worth))
+        for o, worth in zip(options, value.tolist(), strict=True)
+    ]
+    return np.array(floors, dtype=np.int64)
 
 
 def _band_columns(facts: RunFacts, n_outside: int) -> Iterator[list[Decimal]]:

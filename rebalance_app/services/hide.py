@@ -5,8 +5,7 @@ from __future__ import annotations
 from django.utils import timezone
 
 from ordergen.accounts.models import User
-from ordergen.audit.services import record
-from ordergen.db import atomic
+from ordergen.audit.services import record, recorded
 from ordergen.errors import ConflictError, NotFoundError
 from rebalance_app.models import Rebalance
 
@@ -20,7 +19,7 @@ def rebalance_hide(*, by: User, rebalance_id: str, version: int) -> None:
     a run that is still going.
     """
     by.must("rebalance.launch")
-    with atomic():
+    with recorded():
         run = Rebalance.objects.filter(pk=rebalance_id, hidden_at__isnull=True).first()
         if run is None:
             raise NotFoundError(f"Rebalance {rebalance_id} not found")

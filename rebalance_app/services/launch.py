@@ -20,12 +20,13 @@ from models_app.selectors import model_get
 from models_app.sources import get_source
 from models_app.sources.base import BookSource, PriceInfo, SecurityInfo
 from ordergen.accounts.models import User
-from ordergen.audit.services import record
-from ordergen.db import atomic, bulk_insert, object_id, one_at_a_time
+from ordergen.audit.services import record, recorded
+from ordergen.db import bulk_insert, object_id
 from ordergen.errors import ConflictError, InvalidInputError
 from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.types import ProblemError
 from rebalance_app.models import OPEN, PortfolioRebalance, PriceSnapshot, Rebalance
+from rebalance_app.services.limits import limits_now
 from rebalance_app.tasks import solve_chunk
 
 logger = logging.getLogger(__name__)
@@ -67,8 +68,8 @@ def rebalance_launch(
     names = _portfolio_names(model, portfolio_ids, source)
     checked_options = _checked_options(options)
     snapshot = _snapshot(source, model)
-    with atomic():
-        one_at_a_time("launch")
+    limits = _limits(model, names, snapshot)
+    with recorded():
         if earlier := _earlier_run(key, request):
             return earlier
         _refuse_running(names)
@@ -80,6 +81,7 @@ def rebalance_launch(
             model_version=model.version,
             snapshot=snapshot,
             options=checked_options,
+            limits=limits,
             request_hash=_hash(request),
             note=note,
             launched_by=by,
@@ -148,10 +150,22 @@ def _checked_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
         parsed = options_from_json(given, where="")
     except ProblemError as error:
         raise InvalidInputError(str(error), fields={error.field: error.message}) from error
+    if parsed.gain_budget is not None:
+        message = "needs tax lots, which the book does not hold; `ordergen solve` takes them"
+        raise InvalidInputError(f"A gain budget {message}.", fields={"gain_budget": message})
     if parsed.time_limit > settings.OPTIMIZATION_TIMEOUT:
         message = f"at most {settings.OPTIMIZATION_TIMEOUT} seconds on this installation"
         raise InvalidInputError(f"The time limit is {message}.", fields={"time_limit": message})
     return given
+
+
+def _limits(model: InvestmentModel, names: Mapping[str, str], snapshot: PriceSnapshot) -> dict[str, Any]:
+    """The limits in force now of everything the run touches: frozen with it, as its prices are."""
+    return {
+        "model": limits_now("model", [model.pk]).get(model.pk, {}),
+        "portfolios": limits_now("portfolio", names),
+        "securities": limits_now("security", snapshot.payload),
+    }
 
 
 def _snapshot(source: BookSource, model: InvestmentModel) -> PriceSnapshot:

@@ -71,6 +71,7 @@ def proposal(
     orders = list(_orders(facts, row, problem, solution, (before, after)))
     values |= _figures(before, after, orders)
     values["document"] = _certificate(solution, before, after) | _texts(values) | {"reasons": told}
+    values["document"]["limits"] = _applied(facts, row.portfolio_id)
     values["document"]["quantities"] = pack(
         [p.quantity for p in problem.positions],
         [solution.quantities[p.security_id] for p in problem.positions] if solution.solved else None,
@@ -155,6 +156,16 @@ def _certificate(solution: RebalanceSolution, before: PortfolioDrift, after: Por
     }
 
 
+def _applied(facts: RunFacts, portfolio_id: str) -> dict[str, dict[str, Any]]:
+    """The limits that held for this portfolio, each with the level it comes from: run, portfolio or model."""
+    options, levels = facts.options_of(portfolio_id)
+    values = {name: getattr(options, name) for name in levels}
+    return {
+        name: {"value": text(value) if isinstance(value, Decimal) else value, "level": levels[name]}
+        for name, value in values.items()
+    }
+
+
 def _texts(values: Mapping[str, Any]) -> dict[str, str | None]:
     names = ("market_value", "cash_before", "cash_after", "drift_before", "drift_after")
     return {name: text(values[name]) for name in (*names, "band_use_before", "band_use_after")}
@@ -219,6 +230,7 @@ def _block_rows(
             "breaches_before": breaches[at][0],
             "breaches_after": breaches[at][1],
             "reasons": [],
+            "limits": _applied(facts, row.portfolio_id),
             "quantities": _packed(block, len(facts.targets), held[at], aimed[at]),
         }
         yield Proposal(row, values, made)

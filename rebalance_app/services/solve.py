@@ -4,7 +4,7 @@
     gather  | targets and prices the run was launched on, balances from the source -> a block, and the rest
     solve   | the closed form for the whole block; what it cannot certify, one by one and in the solver's own process
     store   | result, orders and counters in one transaction, and only where the row is still ours
-    finish  | the run ends with its last portfolio
+    finish  | the run ends with its last portfolio; a service that is down stops it
 
 A worker may die anywhere in between: the lease lapses, the sweeper queues the portfolio again (alone, so that one that
 kills its worker takes no other with it), and nothing half-written is ever seen.
@@ -23,18 +23,21 @@ from django.db.models import F
 from django.utils import timezone
 
 from models_app.models import InvestmentModel
+from ordergen.audit.selectors import request_behind
 from ordergen.audit.services import record
+from ordergen.correlation import correlated
 from ordergen.db import atomic, object_id
+from ordergen.errors import UnavailableError
 from rebalance_app.domain.block import block_solve
-from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.solve import solve_separable
-from rebalance_app.domain.types import Options, RebalanceProblem
+from rebalance_app.domain.types import RebalanceProblem
 from rebalance_app.domain.verify import violations
 from rebalance_app.facts import RunFacts, facts_of
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
-from rebalance_app.services.gather import gather, refusal, refusals
+from rebalance_app.services.gather import Work, gather, refusal, refusals
 from rebalance_app.services.propose import block_proposals, proposal
 from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
+from rebalance_app.services.stop import run_stop
 from rebalance_app.services.store import proposals_store
 
 logger = logging.getLogger(__name__)
@@ -46,14 +49,24 @@ def chunk_solve(*, rebalance_id: str, chunk: int) -> None:
     claim = _claim(rebalance_id, chunk)
     if claim is None:
         return
-    work = gather(claim.facts, claim.rows, claim.options)
+    with correlated(request_behind("rebalance.launched", rebalance_id)):
+        try:
+            _answer(claim)
+        except UnavailableError as error:
+            run_stop(rebalance_id, first=claim.rows[0].pk, why=error.message)
+            return
+        logger.info("run #%s: chunk %s of %s portfolios done", claim.run.number, chunk, len(claim.rows))
+        run_finish(rebalance_id)
+
+
+def _answer(claim: Claim) -> None:
+    work = gather(claim.facts, claim.rows)
     proposals_store(claim.run, claim.token, refusals(claim.facts, work))
     if work.block:
         answer = block_solve(work.block)
         proposals_store(claim.run, claim.token, block_proposals(claim.facts, work, answer))
         work = work.without(answer.certified)
-    _solve_one_by_one(claim, work.problems(claim.facts, claim.options))
-    run_finish(rebalance_id)
+    _solve_one_by_one(claim, work.problems(claim.facts))
 
 
 def _solve_one_by_one(claim: Claim, problems: Sequence[tuple[PortfolioRebalance, RebalanceProblem]]) -> None:
@@ -82,10 +95,6 @@ class Claim:
         """Extends the lease on what is not finished yet; False when nothing is ours any more."""
         ours = PortfolioRebalance.objects.filter(rebalance=self.run, token=self.token, state=ProposalState.SOLVING)
         return ours.update(lease_until=_lease()) > 0
-
-    @cached_property
-    def options(self) -> Options:
-        return options_from_json(self.run.options)
 
     @cached_property
     def facts(self) -> RunFacts:

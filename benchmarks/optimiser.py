@@ -43,7 +43,7 @@ def market_value(problem):
 
 def rounded_relaxation(problem):
     """The original's method: a continuous problem within the bands, then every quantity rounded."""
-    import cvxpy as cp  # noqa: PLC0415
+    import cvxpy as cp
 
     value = float(market_value(problem))
     price, target, low, high = (
@@ -59,8 +59,8 @@ def rounded_relaxation(problem):
 
 def discrete_allocation(method):
     """PyPortfolioOpt's allocation of the market value to the targets; it knows no bands and no holdings."""
-    import pandas as pd  # noqa: PLC0415
-    from pypfopt.discrete_allocation import DiscreteAllocation  # noqa: PLC0415
+    import pandas as pd
+    from pypfopt.discrete_allocation import DiscreteAllocation
 
     def allocate(problem):
         weights = {p.security_id: float(p.target) for p in problem.positions if p.target}
@@ -77,7 +77,7 @@ def discrete_allocation(method):
 def methods():
     found = {"rounded relaxation (the original)": rounded_relaxation}
     try:
-        import pypfopt  # noqa: F401, PLC0415
+        import pypfopt  # noqa: F401
     except ImportError:
         print("PyPortfolioOpt is not installed: left out", file=sys.stderr)
     else:

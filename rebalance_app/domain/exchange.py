@@ -7,7 +7,7 @@ are found by binary search.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from .objective import score
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 CHANGES = 3000  # single-line changes looked at: 2 × their number over the lines is how far each line is moved
+FAR_LINES = 4
+FAR_REACH = 250
 THIRDS = 40  # first moves tried where no pair closes the gap by itself
 MOST_PAIRS = 20_000
 FLOAT_EXACT = 2**53
@@ -68,6 +70,10 @@ class _Lines:
             first=ends[:, :, 0],
             last=ends[:, :, 1],
         )
+
+    def rows(self, which: Ints) -> "_Lines":
+        """Some of the lines."""
+        return _Lines(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
     def allowed(self, k: Ints) -> NDArray[np.bool_]:
         """(n, m) whether each number of steps lies in a segment of its line."""
@@ -122,18 +128,32 @@ def _fits(effects: Floats, room: Floats) -> NDArray[np.bool_]:
     return np.asarray((bought <= room[0]) & (-bought <= room[1]) & (traded <= room[2]) & (orders <= room[3]))
 
 
-def _changes(ledger: Ledger, lines: _Lines, trades: Ints) -> _Changes:
-    n = len(trades)
-    reach = max(8, CHANGES // (2 * n))
-    ends = np.where(lines.first <= lines.last, lines.first, trades[:, None])
-    stops = np.where(lines.first <= lines.last, lines.last, trades[:, None])
-    k = np.concatenate([trades[:, None] + np.arange(-reach, reach + 1), ends, stops], axis=1)
+def _moves(ledger: Ledger, lines: _Lines, trades: Ints, reach: int) -> tuple[Ints, Ints, Floats]:
+    """Line, new steps and effects (4, m) of every allowed change by up to `reach` steps or to the end of a segment."""
+    now = trades[:, None]
+    ends = np.where(lines.first <= lines.last, lines.first, now)
+    stops = np.where(lines.first <= lines.last, lines.last, now)
+    k = np.concatenate([now + np.arange(-reach, reach + 1), ends, stops], axis=1)
     k = np.clip(k, ends.min(axis=1)[:, None], stops.max(axis=1)[:, None])
-    effects = lines.sums(ledger, k) - lines.sums(ledger, trades[:, None])
-    which = lines.allowed(k) & (k != trades[:, None])
+    effects = lines.sums(ledger, k) - lines.sums(ledger, now)
+    which = lines.allowed(k) & (k != now)
+    line = np.broadcast_to(np.arange(len(trades))[:, None], k.shape)[which]
+    return line, k[which], effects[:, which]
+
+
+def _changes(ledger: Ledger, lines: _Lines, trades: Ints) -> _Changes:
+    """All small changes, and longer ones of the few lines that are furthest from their target.
+
+    The relaxation leaves what is missing in few lines; only these can take up what the others give.
+    """
+    line, steps, effects = _moves(ledger, lines, trades, max(8, CHANGES // (2 * len(trades))))
+    off = np.abs(lines.target + -lines.held - trades[:, None] * lines.step)[:, 0]
+    far = np.argsort(-off, kind="stable")[:FAR_LINES]
+    far_line, far_steps, far_effects = _moves(ledger, lines.rows(far), trades[far], FAR_REACH)
     # One change that changes nothing, so that a single line can be a pair.
-    line = np.append(np.broadcast_to(np.arange(n)[:, None], k.shape)[which], NO_LINE)
-    steps, effects = np.append(k[which], 0), np.append(effects[:, which], np.zeros((4, 1)), axis=1)
+    line = np.concatenate([line, far[far_line], [NO_LINE]])
+    steps = np.concatenate([steps, far_steps, [0]])
+    effects = np.concatenate([effects, far_effects, np.zeros((4, 1))], axis=1)
     order = np.argsort(effects[0], kind="stable")
     return _Changes(line[order], steps[order], effects[:, order])
 

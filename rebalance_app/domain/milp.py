@@ -36,7 +36,7 @@ Floats = NDArray[np.float64]
 ABSOLUTE_GAP = 0.009  # money: less than the cent that `optimal` allows, since bounds are rounded down
 FEASIBLE_POINT = 2  # HiGHS: SolutionStatus.kSolutionStatusFeasible
 LEAST_TIME = 0.05
-ROUNDS = 8  # of exchanges
+ROUNDS = 20  # of exchanges
 
 
 class ProgramInfeasible(Exception):  # noqa: N818  # an outcome with a name, not a defect
@@ -301,9 +301,10 @@ def solve_relaxed(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
 def narrowed(ledger: Ledger, choices: Sequence[Choice], trades: tuple[int, ...], bound: Decimal) -> tuple[int, ...]:
     """The trades, or better ones that exchanges reach, if possible within a cent of the bound."""
     for _ in range(ROUNDS):
-        gap = float(ledger.score_money(total_score(ledger, trades)) - bound)
-        if gap <= CENT:
+        exact_gap = ledger.score_money(total_score(ledger, trades)) - bound
+        if exact_gap <= CENT:
             return trades
+        gap = float(exact_gap)
         windows = ((gap - float(CENT), gap), (gap * 0.9, gap), (gap * 0.5, gap), (gap * 0.1, gap))
         better = close_gap(ledger, choices, trades, windows)
         if better is None:

@@ -15,8 +15,8 @@ from django.utils import timezone
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from ordergen.api_json import OtherMediaTypeError, UnreadableError
+from ordergen.correlation import correlation
 from ordergen.errors import InvalidInputError, OrdergenError
-from ordergen.middleware import correlation
 
 log = logging.getLogger(__name__)
 _MISSING = object()

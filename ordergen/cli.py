@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -93,6 +94,13 @@ def _parser() -> argparse.ArgumentParser:
     user = add("create-user", create_user_command, "create a person who may sign in; asks for the password")
     user.add_argument("username")
     user.add_argument("--role", action="append", required=True, dest="roles", metavar="ROLE", help="may be repeated")
+    key = add(
+        "create-api-key", create_api_key_command, "create a key for programs; it is printed once and kept nowhere"
+    )
+    key.add_argument("username", help="whose permissions it has")
+    key.add_argument("name", help="what it is for")
+    key.add_argument("--scope", action="append", required=True, dest="scopes", metavar="SCOPE", help="may be repeated")
+    key.add_argument("--days", type=int, default=90, help="until it expires (default: 90)")
     add("verify", verify_command, "check the audit chain and the invariants of runs; prints counts as JSON")
     return parser
 
@@ -134,12 +142,22 @@ def worker_command_(_options: argparse.Namespace) -> None:
 
 
 def _supervise(commands: dict[str, list[str]]) -> None:
+    from django.conf import settings
+
     from ordergen import supervisor
 
-    try:
-        supervisor.supervise(commands)
-    except supervisor.SupervisionError as error:
-        raise CommandError(str(error)) from error
+    if "web" in commands and settings.ORDERGEN_API_AUTH == "none":
+        print(
+            "ORDERGEN_API_AUTH=none: everybody who reaches this address may do everything through API v1.",
+            file=sys.stderr,
+            flush=True,
+        )
+    with tempfile.TemporaryDirectory(prefix="ordergen-metrics-") as folder:
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)  # before any process that measures starts
+        try:
+            supervisor.supervise(commands)
+        except supervisor.SupervisionError as error:
+            raise CommandError(str(error)) from error
 
 
 def sweep_command_(options: argparse.Namespace) -> None:
@@ -244,6 +262,18 @@ def create_user_command(options: argparse.Namespace) -> None:
     password = getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     user = user_create(username=options.username, password=password, roles=options.roles)
     print(f"created {user.username}: {', '.join(user.roles)}")
+
+
+def create_api_key_command(options: argparse.Namespace) -> None:
+    from ordergen.accounts.keys import create_api_key
+
+    key, plain = create_api_key(
+        user=_user(options.username), name=options.name, scopes=options.scopes, days=options.days
+    )
+    print(plain)
+    print(
+        f"{key.name} of {options.username}, until {key.expires_at:%Y-%m-%d}: {', '.join(key.scopes)}", file=sys.stderr
+    )
 
 
 def verify_command(_options: argparse.Namespace) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable
-from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from ordergen.correlation import HEADER, correlated, correlation
 from ordergen.errors import OrdergenError
 
 Handler = Callable[[HttpRequest], HttpResponse]
-correlation: ContextVar[str] = ContextVar("correlation", default="")
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -21,14 +20,11 @@ def correlation_id(get_response: Handler) -> Handler:
     """Echoes the caller's X-Correlation-ID, or makes one; the audit trail and the logs carry it."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Correlation-ID", "")
-        token = correlation.set(given if _ACCEPTABLE.fullmatch(given) else str(uuid.uuid4()))
-        try:
+        given = request.headers.get(HEADER, "")
+        with correlated(given if _ACCEPTABLE.fullmatch(given) else str(uuid.uuid4())):
             response = get_response(request)
-            response["X-Correlation-ID"] = correlation.get()
+            response[HEADER] = correlation.get()
             return response
-        finally:
-            correlation.reset(token)
 
     return middleware
 

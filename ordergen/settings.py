@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -55,6 +56,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "ordergen.middleware.correlation_id",
+    "ordergen.metrics.measured",
     "ordergen.api_middleware.api_conventions",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -102,6 +104,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
+# Names, tickers and prices of services elsewhere are kept here for a while; a cache that is down only costs time.
+CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
@@ -196,6 +200,34 @@ API_WRITES_PER_MINUTE = env.int("ORDERGEN_API_WRITES_PER_MINUTE", default=120)
 COMMISSION_RATE = env("ORDERGEN_COMMISSION_RATE", default="0.0005")  # of an order's value, for estimates
 NEAR_BAND = env("ORDERGEN_NEAR_BAND", default="0.8")  # share of the band from which a position counts as near its edge
 ORDERGEN_SOURCE = env("ORDERGEN_SOURCE", default="local")
+if ORDERGEN_SOURCE not in {"local", "globeco"}:
+    raise ImproperlyConfigured("ORDERGEN_SOURCE is 'local' (the tables of this application) or 'globeco'.")
+
+
+def _service_url(name: str, default: str) -> str:
+    """An address that only the operator can set; nothing that a user or a service says ever becomes one."""
+    url = str(env(name, default=default)).rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ImproperlyConfigured(f"{name} is {url!r}; it has to be an address such as {default}.")
+    return url
+
+
+# The GlobeCo services, read where ORDERGEN_SOURCE=globeco.
+PORTFOLIO_ACCOUNTING_SERVICE_URL = _service_url(
+    "PORTFOLIO_ACCOUNTING_SERVICE_URL", "http://globeco-portfolio-accounting-service:8087"
+)
+PRICING_SERVICE_URL = _service_url("PRICING_SERVICE_URL", "http://globeco-pricing-service:8083")
+SECURITY_SERVICE_URL = _service_url("SECURITY_SERVICE_URL", "http://globeco-security-service:8000")
+PORTFOLIO_SERVICE_URL = _service_url("PORTFOLIO_SERVICE_URL", "http://globeco-portfolio-service:8000")
+EXTERNAL_SERVICE_TIMEOUT = env.float("EXTERNAL_SERVICE_TIMEOUT", default=10)  # seconds for one call
+EXTERNAL_SERVICE_RETRIES = env.int("EXTERNAL_SERVICE_RETRIES", default=3)  # after the first call
+EXTERNAL_SERVICE_PAUSE = env.float("EXTERNAL_SERVICE_PAUSE", default=1)  # before the first retry, then doubled
+# Seconds for one read of the book with all its calls and retries; shorter than a worker's lease.
+EXTERNAL_SERVICE_DEADLINE = env.float("EXTERNAL_SERVICE_DEADLINE", default=20)
+EXTERNAL_SERVICE_CONCURRENCY = env.int("EXTERNAL_SERVICE_CONCURRENCY", default=8)  # calls at once, by process
+EXTERNAL_SERVICE_MAX_FAILURES = env.int("EXTERNAL_SERVICE_MAX_FAILURES", default=5)  # then the service counts as down,
+EXTERNAL_SERVICE_REST = env.float("EXTERNAL_SERVICE_REST", default=60)  # and is left alone for so many seconds
 ORDERGEN_API_AUTH = env("ORDERGEN_API_AUTH", default="required")
 if ORDERGEN_API_AUTH not in {"required", "none"}:
     raise ImproperlyConfigured("ORDERGEN_API_AUTH is 'required' or 'none'.")
@@ -203,9 +235,11 @@ if ORDERGEN_API_AUTH not in {"required", "none"}:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"correlated": {"()": "ordergen.correlation.Correlated"}},
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} [{correlation}] {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["correlated"]}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
     # The embedded broker is a folder and has no host name to warn about.
-    "loggers": {"kombu.connection": {"level": "ERROR"}},
+    # httpx would tell every call of every portfolio.
+    "loggers": {"kombu.connection": {"level": "ERROR"}, "httpx": {"level": "WARNING"}},
 }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from ordergen import views
+from ordergen import metrics, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("ordergen.api")),  # /api/ and /health
+    path("metrics", metrics.show, name="metrics"),
     path("signin/", views.SignIn.as_view(), name="signin"),
     path("signout/", views.SignOut.as_view(), name="signout"),
     path("audit/", include("ordergen.audit.urls")),
@@ -18,4 +19,3 @@ urlpatterns: list[URLPattern | URLResolver] = [
 
 handler404 = "ordergen.views.not_found"
 handler500 = "ordergen.views.server_error"
-

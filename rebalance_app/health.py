@@ -15,8 +15,7 @@ from django.views.decorators.http import require_GET
 
 from models_app.sources import get_source
 from ordergen.api_errors import service_version
-from ordergen.errors import UnavailableError
-from ordergen.middleware import correlation
+from ordergen.correlation import correlation
 from ordergen.times import zulu
 from rebalance_app.domain.solve import solve
 from rebalance_app.domain.types import Position, RebalanceProblem
@@ -121,10 +120,9 @@ def _database() -> Check:
 def _upstreams() -> dict[str, Check]:
     """The services the book comes from; with a book of our own there are none to be down."""
     source = get_source()
-    if source.name == "local":
-        return {name: {"status": "healthy", "message": "Not used: the book is local."} for name in UPSTREAMS}
-    try:
-        source.data_version()
-    except UnavailableError as error:
-        return {name: {"status": "unhealthy", "message": error.message} for name in UPSTREAMS}
-    return {name: {"status": "healthy", "message": "Answers."} for name in UPSTREAMS}
+    faults = source.faults()
+    good = "Answers." if source.is_remote else "Not used: the book is local."
+    return {
+        name: {"status": "unhealthy" if name in faults else "healthy", "message": faults.get(name, good)}
+        for name in UPSTREAMS
+    }

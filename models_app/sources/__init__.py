@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
 from models_app.sources.base import BookSource
 from models_app.sources.local import LocalSource
 
 
 def get_source() -> BookSource:
-    """The source of this installation; raises ImproperlyConfigured for one that does not exist."""
-    if settings.ORDERGEN_SOURCE != "local":
-        raise ImproperlyConfigured(
-            f"ORDERGEN_SOURCE is {settings.ORDERGEN_SOURCE!r}, but only 'local' (this application's own tables) "
-            "can be read in this version; 'globeco' is planned."
-        )
+    """The source of this installation."""
+    if settings.ORDERGEN_SOURCE == "globeco":
+        from models_app.sources.globeco import GlobecoSource  # noqa: PLC0415  half a second, which only it needs
+
+        return GlobecoSource()
     return LocalSource()

@@ -49,6 +49,7 @@ class BookSource(Protocol):
     """Where securities, prices and portfolios come from."""
 
     name: str
+    is_remote: bool  # whether a read may take seconds, or fail: such a book is never read inside a transaction
 
     def securities(self, ids: Iterable[str] | None = None) -> dict[str, SecurityInfo]:
         """The securities with these ids, or all of them, by id in the order of their tickers."""
@@ -82,5 +83,12 @@ class BookSource(Protocol):
         ...
 
     def data_version(self) -> str:
-        """A word that changes whenever the book does; what was computed from the book may be kept under it."""
+        """A word that changes whenever the book does; a book that changes without telling always has the same.
+
+        Costs no call to another service.
+        """
+        ...
+
+    def faults(self) -> dict[str, str]:
+        """By the name of each service that does not answer now, what is wrong with it."""
         ...

@@ -32,6 +32,7 @@ class LocalSource:
     """See BookSource for what each method promises; each costs one query (two for balances) per 10,000 ids."""
 
     name = "local"
+    is_remote = False
 
     def securities(self, ids: Iterable[str] | None = None) -> dict[str, SecurityInfo]:
         rows = rows_where(Security.objects.order_by("ticker"), "pk", ids, "id", "ticker", "name")
@@ -82,6 +83,9 @@ class LocalSource:
 
     def data_version(self) -> str:
         return Setting.read("book_version")
+
+    def faults(self) -> dict[str, str]:
+        return {}
 
 
 def _best_first(found: QuerySet[Any], begins: Q) -> QuerySet[Any]:

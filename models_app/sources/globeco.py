@@ -1,0 +1,264 @@
+"""The book in the GlobeCo services: portfolio accounting, pricing, security and portfolio.
+
+    securities, names | one list each, kept for ten minutes
+    prices            | one list, kept for a minute; pricing draws a new price per call, so a run takes one snapshot
+    balances          | never kept: one call per portfolio, some at a time, or the paged list of all where that is less
+
+Whatever is not whole and right is refused, and what does not answer is an UnavailableError that names the service.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from decimal import ROUND_FLOOR, Decimal
+from functools import cache, partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.conf import settings
+
+from models_app.sources.base import Balances, PortfolioInfo, PriceInfo, SecurityInfo
+from models_app.sources.breaker import Breaker
+from models_app.sources.http import Deadline, FaultError, Service, in_parallel
+from models_app.sources.kept import kept
+from models_app.sources.parse import ANY_ID, HEX_ID, Record, record, records, unique
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Info = TypeVar("Info")
+logger = logging.getLogger(__name__)
+NAMES_SECONDS, PRICES_SECONDS = 600, 60
+LIST_PATIENCE = 30.0  # an id that the list kept lacks may be new: the list is read again, but not more often than this
+PAGE = 1000  # the most that any of the services gives at once
+BULK_FROM = 100  # portfolios from which it is worth asking how many pages all balances are
+MONEY_PLACES, QUANTITY_PLACES = 4, 8
+TICKER_LENGTH, NAME_LENGTH = 20, 255
+PROBE_SECONDS = 2.0
+_TICK = Decimal("0.0001")
+# 500 is how portfolio accounting says that a portfolio has no balances; 404 is how it means to.
+_PERHAPS_EMPTY = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.NOT_FOUND)
+_PROBES = {
+    "portfolio_accounting": "/health/ready",
+    "pricing_service": "/actuator/health/readiness",
+    "portfolio_service": "/api/v2/portfolios?limit=1",
+    "security_service": "/health/readiness",
+}
+
+
+@cache
+def services() -> Mapping[str, Service]:
+    """By the names that the health checks use. One of each per process, for its breaker remembers."""
+    rest, most = settings.EXTERNAL_SERVICE_REST, settings.EXTERNAL_SERVICE_MAX_FAILURES
+    return {
+        "portfolio_accounting": Service(
+            "portfolio accounting service", settings.PORTFOLIO_ACCOUNTING_SERVICE_URL, Breaker(most, rest)
+        ),
+        "pricing_service": Service("pricing service", settings.PRICING_SERVICE_URL, Breaker(most, rest)),
+        "portfolio_service": Service("portfolio service", settings.PORTFOLIO_SERVICE_URL, Breaker(most, rest)),
+        "security_service": Service("security service", settings.SECURITY_SERVICE_URL, Breaker(most, rest)),
+    }
+
+
+class GlobecoSource:
+    """See BookSource for what each method promises. Every method may raise UnavailableError."""
+
+    name = "globeco"
+    is_remote = True
+
+    def securities(self, ids: Iterable[str] | None = None) -> dict[str, SecurityInfo]:
+        return _among("globeco-securities", _read_securities, ids)
+
+    def latest_prices(self, ids: Iterable[str]) -> dict[str, PriceInfo]:
+        wanted = self.securities(ids)
+        prices = kept("globeco-prices", PRICES_SECONDS, _read_prices)
+        return {key: prices[info.ticker] for key, info in wanted.items() if info.ticker in prices}
+
+    def portfolios(self, ids: Iterable[str] | None = None) -> dict[str, PortfolioInfo]:
+        return _among("globeco-portfolios", _read_portfolios, ids)
+
+    def balances(self, portfolio_ids: Iterable[str]) -> dict[str, Balances]:
+        wanted = [key for key in dict.fromkeys(portfolio_ids) if HEX_ID.fullmatch(key)]
+        deadline = Deadline(settings.EXTERNAL_SERVICE_DEADLINE)
+        found = _bulk_balances(wanted, deadline) if len(wanted) > BULK_FROM else None
+        if found is None:
+            found = dict(zip(wanted, in_parallel(partial(_summary, deadline=deadline), wanted), strict=True))
+        if empty := [key for key in wanted if found.get(key) is None]:
+            known = self.portfolios(empty)
+            found |= {key: Balances(Decimal(0), {}) for key in empty if key in known}
+        return {key: held for key in wanted if (held := found.get(key)) is not None}
+
+    def price_history(self, ids: Iterable[str], since: date | None = None) -> pd.DataFrame:  # noqa: ARG002  BookSource's
+        """None: pricing knows no yesterday."""
+        import pandas as pd  # noqa: PLC0415  as in LocalSource
+
+        return pd.DataFrame(columns=list(ids))
+
+    def find_securities(self, text: str, limit: int = 20) -> list[SecurityInfo]:
+        return _best(self.securities().values(), text, limit, lambda info: (info.ticker, info.name))
+
+    def find_portfolios(self, text: str, limit: int = 20) -> list[PortfolioInfo]:
+        return _best(self.portfolios().values(), text, limit, lambda info: (info.name,))
+
+    def data_version(self) -> str:
+        """Its name: this book changes without telling."""
+        return self.name
+
+    def faults(self) -> dict[str, str]:
+        keys = list(_PROBES)
+        return {key: fault for key, fault in zip(keys, in_parallel(_probe, keys), strict=True) if fault}
+
+
+def _probe(key: str) -> str:
+    """What is wrong with a service; empty when it answers. One short call, for a health check has no time to retry."""
+    service = services()[key]
+    try:
+        service.try_once(_PROBES[key], PROBE_SECONDS)
+    except FaultError as fault:
+        return f"The {service.name} {fault}."
+    return ""
+
+
+def _among(key: str, read: Callable[[], dict[str, Any]], ids: Iterable[str] | None) -> dict[str, Any]:
+    """From the list kept under `key` what has one of `ids`, in the list's order; all of it for None."""
+    if ids is None:
+        return kept(key, NAMES_SECONDS, read)
+    wanted = set(ids)
+    listed = kept(key, NAMES_SECONDS, read, is_enough=lambda known: wanted <= known.keys(), patience=LIST_PATIENCE)
+    return {key: info for key, info in listed.items() if key in wanted}
+
+
+def _best(found: Iterable[Info], text: str, limit: int, words: Callable[[Info], Sequence[str]]) -> list[Info]:
+    wanted = text.casefold()
+    hits = [info for info in found if any(wanted in word.casefold() for word in words(info))]
+    return sorted(hits, key=lambda info: not words(info)[0].casefold().startswith(wanted))[:limit]
+
+
+def _read_securities() -> dict[str, SecurityInfo]:
+    lines = unique((line.id("securityId", ANY_ID), line) for line in _pages("security_service", "securities"))
+    infos = [
+        SecurityInfo(key, line.text("ticker", TICKER_LENGTH), line.text("description", NAME_LENGTH))
+        for key, line in lines.items()
+    ]
+    return {info.id: info for info in sorted(infos, key=lambda info: (info.ticker, info.id))}
+
+
+def _read_portfolios() -> dict[str, PortfolioInfo]:
+    lines = unique((line.id("portfolioId", HEX_ID), line) for line in _pages("portfolio_service", "portfolios"))
+    infos = [PortfolioInfo(key, line.text("name", NAME_LENGTH)) for key, line in lines.items()]
+    return {info.id: info for info in sorted(infos, key=lambda info: (info.name, info.id))}
+
+
+def _read_prices() -> dict[str, PriceInfo]:
+    """By ticker. A price that is not above zero is left out, so that the security counts as having none."""
+    service = services()["pricing_service"]
+    answer = service.get("/api/v1/prices", Deadline(settings.EXTERNAL_SERVICE_DEADLINE))
+    lines = unique((line.text("ticker", TICKER_LENGTH), line) for line in records(service.name, "price", answer))
+    prices = {key: PriceInfo(line.amount("close", MONEY_PLACES), line.day("date")) for key, line in lines.items()}
+    if useless := [key for key, info in prices.items() if info.price <= 0]:
+        logger.warning("no price above zero for %s", ", ".join(useless[:20]))
+    return {key: info for key, info in prices.items() if info.price > 0}
+
+
+def _pages(key: str, what: str) -> list[Record]:
+    """The whole of a list that the security or the portfolio service gives in pages."""
+    service, deadline = services()[key], Deadline(settings.EXTERNAL_SERVICE_DEADLINE)
+    found: list[Record] = []
+    while True:
+        params = {"limit": PAGE, "offset": len(found)}
+        answer = record(service.name, "the list", service.get(f"/api/v2/{what}", deadline, params))
+        lines, total = answer.records(what), answer.record("pagination").count("totalElements")
+        found += lines
+        if len(found) == total:
+            return found
+        if len(found) > total or len(lines) != PAGE:
+            answer.refuse(f"has {len(found)} {what} and says that there are {total}")
+
+
+def _summary(portfolio_id: str, deadline: Deadline) -> Balances | None:
+    """What one portfolio owns; None when it has no balances at all."""
+    accounting = services()["portfolio_accounting"]
+    path = f"/api/v1/portfolios/{portfolio_id}/summary"
+    try:
+        answer = accounting.get(path, deadline, tolerated=_PERHAPS_EMPTY)
+    except FaultError:
+        if not _balance_lines(deadline, portfolio_id=portfolio_id, limit=1)[0]:
+            return None
+        answer = accounting.get(path, deadline)  # it has balances: so that was a failure like any other
+    summary = record(accounting.name, f"the summary of {portfolio_id}", answer)
+    if summary.fields.get("portfolioId") != portfolio_id:
+        summary.refuse("is of another portfolio")
+    lines = unique((line.id("securityId", ANY_ID), line) for line in summary.records("securities"))
+    if len(lines) != summary.count("securityCount"):
+        summary.refuse(f"has {len(lines)} securities and says that there are {summary.count('securityCount')}")
+    if len(lines) >= PAGE - 1:  # it reads no more than that, so there may be more
+        return _by_portfolio(_all_balances(deadline, portfolio_id=portfolio_id)).get(portfolio_id)
+    held = {key: quantity for key, line in lines.items() if (quantity := _net(line))}
+    return Balances(_cash(summary, "cashBalance"), held)
+
+
+def _net(line: Record) -> Decimal:
+    """Long minus short, as the summary itself says."""
+    net = line.amount("quantityLong", QUANTITY_PLACES) - line.amount("quantityShort", QUANTITY_PLACES)
+    if "netQuantity" in line.fields and line.amount("netQuantity", QUANTITY_PLACES) != net:
+        line.refuse("has a net quantity that is not long minus short")
+    return net
+
+
+def _cash(line: Record, name: str) -> Decimal:
+    """Rounded down to what we count money in, so that nobody spends what is not there."""
+    return line.amount(name, QUANTITY_PLACES).quantize(_TICK, ROUND_FLOOR)
+
+
+def _bulk_balances(wanted: Sequence[str], deadline: Deadline) -> dict[str, Balances | None] | None:
+    """Of all portfolios from the paged list; None where that takes more calls than asking for each of `wanted`."""
+    first, total = _balance_lines(deadline, limit=PAGE)
+    if -(-total // PAGE) > len(wanted):
+        return None
+    return dict(_by_portfolio(_all_balances(deadline, first=(first, total))))
+
+
+def _all_balances(
+    deadline: Deadline, portfolio_id: str = "", first: tuple[list[Record], int] | None = None
+) -> list[Record]:
+    """Every balance, or every one of a portfolio. A list that changes while it is read is refused."""
+    read = partial(_balance_lines, deadline, portfolio_id=portfolio_id, limit=PAGE)
+    lines, total = first or read()
+    pages = in_parallel(lambda offset: read(offset=offset), range(PAGE, total, PAGE))
+    found = [*lines, *(line for page, _ in pages for line in page)]
+    if len(found) != total or any(other != total for _, other in pages):
+        found[0].refuse("is of a list that is not as long as it says")
+    unique((str(line.count("id")), line) for line in found)
+    return found
+
+
+def _balance_lines(
+    deadline: Deadline, *, portfolio_id: str = "", limit: int, offset: int = 0
+) -> tuple[list[Record], int]:
+    """One page of balances, and how many there are in all."""
+    accounting = services()["portfolio_accounting"]
+    params = {"limit": limit, "offset": offset} | ({"portfolio_id": portfolio_id} if portfolio_id else {})
+    answer = record(accounting.name, "the list", accounting.get("/api/v1/balances", deadline, params))
+    lines, pages = answer.records("balances"), answer.record("pagination")
+    total = pages.count("total")
+    if pages.count("offset") != offset or len(lines) != max(min(limit, total - offset), 0):
+        answer.refuse(f"has {len(lines)} balances from {pages.count('offset')} on and says that there are {total}")
+    return lines, total
+
+
+def _by_portfolio(lines: Iterable[Record]) -> dict[str, Balances]:
+    grouped: dict[str, list[Record]] = defaultdict(list)
+    for line in lines:
+        grouped[line.id("portfolioId", HEX_ID)].append(line)
+    return {key: _balances(own) for key, own in grouped.items()}
+
+
+def _balances(lines: Iterable[Record]) -> Balances:
+    """Of one portfolio; the balance without a security is its cash."""
+    own = unique((line.id("securityId", ANY_ID) if line.fields.get("securityId") else "", line) for line in lines)
+    cash = own.pop("", None)
+    held = {key: quantity for key, line in own.items() if (quantity := _net(line))}
+    return Balances(_cash(cash, "quantityLong") if cash else Decimal(0), held)

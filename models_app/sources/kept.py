@@ -1,0 +1,56 @@
+"""Keeping what a service answered in Django's cache for a while. A cache that is down costs time and nothing else."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.core.cache import cache
+from redis.exceptions import RedisError
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+_CACHE_FAULTS = (RedisError, OSError)
+_reading: dict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
+def kept(
+    key: str,
+    seconds: float,
+    read: Callable[[], T],
+    *,
+    is_enough: Callable[[T], bool] | None = None,
+    patience: float = 0,
+) -> T:
+    """What was read at most `seconds` ago, else what `read` gives now; one thread of a process reads at a time.
+
+    What is not enough for the caller is read anew, unless that was done in the last `patience` seconds.
+    """
+    with _reading[key]:
+        found = _get(key)
+        if found is not None:
+            value: T = found[1]
+            if is_enough is None or is_enough(value) or time.time() - found[0] < patience:
+                return value
+        fresh = read()
+        _set(key, (time.time(), fresh), seconds)
+        return fresh
+
+
+def _get(key: str) -> Any:
+    try:
+        return cache.get(key)
+    except _CACHE_FAULTS as error:
+        logger.warning("the cache does not answer: %s", error)
+        return None
+
+
+def _set(key: str, value: object, seconds: float) -> None:
+    try:
+        cache.set(key, value, seconds)
+    except _CACHE_FAULTS as error:
+        logger.warning("the cache does not take %s: %s", key, error)

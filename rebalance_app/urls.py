@@ -1,6 +1,6 @@
 from django.urls import path
 
-from rebalance_app import order_views, views
+from rebalance_app import limit_views, order_views, views
 
 urlpatterns = [
     path("rebalances/", views.run_list, name="rebalances"),
@@ -12,4 +12,6 @@ urlpatterns = [
     path("orders/review", order_views.order_review, name="order_review"),
     path("orders/decision", order_views.order_decision, name="order_decision"),
     path("orders/<str:order_id>/", order_views.order_detail, name="order"),
+    path("limits/", limit_views.limit_list, name="limits"),
+    path("limits/<str:scope>/<str:subject_id>/", limit_views.limit_edit, name="limit"),
 ]

@@ -6,9 +6,10 @@ start with `bare_` leave the unit to the column head. Fractions of market value 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Any
 
 from django import template
 from django.utils.formats import date_format
@@ -189,6 +190,34 @@ def day(value: date | None) -> str:
 def reason(code: str) -> str:
     """Why an order is proposed, in words."""
     return REASONS.get(code) or code.replace("_", " ").capitalize()
+
+
+LIMITS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "hold": ("on hold", lambda _: ""),
+    "min_cash": ("cash at least", money),
+    "max_cash": ("cash at most", money),
+    "min_cash_weight": ("cash at least", percent),
+    "max_cash_weight": ("cash at most", percent),
+    "min_trade_value": ("orders of at least", money),
+    "max_turnover": ("turnover at most", percent),
+    "max_trades": ("orders at most", quantity),
+    "cost_bps": ("trading costs", lambda value: f"{quantity(value)} bp"),
+    "ticket_cost": ("an order costs", money),
+    "time_limit": ("seconds to solve at most", quantity),
+    "mode": ("mode", lambda value: str(value).replace("_", " ")),
+    "soft_bands": ("bands are soft", lambda _: ""),
+    "nearest": ("nearest answer where there is none", lambda _: ""),
+    "lot_size": ("lots of", quantity),
+    "can_buy": ("not to be bought", lambda _: ""),
+    "can_sell": ("not to be sold", lambda _: ""),
+}
+
+
+@register.filter
+def limit(name: str, value: Any) -> str:
+    """A limit in words: `"min_cash"|limit:"500"` is "cash at least 500.00"."""
+    words, spell = LIMITS[name]
+    return f"{words} {spell(value)}".strip()
 
 
 @register.simple_tag

@@ -1,0 +1,74 @@
+"""What people enter as limits. Which names a subject has, and what they may be, is for services/limits.py to say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+
+from rebalance_app.services.limits import NAMES
+
+NUMBER = forms.TextInput({"inputmode": "decimal", "autocomplete": "off"})
+PER_CENT = frozenset({"min_cash_weight", "max_cash_weight", "max_turnover"})  # entered as per cent, kept as fractions
+
+
+def _number(label: str, hint: str = "") -> forms.DecimalField:
+    return forms.DecimalField(label=label, help_text=hint, required=False, widget=NUMBER, max_digits=18)
+
+
+FIELDS: dict[str, forms.Field] = {
+    "hold": forms.BooleanField(label="On hold", help_text="Nothing is traded", required=False),
+    "min_cash": _number("Cash floor", "Money that must remain after the trades"),
+    "min_cash_weight": _number("Cash floor, %", "The same in per cent of market value"),
+    "max_cash": _number("Cash ceiling", "No more money than this may stay idle"),
+    "max_cash_weight": _number("Cash ceiling, %", "The same in per cent of market value"),
+    "min_trade_value": _number("Smallest order", "No order below this value, unless it closes a position"),
+    "max_turnover": _number("Most turnover, %", "Half of what is traded, in per cent of market value"),
+    "max_trades": forms.IntegerField(label="Most orders", required=False, widget=NUMBER),
+    "cost_bps": _number("Cost of trading, bp", "Basis points of an order's value, weighed against drift"),
+    "ticket_cost": _number("Cost of an order", "Money per order, weighed against drift"),
+    "lot_size": forms.IntegerField(
+        label="Lot size", help_text="Shares trade in multiples of it", required=False, widget=NUMBER
+    ),
+    "no_buy": forms.BooleanField(label="Do not buy", required=False),
+    "no_sell": forms.BooleanField(label="Do not sell", required=False),
+}
+NEGATED = {"no_buy": "can_buy", "no_sell": "can_sell"}  # a box that is ticked says what may not be done
+
+
+class LimitsForm(forms.Form):
+    """The limits of one subject. `limits` of a valid form is what `limits_set` takes."""
+
+    def __init__(self, scope: str, values: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, initial=_shown(values), **kwargs)
+        names = NAMES[scope]
+        self.fields = {name: field for name, field in FIELDS.items() if NEGATED.get(name, name) in names}
+        self.fields["reason"] = forms.CharField(label="Why", max_length=500, help_text="Kept with the limits")
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """Entered values in the units of options: fractions for per cent, text for decimals."""
+        given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", False)}
+        given.pop("reason", None)
+        return dict(_kept(name, value) for name, value in given.items())
+
+
+def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Limits as the form shows them."""
+    shown = {name: Decimal(value) * 100 if name in PER_CENT else value for name, value in values.items()}
+    shown |= {box: shown.get(name) is False for box, name in NEGATED.items()}
+    return {name: _plain(value) if isinstance(value, Decimal) else value for name, value in shown.items()}
+
+
+def _plain(value: Decimal) -> str:
+    return format(value.normalize(), "f")
+
+
+def _kept(name: str, value: Any) -> tuple[str, Any]:
+    if name in NEGATED:
+        return NEGATED[name], False
+    if isinstance(value, Decimal):
+        return name, _plain(value / 100 if name in PER_CENT else value)
+    return name, value

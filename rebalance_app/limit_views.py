@@ -1,0 +1,79 @@
+"""Pages of the limits that stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from models_app.http import SignedInRequest
+from models_app.models import InvestmentModel
+from models_app.sources import get_source
+from ordergen.errors import InvalidInputError, NotFoundError
+from rebalance_app.http import page
+from rebalance_app.limit_forms import LimitsForm
+from rebalance_app.models import LimitSet
+from rebalance_app.services.limits import NAMES, limits_now, limits_set
+
+WORDS = {"model": "Model", "portfolio": "Portfolio", "security": "Security"}
+
+
+@page("GET")
+def limit_list(request: SignedInRequest) -> HttpResponse:
+    """Everything that is limited now, and a way to a subject that is not."""
+    return render(request, "limits/list.html", {"groups": _in_force(), "words": WORDS})
+
+
+@page("GET", "POST")
+def limit_edit(request: SignedInRequest, scope: str, subject_id: str) -> HttpResponse:
+    """The limits of one model, portfolio or security, who set them when, and the form to set them anew."""
+    if scope not in NAMES:
+        raise NotFoundError("Limits are set on a model, a portfolio or a security.")
+    name = _names(scope, [subject_id]).get(subject_id)
+    if name is None:
+        raise NotFoundError(f"There is no {scope} {subject_id[:40]}.")
+    form = LimitsForm(scope, limits_now(scope, [subject_id]).get(subject_id, {}), request.POST or None)
+    if request.method == "POST" and form.is_valid() and _save(request, scope, subject_id, form):
+        messages.success(request, f"The limits of {name} are set. They hold from the next run on.")
+        return redirect(reverse("limits"))
+    history = (
+        LimitSet.objects.filter(scope=scope, subject_id=subject_id).select_related("set_by").order_by("-set_at", "-pk")
+    )
+    context = {"form": form, "scope": scope, "name": name, "history": history[:50], "word": WORDS[scope]}
+    return render(request, "limits/edit.html", context, status=422 if form.errors else 200)
+
+
+def _save(request: SignedInRequest, scope: str, subject_id: str, form: LimitsForm) -> bool:
+    """Sets the limits; what the service refuses is told at its field."""
+    try:
+        reason = form.cleaned_data["reason"]
+        limits_set(by=request.user, scope=scope, subject_id=subject_id, values=form.limits, reason=reason)
+    except InvalidInputError as error:
+        for field, told in error.fields.items():
+            form.add_error(field if field in form.fields else None, told.capitalize() + ".")
+    return not form.errors
+
+
+def _in_force() -> list[tuple[str, list[tuple[str, str, dict[str, Any]]]]]:
+    """Per scope its word and (id, name, limits), by name."""
+    groups = []
+    for scope, word in WORDS.items():
+        ids = LimitSet.objects.filter(scope=scope).order_by().values_list("subject_id", flat=True).distinct()
+        limits = limits_now(scope, ids)
+        names = _names(scope, limits)
+        rows = sorted((names.get(key, key), key, values) for key, values in limits.items())
+        groups.append((word, [(key, name, values) for name, key, values in rows]))
+    return groups
+
+
+def _names(scope: str, ids: Iterable[str]) -> dict[str, str]:
+    wanted = list(ids)
+    if scope == "model":
+        return dict(InvestmentModel.objects.filter(pk__in=wanted).values_list("pk", "name"))
+    if scope == "portfolio":
+        return {key: info.name for key, info in get_source().portfolios(wanted).items()}
+    return {key: info.ticker for key, info in get_source().securities(wanted).items()}

@@ -1,0 +1,74 @@
+"""The limits' pages: what is limited, by whom, and how to set it anew."""
+
+import pytest
+
+from rebalance_app.services.limits import limits_now, limits_set
+from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def page(client, manager, book):  # noqa: F811
+    client.force_login(manager)
+    return f"/limits/portfolio/{book.harbour.pk}/"
+
+
+def test_limits_are_entered_in_per_cent_and_kept_as_fractions(client, page, book):  # noqa: F811
+    sent = {"min_cash_weight": "2.5", "max_trades": "10", "hold": "on", "reason": "mandate"}
+    answer = client.post(page, sent, follow=True)
+
+    assert limits_now("portfolio", [book.harbour.pk])[book.harbour.pk] == {
+        "hold": True, "min_cash_weight": "0.025", "max_trades": 10,
+    }  # fmt: skip
+    assert "cash at least 2.50" in answer.content.decode().replace("\N{NO-BREAK SPACE}", " ")
+    assert 'value="2.5"' in client.get(page).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ({"min_cash": "NaN", "reason": "x"}, "min_cash"),
+        ({"min_cash_weight": "250", "reason": "x"}, "min_cash_weight"),
+        ({"max_trades": "1.5", "reason": "x"}, "max_trades"),
+        ({"min_cash": "1"}, "reason"),
+        ({"min_cash": "9" * 30, "reason": "x"}, "min_cash"),
+    ],
+)
+def test_a_limit_that_makes_no_sense_stays_in_its_field(client, page, book, sent, told):  # noqa: F811
+    answer = client.post(page, sent)
+
+    assert answer.status_code == 422
+    assert f'id="id_{told}_error"' in answer.content.decode()
+    assert all(f'value="{value}"' in answer.content.decode() for value in sent.values())
+    assert limits_now("portfolio", [book.harbour.pk]) == {}
+
+
+def test_a_box_says_what_may_not_be_done(client, page, book):  # noqa: F811
+    client.post(f"/limits/security/{book.aaa.pk}/", {"no_buy": "on", "lot_size": "10", "reason": "restricted"})
+
+    assert limits_now("security", [book.aaa.pk])[book.aaa.pk] == {"can_buy": False, "lot_size": 10}
+    assert "not to be bought" in client.get("/limits/").content.decode()
+
+
+def test_an_empty_form_lifts_all_limits_and_the_history_stays(client, page, manager, book):  # noqa: F811
+    limits_set(by=manager, scope="portfolio", subject_id=book.harbour.pk, values={"hold": True}, reason="estate")
+    client.post(page, {"reason": "settled"})
+    text = client.get(page).content.decode()
+
+    assert limits_now("portfolio", [book.harbour.pk]) == {}
+    assert "estate" in text
+    assert "settled" in text
+
+
+@pytest.mark.parametrize("path", ["/limits/portfolio/none/", "/limits/firm/x/", "/limits/model/" + "f" * 24 + "/"])
+def test_limits_of_nothing_are_not_found(client, page, path):
+    assert client.get(path).status_code == 404
+
+
+def test_who_may_not_edit_reads_and_cannot_set(client, page, viewer, book):  # noqa: F811
+    client.force_login(viewer)
+
+    assert "Set limits" not in client.get(page).content.decode()
+    assert client.post(page, {"hold": "on", "reason": "x"}).status_code == 403
+    assert limits_now("portfolio", [book.harbour.pk]) == {}

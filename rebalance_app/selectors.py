@@ -223,8 +223,9 @@ def proposal_list(
 
 
 def failed_portfolio_ids(run_id: str) -> list[str]:
-    """The portfolios of a run that ended without an answer."""
-    rows = PortfolioRebalance.objects.filter(rebalance_id=run_id, state__in=FAILURES).order_by("pk")
+    """The portfolios of a run that ended without an answer; in a stopped one, those that it never came to as well."""
+    unanswered = Q(state__in=FAILURES) | Q(state=ProposalState.CANCELLED, rebalance__state=RunState.STOPPED)
+    rows = PortfolioRebalance.objects.filter(unanswered, rebalance_id=run_id).order_by("pk")
     return list(rows.values_list("portfolio_id", flat=True))
 
 

@@ -117,6 +117,8 @@ def _must(by: User | None, kind: Kind) -> None:
     by.must("book.import")
     if kind.name == "models":
         by.must("model.edit")
+    elif get_source().is_remote:
+        raise InvalidInputError("The book is kept by other services; only models can be imported here.")
 
 
 def _state(kind: Kind) -> str:

@@ -34,7 +34,7 @@ from rebalance_app.domain.types import RebalanceProblem
 from rebalance_app.domain.verify import violations
 from rebalance_app.facts import RunFacts, facts_of
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
-from rebalance_app.services.gather import Work, gather, refusal, refusals
+from rebalance_app.services.gather import gather, refusal, refusals
 from rebalance_app.services.propose import block_proposals, proposal
 from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
 from rebalance_app.services.stop import run_stop

@@ -2,12 +2,12 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 
 from models_app.models import Holding, Portfolio, Price, Security
 from models_app.sources import get_source
 from models_app.sources.base import Balances, PriceInfo
 from models_app.sources.local import book_changed
+from tests.site import Site
 
 pytestmark = pytest.mark.django_db
 
@@ -94,8 +94,9 @@ def test_the_data_version_changes_with_the_book():
     assert get_source().data_version() != before
 
 
-def test_an_unknown_source_is_refused_with_the_ones_that_exist(settings):
-    settings.ORDERGEN_SOURCE = "globeco"
+def test_an_unknown_source_is_refused_at_start_with_the_ones_that_exist(tmp_path):
+    refused = Site(tmp_path, ORDERGEN_SOURCE="bloomberg").run("migrate")
 
-    with pytest.raises(ImproperlyConfigured, match="planned"):
-        get_source()
+    assert refused.returncode == 1
+    assert "'local'" in refused.stderr
+    assert "'globeco'" in refused.stderr

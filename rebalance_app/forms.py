@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from decimal import Decimal
+from copy import deepcopy
 from typing import Any
 
 from django import forms
@@ -11,6 +11,7 @@ from django.conf import settings
 
 from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.types import ProblemError
+from rebalance_app.limit_forms import FIELDS, NUMBER, kept
 from rebalance_app.models import ProposalState
 from rebalance_app.order_selectors import TABS, OrderFilter
 from rebalance_app.preflight import Preflight, Scope
@@ -23,8 +24,10 @@ MODES = (
     ("invest_cash", "Invest cash: buys only"),
     ("raise_cash", "Raise cash: sells only, up to the cash floor below"),
 )
-NUMBER = forms.TextInput({"inputmode": "decimal", "autocomplete": "off"})
-OPTION_FIELDS = ("mode", "min_cash", "min_trade_value", "max_turnover", "max_trades", "time_limit")
+OPTION_FIELDS = (
+    "mode", "min_cash", "min_cash_weight", "max_cash", "max_cash_weight", "min_trade_value", "max_turnover",
+    "max_trades", "cost_bps", "ticket_cost", "time_limit", "soft_bands", "nearest",
+)  # fmt: skip
 
 
 class LaunchForm(forms.Form):
@@ -32,34 +35,25 @@ class LaunchForm(forms.Form):
 
     scope = forms.ChoiceField(label="Portfolios", widget=forms.RadioSelect)
     mode = forms.ChoiceField(label="How", choices=MODES, widget=forms.RadioSelect, initial="to_target")
-    min_cash = forms.DecimalField(
-        label="Cash floor",
-        help_text="Money that must remain after the trades",
-        required=False,
-        widget=NUMBER,
-        initial=0,
-    )
-    min_trade_value = forms.DecimalField(
-        label="Smallest order",
-        help_text="No order below this value, unless it closes a position",
-        required=False,
-        widget=NUMBER,
-    )
-    max_turnover = forms.DecimalField(
-        label="Most turnover, %",
-        help_text="Half of what is traded, in per cent of market value",
-        required=False,
-        widget=NUMBER,
-    )
-    max_trades = forms.IntegerField(label="Most orders per portfolio", required=False, widget=NUMBER)
     time_limit = forms.DecimalField(
         label="Seconds per portfolio", max_value=settings.OPTIMIZATION_TIMEOUT, required=False, widget=NUMBER
+    )
+    soft_bands = forms.BooleanField(
+        label="Bands are soft",
+        help_text="They may be left where that cannot be helped, at a high price",
+        required=False,
+    )
+    nearest = forms.BooleanField(
+        label="Nearest answer",
+        help_text="Where there is none, say how near one comes and what it exceeds",
+        required=False,
     )
     note = forms.CharField(label="Note", help_text="Kept with the run", max_length=500, required=False)
     idempotency_key = forms.CharField(widget=forms.HiddenInput, max_length=100)
 
     def __init__(self, preflight: Preflight, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields |= {name: deepcopy(FIELDS[name]) for name in OPTION_FIELDS if name not in self.fields}
         self.preflight = preflight
         choices = [(scope.key, scope.label) for scope in preflight.scopes]
         field = self.fields["scope"]
@@ -88,10 +82,8 @@ class LaunchForm(forms.Form):
         return data
 
     def _options(self, data: dict[str, Any]) -> dict[str, Any]:
-        given = {name: data[name] for name in OPTION_FIELDS if data.get(name) not in (None, "")}
-        if "max_turnover" in given:
-            given["max_turnover"] = given["max_turnover"] / 100
-        return {name: format(value, "f") if isinstance(value, Decimal) else value for name, value in given.items()}
+        given = {name: data[name] for name in OPTION_FIELDS if data.get(name) not in (None, "", False)}
+        return dict(kept(name, value) for name, value in given.items())
 
 
 class RunFilterForm(forms.Form):

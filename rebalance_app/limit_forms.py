@@ -52,7 +52,7 @@ class LimitsForm(forms.Form):
         """Entered values in the units of options: fractions for per cent, text for decimals."""
         given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", False)}
         given.pop("reason", None)
-        return dict(_kept(name, value) for name, value in given.items())
+        return dict(kept(name, value) for name, value in given.items())
 
 
 def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +66,8 @@ def _plain(value: Decimal) -> str:
     return format(value.normalize(), "f")
 
 
-def _kept(name: str, value: Any) -> tuple[str, Any]:
+def kept(name: str, value: Any) -> tuple[str, Any]:
+    """An entered value as options and limits keep it: with its name, in fractions, decimals as text."""
     if name in NEGATED:
         return NEGATED[name], False
     if isinstance(value, Decimal):

@@ -29,6 +29,15 @@ def _own_state(tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "STATE_DIR", tmp_path)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_solver_left_behind():
+    """The solver's process stays for the next problem, but not beyond the tests."""
+    yield
+    from rebalance_app.services import solve
+
+    solve._child.close()
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     path = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -72,6 +72,8 @@ def proposal(
     values |= _figures(before, after, orders)
     values["document"] = _certificate(solution, before, after) | _texts(values) | {"reasons": told}
     values["document"]["limits"] = _applied(facts, row.portfolio_id)
+    if solution.nearest:
+        values["document"]["nearest"] = _nearest(facts, solution.nearest)
     values["document"]["quantities"] = pack(
         [p.quantity for p in problem.positions],
         [solution.quantities[p.security_id] for p in problem.positions] if solution.solved else None,
@@ -153,6 +155,19 @@ def _certificate(solution: RebalanceSolution, before: PortfolioDrift, after: Por
         "binding": list(solution.binding),
         "breaches_before": before.breaches,
         "breaches_after": after.breaches if after else None,
+    }
+
+
+def _nearest(facts: RunFacts, solution: RebalanceSolution) -> dict[str, Any]:
+    """What would come nearest where there is no answer, and what it exceeds. For reading: it makes no orders."""
+    return {
+        "trades": [
+            {"ticker": facts.ticker(trade.security_id), "side": trade.side, "quantity": trade.quantity}
+            for trade in solution.trades
+        ],
+        "cash_after": text(solution.cash_after),
+        "drift_after": text(solution.drift_value),
+        "reasons": [_reason(facts, reason) for reason in solution.reasons],
     }
 
 

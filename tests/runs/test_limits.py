@@ -138,3 +138,23 @@ def test_limits_of_nothing_or_by_nobody_are_refused(book, manager, approver):
         limits_set(by=manager, scope="portfolio", subject_id="f" * 24, values={"hold": True}, reason="x")
     with pytest.raises(NotAllowedError):
         limits_set(by=approver, scope="portfolio", subject_id=book.harbour.pk, values={"hold": True}, reason="x")
+
+
+@pytest.mark.slow
+@database
+def test_the_nearest_answer_is_told_where_there_is_none_and_makes_no_orders(book, manager, run_worker, client):
+    run = run_worker(
+        rebalance_launch(
+            by=manager,
+            model_id=book.model.pk,
+            portfolio_ids=[book.tiny.pk],
+            options={"nearest": True, "time_limit": 10},
+        )
+    )
+    row = run.portfolios.get()
+    client.force_login(manager)
+    page = client.get(f"/rebalances/{run.pk}/portfolios/{book.tiny.pk}/").content.decode()
+
+    assert (row.state, run.n_orders) == ("infeasible", 0)
+    assert row.document["nearest"]["trades"]
+    assert "The nearest answer" in page

@@ -136,7 +136,7 @@ def test_one_portfolio_can_be_rebalanced_alone(as_manager, book):  # noqa: F811
     ("field", "value", "message"),
     [
         ("min_cash", "NaN", "Enter a number"),
-        ("min_cash", "1e999", "range"),
+        ("min_cash", "1e999", "digits"),
         ("max_turnover", "ten", "Enter a number"),
         ("max_trades", "-1", "out of range"),
         ("time_limit", "99999", "less than or equal to"),

@@ -22,8 +22,7 @@ from models_app.models import InvestmentModel, ModelPortfolio, ModelPosition, Mo
 from models_app.rules import MAX_REASON_LENGTH, ModelDraft, PositionDraft, check
 from models_app.versions import Change, changes, content_of
 from ordergen.accounts.models import User
-from ordergen.audit.services import record
-from ordergen.db import atomic
+from ordergen.audit.services import record, recorded
 from ordergen.errors import ConflictError, InvalidInputError
 
 MAX_TRIES = 5  # of a verb that carries no version, against other writers
@@ -36,7 +35,7 @@ def model_create(*, draft: ModelDraft, by: User | None, reason: str = "") -> Inv
     """
     _may_edit(by)
     checked, now = check(draft), timezone.now()
-    with atomic():
+    with recorded():
         _refuse_taken_name(checked.name)
         model = InvestmentModel(name=checked.name, version=1, created_at=now, updated_at=now)
         _claim_name(checked.name, lambda: model.save(force_insert=True))
@@ -55,7 +54,7 @@ def model_update(
     """
     _may_edit(by)
     checked = check(draft)
-    with atomic():
+    with recorded():
         before = selectors.model_draft(_claim(model_id, version))
         _refuse_taken_name(checked.name, but=model_id)
         _claim_name(checked.name, lambda: InvestmentModel.objects.filter(pk=model_id).update(name=checked.name))
@@ -73,7 +72,7 @@ def model_delete(*, model_id: str, version: int, by: User | None, reason: str = 
     Raises NotAllowedError, NotFoundError, or ConflictError for a stale version.
     """
     _may_edit(by)
-    with atomic():
+    with recorded():
         model = _claim(model_id, version)
         summary = f"Deleted model {model.name}, last version {version}{_because(reason)}"
         detail = {"version": version, "reason": reason, "content": content_of(selectors.model_draft(model))}

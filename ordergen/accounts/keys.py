@@ -11,8 +11,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from ordergen.accounts.models import ApiKey, User
-from ordergen.audit.services import record
-from ordergen.db import atomic
+from ordergen.audit.services import record, recorded
 from ordergen.errors import InvalidInputError
 
 SCOPES: dict[str, str] = {
@@ -39,7 +38,7 @@ def create_api_key(*, user: User, name: str, scopes: Sequence[str], days: int) -
     prefix = secrets.token_hex(5)
     plain = f"{_MARK}_{prefix}_{secrets.token_urlsafe(32)}"
     now = timezone.now()
-    with atomic():
+    with recorded():
         key = ApiKey.objects.create(
             user=user,
             name=name.strip(),
@@ -86,7 +85,7 @@ def find_api_key(plain: str) -> ApiKey | None:
 
 def revoke_api_key(*, key: ApiKey, by: User) -> None:
     """Ends a key at once; revoking it again changes nothing."""
-    with atomic():
+    with recorded():
         if ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
             record("api_key.revoked", key, f"Key {key.name} of {key.user.username}", by=by)
 

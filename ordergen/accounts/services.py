@@ -9,8 +9,7 @@ from django.core.exceptions import ValidationError
 
 from ordergen.accounts.models import User
 from ordergen.accounts.roles import Role
-from ordergen.audit.services import record
-from ordergen.db import atomic
+from ordergen.audit.services import record, recorded
 from ordergen.errors import ConflictError, InvalidInputError
 
 
@@ -29,7 +28,7 @@ def user_create(*, username: str, password: str, roles: Sequence[str], by: User 
     except ValidationError as error:
         raise InvalidInputError(" ".join(error.messages)) from error
     user.set_password(password)
-    with atomic():
+    with recorded():
         if User.objects.filter(username=username).exists():
             raise ConflictError(f"There is a user {username} already.")
         user.save(force_insert=True)

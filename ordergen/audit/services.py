@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
 from ordergen.audit.models import AuditEvent
-from ordergen.db import one_at_a_time
-from ordergen.middleware import correlation
+from ordergen.correlation import correlation
+from ordergen.db import atomic, one_at_a_time
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -22,14 +23,31 @@ GENESIS = "0" * 64
 _SIGNED = ("seq", "previous_hash", "actor_id", "actor", "action", "object_type", "object_id", "summary", "request_id")
 
 
+@contextmanager
+def recorded() -> Iterator[None]:
+    """A transaction that will `record`. It takes its turn before it touches a row, and so never waits holding one.
+
+    Whoever decides, launches, edits or cancels therefore acts alone, on PostgreSQL as on SQLite: two of them can
+    neither both see the same open order nor wait for each other's rows. Workers' own bulk writes run beside it.
+    """
+    with atomic():
+        take_turn()
+        yield
+
+
+def take_turn() -> None:
+    """Inside a transaction: waits until no other one is recording."""
+    one_at_a_time("audit")
+
+
 def record(
     action: str, subject: Model, summary: str, *, by: User | None, detail: Mapping[str, Any] | None = None
 ) -> AuditEvent:
-    """Appends one event about `subject`. Call it inside the transaction that makes the change.
+    """Appends one event about `subject`. Call it inside the transaction that makes the change, best in `recorded()`.
 
     Writers take turns at the head; the unique `previous_hash` makes a fork impossible even if one did not.
     """
-    one_at_a_time("audit")
+    take_turn()
     head = AuditEvent.objects.order_by("-seq").values("seq", "hash").first() or {"seq": 0, "hash": GENESIS}
     event = AuditEvent(
         seq=head["seq"] + 1,

@@ -125,4 +125,65 @@ def test_the_same_trade_is_not_approved_twice_from_one_holding(book, run, manage
     decided = run_decide(by=approver, rebalance_id=second.pk, verdict="approved")
 
     assert decided.n_decided == 0
-    assert all("reject that one first" in why for _, why in decided.skipped)
+    assert all("reject those first" in why for _, why in decided.skipped)
+
+
+def test_cash_that_an_approved_order_is_to_spend_is_not_spent_by_another_run(book, run, manager, approver, run_worker):
+    """Run 1 buys AAA with Lee's cash; run 2, from the same holdings, may not buy BBB with it before that is booked."""
+    bought = run.orders.get(portfolio_id=book.cash_only.pk, ticker="AAA")
+    rest = run.orders.filter(portfolio_id=book.cash_only.pk).exclude(pk=bought.pk)
+    order_decide(by=approver, order_ids=[bought.pk], verdict="approved")
+    order_decide(by=approver, order_ids=list(rest.values_list("pk", flat=True)), verdict="rejected", comment="not now")
+    second = run_worker(rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.cash_only.pk]))
+    early = run_decide(by=approver, rebalance_id=second.pk, verdict="approved")
+
+    assert early.n_decided == 0
+    assert all("Run #1 has approved orders" in why for _, why in early.skipped)
+
+    Holding.objects.create(portfolio=book.cash_only, security=book.aaa, quantity=bought.quantity)
+    booked = run_decide(by=approver, rebalance_id=second.pk, verdict="approved")
+    assert booked.n_decided == second.n_orders - 1, "all but AAA, which is held by now"
+
+
+def test_a_book_that_changes_while_it_is_looked_at_approves_nothing(run, approver, monkeypatch):
+    from models_app.sources.local import LocalSource, book_changed
+
+    read = LocalSource.balances
+
+    def read_while_an_import_commits(self, ids):
+        balances = read(self, ids)
+        book_changed()
+        return balances
+
+    monkeypatch.setattr(LocalSource, "balances", read_while_an_import_commits)
+    with pytest.raises(ConflictError, match="look again"):
+        run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+    assert not Decision.objects.exists()
+
+
+def test_a_rejection_asks_the_book_nothing(run, approver, monkeypatch):
+    from models_app.sources.local import LocalSource
+    from ordergen.errors import UnavailableError
+
+    def down(self, ids):
+        raise UnavailableError("The accounting service does not answer.")
+
+    monkeypatch.setattr(LocalSource, "balances", down)
+    decided = run_decide(by=approver, rebalance_id=run.pk, verdict="rejected", comment="no")
+    assert decided.n_decided == run.n_orders
+
+
+def test_the_book_is_read_outside_the_transaction_that_decides(run, approver, monkeypatch):
+    from django.db import connection
+
+    from models_app.sources.local import LocalSource
+
+    read, depths = LocalSource.balances, []
+
+    def watched(self, ids):
+        depths.append(len(connection.savepoint_ids))
+        return read(self, ids)
+
+    monkeypatch.setattr(LocalSource, "balances", watched)
+    run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+    assert depths == [0], "a service may take seconds, and the lock would be held meanwhile"

@@ -19,13 +19,16 @@ from rebalance_app.limit_forms import LimitsForm
 from rebalance_app.models import LimitSet
 from rebalance_app.services.limits import NAMES, limits_now, limits_set
 
+MAX_SEARCH, MOST_FOUND = 100, 10
 WORDS = {"model": "Model", "portfolio": "Portfolio", "security": "Security"}
 
 
 @page("GET")
 def limit_list(request: SignedInRequest) -> HttpResponse:
-    """Everything that is limited now, and a way to a subject that is not."""
-    return render(request, "limits/list.html", {"groups": _in_force(), "words": WORDS})
+    """Everything that is limited now, and a search for a subject that is not."""
+    sought = request.GET.get("q", "").strip()[:MAX_SEARCH]
+    context = {"groups": _in_force(), "sought": sought, "found": _find(sought) if sought else []}
+    return render(request, "limits/list.html", context)
 
 
 @page("GET", "POST")
@@ -56,6 +59,17 @@ def _save(request: SignedInRequest, scope: str, subject_id: str, form: LimitsFor
         for field, told in error.fields.items():
             form.add_error(field if field in form.fields else None, told.capitalize() + ".")
     return not form.errors
+
+
+def _find(sought: str) -> list[tuple[str, str, str]]:
+    """(word, id, name) of models, portfolios and securities that are called so."""
+    source = get_source()
+    models = InvestmentModel.objects.filter(name__icontains=sought).values_list("pk", "name")[:MOST_FOUND]
+    found = [("Model", key, name) for key, name in models]
+    found += [("Portfolio", info.id, info.name) for info in source.find_portfolios(sought, MOST_FOUND)]
+    return found + [
+        ("Security", info.id, f"{info.ticker} {info.name}") for info in source.find_securities(sought, MOST_FOUND)
+    ]
 
 
 def _in_force() -> list[tuple[str, list[tuple[str, str, dict[str, Any]]]]]:

@@ -72,3 +72,13 @@ def test_who_may_not_edit_reads_and_cannot_set(client, page, viewer, book):  # n
     assert "Set limits" not in client.get(page).content.decode()
     assert client.post(page, {"hold": "on", "reason": "x"}).status_code == 403
     assert limits_now("portfolio", [book.harbour.pk]) == {}
+
+
+def test_what_is_not_limited_yet_is_found_by_its_name(client, page, book):  # noqa: F811
+    for sought, path in (
+        ("harb", page),
+        ("grow", f"/limits/model/{book.model.pk}/"),
+        ("aaa", f"/limits/security/{book.aaa.pk}/"),
+    ):
+        assert f'href="{path}"' in client.get("/limits/", {"q": sought}).content.decode()
+    assert "Nothing is called so" in client.get("/limits/", {"q": "<script>"}).content.decode()

@@ -41,8 +41,8 @@ NEGATED = {"no_buy": "can_buy", "no_sell": "can_sell"}  # a box that is ticked s
 class LimitsForm(forms.Form):
     """The limits of one subject. `limits` of a valid form is what `limits_set` takes."""
 
-    def __init__(self, scope: str, values: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, initial=_shown(values), **kwargs)
+    def __init__(self, scope: str, values: Mapping[str, Any], data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(data, initial=_shown(values))
         names = NAMES[scope]
         self.fields = {name: field for name, field in FIELDS.items() if NEGATED.get(name, name) in names}
         self.fields["reason"] = forms.CharField(label="Why", max_length=500, help_text="Kept with the limits")

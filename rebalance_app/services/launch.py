@@ -51,7 +51,7 @@ def rebalance_launch(
 
     Raises NotAllowedError, NotFoundError (model), InvalidInputError (an option, an unknown or foreign portfolio, a
     model with nothing to buy or to price) and ConflictError (the key was used for something else; a portfolio is being
-    rebalanced already). Nothing is written then.
+    rebalanced already; the model was changed meanwhile). Nothing is written then.
     """
     by.must("rebalance.launch")
     request = {
@@ -72,6 +72,7 @@ def rebalance_launch(
     with recorded():
         if earlier := _earlier_run(key, request):
             return earlier
+        _refuse_changed(model)
         _refuse_running(names)
         snapshot.save(force_insert=True)
         run = Rebalance.objects.create(
@@ -197,6 +198,12 @@ def _quote(info: SecurityInfo, price: PriceInfo | None) -> dict[str, str | None]
         "price": str(price.price) if price else None,
         "date": price.date.isoformat() if price else None,
     }
+
+
+def _refuse_changed(model: InvestmentModel) -> None:
+    """The run is to have the targets and the portfolios of one version."""
+    if not InvestmentModel.objects.filter(pk=model.pk, version=model.version).exists():
+        raise ConflictError(f"{model.name} was changed at this moment: look at it again.")
 
 
 def _refuse_running(names: Mapping[str, str]) -> None:

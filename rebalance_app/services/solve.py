@@ -16,17 +16,18 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from models_app.models import InvestmentModel
 from ordergen.audit.selectors import request_behind
-from ordergen.audit.services import record
+from ordergen.audit.services import record, recorded
 from ordergen.correlation import correlated
-from ordergen.db import atomic, object_id
+from ordergen.db import object_id
 from ordergen.errors import UnavailableError
 from rebalance_app.domain.block import block_solve
 from rebalance_app.domain.solve import solve_separable
@@ -38,10 +39,11 @@ from rebalance_app.services.gather import gather, refusal, refusals
 from rebalance_app.services.propose import block_proposals, proposal
 from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
 from rebalance_app.services.stop import run_stop
-from rebalance_app.services.store import proposals_store
+from rebalance_app.services.store import claim_cancel, proposals_store
 
 logger = logging.getLogger(__name__)
 _child = SolverChild()
+OUTCOMES = ("solved", "no_trades", "time_limit", "infeasible", "failed", "cancelled")
 
 
 def chunk_solve(*, rebalance_id: str, chunk: int) -> None:
@@ -114,6 +116,9 @@ def _claim(rebalance_id: str, chunk: int) -> Claim | None:
         return None
     Rebalance.objects.filter(pk=rebalance_id, state=RunState.QUEUED).update(state=RunState.RUNNING)
     run = Rebalance.objects.get(pk=rebalance_id)
+    if run.cancel_requested:  # asked after the claim: in its condition, a join would let two workers claim one row
+        claim_cancel(run, token)
+        return None
     return Claim(run, token, list(run.portfolios.filter(token=token)))
 
 
@@ -137,25 +142,30 @@ def _solve_alone(claim: Claim, row: PortfolioRebalance, problem: RebalanceProble
 
 
 def _give_back(claim: Claim, row: PortfolioRebalance) -> None:
+    """Lapsed, and under no token that could renew it with the rest: the sweeper queues it again, alone."""
     PortfolioRebalance.objects.filter(pk=row.pk, token=claim.token, state=ProposalState.SOLVING).update(
-        lease_until=timezone.now()  # lapsed: the sweeper queues it again, alone
+        lease_until=timezone.now(), token=""
     )
 
 
 def run_finish(rebalance_id: str) -> None:
     """Ends a run whose portfolios have all ended; does nothing otherwise, or the second time."""
-    with atomic():
+    if not _all_done().filter(pk=rebalance_id).exists():
+        return
+    with recorded():
         run = Rebalance.objects.get(pk=rebalance_id)
-        if run.n_done < run.n_portfolios or not run.is_active:
-            return
         state = RunState.CANCELLED if run.cancel_requested else RunState.COMPLETED
         now = timezone.now()
-        ended = Rebalance.objects.filter(pk=run.pk, state=run.state).update(state=state, finished_at=now)
-        if ended:
+        if _all_done().filter(pk=run.pk).update(state=state, finished_at=now):
             InvestmentModel.objects.filter(pk=run.model_id).update(last_rebalance_at=now)
             record("rebalance.finished", run, f"Run #{run.number} {state.label.lower()}", by=None, detail=_outcome(run))
 
 
+def _all_done() -> QuerySet[Rebalance]:
+    """Active runs without a portfolio that is still open."""
+    done = reduce(add, (F(f"n_{state}") for state in OUTCOMES))
+    return Rebalance.objects.filter(state__in=(RunState.QUEUED, RunState.RUNNING), n_portfolios__lte=done)
+
+
 def _outcome(run: Rebalance) -> dict[str, int]:
-    names = ("solved", "no_trades", "time_limit", "infeasible", "failed", "cancelled", "orders")
-    return {name: getattr(run, f"n_{name}") for name in names}
+    return {name: getattr(run, f"n_{name}") for name in (*OUTCOMES, "orders")}

@@ -21,17 +21,17 @@ def run_stop(rebalance_id: str, *, first: str, why: str) -> None:
     """
     now = timezone.now()
     with recorded():
-        active = Rebalance.objects.filter(pk=rebalance_id, state__in=(RunState.QUEUED, RunState.RUNNING))
-        if not active.update(state=RunState.STOPPED, finished_at=now):
-            return
         run = Rebalance.objects.get(pk=rebalance_id)
+        if not run.is_active:
+            return
         rows = run.portfolios.filter(state__in=OPEN)
         failed = rows.filter(pk=first).update(
             state=ProposalState.FAILED, reason_code="SERVICE_DOWN", reason=why[:500], finished_at=now, lease_until=None
         )
         cancelled = rows.update(state=ProposalState.CANCELLED, finished_at=now, lease_until=None)
         counters = {"n_failed": F("n_failed") + failed, "n_cancelled": F("n_cancelled") + cancelled}
-        Rebalance.objects.filter(pk=run.pk).update(**counters)
+        # The run after its rows, as where proposals are stored: a worker at that and we cannot block each other.
+        Rebalance.objects.filter(pk=run.pk).update(state=RunState.STOPPED, finished_at=now, **counters)
         detail = {"why": why, "failed": failed, "cancelled": cancelled}
         record("rebalance.stopped", run, f"Run #{run.number} stopped: {why}", by=None, detail=detail)
     logger.warning("run #%s stopped: %s", run.number, why)

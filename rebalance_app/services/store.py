@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 
-from django.db.models import Count, F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from ordergen.audit.services import take_turn
 from ordergen.db import atomic, bulk_insert, bulk_update
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, ProposalState, Rebalance
 from rebalance_app.services.propose import ORDER_FIELDS, PROPOSAL_FIELDS, Proposal
@@ -21,15 +22,36 @@ def proposals_store(run: Rebalance, token: str, proposals: Sequence[Proposal]) -
     """
     if not proposals:
         return
+    try:
+        with atomic():
+            if _earlier(run, proposals).exists():
+                take_turn()  # before any row is locked; nobody decides on those orders meanwhile
+            written = _write(token, proposals)
+            counts = Counter(f"n_{proposal.values['state']}" for proposal in written)
+            _supersede(run, written)
+            counts["n_orders"] = bulk_insert(Order, ORDER_FIELDS, chain.from_iterable(p.orders for p in written))
+            _count(run, counts)
+    except _CancelledError:
+        claim_cancel(run, token)
+
+
+def claim_cancel(run: Rebalance, token: str) -> None:
+    """Ends what is still ours of a run that was cancelled."""
+    ours = PortfolioRebalance.objects.filter(rebalance=run, token=token, state=ProposalState.SOLVING)
     with atomic():
-        if Rebalance.objects.filter(pk=run.pk, cancel_requested=True).exists():
-            _cancel(run, token, proposals)
-            return
-        written = _write(token, proposals)
-        counts = Counter(f"n_{proposal.values['state']}" for proposal in written)
-        _supersede(run, [proposal.row.portfolio_id for proposal in written if proposal.is_answer])
-        counts["n_orders"] = bulk_insert(Order, ORDER_FIELDS, chain.from_iterable(p.orders for p in written))
-        Rebalance.objects.filter(pk=run.pk).update(**{name: F(name) + n for name, n in counts.items()})
+        n = ours.update(state=ProposalState.CANCELLED, finished_at=timezone.now(), lease_until=None)
+        Rebalance.objects.filter(pk=run.pk).update(n_cancelled=F("n_cancelled") + n)
+
+
+class _CancelledError(Exception):
+    """Somebody cancelled the run while its proposals were written; they are rolled back."""
+
+
+def _count(run: Rebalance, counts: Counter[str]) -> None:
+    """Raises the counters of a run that nobody has cancelled. Last, because from here on its row is locked."""
+    changes = {name: F(name) + n for name, n in counts.items()}
+    if not Rebalance.objects.filter(pk=run.pk, cancel_requested=False).update(**changes):
+        raise _CancelledError
 
 
 def _write(token: str, proposals: Sequence[Proposal]) -> Sequence[Proposal]:
@@ -45,20 +67,15 @@ def _write(token: str, proposals: Sequence[Proposal]) -> Sequence[Proposal]:
     return [proposal for proposal in proposals if proposal.row.pk in keys]
 
 
-def _cancel(run: Rebalance, token: str, proposals: Sequence[Proposal]) -> None:
-    rows = PortfolioRebalance.objects.filter(
-        pk__in=[proposal.row.pk for proposal in proposals], token=token, state=ProposalState.SOLVING
-    )
-    n = rows.update(state=ProposalState.CANCELLED, finished_at=timezone.now(), lease_until=None)
-    Rebalance.objects.filter(pk=run.pk).update(n_cancelled=F("n_cancelled") + n)
+def _earlier(run: Rebalance, proposals: Sequence[Proposal]) -> QuerySet[Order]:
+    """Orders of other runs for the portfolios that have an answer now, which nobody has decided on."""
+    answered = [proposal.row.portfolio_id for proposal in proposals if proposal.is_answer]
+    return Order.objects.filter(portfolio_id__in=answered, state=OrderState.PROPOSED).exclude(rebalance=run)
 
 
-def _supersede(run: Rebalance, portfolio_ids: Sequence[str]) -> None:
+def _supersede(run: Rebalance, proposals: Sequence[Proposal]) -> None:
     """Orders that nobody has decided on give way to the newer proposal, so that no portfolio is traded twice."""
-    earlier = Order.objects.filter(portfolio_id__in=portfolio_ids, state=OrderState.PROPOSED).exclude(rebalance=run)
-    counts = list(earlier.order_by().values_list("rebalance").annotate(Count("pk")))
-    if not counts:
-        return
-    earlier.update(state=OrderState.SUPERSEDED)
-    for rebalance_id, count in counts:
+    earlier = _earlier(run, proposals)
+    for rebalance_id in sorted(set(earlier.values_list("rebalance_id", flat=True))):
+        count = earlier.filter(rebalance_id=rebalance_id).update(state=OrderState.SUPERSEDED)
         Rebalance.objects.filter(pk=rebalance_id).update(n_superseded=F("n_superseded") + count)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import F, Max, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 from django.utils import timezone
 
 from ordergen.db import atomic
@@ -36,6 +36,7 @@ def sweep() -> Swept:
     """Looks once over every active run."""
     requeued = given_up = resent = 0
     for run in Rebalance.objects.filter(state__in=ACTIVE):
+        _end_cancelled(run)
         given_up += _give_up(run)
         requeued += _requeue(run)
         resent += _resend(run)
@@ -50,6 +51,18 @@ def _lapsed(run: Rebalance) -> list[PortfolioRebalance]:
     return list(rows.only("pk", "token", "attempt"))
 
 
+def _end_cancelled(run: Rebalance) -> None:
+    """What a cancelled run left behind, queued or with a dead worker, ends as cancelled."""
+    if not run.cancel_requested:
+        return
+    lost = Q(state=ProposalState.SOLVING, lease_until__lt=timezone.now())
+    with atomic():
+        n = run.portfolios.filter(lost | Q(state=ProposalState.QUEUED)).update(
+            state=ProposalState.CANCELLED, finished_at=timezone.now(), lease_until=None
+        )
+        Rebalance.objects.filter(pk=run.pk).update(n_cancelled=F("n_cancelled") + n)
+
+
 def _give_up(run: Rebalance) -> int:
     """A portfolio that lost its worker for the last time fails; it has delayed no other, for it travelled alone."""
     given_up = 0
@@ -62,6 +75,7 @@ def _give_up(run: Rebalance) -> int:
                 reason_code="POISON",
                 reason=f"Its worker died {row.attempt} times. Rebalance it alone and look at the worker's log.",
                 finished_at=timezone.now(),
+                lease_until=None,
             )
             Rebalance.objects.filter(pk=run.pk).update(n_failed=F("n_failed") + n)
         given_up += n
@@ -74,11 +88,9 @@ def _requeue(run: Rebalance) -> int:
     free = (run.portfolios.aggregate(last=Max("chunk"))["last"] or 0) + 1
     long_ago = timezone.now() - timedelta(seconds=2 * RESEND_SECONDS)
     for row in _lapsed(run):
-        state = ProposalState.CANCELLED if run.cancel_requested else ProposalState.QUEUED
-        with atomic():
-            n = _still_lapsed(row).update(state=state, chunk=free, lease_until=None, enqueued_at=long_ago)
-            if run.cancel_requested:
-                Rebalance.objects.filter(pk=run.pk).update(n_cancelled=F("n_cancelled") + n)
+        n = _still_lapsed(row).update(
+            state=ProposalState.QUEUED, token="", chunk=free, lease_until=None, enqueued_at=long_ago
+        )
         requeued += n
         free += n
     return requeued

@@ -15,6 +15,7 @@ from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, N
 from ordergen.verify import verify_all
 from rebalance_app import proposals
 from rebalance_app.models import Order, PriceSnapshot, Rebalance
+from rebalance_app.services import solve
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch
 from rebalance_app.services.solve import chunk_solve, run_finish
@@ -203,8 +204,6 @@ def test_a_portfolio_that_kills_its_worker_three_times_fails_and_the_run_ends(bo
 
 def test_a_worker_that_wakes_up_after_its_lease_writes_nothing(book, manager, run_worker, monkeypatch):
     """The row was taken over while the first worker slept; its late answer is thrown away whole."""
-    from rebalance_app.services import solve
-
     run = rebalance_launch(by=manager, model_id=book.model.pk)
     original = solve.gather
 
@@ -229,3 +228,50 @@ def test_a_later_run_supersedes_what_nobody_decided_on(book, manager, run_worker
     assert (first.n_awaiting, first.n_superseded) == (0, first.n_orders)
     assert set(second.orders.values_list("state", flat=True)) == {"proposed"}
     assert verify_all()["violations"] == 0
+
+
+def test_a_portfolio_whose_solver_died_does_not_wait_for_the_rest_of_its_chunk(book, manager, monkeypatch):
+    """Its lease has lapsed for good: what the worker renews for its other portfolios leaves this one alone."""
+    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    claim = solve._claim(run.pk, 0)
+    solve._give_back(claim, claim.rows[0])
+
+    assert claim.renew()
+    assert sweep().requeued == 1
+    assert run.portfolios.get(pk=claim.rows[0].pk).state == "queued"
+
+
+def test_a_claim_on_a_run_that_is_being_cancelled_ends_its_portfolios(book, manager):
+    """The sweeper queued them again at the very moment somebody cancelled."""
+    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    Rebalance.objects.filter(pk=run.pk).update(cancel_requested=True)
+    chunk_solve(rebalance_id=run.pk, chunk=0)
+
+    assert set(run.portfolios.values_list("state", flat=True)) == {"cancelled"}
+    assert not run.portfolios.filter(finished_at=None).exists()
+
+
+def test_what_a_cancelled_run_left_with_a_dead_worker_ends_as_cancelled_with_its_time(book, manager):
+    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    _claim_and_die(run)
+    rebalance_cancel(by=manager, rebalance_id=run.pk)
+    sweep()
+    run.refresh_from_db()
+
+    assert (run.state, run.n_cancelled) == ("cancelled", 3)
+    assert not run.portfolios.filter(finished_at=None).exists()
+
+
+def test_a_model_that_changes_while_its_run_is_prepared_starts_nothing(book, manager, monkeypatch):
+    from rebalance_app.services import launch
+
+    prepare = launch._snapshot
+
+    def change_meanwhile(source, model):
+        type(model).objects.filter(pk=model.pk).update(version=model.version + 1)
+        return prepare(source, model)
+
+    monkeypatch.setattr(launch, "_snapshot", change_meanwhile)
+    with pytest.raises(ConflictError, match="changed at this moment"):
+        rebalance_launch(by=manager, model_id=book.model.pk)
+    assert not Rebalance.objects.exists()

@@ -1,0 +1,157 @@
+"""Launching, cancelling, solving and sweeping at the same moment, each in a connection of its own."""
+
+import threading
+import time
+from datetime import timedelta
+from functools import partial
+
+from django.utils import timezone
+
+from ordergen.errors import ConflictError
+from ordergen.verify import verify_all
+from rebalance_app.models import Rebalance
+from rebalance_app.services import solve, store
+from rebalance_app.services.cancel import rebalance_cancel
+from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.services.solve import chunk_solve
+from rebalance_app.services.stop import run_stop
+from rebalance_app.services.sweep import sweep
+
+TRIALS = 6
+MANY_TRIALS = 50
+SECONDS = 25.0  # however slow the machine, no longer than this
+
+
+def test_of_two_launches_over_one_portfolio_one_starts(book, manager, run_worker, at_once):
+    launch = partial(rebalance_launch, by=manager, model_id=book.model.pk)
+    for _ in range(TRIALS):
+        before = Rebalance.objects.count()
+        outcomes = at_once(launch, partial(launch, portfolio_ids=[book.cash_only.pk]))
+        started = [outcome for outcome in outcomes if isinstance(outcome, Rebalance)]
+
+        assert Rebalance.objects.count() == before + 1
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["ConflictError", "Rebalance"]
+        run_worker(started[0])
+    assert verify_all()["faults"] == []
+
+
+def test_the_same_key_sent_twice_at_once_starts_one_run_and_answers_both(book, manager, run_worker, at_once):
+    for trial in range(TRIALS):
+        launch = partial(rebalance_launch, by=manager, model_id=book.model.pk, idempotency_key=f"key-{trial}")
+        one, other = at_once(launch, launch)
+
+        assert isinstance(one, Rebalance), one
+        assert isinstance(other, Rebalance), other
+        assert one.pk == other.pk
+        run_worker(one)
+
+
+def test_two_workers_on_one_chunk_propose_once(book, manager, at_once):
+    for _ in range(TRIALS):
+        run = rebalance_launch(by=manager, model_id=book.model.pk)
+        work = partial(chunk_solve, rebalance_id=run.pk, chunk=0)
+        assert at_once(work, work, sweep)[:2] == [None, None]
+        sweep()
+        run.refresh_from_db()
+
+        assert run.state == "completed"
+        assert run.n_done == run.n_portfolios
+    assert verify_all()["faults"] == []
+
+
+def test_after_a_cancellation_was_answered_nothing_more_is_proposed(book, manager, at_once):
+    """Cancel races claim, store and finish; what the canceller saw when the answer came is what stays."""
+    deadline, trials = time.monotonic() + SECONDS, 0
+    while trials < MANY_TRIALS and time.monotonic() < deadline:
+        trials += 1
+        run = rebalance_launch(by=manager, model_id=book.model.pk)
+
+        def cancel(run=run):
+            rebalance_cancel(by=manager, rebalance_id=run.pk)
+            return set(run.orders.values_list("pk", flat=True))
+
+        def work(run=run, pause=trials % 7):
+            time.sleep(pause * 0.004)
+            chunk_solve(rebalance_id=run.pk, chunk=0)
+
+        def refuse_late_cancel(outcome, run=run):
+            assert isinstance(outcome, ConflictError), outcome
+            assert Rebalance.objects.get(pk=run.pk).state == "completed"
+
+        seen, solved = at_once(cancel, work)
+        sweep()
+        run.refresh_from_db()
+
+        assert solved is None
+        assert not run.is_active
+        if isinstance(seen, set):
+            assert run.state == "cancelled"
+            assert set(run.orders.values_list("pk", flat=True)) == seen
+        else:
+            refuse_late_cancel(seen)
+    assert trials >= TRIALS
+    assert verify_all()["faults"] == []
+
+
+def test_a_cancellation_answered_while_proposals_are_written_leaves_none_of_them(book, manager, at_once, monkeypatch):
+    """The worst moment: rows written, counters not yet. PostgreSQL answers the canceller then, SQLite lets it wait."""
+    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    written, write = threading.Event(), store._supersede
+
+    def write_slowly(*arguments):
+        write(*arguments)
+        written.set()
+        time.sleep(0.5)
+
+    def cancel():
+        written.wait(timeout=20)
+        rebalance_cancel(by=manager, rebalance_id=run.pk)
+        return run.orders.count()
+
+    monkeypatch.setattr(store, "_supersede", write_slowly)
+    outcomes = at_once(cancel, partial(chunk_solve, rebalance_id=run.pk, chunk=0))
+    run.refresh_from_db()
+    seen = run.n_orders if isinstance(outcomes[0], ConflictError) else outcomes[0]
+
+    assert run.orders.count() == run.n_orders == seen
+    assert not run.is_active
+    assert verify_all()["faults"] == []
+
+
+def test_of_two_workers_one_claims_a_row_whatever_its_run_went_through(book, manager, at_once):
+    for _ in range(TRIALS):
+        run = rebalance_launch(by=manager, model_id=book.model.pk)
+        claims = at_once(*[partial(solve._claim, run.pk, 0)] * 4)
+
+        assert sum(claim is not None for claim in claims) == 1
+        assert set(run.portfolios.values_list("attempt", flat=True)) == {1}
+        rebalance_cancel(by=manager, rebalance_id=run.pk)
+        run.portfolios.update(lease_until=timezone.now() - timedelta(seconds=1))
+        sweep()
+
+
+def test_a_run_that_stops_while_another_worker_writes_ends_once_and_counts(
+    book, manager, at_once, monkeypatch, settings
+):
+    settings.CHUNK_SIZE = 1
+    write = store._supersede
+
+    def write_slowly(*arguments):
+        write(*arguments)
+        time.sleep(0.2)
+
+    monkeypatch.setattr(store, "_supersede", write_slowly)
+    for _ in range(TRIALS):
+        run = rebalance_launch(by=manager, model_id=book.model.pk)
+        stop = partial(run_stop, run.pk, first=run.portfolios.get(chunk=2).pk, why="The service does not answer.")
+        outcomes = at_once(
+            partial(chunk_solve, rebalance_id=run.pk, chunk=0),
+            partial(chunk_solve, rebalance_id=run.pk, chunk=1),
+            lambda stop=stop: time.sleep(0.1) or stop(),
+        )
+        run.refresh_from_db()
+
+        assert outcomes == [None, None, None]
+        assert run.state == "stopped"
+        assert run.n_done == run.n_portfolios
+    assert verify_all()["faults"] == []

@@ -31,9 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has gone: nobody to tell
+        _discard_output()  # whoever read us has gone: nobody to tell
         return 1
+    except OSError as error:
+        _discard_output()
+        return _fail(f"{error.filename or 'the output'}: {error.strerror}")
     return 0
+
+
+def _discard_output() -> None:
+    """What is left in the buffer cannot be written; without this Python would try again at the end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str) -> int:
@@ -101,13 +109,30 @@ def _parser() -> argparse.ArgumentParser:
     key.add_argument("name", help="what it is for")
     key.add_argument("--scope", action="append", required=True, dest="scopes", metavar="SCOPE", help="may be repeated")
     key.add_argument("--days", type=int, default=90, help="until it expires (default: 90)")
-    add("verify", verify_command, "check the audit chain and the invariants of runs; prints counts as JSON")
+    verify = add("verify", verify_command, "check the audit chain and the invariants of runs; prints counts as JSON")
+    verify.add_argument("--json", action="store_true", help="what it prints anyway")
     return parser
 
 
 def _listens(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "8000")))
+    parser.add_argument("--port", type=_port, default=os.environ.get("PORT", "8000"))
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text[:6]) < 65536):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no port: 1 to 65535")
+    return int(text)
+
+
+def _must_be_free(options: argparse.Namespace) -> None:
+    """Says at once that nothing can listen there; else the web server would die again and again before saying so."""
+    import socket
+
+    try:
+        socket.create_server((options.host, options.port)).close()
+    except OSError as error:
+        raise CommandError(f"cannot listen on {options.host}:{options.port}: {error.strerror}") from error
 
 
 def migrate_command(_options: argparse.Namespace) -> None:
@@ -119,6 +144,7 @@ def migrate_command(_options: argparse.Namespace) -> None:
 def serve_command(options: argparse.Namespace) -> None:
     from ordergen import supervisor
 
+    _must_be_free(options)
     migrate_command(options)
     print(f"ordergen listens on http://{options.host}:{options.port}/ (Ctrl+C ends it)", flush=True)
     commands = {
@@ -132,6 +158,7 @@ def serve_command(options: argparse.Namespace) -> None:
 def web_command_(options: argparse.Namespace) -> None:
     from ordergen import supervisor
 
+    _must_be_free(options)
     _supervise({"web": supervisor.web_command(options.host, options.port)})
 
 
@@ -218,33 +245,44 @@ def _print_report(report: dict[str, Any], *, as_json: bool) -> None:
 
 def solve_command(options: argparse.Namespace) -> None:
     try:
-        source = options.file.open(encoding="utf-8") if options.file else nullcontext(sys.stdin)
+        source = options.file.open("rb") if options.file else nullcontext(sys.stdin.buffer)
     except OSError as error:
         raise CommandError(f"{options.file}: {error.strerror}") from error
     with source as lines:
-        unreadable = sum(not _solve_line(line) for line in lines if line.strip())
+        unreadable = sum(not _solve_line(line, number) for number, line in enumerate(lines, 1) if line.strip())
     if unreadable:
         raise CommandError(f"{unreadable} lines were no problem that can be solved; their answers say why")
 
 
-def _solve_line(line: str) -> bool:
+def _solve_line(line: bytes, number: int) -> bool:
     """Answers one problem on standard output; False when the line could not be read."""
     from rebalance_app.domain.jsonl import loads, problem_from_json, solution_to_json
     from rebalance_app.domain.solve import solve
     from rebalance_app.domain.types import ProblemError
 
+    document: Any = None
     try:
-        answer, readable = solution_to_json(solve(problem_from_json(loads(line)))), True
+        document = loads(line)
+        answer, readable = solution_to_json(solve(problem_from_json(document))), True
     except ProblemError as error:
         reason = {"code": "INVALID_PROBLEM", "field": error.field, "message": str(error), "security_id": None}
-        answer, readable = {"portfolio_id": None, "status": "error", "reasons": [reason]}, False
+        answer = {"portfolio_id": _named(document), "line": number, "status": "error", "reasons": [reason]}
+        readable = False
     print(json.dumps(answer), flush=True)
     return readable
+
+
+def _named(document: Any) -> str | None:
+    """Whose problem it was to be, as far as that can be read."""
+    name = document.get("portfolio_id") if isinstance(document, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def demo_command(options: argparse.Namespace) -> None:
     from ordergen.demo import make_demo, signs
 
+    if not options.once:
+        _must_be_free(options)
     migrate_command(options)
     demo = make_demo()
     if options.once:

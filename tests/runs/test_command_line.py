@@ -1,0 +1,55 @@
+"""The command line says in one line what is wrong, and never with a traceback."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+GOOD = b'{"portfolio_id": "good", "cash": "5", "positions": []}\n'
+
+
+def ordergen(*arguments: str, given: bytes = b"", output: int = subprocess.PIPE) -> tuple[int, bytes, str]:
+    """Exit status, standard output and standard error of one command."""
+    command = [sys.executable, "-m", "ordergen.cli", *arguments]
+    done = subprocess.run(command, input=given, stdout=output, stderr=subprocess.PIPE, timeout=60, check=False)
+    return done.returncode, done.stdout or b"", done.stderr.decode()
+
+
+def test_a_line_that_is_not_utf_8_is_answered_and_so_is_the_next() -> None:
+    status, output, complaint = ordergen("solve", given=b'{"portfolio_id": "M\xfcller"}\n' + GOOD)
+    first, second = (json.loads(line) for line in output.splitlines())
+    assert (first["status"], first["line"]) == ("error", 1)
+    assert (second["portfolio_id"], second["status"]) == ("good", "optimal")
+    assert status == 1
+    assert complaint.count("\n") == 1
+
+
+def test_a_refused_problem_says_whose_it_was_and_on_which_line() -> None:
+    status, output, _ = ordergen("solve", given=GOOD + b'\n{"portfolio_id": "p7", "cash": "NaN", "positions": []}\n')
+    refused = json.loads(output.splitlines()[1])
+    assert (refused["portfolio_id"], refused["line"]) == ("p7", 3)
+    assert status == 1
+
+
+def test_an_answer_that_cannot_be_written_is_a_failure_in_one_line() -> None:
+    with Path("/dev/full").open("wb") as full:
+        status, _, complaint = ordergen("solve", given=GOOD, output=full.fileno())
+    assert (status, complaint) == (1, "ordergen: the output: No space left on device\n")
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        status, output, complaint = ordergen("serve", "--port", str(taken.getsockname()[1]))
+    assert (status, output) == (1, b"")
+    assert "cannot listen on 127.0.0.1:" in complaint
+    assert complaint.count("\n") == 1
+
+
+def test_a_port_out_of_range_is_wrong_usage() -> None:
+    for port in ("99999", "0", "-1", "abc", "9" * 5000):
+        status, _, complaint = ordergen("serve", f"--port={port}")
+        assert status == 2
+        assert "is no port: 1 to 65535" in complaint

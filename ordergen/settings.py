@@ -240,6 +240,10 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["correlated"]}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
     # The embedded broker is a folder and has no host name to warn about.
-    # httpx would tell every call of every portfolio.
-    "loggers": {"kombu.connection": {"level": "ERROR"}, "httpx": {"level": "WARNING"}},
+    # httpx would tell every call of every portfolio, and stamina that it retries something.
+    "loggers": {
+        "kombu.connection": {"level": "ERROR"},
+        "httpx": {"level": "WARNING"},
+        "stamina": {"level": "ERROR"},
+    },
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -22,8 +24,10 @@ from ordergen.correlation import HEADER, correlation
 from ordergen.errors import UnavailableError
 from ordergen.metrics import count_upstream
 
+logger = logging.getLogger(__name__)
 In = TypeVar("In")
 Out = TypeVar("Out")
+_making = threading.Lock()
 MAX_BYTES = 10 * 1024 * 1024
 _LONGEST_PAUSE = 30.0
 _HINTING = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)  # statuses that may name a Retry-After
@@ -90,7 +94,7 @@ class Service:
         return loads(self.name, body)
 
     def _body(self, path: str, deadline: Deadline, params: Mapping[str, Any], tolerated: Collection[int]) -> bytes:
-        pause = partial(_pause, deadline, tolerated)
+        pause = partial(self._pause, deadline, tolerated)
         for attempt in stamina.retry_context(
             on=pause,
             attempts=1 + settings.EXTERNAL_SERVICE_RETRIES,
@@ -103,6 +107,12 @@ class Service:
                 return self.try_once(path, min(settings.EXTERNAL_SERVICE_TIMEOUT, deadline.left), params)
         raise AssertionError("the last attempt returns or raises")
 
+    def _pause(self, deadline: Deadline, tolerated: Collection[int], error: Exception) -> bool | float:
+        if not isinstance(error, FaultError) or error.status in tolerated:
+            return False
+        logger.warning("the %s %s", self.name, error)
+        return error.pause(deadline)
+
     def try_once(self, path: str, seconds: float, params: Mapping[str, Any] | None = None) -> bytes:
         """One call; raises FaultError."""
         started = time.monotonic()
@@ -111,9 +121,7 @@ class Service:
             if seconds <= 0:
                 raise FaultError("did not answer in time")
             headers = {HEADER: correlation.get()} if correlation.get() else {}
-            with _client(os.getpid()).stream(
-                "GET", self.url + path, params=params, headers=headers, timeout=seconds
-            ) as response:
+            with client().stream("GET", self.url + path, params=params, headers=headers, timeout=seconds) as response:
                 status = response.status_code
                 _check_status(response)
                 return _read(response, started + seconds)
@@ -125,13 +133,15 @@ class Service:
             count_upstream(self.name, status, time.monotonic() - started)
 
 
-def _pause(deadline: Deadline, tolerated: Collection[int], error: Exception) -> bool | float:
-    return isinstance(error, FaultError) and error.status not in tolerated and error.pause(deadline)
+def client() -> httpx.Client:
+    """This process's pool of connections."""
+    with _making:  # threads that come at once would each make one
+        return _client(os.getpid())
 
 
 @lru_cache(maxsize=1)
 def _client(_pid: int) -> httpx.Client:
-    """One pool of connections per process: sockets are not to be shared with a forked child."""
+    # By process, because sockets are not to be shared with a forked child.
     limits = httpx.Limits(max_connections=settings.EXTERNAL_SERVICE_CONCURRENCY)
     headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "ordergen"}
     # No redirects and no proxies from the environment: calls go where the operator said, or nowhere.

@@ -1,0 +1,60 @@
+"""One simulator for the whole session; ordergen pointed at it, with nothing kept and no faults, for each test."""
+
+from decimal import Decimal
+
+import pytest
+from django.core.cache import cache
+
+from models_app.rules import ModelDraft, PositionDraft
+from models_app.services import model_create
+from models_app.sources import globeco as source_module
+from models_app.sources import http
+from tests.api.conftest import Api, _no_files, api, key_for, worker  # noqa: F401
+from tests.globeco.client import Globeco
+
+
+@pytest.fixture(scope="session")
+def simulator():
+    running = Globeco("--portfolios", "12", "--positions", "8")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def globeco(simulator, settings):
+    """The simulator in good health, as the source of this test, with retries that do not keep anybody waiting."""
+    settings.ORDERGEN_SOURCE = "globeco"
+    for name, url in simulator.urls.items():
+        setattr(settings, name, url)
+    settings.EXTERNAL_SERVICE_PAUSE = 0.01
+    settings.EXTERNAL_SERVICE_TIMEOUT = 0.5
+    settings.EXTERNAL_SERVICE_DEADLINE = 5
+    _forget_all()
+    simulator.heal()
+    simulator.forget()
+    yield simulator
+    simulator.heal()
+    _forget_all()
+
+
+def _forget_all():
+    cache.clear()
+    source_module.services.cache_clear()
+    http.client().close()
+    http._client.cache_clear()
+
+
+@pytest.fixture
+def ids(simulator):
+    """(portfolio ids, security ids) of the simulated book; the last portfolio has no balances."""
+    book = simulator.control("GET", "/book")
+    return list(book["portfolios"]), list(book["securities"])
+
+
+@pytest.fixture
+def model(manager, globeco, ids):
+    """A model over the first ten portfolios, of eight securities."""
+    portfolios, securities = ids
+    line = (Decimal("0.11"), Decimal("0.03"), Decimal("0.03"))
+    positions = tuple(PositionDraft(key, *line) for key in securities[:8])
+    return model_create(draft=ModelDraft("Growth", positions, tuple(portfolios[:10])), by=manager)

@@ -1,0 +1,188 @@
+"""Rebalances on the book of the GlobeCo services: through API v1, and in what a person sees."""
+
+import pytest
+
+from models_app.models import InvestmentModel
+from ordergen.audit.models import AuditEvent
+from ordergen.verify import verify_all
+from rebalance_app.models import PortfolioRebalance, PriceSnapshot, Rebalance
+from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.services.solve import chunk_solve
+from tests.api.conftest import Api
+from tests.globeco.book import id_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_model_of_ten_portfolios_takes_one_call_each_and_three_for_the_rest(api, worker, globeco, model):
+    answer = api.post(f"/model/{model.pk}/rebalance")
+
+    assert answer.status_code == 200, answer.content
+    elements = answer.json()
+    assert [element["portfolio_name"] for element in elements] == [f"Account {n:04}" for n in range(10)]
+    assert {element["status"] for element in elements} == {"solved"}
+    asked = [call["service"] for call in globeco.calls()]
+    assert {name: asked.count(name) for name in asked} == {
+        "portfolio": 1,
+        "security": 1,
+        "pricing": 1,
+        "accounting": 10,
+    }
+
+
+def test_all_portfolios_of_a_run_see_one_price_although_pricing_draws_a_new_one_per_call(api, worker, globeco, model):
+    quotes = {globeco.ask(3, "GET", "/api/v1/price/S000")[1]["close"] for _ in range(5)}
+    assert len(quotes) > 1
+    rebalance_id = api.post(f"/model/{model.pk}/rebalance").json()[0]["rebalance_id"]
+
+    stored = api.get(f"/rebalance/{rebalance_id}").json()
+
+    security = next(iter(model.positions.values_list("security_id", flat=True)))
+    prices = {line["price"] for p in stored["portfolios"] for line in p["positions"] if line["security_id"] == security}
+    assert len(prices) == 1
+
+
+def test_a_portfolio_without_balances_is_worth_nothing_and_trades_nothing(api, worker, globeco, model, ids):
+    api.post(f"/model/{model.pk}/portfolio", {"portfolios": [ids[0][-1]]})
+
+    answer = api.post(f"/portfolio/{ids[0][-1]}/rebalance")
+
+    assert (answer.status_code, answer.json()["transactions"]) == (200, [])
+
+
+def test_a_portfolio_that_no_service_knows_fails_alone(api, worker, globeco, model):
+    stranger = id_of("nobody")
+    api.post(f"/model/{model.pk}/portfolio", {"portfolios": [stranger]})
+
+    elements = api.post(f"/model/{model.pk}/rebalance").json()
+
+    assert {e["portfolio_id"] for e in elements if e["status"] == "failed"} == {stranger}
+    assert api.post(f"/portfolio/{stranger}/rebalance").status_code == 404
+
+
+@pytest.mark.parametrize("service", ["portfolio", "security", "pricing"])
+def test_an_outage_at_launch_is_503_and_nothing_is_written(api, globeco, model, service):
+    globeco.fault(service, "down")
+    before = AuditEvent.objects.count()
+
+    answer = api.post(f"/model/{model.pk}/rebalance")
+
+    assert (answer.status_code, f"{service} service" in answer.json()["detail"]) == (503, True)
+    assert (Rebalance.objects.count(), PriceSnapshot.objects.count()) == (0, 0)
+    assert AuditEvent.objects.count() == before
+
+
+def test_an_outage_in_a_run_stops_it_at_once_and_says_why_once(api, worker, globeco, model, settings):
+    settings.CHUNK_SIZE = 3
+    globeco.fault("accounting", "down")
+
+    answer = api.post(f"/model/{model.pk}/rebalance")
+
+    assert answer.status_code == 503
+    assert [reason["code"] for reason in answer.json()["reasons"]] == ["SERVICE_DOWN"]
+    run = Rebalance.objects.get()
+    assert (run.state, run.n_failed, run.n_cancelled, run.n_orders) == ("stopped", 1, 9, 0)
+    assert InvestmentModel.objects.get().last_rebalance_at is None
+    assert verify_all()["violations"] == 0
+    assert api.get("/rebalances").json() == [], "a stopped run is never listed as a success"
+
+
+@pytest.fixture
+def v2(manager, key_for, settings):
+    settings.CHUNK_SIZE = 4
+    return Api("/api/v2", **{"X-API-Key": key_for(manager)})
+
+
+def test_what_was_proposed_before_the_outage_stays_and_the_rest_can_be_tried_again(
+    v2, globeco, model, manager, run_worker
+):
+    run = rebalance_launch(by=manager, model_id=model.pk)
+    chunk_solve(rebalance_id=run.pk, chunk=0)
+    globeco.fault("accounting", "500_before")
+    chunk_solve(rebalance_id=run.pk, chunk=1)
+    globeco.heal()
+
+    run.refresh_from_db()
+    assert (run.state, run.n_solved, run.n_failed, run.n_cancelled) == ("stopped", 4, 1, 5)
+    assert verify_all()["violations"] == 0
+    retried = v2.post(f"/runs/{run.pk}/retry")
+    assert (retried.status_code, retried.json()["n_portfolios"]) == (202, 6)
+    again = run_worker(Rebalance.objects.get(pk=retried.json()["id"]))
+    assert (again.state, again.n_solved) == ("completed", 6)
+
+
+def test_the_word_of_the_request_goes_with_the_worker_s_calls(api, worker, globeco, model):
+    api.post(f"/model/{model.pk}/rebalance", X_Correlation_ID="portal-4711")
+
+    assert {call["correlation"] for call in globeco.calls("accounting")} == {"portal-4711"}
+    finished = AuditEvent.objects.get(action="rebalance.finished")
+    assert finished.request_id == "portal-4711"
+
+
+def test_a_security_without_a_price_fails_its_portfolios_by_name(api, worker, globeco, model):
+    globeco.fault("pricing", "short")
+    last = id_of("security 504")
+    api.post(
+        f"/model/{model.pk}/position",
+        {"security_id": last, "target": "0.05", "low_drift": "0.01", "high_drift": "0.01"},
+    )
+    answer = api.post(f"/model/{model.pk}/rebalance")
+
+    assert answer.status_code == 422
+    assert "S504" in answer.content.decode()
+
+
+@pytest.fixture
+def browser(client, manager):
+    client.force_login(manager)
+    return client
+
+
+def test_pages_show_names_and_tickers_of_the_services(browser, globeco, model, manager, run_worker, ids):
+    run = run_worker(rebalance_launch(by=manager, model_id=model.pk))
+    proposal = PortfolioRebalance.objects.filter(rebalance=run).first()
+    pages = {
+        "/models/": "Growth",
+        f"/models/{model.pk}/": "S000",
+        f"/models/{model.pk}/edit/": "Simulated Company 0",
+        "/portfolios/": "Account 0011",
+        f"/portfolios/{ids[0][0]}/": "S000",
+        f"/portfolios/{ids[0][0]}/history/": "Account 0000",
+        f"/rebalances/{run.pk}/": "Account 0003",
+        f"/rebalances/{run.pk}/portfolios/{proposal.portfolio_id}/": "Simulated Company",
+        "/orders/": "Account 000",
+    }
+    for path, words in pages.items():
+        page = browser.get(path)
+        assert (page.status_code, words in page.content.decode()) == (200, True), path
+
+
+def test_a_page_whose_service_is_down_says_which(browser, globeco, model):
+    globeco.fault("accounting", "down")
+
+    page = browser.get("/portfolios/")
+
+    assert page.status_code == 503
+    assert "portfolio accounting service" in page.content.decode()
+
+
+def test_readiness_names_the_service_that_is_down(browser, globeco):
+    assert browser.get("/health/ready").status_code == 200
+    globeco.fault("pricing", "down")
+
+    answer = browser.get("/health/ready")
+
+    services = answer.json()["dependencies"]["external_services"]
+    assert answer.status_code == 503
+    assert [name for name, check in services.items() if check["status"] != "healthy"] == ["pricing_service"]
+
+
+def test_only_models_can_be_imported_into_a_book_that_is_kept_elsewhere(globeco, manager, tmp_path):
+    from models_app.imports import import_file
+    from ordergen.errors import InvalidInputError
+
+    file = tmp_path / "securities.csv"
+    file.write_text("security_id,ticker,name\n,KELP,Kelp\n")
+
+    with pytest.raises(InvalidInputError, match="only models can be imported"):
+        import_file("securities", file, manager)

@@ -28,7 +28,7 @@ _FAILED = "Something went wrong on our side, and nothing was imported. The log h
 
 def stream_page(request: HttpRequest, context: dict[str, Any], job: Callable[[Progress], str]) -> StreamingHttpResponse:
     """Streams import/working.html with the HTML that `job` returns, or the OrdergenError that it raises."""
-    page = render_to_string("import/working.html", {**context, "marker": _MARKER}, request)
+    page = render_to_string("import/working.html", context, request)
     above, below = page.split(_MARKER)
     return StreamingHttpResponse(_pieces(above, below, job))
 

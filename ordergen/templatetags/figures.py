@@ -75,7 +75,7 @@ def signed_money(value: Number, places: int = 2) -> str:
 
 @register.filter
 def compact_money(value: Number) -> str:
-    """Writes "1.23 m" for tiles; the whole figure on hover and for a machine that reads the page."""
+    """Writes "1.23 m", "384,020" or "175.50"; the whole figure on hover and for a machine that reads the page."""
     number = exact(value)
     if number is None:
         return unknown()
@@ -85,7 +85,7 @@ def compact_money(value: Number) -> str:
         unit, scale = f"{SPACE}bn", BILLION
     elif size >= MILLION:
         unit, scale = f"{SPACE}m", MILLION
-    elif size >= 10**5:
+    elif size >= 1000:
         places = 0
     text = spelled(number / scale, places) + unit
     return format_html('<data value="{}" title="{}">{}</data>', rounded(number, 2), spelled(number, 2), text)
@@ -142,9 +142,9 @@ def bare_pp(value: Number) -> str:
 
 @register.filter
 def band_use(value: Number) -> str:
-    """How much of its band side a drift uses, without sign: "210 %"; infinite or beyond 999 % is "> 999 %"."""
+    """How much of its band side a drift uses, without sign: "210 %", "> 999 %"; infinite where there is no band."""
     if value is not None and str(value).lstrip("-").lower() in {"infinity", "inf"}:
-        return f">{SPACE}{MOST_PERCENT}{SPACE}%"
+        return "no band"
     number = exact(value)
     if number is None:
         return unknown()

@@ -122,6 +122,7 @@ def test_the_dashboard_counts_what_needs_attention_and_ranks_the_queue(book, may
     assert "2 of 5 checked at prices of 20 Nov 2026" in text
     assert re.search(r"Breach 1 outside a band", text)
     assert re.search(r"Unpriced 1 a price is missing", text)
+    assert "No value 1 no weight can be told" in text
     assert text.index("Over &lt;script") < text.index("250 %")
     assert 'href="/portfolios/?state=breach"' in maya.get("/").content.decode()
 

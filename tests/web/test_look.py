@@ -57,7 +57,7 @@ def rendered(source: str, **context: object) -> str:
         ("band_use", Decimal("-2.1"), "210 %"),
         ("band_use", Decimal("9.994"), "999 %"),
         ("band_use", Decimal(10), "&gt; 999 %"),
-        ("band_use", Decimal("Infinity"), "&gt; 999 %"),
+        ("band_use", Decimal("Infinity"), "no band"),
         ("duration", 0.04, "0.04 s"),
         ("duration", Decimal(125), "2 min 05 s"),
         ("duration", 7440, "2 h 04 min"),

@@ -1,17 +1,24 @@
-"""The audit trail as a page."""
+"""The audit trail as pages and as CSV."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from models_app.http import SignedInRequest
+from ordergen.audit.forms import AuditFilterForm
 from ordergen.audit.models import AuditEvent
+from ordergen.audit.selectors import audit_csv, audit_event, audit_events
 from ordergen.audit.services import first_broken_link
 
 PAGE_SIZE = 100
+# Where an object of a kind is shown. A model by its history, which stays when the model is deleted.
+_PAGES = {"InvestmentModel": "model_history", "Rebalance": "rebalance"}
 
 
 @require_GET
@@ -19,18 +26,51 @@ PAGE_SIZE = 100
 def audit(request: SignedInRequest) -> HttpResponse:
     """Newest first, by key; `?check` also verifies the whole chain."""
     request.user.must("audit.read")
-    events = AuditEvent.objects.all()
-    before, action = request.GET.get("before", ""), request.GET.get("action", "")
-    if before.isdecimal() and len(before) < 19:
-        events = events.filter(seq__lt=int(before))
-    if action:
-        events = events.filter(action__startswith=action)
+    form = _form(request)
+    form.offer()
+    events = audit_events(form.wanted)
+    if form.cleaned_data.get("before") is not None:
+        events = events.filter(seq__lt=form.cleaned_data["before"])
     rows = list(events[: PAGE_SIZE + 1])
-    context = {
-        "events": rows[:PAGE_SIZE],
+    context: dict[str, Any] = {
+        "form": form,
+        "wanted": form.wanted,
+        "rows": [(event, _address(event)) for event in rows[:PAGE_SIZE]],
         "more": rows[PAGE_SIZE - 1].seq if len(rows) > PAGE_SIZE else None,
-        "action": action,
     }
     if "check" in request.GET:
         context |= {"checked": True, "broken": first_broken_link()}
     return render(request, "audit/list.html", context)
+
+
+@require_GET
+@login_required
+def audit_detail(request: SignedInRequest, seq: int) -> HttpResponse:
+    """One event with everything that was recorded, and its place in the chain."""
+    request.user.must("audit.read")
+    view = audit_event(seq)
+    return render(request, "audit/detail.html", {"view": view, "event": view.event, "address": _address(view.event)})
+
+
+@require_GET
+@login_required
+def audit_export(request: SignedInRequest) -> HttpResponseBase:
+    """The events of the same filters as CSV."""
+    request.user.must("audit.read")
+    return StreamingHttpResponse(
+        audit_csv(_form(request).wanted),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="audit.csv"'},
+    )
+
+
+def _form(request: SignedInRequest) -> AuditFilterForm:
+    form = AuditFilterForm(request.GET)
+    form.is_valid()
+    return form
+
+
+def _address(event: AuditEvent) -> str:
+    """The page of what the event is about; empty where it has none."""
+    page = _PAGES.get(event.object_type)
+    return reverse(page, args=[event.object_id]) if page and event.object_id else ""

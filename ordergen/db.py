@@ -96,8 +96,9 @@ def _converted(special: Sequence[tuple[int, Any]], rows: Iterable[Sequence[Any]]
 
 
 def _copy(statement: str, rows: Iterable[Sequence[Any]]) -> int:
+    """Errors are Django's: its cursor wraps those of its own methods only, and COPY is none."""
     written = 0
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
         for written, row in enumerate(rows, start=1):  # noqa: B007  the count outlives the loop
             copy.write_row(row)
     return written

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,8 +31,12 @@ def _secret_key() -> str:
     path = STATE_DIR / "secret-key"
     if not path.exists():
         STATE_DIR.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(64))
+        made = STATE_DIR / f"secret-key-{secrets.token_hex(8)}"
+        made.touch(mode=0o600)
+        made.write_text(secrets.token_urlsafe(64))
+        with suppress(FileExistsError):  # another process was first: its key counts
+            os.link(made, path)
+        made.unlink()
     return path.read_text()
 
 
@@ -102,6 +108,10 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA cache_size=-64000;",
     }
 else:
+    if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        # Nobody waits for ever for a process that hangs while it holds a lock.
+        waits = "-c lock_timeout=20s -c idle_in_transaction_session_timeout=60s"
+        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", waits)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 # Names, tickers and prices of services elsewhere are kept here for a while; a cache that is down only costs time.
@@ -190,8 +200,8 @@ elif CELERY_BROKER_URL.startswith("redis"):
 OPTIMIZATION_TIMEOUT = env.int("OPTIMIZATION_TIMEOUT", default=30)  # seconds for one portfolio's integer programme
 CHUNK_SIZE = env.int("ORDERGEN_CHUNK_SIZE", default=100)  # portfolios per task
 MAX_ATTEMPTS = 3
-# Longer than any single step of a worker, so that only a dead one lets its lease lapse.
-LEASE_SECONDS = env.int("ORDERGEN_LEASE_SECONDS", default=OPTIMIZATION_TIMEOUT + 30)
+# Longer than any single step of a worker, the start of its solver included, so that only a dead one's lease lapses.
+LEASE_SECONDS = env.int("ORDERGEN_LEASE_SECONDS", default=OPTIMIZATION_TIMEOUT + 60)
 SWEEP_SECONDS = env.int("ORDERGEN_SWEEP_SECONDS", default=5)
 PRICE_MAX_AGE_DAYS = env.int("ORDERGEN_PRICE_MAX_AGE_DAYS", default=7)  # behind the newest price of the book
 V1_WAIT_SECONDS = env.float("ORDERGEN_V1_WAIT_SECONDS", default=25)  # API v1's triggers wait this long for their run

@@ -19,6 +19,7 @@ from rebalance_app.models import PortfolioRebalance
 from rebalance_app.services.propose import Proposal, proposal
 
 Bools = NDArray[np.bool_]
+MOST = 2**63 - 1  # of an array's whole numbers; no portfolio of a block is worth as much
 LARGEST_WHOLE = 2**53  # a quantity beyond this is left to the general way
 
 
@@ -128,7 +129,7 @@ def _block(facts: RunFacts, balances: Mapping[str, Balances]) -> Block:
 def _floors(options: Sequence[Options], value: NDArray[np.int64]) -> NDArray[np.int64]:
     """What must be left of market values, in 1/MONEY, never less than asked for."""
     floors = [
-        max(ceil(o.min_cash * MONEY), ceil(o.min_cash_weight * worth))
+        min(max(ceil(o.min_cash * MONEY), ceil(o.min_cash_weight * worth)), MOST)
         for o, worth in zip(options, value.tolist(), strict=True)
     ]
     return np.array(floors, dtype=np.int64)

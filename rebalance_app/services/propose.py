@@ -25,6 +25,7 @@ CENT_FRACTION = Decimal("0.0001")
 MICRO = Decimal("0.000001")
 WIDE = Context(prec=200)
 COLUMN_DIGITS = 15
+LARGEST_MONEY = CENT_FRACTION.scaleb(COLUMN_DIGITS)
 SECURITY_ID = re.compile(r"\b[A-Za-z0-9]{24}\b")
 PROPOSAL_FIELDS = (
     "state", "reason_code", "reason", "method", "seconds", "n_orders", "buy_value", "sell_value", "market_value",
@@ -69,6 +70,8 @@ def proposal(
     before = portfolio_drift(problem.positions, problem.cash)
     after = _after(problem, solution)
     orders = list(_orders(facts, row, problem, solution, (before, after)))
+    if too_large := _too_large(orders, after):
+        return proposal(facts, row, problem, too_large)
     values |= _figures(before, after, orders)
     values["document"] = _certificate(solution, before, after) | _texts(values) | {"reasons": told}
     values["document"]["limits"] = _applied(facts, row.portfolio_id)
@@ -125,6 +128,19 @@ def _orders(
                 position.price * trade.quantity, _rounded(was.weight, MICRO), _rounded(then.weight, MICRO),
                 why(trade.side, position, was), OrderState.PROPOSED.value,
             )  # fmt: skip
+
+
+def _too_large(orders: Sequence[tuple[Any, ...]], after: PortfolioDrift | None) -> RebalanceSolution | None:
+    """A refusal where money would not fit its column; what is stored is never rounded, and never a failed write."""
+    value, ticker = ORDER_FIELDS.index("value"), ORDER_FIELDS.index("ticker")
+    largest = max(orders, key=lambda order: abs(order[value]), default=None)
+    traded = sum((order[value] for order in orders), Decimal(0))
+    if largest is None or after is None or max(traded, abs(after.cash)) < LARGEST_MONEY:
+        return None
+    message = (
+        f"Trading {largest[ticker]} for {largest[value]:,.2f} is more than can be kept: correct the book or the price."
+    )
+    return RebalanceSolution(largest[3], "error", reasons=(Reason("TOO_LARGE", message, largest[5]),))
 
 
 def _figures(before: PortfolioDrift, after: PortfolioDrift | None, orders: Sequence[tuple[Any, ...]]) -> dict[str, Any]:

@@ -275,3 +275,29 @@ def test_a_model_that_changes_while_its_run_is_prepared_starts_nothing(book, man
     with pytest.raises(ConflictError, match="changed at this moment"):
         rebalance_launch(by=manager, model_id=book.model.pk)
     assert not Rebalance.objects.exists()
+
+
+def test_an_order_beyond_what_can_be_kept_is_refused_by_name_and_takes_no_other_down(book, manager, run_worker):
+    Price.objects.filter(security=book.xxx).update(close=Decimal(100000))
+    Holding.objects.filter(security=book.xxx).update(quantity=Decimal(100000000))
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    rows = _rows(run)
+
+    assert (rows["Harbour"].state, rows["Harbour"].reason_code) == ("failed", "TOO_LARGE")
+    assert "XXX" in rows["Harbour"].reason
+    assert rows["Lee"].state == "solved"
+    assert verify_all()["faults"] == []
+
+
+def test_a_cash_floor_beyond_every_portfolio_is_infeasible_and_no_crash(book, manager, run_worker):
+    options = {"min_cash": "999999999999999"}
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk, options=options))
+
+    assert set(run.portfolios.values_list("state", "attempt")) == {("infeasible", 1)}
+
+
+def test_a_lease_is_longer_than_any_single_step_of_a_worker():
+    from rebalance_app.services import solver_child
+
+    step = settings.OPTIMIZATION_TIMEOUT + solver_child.GRACE_SECONDS + solver_child.STARTUP_SECONDS
+    assert step + 20 < settings.LEASE_SECONDS

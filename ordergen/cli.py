@@ -256,14 +256,14 @@ def solve_command(options: argparse.Namespace) -> None:
 
 def _solve_line(line: bytes, number: int) -> bool:
     """Answers one problem on standard output; False when the line could not be read."""
-    from rebalance_app.domain.jsonl import loads, problem_from_json, solution_to_json
-    from rebalance_app.domain.solve import solve
+    from rebalance_app.domain.jsonl import loads
+    from rebalance_app.domain.scenarios import answer_line
     from rebalance_app.domain.types import ProblemError
 
     document: Any = None
     try:
         document = loads(line)
-        answer, readable = solution_to_json(solve(problem_from_json(document))), True
+        answer, readable = answer_line(document), True
     except ProblemError as error:
         reason = {"code": "INVALID_PROBLEM", "field": error.field, "message": str(error), "security_id": None}
         answer = {"portfolio_id": _named(document), "line": number, "status": "error", "reasons": [reason]}
@@ -304,10 +304,13 @@ def create_user_command(options: argparse.Namespace) -> None:
 
 def create_api_key_command(options: argparse.Namespace) -> None:
     from ordergen.accounts.keys import create_api_key
+    from ordergen.errors import InvalidInputError
 
-    key, plain = create_api_key(
-        user=_user(options.username), name=options.name, scopes=options.scopes, days=options.days
-    )
+    owner = _user(options.username)
+    try:
+        key, plain = create_api_key(user=owner, name=options.name, scopes=options.scopes, days=options.days)
+    except InvalidInputError as error:
+        raise CommandError(" ".join(error.fields.values())) from error
     print(plain)
     print(
         f"{key.name} of {options.username}, until {key.expires_at:%Y-%m-%d}: {', '.join(key.scopes)}", file=sys.stderr

@@ -6,10 +6,10 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Header, Query, Router, Status
+from ninja import Header, Path, Query, Router, Status
 
 from ordergen.api_auth import needs
-from ordergen.api_v2 import Cursor, HexId, Limit, Page, PathId, caller, page_of
+from ordergen.api_v2 import Cursor, HexId, Limit, Page, PathId, SecurityId, caller, page_of
 from ordergen.errors import ConflictError, NotFoundError
 from rebalance_app import schemas_v2 as out
 from rebalance_app.models import Order, ProposalState, Rebalance, RunState
@@ -18,11 +18,16 @@ from rebalance_app.selectors import failed_portfolio_ids, run_get
 from rebalance_app.services.approve import Decided, order_decide, run_decide
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.services.limits import limits_latest, limits_set
+from rebalance_app.services.what_if import what_if
 
 router = Router()
 READ = needs("book.read", "rebalances:read")
 LAUNCH = needs("rebalance.launch", "rebalances:write")
 DECIDE = needs("order.decide", "orders:decide")
+READ_MODELS = needs("book.read", "models:read")
+EDIT_MODELS = needs("model.edit", "models:write")
+SubjectId = Annotated[SecurityId, Path(examples=["68a0c0ffee0000000000beef"])]
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
 IdFilter = Annotated[HexId | None, Query()]
 
@@ -153,6 +158,30 @@ def decide_run(request: HttpRequest, run_id: PathId, payload: out.RunDecisionIn)
         expected_count=payload.expected_count,
     )
     return _decided(decided)
+
+
+@router.post("/what-if", response=out.WhatIfOut, auth=LAUNCH, tags=["runs"])
+def compare(request: HttpRequest, payload: out.WhatIfIn) -> dict[str, Any]:
+    """What a run would propose for one portfolio now, under several sets of options side by side. Writes nothing."""
+    found = what_if(
+        by=caller(request), portfolio_id=payload.portfolio_id, options=payload.options, model_id=payload.model_id
+    )
+    return out.what_if_out(found)
+
+
+@router.get("/limits/{scope}/{subject_id}", response=out.LimitsOut, auth=READ_MODELS, tags=["limits"])
+def get_limits(request: HttpRequest, scope: out.Scope, subject_id: SubjectId) -> dict[str, Any]:
+    """The limits of a model, a portfolio or a security that every run honours, and who set them why."""
+    return out.limits_out(scope, subject_id, limits_latest(scope=scope, subject_id=subject_id))
+
+
+@router.put("/limits/{scope}/{subject_id}", response=out.LimitsOut, auth=EDIT_MODELS, tags=["limits"])
+def put_limits(request: HttpRequest, scope: out.Scope, subject_id: SubjectId, payload: out.LimitsIn) -> dict[str, Any]:
+    """Sets all limits of one subject from the next run on; no values lift them."""
+    limits = limits_set(
+        by=caller(request), scope=scope, subject_id=subject_id, values=payload.values, reason=payload.reason
+    )
+    return out.limits_out(scope, subject_id, limits)
 
 
 def _decided(decided: Decided) -> dict[str, Any]:

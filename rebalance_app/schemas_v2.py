@@ -11,12 +11,17 @@ from pydantic import StrictBool, StrictInt, StrictStr
 
 from ordergen.api_v2 import HexId, Strict
 from rebalance_app import proposals
-from rebalance_app.models import Decision, Order, OrderState, PortfolioRebalance, Rebalance
+from rebalance_app.models import Decision, LimitSet, Order, OrderState, PortfolioRebalance, Rebalance
+from rebalance_app.services.what_if import MAX_SCENARIOS, WhatIf
 
 COUNTERS = ("solved", "no_trades", "time_limit", "infeasible", "failed", "cancelled")
 MAX_PORTFOLIOS = 1_000
 MAX_ORDERS = 5_000
 Verdict = Literal["approved", "rejected"]
+Scope = Literal["model", "portfolio", "security"]
+
+
+OptionValues = dict[str, StrictStr | StrictInt | StrictBool | None]
 
 
 class RunIn(Strict):
@@ -24,10 +29,29 @@ class RunIn(Strict):
     portfolio_ids: list[HexId] | None = Field(
         None, min_length=1, max_length=MAX_PORTFOLIOS, description="Null: every portfolio that follows the model"
     )
-    options: dict[str, StrictStr | StrictInt | StrictBool | None] = Field(
+    options: OptionValues = Field(
         {}, description="As of `ordergen solve`; decimals as strings", examples=[{"min_cash": "100.00"}]
     )
     note: str = Field("", max_length=500)
+
+
+class LimitsIn(Strict):
+    values: OptionValues = Field(
+        description="All limits of the subject; what is not named is lifted. Decimals as strings, weights as fractions",
+        examples=[{"min_cash": "500.00", "max_turnover": "0.10"}],
+    )
+    reason: str = Field(max_length=500, examples=["Mandate of 2026-11-01"])
+
+
+class WhatIfIn(Strict):
+    portfolio_id: HexId
+    model_id: HexId | None = Field(None, description="May be left out for a portfolio that follows one model")
+    options: list[OptionValues] = Field(
+        min_length=1,
+        max_length=MAX_SCENARIOS,
+        description="One scenario each, complete in itself; the limits in force narrow every one of them",
+        examples=[[{}, {"mode": "within_bands"}, {"max_turnover": "0.05"}]],
+    )
 
 
 class DecisionsIn(Strict):
@@ -46,6 +70,64 @@ class OrderFilter(Schema):
     run_id: HexId | None = None
     portfolio_id: HexId | None = None
     state: OrderState | None = None
+
+
+class LimitsOut(Schema):
+    scope: Scope
+    subject_id: str
+    values: dict[str, Any] = Field(examples=[{"min_cash": "500.00"}])
+    reason: str
+    set_by: str | None = Field(description="Null where nothing was ever set")
+    set_at: datetime | None
+
+
+class ScenarioTrade(Schema):
+    security_id: str
+    ticker: str
+    side: Literal["BUY", "SELL"]
+    quantity: int
+    price: Decimal
+    value: Decimal
+
+
+class Applied(Schema):
+    value: Any
+    level: Literal["run", "portfolio", "model"] = Field(description="Whose limit this is; `run` is the scenario itself")
+
+
+class ScenarioOut(Schema):
+    options: dict[str, Any]
+    limits: dict[str, Applied] = Field(description="What held: of scenario, portfolio and model the narrower")
+    status: Literal["optimal", "time_limit", "infeasible", "error"]
+    method: Literal["separable", "milp"] | None
+    reasons: list[dict[str, Any]] = Field(examples=[[{"code": "SHORT_OF_CASH", "message": "…", "security_id": None}]])
+    objective: Decimal | None
+    lower_bound: Decimal | None
+    gap: Decimal | None
+    binding: list[str]
+    seconds: float
+    orders: int | None
+    traded: Decimal | None = Field(description="Buys plus sells, in money")
+    turnover: Decimal | None = Field(description="Half of that over market value")
+    cost: Decimal | None = Field(description="Of trading, at the scenario's rates")
+    drift_before: Decimal | None = Field(description="Σ|market value × target − value|, in money")
+    drift_after: Decimal | None
+    cash_after: Decimal | None
+    breaches_before: int
+    breaches_left: int | None
+    trades: list[ScenarioTrade]
+
+
+class WhatIfOut(Schema):
+    portfolio_id: str
+    portfolio_name: str
+    model_id: str
+    model_name: str
+    model_version: int
+    taken_at: datetime
+    market_value: Decimal | None
+    cash_before: Decimal
+    scenarios: list[ScenarioOut]
 
 
 class RunOut(Schema):
@@ -139,6 +221,31 @@ def run_out(run: Rebalance) -> dict[str, Any]:
         **{name: getattr(run, name) for name in names + more},
         "launched_by": run.launched_by.username if run.launched_by else None,
         "outcomes": {name: getattr(run, f"n_{name}") for name in COUNTERS},
+    }
+
+
+def limits_out(scope: str, subject_id: str, limits: LimitSet | None) -> dict[str, Any]:
+    return {
+        "scope": scope,
+        "subject_id": subject_id,
+        "values": limits.values if limits else {},
+        "reason": limits.reason if limits else "",
+        "set_by": limits.set_by.username if limits else None,
+        "set_at": limits.set_at if limits else None,
+    }
+
+
+def what_if_out(found: WhatIf) -> dict[str, Any]:
+    return {
+        "portfolio_id": found.portfolio_id,
+        "portfolio_name": found.portfolio_name,
+        "model_id": found.model.pk,
+        "model_name": found.model.name,
+        "model_version": found.model.version,
+        "taken_at": found.taken_at,
+        "market_value": found.before.market_value,
+        "cash_before": found.before.cash,
+        "scenarios": list(found.scenarios),
     }
 
 

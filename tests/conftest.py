@@ -33,9 +33,10 @@ def _own_state(tmp_path, monkeypatch):
 def _no_solver_left_behind():
     """The solver's process stays for the next problem, but not beyond the tests."""
     yield
-    from rebalance_app.services import solve
+    from rebalance_app.services import solve, what_if
 
     solve._child.close()
+    what_if._child.close()
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,9 @@ def gather(facts: RunFacts, rows: Sequence[PortfolioRebalance]) -> Work:
     """Reads the balances of all rows at once and sorts the rows."""
     balances = get_source().balances([row.portfolio_id for row in rows])
     known = [row for row in rows if row.portfolio_id in balances]
-    stale = {row.portfolio_id: (row, old) for row in known if (old := _stale(facts, balances[row.portfolio_id]))}
+    stale = {
+        row.portfolio_id: (row, old) for row in known if (old := stale_security(facts, balances[row.portfolio_id]))
+    }
     fresh = [row for row in known if row.portfolio_id not in stale]
     plain = [row for row in fresh if _is_plain(facts, row.portfolio_id, balances[row.portfolio_id])]
     taken = {row.pk for row in plain}
@@ -75,16 +77,20 @@ def refusal(row: PortfolioRebalance, code: str, message: str, security_id: str |
 
 
 def _too_old(facts: RunFacts, row: PortfolioRebalance, balances: Balances, security_id: str) -> Proposal:
+    problem = facts.problem(row.portfolio_id, balances)
+    return proposal(facts, row, problem, refusal(row, "STALE_PRICE", old_price(facts, security_id), security_id))
+
+
+def old_price(facts: RunFacts, security_id: str) -> str:
+    """What to tell about a price that is too old to trade on."""
     newest = max(quote["date"] for quote in facts.quotes.values() if quote["date"])
-    message = (
+    return (
         f"The last price of {facts.ticker(security_id)} is of {facts.quotes[security_id]['date']}, "
         f"while others are of {newest}: import a newer one."
     )
-    problem = facts.problem(row.portfolio_id, balances)
-    return proposal(facts, row, problem, refusal(row, "STALE_PRICE", message, security_id))
 
 
-def _stale(facts: RunFacts, balances: Balances) -> str | None:
+def stale_security(facts: RunFacts, balances: Balances) -> str | None:
     """A security of the model or the portfolio whose price is too old; None for none."""
     if not facts.stale:
         return None

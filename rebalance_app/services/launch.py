@@ -66,9 +66,9 @@ def rebalance_launch(
     model = model_get(model_id)
     source = get_source()
     names = _portfolio_names(model, portfolio_ids, source)
-    checked_options = _checked_options(options)
-    snapshot = _snapshot(source, model)
-    limits = _limits(model, names, snapshot)
+    given = checked_options(options)
+    snapshot = prices_now(source, model)
+    limits = limits_in_force(model, names, snapshot)
     with recorded():
         if earlier := _earlier_run(key, request):
             return earlier
@@ -81,7 +81,7 @@ def rebalance_launch(
             model_name=model.name,
             model_version=model.version,
             snapshot=snapshot,
-            options=checked_options,
+            options=given,
             limits=limits,
             request_hash=_hash(request),
             note=note,
@@ -144,7 +144,8 @@ def _portfolio_names(model: InvestmentModel, chosen: Sequence[str] | None, sourc
     return names | {key: key for key in sorted(wanted - names.keys())}
 
 
-def _checked_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+def checked_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Options as JSON keeps them, without those not given; raises InvalidInputError at one that makes no sense."""
     given = {key: value for key, value in (options or {}).items() if value not in (None, "")}
     given.setdefault("time_limit", settings.OPTIMIZATION_TIMEOUT)
     try:
@@ -160,7 +161,7 @@ def _checked_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     return given
 
 
-def _limits(model: InvestmentModel, names: Mapping[str, str], snapshot: PriceSnapshot) -> dict[str, Any]:
+def limits_in_force(model: InvestmentModel, names: Mapping[str, str], snapshot: PriceSnapshot) -> dict[str, Any]:
     """The limits in force now of everything the run touches: frozen with it, as its prices are."""
     return {
         "model": limits_now("model", [model.pk]).get(model.pk, {}),
@@ -169,7 +170,7 @@ def _limits(model: InvestmentModel, names: Mapping[str, str], snapshot: PriceSna
     }
 
 
-def _snapshot(source: BookSource, model: InvestmentModel) -> PriceSnapshot:
+def prices_now(source: BookSource, model: InvestmentModel) -> PriceSnapshot:
     """All prices known now, unsaved; one snapshot serves every portfolio of the run."""
     securities = source.securities()
     prices = source.latest_prices(securities)

@@ -54,9 +54,21 @@ def limits_now(scope: str, subject_ids: Iterable[str]) -> dict[str, dict[str, An
     return {subject: values for subject, values in latest.items() if values}
 
 
-def _check(scope: str, values: Mapping[str, Any], reason: str) -> None:
+def limits_latest(*, scope: str, subject_id: str) -> LimitSet | None:
+    """How the limits of one subject were last set; None when never. Raises NotFoundError for an unknown subject."""
+    _check_scope(scope)
+    _subject_name(scope, subject_id)
+    rows = LimitSet.objects.filter(scope=scope, subject_id=subject_id).select_related("set_by")
+    return rows.order_by("set_at", "pk").last()
+
+
+def _check_scope(scope: str) -> None:
     if scope not in NAMES:
         raise NotFoundError(f"Limits are set on a {', a '.join(NAMES)}, not on a {scope[:20]}.")
+
+
+def _check(scope: str, values: Mapping[str, Any], reason: str) -> None:
+    _check_scope(scope)
     if len(reason) > MAX_REASON or not reason.strip():
         raise InvalidInputError("Say why, in at most 500 characters.", fields={"reason": "say why"})
     if unknown := sorted(values.keys() - NAMES[scope]):

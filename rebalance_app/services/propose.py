@@ -57,7 +57,7 @@ def proposal(
     facts: RunFacts, row: PortfolioRebalance, problem: RebalanceProblem | None, solution: RebalanceSolution
 ) -> Proposal:
     """The general way: from one solution. Without a problem there is nothing but the reason."""
-    told = [_reason(facts, reason) for reason in solution.reasons]
+    told = [reason_told(facts, reason) for reason in solution.reasons]
     values: dict[str, Any] = UNKNOWN | {
         "state": _state(solution).value,
         "method": solution.method or "",
@@ -74,7 +74,7 @@ def proposal(
         return proposal(facts, row, problem, too_large)
     values |= _figures(before, after, orders)
     values["document"] = _certificate(solution, before, after) | _texts(values) | {"reasons": told}
-    values["document"]["limits"] = _applied(facts, row.portfolio_id)
+    values["document"]["limits"] = limits_applied(facts, row.portfolio_id)
     if solution.nearest:
         values["document"]["nearest"] = _nearest(facts, solution.nearest)
     values["document"]["quantities"] = pack(
@@ -95,7 +95,7 @@ def _state(solution: RebalanceSolution) -> ProposalState:
     return ProposalState.SOLVED if solution.status == "optimal" else ProposalState.TIME_LIMIT
 
 
-def _reason(facts: RunFacts, reason: Reason) -> dict[str, str | None]:
+def reason_told(facts: RunFacts, reason: Reason) -> dict[str, str | None]:
     """The reason with tickers where the domain, which knows no names, says ids."""
     message = SECURITY_ID.sub(lambda found: facts.ticker(found[0]), reason.message)
     return {"code": reason.code, "message": message, "security_id": reason.security_id}
@@ -183,11 +183,11 @@ def _nearest(facts: RunFacts, solution: RebalanceSolution) -> dict[str, Any]:
         ],
         "cash_after": text(solution.cash_after),
         "drift_after": text(solution.drift_value),
-        "reasons": [_reason(facts, reason) for reason in solution.reasons],
+        "reasons": [reason_told(facts, reason) for reason in solution.reasons],
     }
 
 
-def _applied(facts: RunFacts, portfolio_id: str) -> dict[str, dict[str, Any]]:
+def limits_applied(facts: RunFacts, portfolio_id: str) -> dict[str, dict[str, Any]]:
     """The limits that held for this portfolio, each with the level it comes from: run, portfolio or model."""
     options, levels = facts.options_of(portfolio_id)
     values = {name: getattr(options, name) for name in levels}
@@ -261,7 +261,7 @@ def _block_rows(
             "breaches_before": breaches[at][0],
             "breaches_after": breaches[at][1],
             "reasons": [],
-            "limits": _applied(facts, row.portfolio_id),
+            "limits": limits_applied(facts, row.portfolio_id),
             "quantities": _packed(block, len(facts.targets), held[at], aimed[at]),
         }
         yield Proposal(row, values, made)

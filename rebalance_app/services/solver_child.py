@@ -41,13 +41,15 @@ class SolverChild:
     def solve(self, problem: RebalanceProblem) -> RebalanceSolution:
         """The solution of one problem. Raises SolverCrashedError or SolverHungError; the next call has a new child."""
         patience = problem.options.time_limit + GRACE_SECONDS
+        if self._process and self._process.poll() is not None:  # it ended between two problems: nobody's fault
+            self.close()
         if self._process is None:
             self._process = start_child(COMMAND, signal_at_parents_death=signal.SIGKILL, pipes=True)
             patience += STARTUP_SECONDS
         try:
             answer = self._ask(json.dumps(problem_to_json(problem)).encode() + b"\n", patience)
             return solution_from_json(json.loads(answer))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:
             self.close()
             raise SolverCrashedError(f"the solver process ended or answered nonsense: {error}") from error
         except SolverHungError:

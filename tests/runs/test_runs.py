@@ -265,13 +265,13 @@ def test_what_a_cancelled_run_left_with_a_dead_worker_ends_as_cancelled_with_its
 def test_a_model_that_changes_while_its_run_is_prepared_starts_nothing(book, manager, monkeypatch):
     from rebalance_app.services import launch
 
-    prepare = launch._snapshot
+    prepare = launch.prices_now
 
     def change_meanwhile(source, model):
         type(model).objects.filter(pk=model.pk).update(version=model.version + 1)
         return prepare(source, model)
 
-    monkeypatch.setattr(launch, "_snapshot", change_meanwhile)
+    monkeypatch.setattr(launch, "prices_now", change_meanwhile)
     with pytest.raises(ConflictError, match="changed at this moment"):
         rebalance_launch(by=manager, model_id=book.model.pk)
     assert not Rebalance.objects.exists()

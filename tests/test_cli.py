@@ -1,0 +1,140 @@
+"""The command line: exit status 0 on success, 1 with one clear line on failure, 2 on wrong usage."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+
+run = partial(subprocess.run, check=False, capture_output=True, text=True, timeout=60)
+ORDERGEN = [sys.executable, "-m", "ordergen.cli"]
+GOOD = {
+    "portfolio_id": "P1",
+    "cash": "1003.00",
+    "positions": [
+        {
+            "security_id": "A",
+            "quantity": "10",
+            "price": "10.00",
+            "target": "0.10",
+            "low_drift": "0.01",
+            "high_drift": "0.02",
+        }
+    ],
+}
+
+
+def ordergen(*arguments, stdin=""):
+    """Runs the command as a person does, without any settings of the tests."""
+    env = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    return run([*ORDERGEN, *arguments], input=stdin, env=env)
+
+
+def lines(*documents):
+    return "".join(f"{each if isinstance(each, str) else json.dumps(each)}\n" for each in documents)
+
+
+def answers(done):
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def complaint(done, status):
+    """The one line on standard error, after checking that it is one and no traceback."""
+    assert done.returncode == status, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ordergen: ")
+    return line
+
+
+def test_solve_answers_each_line_from_standard_input(tmp_path):
+    done = ordergen("solve", stdin=lines(GOOD, "", GOOD | {"portfolio_id": "P2"}))
+    first, second = answers(done)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (first["status"], first["method"], first["quantities"]) == ("optimal", "separable", {"A": 11})
+    assert first["trades"] == [{"security_id": "A", "side": "BUY", "quantity": 1}]
+    assert second["portfolio_id"] == "P2"
+    assert "scenarios" not in first
+
+
+def test_solve_reads_a_file_as_it_reads_standard_input(tmp_path):
+    problems = tmp_path / "problems.jsonl"
+    problems.write_text(lines(GOOD))
+
+    assert ordergen("solve", str(problems)).stdout.startswith('{"portfolio_id": "P1", "status": "optimal"')
+
+
+def test_nonsense_lines_are_told_and_the_good_ones_between_them_answered():
+    done = ordergen("solve", stdin=lines("{", GOOD, GOOD | {"cash": "NaN"}, "[]", GOOD))
+    statuses = [answer["status"] for answer in answers(done)]
+
+    assert statuses == ["error", "optimal", "error", "error", "optimal"]
+    assert answers(done)[2]["reasons"][0]["field"] == "cash"
+    assert "3 lines" in complaint(done, 1)
+
+
+def test_an_infeasible_problem_is_an_answer_and_not_a_failure():
+    done = ordergen("solve", stdin=lines(GOOD | {"options": {"min_cash": "5000"}}))
+
+    assert (done.returncode, answers(done)[0]["status"]) == (0, "infeasible")
+    assert answers(done)[0]["trades"] == []
+
+
+def test_scenarios_are_answered_beside_the_problem_with_the_figures_of_the_api():
+    asked = [{}, {"hold": True}, {"min_cash": "5000"}]
+    done = ordergen("solve", stdin=lines(GOOD | {"scenarios": asked}))
+    (answer,) = answers(done)
+    plain, held, impossible = answer["scenarios"]
+
+    assert (done.returncode, answer["status"]) == (0, "optimal")
+    assert plain["trades"] == [{"security_id": "A", "side": "BUY", "quantity": 1, "price": "10.00", "value": "10.0000"}]
+    assert (plain["traded"], plain["turnover"], plain["cost"]) == ("10.0000", "0.004533", "0.0000")
+    assert (plain["drift_before"], plain["drift_after"]) == ("10.3000", "0.3000")
+    assert (held["orders"], held["drift_after"], held["cash_after"]) == (0, "10.3000", "1003.0000")
+    assert (impossible["status"], impossible["orders"], impossible["turnover"]) == ("infeasible", None, None)
+    assert impossible["reasons"][0]["code"] == "SHORT_OF_CASH"
+
+
+@pytest.mark.parametrize(
+    ("scenarios", "field"),
+    [
+        ([], "scenarios"),
+        ({}, "scenarios"),
+        ([{}, {"mode": "sideways"}], "scenarios[1].mode"),
+        ([{"colour": 1}], "scenarios[0].colour"),
+        ([5], "scenarios[0]"),
+    ],
+)
+def test_scenarios_that_make_no_sense_are_refused_by_name(scenarios, field):
+    from rebalance_app.domain.scenarios import answer_line
+    from rebalance_app.domain.types import ProblemError
+
+    with pytest.raises(ProblemError) as refused:
+        answer_line(GOOD | {"scenarios": scenarios})
+    assert refused.value.field == field
+
+
+def test_a_file_that_is_not_there_is_told_in_one_line(tmp_path):
+    assert "No such file" in complaint(ordergen("solve", str(tmp_path / "none.jsonl")), 1)
+
+
+@pytest.mark.parametrize("arguments", [(), ("sovle",), ("solve", "--fast"), ("solve", "a", "b"), ("rebalance",)])
+def test_wrong_usage_ends_with_status_two_and_says_how_it_is_right(arguments):
+    done = ordergen(*arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "usage: ordergen" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's pipe")
+def test_a_reader_that_has_enough_leaves_no_traceback(tmp_path):
+    problems = tmp_path / "problems.jsonl"
+    problems.write_text(lines(GOOD) * 2000)
+    command = f"'{sys.executable}' -m ordergen.cli solve '{problems}' | head -1"
+    done = run(["bash", "-c", command])
+
+    assert json.loads(done.stdout)["status"] == "optimal"
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr

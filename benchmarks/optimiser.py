@@ -1,10 +1,14 @@
 """The optimiser against the others and against its own targets, in one run.
 
     python -m benchmarks.optimiser [--portfolios 40] [--grid 2] [--json]
+    python -m benchmarks.optimiser --sweep 5000 [--from 0]
 
 Quality: over the grid of `instances.grid`, each method's answers are judged in exact integers: bands left, cash floor
 missed, drift above the proven optimum, answers given where there is none. Speed: CPU seconds, methods interleaved, so
 that other work on the machine hits all alike; read the ratios. PyPortfolioOpt is used when it is installed.
+
+Sweep: that many small problems with every option, each compared with the best of all whole-share answers and put
+through the independent check. It prints what disagrees, and exits with 1 when anything does.
 """
 
 import argparse
@@ -18,7 +22,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from benchmarks.instances import Spec, grid, large
+from benchmarks.instances import Spec, grid, large, small
 from rebalance_app.domain.separable import Book, closed_form
 from rebalance_app.domain.solve import solve, solve_separable
 from rebalance_app.domain.types import Position, RebalanceProblem
@@ -192,12 +196,43 @@ def objects(count=200):
     return {"per portfolio": round(spent / count, 2), "optimal": sum(s is not None and s.solved for s in solved)}
 
 
+def disagreement(problem):
+    """What is wrong with the answer to a small problem, by brute force; None when nothing is."""
+    from tests.domain.oracle import best
+
+    solution, expected = solve(problem), best(problem)
+    if solution.status != ("infeasible" if expected is None else "optimal"):
+        return f"{solution.status} {solution.reasons}, best {expected}"
+    if expected is None:
+        return None if solution.reasons else "infeasible without a reason"
+    if not solution.lower_bound <= expected[0] <= solution.objective <= expected[0] + Decimal("0.01"):
+        return f"objective {solution.objective}, bound {solution.lower_bound}, best {expected[0]}"
+    return violations(problem, solution) or None
+
+
+def sweep(count, first):
+    """Seeds of `small`, plain and with every option, whose answers disagree with brute force."""
+    found = {}
+    for seed in range(first, first + count):
+        for plain in (False, True):
+            wrong = disagreement(small(seed, plain=plain))
+            if wrong:
+                found[f"seed {seed}{', plain' if plain else ''}"] = wrong
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--portfolios", type=int, default=40, help="per coupled case")
     parser.add_argument("--grid", type=int, default=2, help="portfolios per cell of the grid; 0 leaves quality out")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--sweep", type=int, default=0, metavar="N", help="compare N small seeds with brute force")
+    parser.add_argument("--from", type=int, default=0, dest="first", help="the sweep's first seed")
     given = parser.parse_args()
+    if given.sweep:
+        wrong = sweep(given.sweep, given.first)
+        print(f"{2 * given.sweep} problems, {len(wrong)} disagree", *(f"{k}: {v}" for k, v in wrong.items()), sep="\n")
+        sys.exit(bool(wrong))
     report = {
         "arrays, 10,000 x 100, ms": arrays(),
         "objects, 100 securities, CPU ms": objects(),

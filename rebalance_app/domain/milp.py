@@ -213,11 +213,11 @@ def statement(stated: Programme, *, whole: bool = True) -> tuple[Any, Any, dict[
 
 @cache
 def prepare_solver() -> None:
-    """Make the process's first HiGHS object with standard output turned to standard error, and one thread for all.
+    """Make the process's first HiGHS object with standard output turned away, and one thread for all.
 
     HiGHS 1.16 writes two lines to standard output when the first object is made, before any option can silence it, and
-    that would stand in the middle of a JSON document. It also refuses `threads=1` once anything in the process has used
-    it with more, until its scheduler is reset.
+    that would stand in the middle of a JSON document, or in a worker's log. It also refuses `threads=1` once anything
+    in the process has used it with more, until its scheduler is reset.
     """
     import highspy  # noqa: PLC0415
 
@@ -226,13 +226,15 @@ def prepare_solver() -> None:
     except OSError:
         return  # a daemon without standard output has none to protect
     sys.stdout.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(2, 1)
+        os.dup2(nowhere, 1)
         highspy.Highs.resetGlobalScheduler(True)  # noqa: FBT003  # HiGHS takes it by position
         highspy.Highs()  # type: ignore[no-untyped-call]
     finally:
         os.dup2(kept, 1)
         os.close(kept)
+        os.close(nowhere)
 
 
 def solve_statement(problem: Any, seconds: float, **more: str) -> None:  # a CVXPY problem

@@ -17,6 +17,12 @@ test: .venv/dev ## the whole suite
 quick: .venv/dev ## the part to run all day
 	$(BIN)/python -m pytest -m "not slow and not browser"
 
+.PHONY: test-postgres
+POSTGRES_URL ?= postgres://postgres@127.0.0.1:5432/postgres
+test-postgres: .venv/dev ## the tests whose outcome a database decides, on PostgreSQL
+	DATABASE_URL=$(POSTGRES_URL) $(BIN)/python -m pytest -n 2 -m "not slow and not browser" \
+		tests/runs tests/races tests/models tests/book tests/api
+
 lint: .venv/dev ## formatting, rules, types, layers, duplicates of none
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from ordergen.accounts.models import User
 from ordergen.celery import app as celery_app
@@ -21,6 +22,16 @@ def unavailable(name: str, why: str) -> None:
     if name in REQUIRED:
         pytest.fail(f"{name} is required here: {why}")
     pytest.skip(why)
+
+
+def pytest_sessionstart() -> None:
+    """Says once that PostgreSQL is not there, where it was chosen, instead of failing every test."""
+    if connection.vendor != "postgresql":
+        return
+    try:
+        connection.get_new_connection(connection.get_connection_params()).close()
+    except connection.Database.OperationalError as error:
+        pytest.exit(f"nothing was tested: PostgreSQL does not answer: {error}", returncode=int("postgres" in REQUIRED))
 
 
 @pytest.fixture(autouse=True)

@@ -28,13 +28,14 @@ def export(kind: str) -> Iterator[str]:
 
 
 def _pieces(header: list[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    yield _csv([header])
+    yield csv_text([header])
     remaining = iter(rows)
     while batch := list(islice(remaining, _ROWS_PER_PIECE)):
-        yield _csv(batch)
+        yield csv_text(batch)
 
 
-def _csv(rows: Iterable[Iterable[str]]) -> str:
+def csv_text(rows: Iterable[Iterable[str]]) -> str:
+    """Rows as the CSV that every export of ours is; texts of strangers go through `guard` first."""
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue()

@@ -13,10 +13,11 @@ from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.types import ProblemError
 from rebalance_app.limit_forms import FIELDS, NUMBER, kept
 from rebalance_app.models import ProposalState
-from rebalance_app.order_selectors import TABS, OrderFilter
+from rebalance_app.order_selectors import SORTS, TABS, OrderFilter
 from rebalance_app.preflight import Preflight, Scope
 from rebalance_app.services.approve import MAX_COMMENT
 
+_SEPARATORS = str.maketrans("", "", " ,.\N{NO-BREAK SPACE}\N{APOSTROPHE}")
 MODES = (
     ("to_target", "To target: the least drift that whole shares allow"),
     ("within_bands", "Into the bands: as little trading as brings every position inside"),
@@ -117,6 +118,11 @@ class OrderFilterForm(forms.Form):
         label="Ticker", max_length=20, required=False, widget=forms.TextInput({"type": "search", "autocomplete": "off"})
     )
     portfolio = forms.CharField(label="Portfolio", max_length=255, required=False)
+    sort = forms.ChoiceField(
+        required=False,
+        choices=[(sign + name, name) for name in SORTS for sign in ("", "-")],
+        widget=forms.HiddenInput,
+    )
     after = forms.CharField(max_length=24, required=False)
 
     @property
@@ -129,6 +135,7 @@ class OrderFilterForm(forms.Form):
             given.get("side", ""),
             given.get("ticker", "").strip(),
             given.get("portfolio", "").strip(),
+            given.get("sort", ""),
         )
 
 
@@ -146,6 +153,7 @@ class DecisionForm(forms.Form):
     verdict = forms.ChoiceField(choices=(("approved", "Approve"), ("rejected", "Reject")))
     run = forms.CharField(max_length=24, required=False)
     expected = forms.IntegerField(required=False, min_value=0)
+    typed = forms.CharField(max_length=20, required=False)
     comment = forms.CharField(max_length=MAX_COMMENT, required=False, widget=forms.Textarea({"rows": 2}))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -158,3 +166,11 @@ class DecisionForm(forms.Form):
         if data.get("verdict") == "rejected" and not data.get("comment"):
             self.add_error("comment", "Say why the orders are rejected.")
         return data
+
+    def confirms(self, count: int) -> bool:
+        """Whether the number of orders was typed, with or without separators; says so at the field when it was not."""
+        typed: str = self.cleaned_data["typed"]
+        is_right = typed.translate(_SEPARATORS) == str(count)
+        if not is_right:
+            self.add_error("typed", f"Type {count:,} to approve that many orders.")
+        return is_right

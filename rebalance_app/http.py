@@ -7,13 +7,13 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_http_methods
 
 from models_app.http import SignedInRequest
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def page(*methods: str) -> Callable[[View], View]:
@@ -22,7 +22,7 @@ def page(*methods: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def inner(request: SignedInRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def inner(request: SignedInRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             request.user.must("book.read")
             response = view(request, *args, **kwargs)
             patch_vary_headers(response, ("HX-Request",))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 
+from models_app.exports import csv_text
+from models_app.imports.cells import guard
 from ordergen.errors import NotFoundError
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
 from rebalance_app.selectors import PAGE_SIZE, UNDECIDED, ZERO, Page
@@ -20,6 +23,16 @@ TABS: dict[str, tuple[OrderState, ...]] = {
     "all": tuple(OrderState),
 }
 LARGEST_SHOWN = 5
+SORTS = ("ticker", "value")  # what the blotter sorts by, either way; without one, by the order of proposal
+LARGE_COUNT, LARGE_VALUE = 500, Decimal(10_000_000)  # above either, an approval has to be typed out
+EXPORTED = (
+    "id", "rebalance__number", "rebalance__model_name", "portfolio_id", "portfolio_name", "security_id", "ticker",
+    "side", "quantity", "price", "value", "weight_before", "weight_after", "reason", "state",
+)  # fmt: skip
+HEADER = tuple(
+    {"id": "order_id", "rebalance__number": "run", "rebalance__model_name": "model"}.get(n, n) for n in EXPORTED
+)
+ROWS_PER_PIECE = 1_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,7 @@ class OrderFilter:
     side: str = ""
     ticker: str = ""
     portfolio: str = ""
+    sort: str = ""
 
     @property
     def is_narrow(self) -> bool:
@@ -52,13 +66,65 @@ class OrderRow:
 
 
 def order_list(wanted: OrderFilter, *, after: str = "") -> Page[Order]:
-    """Orders by key: what awaits a decision or belongs to one run oldest first, else the latest first."""
-    orders = _filtered(wanted).select_related("rebalance", "rebalance__launched_by")
-    rising = wanted.tab == "awaiting" or wanted.run is not None
-    if after:
-        orders = orders.filter(pk__gt=after) if rising else orders.filter(pk__lt=after)
-    found = list(orders.order_by("pk" if rising else "-pk")[: PAGE_SIZE + 1])
+    """Orders by key: what awaits a decision or belongs to one run oldest first, else the latest first.
+
+    With a sort they go by that, and by key where it does not tell two apart; `after` is a key in any case.
+    """
+    orders = _sorted(wanted).select_related("rebalance", "rebalance__launched_by")
+    found = list((orders.filter(_behind(wanted, after)) if after else orders)[: PAGE_SIZE + 1])
     return Page(found[:PAGE_SIZE], found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else "")
+
+
+def _is_rising(wanted: OrderFilter) -> bool:
+    return wanted.tab == "awaiting" or wanted.run is not None
+
+
+def _sorted(wanted: OrderFilter) -> QuerySet[Order]:
+    key = "pk" if _is_rising(wanted) else "-pk"
+    return _filtered(wanted).order_by(*filter(None, (wanted.sort, key)))
+
+
+def _behind(wanted: OrderFilter, after: str) -> Q:
+    """What comes behind the order with the key `after`; nothing when there is no such order to sort from."""
+    behind = Q(pk__gt=after) if _is_rising(wanted) else Q(pk__lt=after)
+    if not wanted.sort:
+        return behind
+    name = wanted.sort.lstrip("-")
+    last = Order.objects.filter(pk=after).values_list(name, flat=True).first()
+    if last is None:
+        return Q(pk__in=())
+    further = "lt" if wanted.sort.startswith("-") else "gt"
+    return Q(**{f"{name}__{further}": last}) | Q(**{name: last}) & behind
+
+
+@dataclass(frozen=True)
+class SortLink:
+    """A column's heading: the order that a click asks for, and how the column is sorted now, as aria-sort says it."""
+
+    ask: str
+    direction: str
+
+
+def sort_links(wanted: OrderFilter) -> dict[str, SortLink]:
+    """By column. The first click on a value shows the largest, on a ticker the first of the alphabet."""
+    links = {}
+    for name in SORTS:
+        first, other = (f"-{name}", name) if name == "value" else (name, f"-{name}")
+        direction = {name: "ascending", f"-{name}": "descending"}.get(wanted.sort, "")
+        links[name] = SortLink(other if wanted.sort == first else first, direction)
+    return links
+
+
+def order_csv(wanted: OrderFilter) -> Iterator[str]:
+    """The orders wanted as CSV text, piece by piece; a text that a spreadsheet would run begins with an apostrophe."""
+    yield csv_text([HEADER])
+    rows = _sorted(wanted).values_list(*EXPORTED).iterator(chunk_size=ROWS_PER_PIECE)
+    while batch := list(islice(rows, ROWS_PER_PIECE)):
+        yield csv_text([_cell(value) for value in row] for row in batch)
+
+
+def _cell(value: object) -> str:
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else guard(str(value))
 
 
 def _filtered(wanted: OrderFilter) -> QuerySet[Order]:
@@ -121,6 +187,11 @@ class Preview:
     totals: OrderTotals
     largest: Sequence[Order]
     excluded: Sequence[Exclusion]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether so much is covered that somebody who approves it must type how many orders that is."""
+        return self.totals.count > LARGE_COUNT or self.totals.buys + self.totals.sells > LARGE_VALUE
 
 
 def preview(orders: Sequence[Order], why_not: Mapping[str, str]) -> Preview:

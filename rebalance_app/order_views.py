@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -37,8 +37,21 @@ def order_list(request: SignedInRequest) -> HttpResponse:
         "run": run,
         "totals": selectors.order_totals(selectors.awaiting_of(run.pk)) if run else None,
         "may_decide": request.user.can("order.decide") and form.wanted.tab in ("awaiting", "approved"),
+        "sorts": selectors.sort_links(form.wanted),
     }
     return render(request, "orders/list.html", context)
+
+
+@page("GET")
+def order_export(request: SignedInRequest) -> HttpResponseBase:
+    """Every order of the same filters and in the same order, as CSV."""
+    form = OrderFilterForm(request.GET)
+    form.is_valid()
+    return StreamingHttpResponse(
+        selectors.order_csv(form.wanted),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="orders.csv"'},
+    )
 
 
 def _row(request: SignedInRequest, order: Order) -> selectors.OrderRow:
@@ -82,6 +95,8 @@ def order_decision(request: SignedInRequest) -> HttpResponse:
     run_id = request.POST.get("run", "")
     if not form.is_valid():
         return _review(request, form, run_id, request.POST.get("verdict", ""), status=422)
+    if not _confirmed(request, form, run_id):
+        return _review(request, form, run_id, form.cleaned_data["verdict"], status=422)
     given = form.cleaned_data
     terms = {"by": request.user, "verdict": given["verdict"], "comment": given["comment"]}
     if run_id:
@@ -92,8 +107,24 @@ def order_decision(request: SignedInRequest) -> HttpResponse:
     return redirect(_back(request))
 
 
+def _confirmed(request: SignedInRequest, form: DecisionForm, run_id: str) -> bool:
+    """A large approval takes typing how many orders it covers; anything else does not."""
+    if form.cleaned_data["verdict"] != "approved":
+        return True
+    preview = _preview(request, _chosen(request, run_id), "approved")
+    return not preview.is_large or form.confirms(preview.totals.count)
+
+
+def _chosen(request: SignedInRequest, run_id: str) -> list[Order]:
+    return selectors.awaiting_of(run_id) if run_id else selectors.orders_of(request.POST.getlist("order"))
+
+
+def _preview(request: SignedInRequest, orders: list[Order], verdict: Verdict) -> selectors.Preview:
+    return selectors.preview(orders, {order.pk: why_not(request.user, order, verdict) for order in orders})
+
+
 def _review(request: SignedInRequest, form: DecisionForm, run_id: str, verdict: str, status: int = 200) -> HttpResponse:
-    orders = selectors.awaiting_of(run_id) if run_id else selectors.orders_of(request.POST.getlist("order"))
+    orders = _chosen(request, run_id)
     chosen: Verdict = "rejected" if verdict == "rejected" else "approved"
     context: dict[str, Any] = {
         "form": form,
@@ -102,7 +133,7 @@ def _review(request: SignedInRequest, form: DecisionForm, run_id: str, verdict: 
         "run": orders[0].rebalance if orders and run_id else None,
         "orders": [] if run_id else orders,
         "expected": len(orders),
-        "preview": selectors.preview(orders, {o.pk: why_not(request.user, o, chosen) for o in orders}),
+        "preview": _preview(request, orders, chosen),
         "back": _back(request),
     }
     template = "orders/review.html#dialog" if wants_fragment(request) else "orders/review.html"

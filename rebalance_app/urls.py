@@ -9,6 +9,7 @@ urlpatterns = [
     path("rebalances/<str:run_id>/cancel", views.run_cancel, name="rebalance_cancel"),
     path("rebalances/<str:run_id>/portfolios/<str:portfolio_id>/", views.proposal, name="proposal"),
     path("orders/", order_views.order_list, name="orders"),
+    path("orders/export.csv", order_views.order_export, name="order_export"),
     path("orders/review", order_views.order_review, name="order_review"),
     path("orders/decision", order_views.order_decision, name="order_decision"),
     path("orders/<str:order_id>/", order_views.order_detail, name="order"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from itertools import islice
 
 from django.db.models import QuerySet
 
+from models_app.exports import csv_text
 from models_app.imports.cells import guard
 from ordergen.accounts.models import User
 from ordergen.audit.models import AuditEvent
@@ -103,10 +102,10 @@ def audit_event(seq: int) -> EventView:
 
 def audit_csv(wanted: AuditFilter) -> Iterator[str]:
     """The events wanted as CSV text, piece by piece; a text that a spreadsheet would run begins with an apostrophe."""
-    yield _lines([COLUMNS])
+    yield csv_text([COLUMNS])
     rows = audit_events(wanted).iterator(chunk_size=_ROWS_PER_PIECE)
     while batch := list(islice(rows, _ROWS_PER_PIECE)):
-        yield _lines([_cell(event, name) for name in COLUMNS] for event in batch)
+        yield csv_text([_cell(event, name) for name in COLUMNS] for event in batch)
 
 
 def _cell(event: AuditEvent, name: str) -> str:
@@ -115,9 +114,3 @@ def _cell(event: AuditEvent, name: str) -> str:
     if name == "detail":
         return json.dumps(event.detail, sort_keys=True)
     return guard(str(getattr(event, name)))
-
-
-def _lines(rows: object) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)  # type: ignore[arg-type]  # any iterable of rows
-    return text.getvalue()

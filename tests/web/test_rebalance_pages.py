@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from decimal import Decimal
@@ -308,6 +310,28 @@ def test_a_whole_run_is_decided_at_once_and_only_as_it_was_seen(as_approver, run
     assert set(run.orders.values_list("state", flat=True)) == {"rejected"}
 
 
+@pytest.mark.parametrize("limit", ["LARGE_COUNT", "LARGE_VALUE"])
+def test_a_large_approval_takes_typing_how_many_orders_it_is(as_approver, run, monkeypatch, limit):
+    monkeypatch.setattr(order_selectors, limit, 1)
+    ids = list(run.orders.values_list("pk", flat=True))[:3]
+    form = {"order": ids, "verdict": "approved"}
+    assert "type 3 to confirm" in words(as_approver.post("/orders/review", form))
+    for typed in ("", "2", "<script>", "x" * 10_000):
+        again = as_approver.post("/orders/decision", form | {"typed": typed})
+        assert again.status_code == 422
+        assert not Decision.objects.exists()
+    assert as_approver.post("/orders/decision", form | {"typed": " 3 "}).status_code == 302
+    assert Decision.objects.count() == 3
+
+
+def test_an_ordinary_approval_and_any_rejection_need_no_typing(as_approver, run, monkeypatch):
+    first, second = run.orders.values_list("pk", flat=True)[:2]
+    assert "to confirm" not in words(as_approver.post("/orders/review", {"order": first, "verdict": "approved"}))
+    monkeypatch.setattr(order_selectors, "LARGE_VALUE", 0)
+    form = {"order": second, "verdict": "rejected", "comment": "no"}
+    assert as_approver.post("/orders/decision", form).status_code == 302
+
+
 def test_rejecting_without_saying_why_is_asked_again(as_approver, run):
     order = run.orders.first()
     response = as_approver.post("/orders/decision", {"order": order.pk, "verdict": "rejected", "comment": " "})
@@ -346,6 +370,39 @@ def test_pages_of_orders_neither_skip_nor_repeat(run, monkeypatch):
             if not (after := found.next):
                 break
         assert sorted(seen) == sorted(run.orders.values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize("sort", ["ticker", "-ticker", "value", "-value"])
+def test_sorted_pages_of_orders_neither_skip_nor_repeat(run, monkeypatch, sort):
+    monkeypatch.setattr(order_selectors, "PAGE_SIZE", 2)
+    wanted, seen, after = OrderFilter(tab="all", sort=sort), [], ""
+    while True:
+        found = order_selectors.order_list(wanted, after=after)
+        seen += found.rows
+        if not (after := found.next):
+            break
+    values = [getattr(order, sort.lstrip("-")) for order in seen]
+    assert values == sorted(values, reverse=sort.startswith("-"))
+    assert sorted(order.pk for order in seen) == sorted(run.orders.values_list("pk", flat=True))
+
+
+def test_the_blotter_sorts_by_a_click_and_keeps_its_filter(as_approver, run):
+    html = as_approver.get("/orders/?run=1&sort=-value").content.decode()
+    assert 'aria-sort="descending"' in html
+    assert "?run=1&amp;sort=value" in html
+    assert as_approver.get("/orders/?sort=<script>&after=zz").status_code == 200
+
+
+def test_the_orders_listed_can_be_taken_away_as_csv(as_approver, run):
+    ticker = run.orders.order_by("-value").first().ticker
+    Order.objects.filter(ticker=ticker).update(portfolio_name="=cmd|' /C calc'!A0")
+    response = as_approver.get(f"/orders/export.csv?run=1&ticker={ticker}&sort=-value")
+    rows = list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode())))
+    kept = run.orders.filter(ticker=ticker).order_by("-value", "pk")
+    assert [row["order_id"] for row in rows] == [order.pk for order in kept]
+    assert [Decimal(row["value"]) for row in rows] == [order.value for order in kept]
+    assert rows[0]["portfolio_name"].startswith("'=cmd")
+    assert as_approver.get("/orders/export.csv?run=1e30&side=%00&sort=x").status_code == 200
 
 
 def test_pages_of_a_result_neither_skip_nor_repeat(run, monkeypatch):

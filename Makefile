@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8000
 
-.PHONY: help demo test quick lint format lock clean
+.PHONY: help demo demo-globeco test quick lint format lock clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 demo: .venv/runtime ## a running site with a synthetic book, a worker and one finished rebalance
 	$(BIN)/ordergen demo --port $(PORT)
+
+demo-globeco: .venv/runtime ## the same on simulated GlobeCo services instead of a book of its own
+	$(BIN)/python -m tests.globeco.demo --port $(PORT)
 
 test: .venv/dev ## the whole suite
 	$(BIN)/python -m pytest -n 2

@@ -253,6 +253,7 @@ LOGGING = {
     # httpx would tell every call of every portfolio, and stamina that it retries something.
     "loggers": {
         "kombu.connection": {"level": "ERROR"},
+        "celery": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "stamina": {"level": "ERROR"},
     },

@@ -36,8 +36,8 @@ class Portal:
     def __init__(self, port: int, key: str) -> None:
         self.base, self.key = f"http://127.0.0.1:{port}", key
 
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, object]:
-        headers = {"X-API-Key": self.key, "Content-Type": "application/json"}
+    def ask(self, method: str, path: str, body: object = None, correlation: str = "") -> tuple[int, object]:
+        headers = {"X-API-Key": self.key, "Content-Type": "application/json", "X-Correlation-ID": correlation}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.base + path, data, headers, method=method)
         try:
@@ -46,6 +46,10 @@ class Portal:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.loads(error.read() or b"null")
+
+    def text(self, path: str) -> str:
+        with urllib.request.urlopen(self.base + path, timeout=60) as response:
+            return response.read().decode()
 
     def is_ready(self) -> bool:
         try:

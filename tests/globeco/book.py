@@ -68,7 +68,7 @@ def generated(*, securities: int = 505, portfolios: int = 120, positions: int = 
         if number == portfolios - 1:
             continue
         book.add_balance(portfolio_id, None, Decimal(rng.randint(20_000, 90_000)))
-        for security in rng.sample(by_number[: 2 * positions], positions):
+        for security in rng.sample(by_number[: positions + positions // 10 + 1], positions):
             worth = rng.uniform(0.6, 1.4) * 950_000 / positions
             book.add_balance(portfolio_id, security.id, Decimal(int(worth / book.prices[security.ticker][0])))
     return book

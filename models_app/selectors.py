@@ -10,6 +10,7 @@ from decimal import Decimal
 from models_app.models import InvestmentModel, ModelPortfolio, ModelPosition, ModelVersion
 from models_app.rules import ModelDraft, PositionDraft, Totals, totals
 from models_app.versions import draft_of
+from ordergen.db import in_batches
 from ordergen.errors import NotFoundError
 
 
@@ -68,10 +69,11 @@ def model_of_portfolio(portfolio_id: str) -> list[InvestmentModel]:
 
 def other_models(portfolio_ids: Iterable[str], *, but: str | None = None) -> dict[str, list[str]]:
     """By portfolio id, the names of the models it follows besides `but`; portfolios that follow none are absent."""
-    rows = ModelPortfolio.objects.filter(portfolio_id__in=list(portfolio_ids)).exclude(model_id=but)
     names: dict[str, list[str]] = defaultdict(list)
-    for portfolio_id, name in rows.order_by("model__name").values_list("portfolio_id", "model__name"):
-        names[portfolio_id].append(name)
+    for batch in in_batches(portfolio_ids):
+        rows = ModelPortfolio.objects.filter(portfolio_id__in=batch).exclude(model_id=but).order_by("model__name")
+        for portfolio_id, name in rows.values_list("portfolio_id", "model__name"):
+            names[portfolio_id].append(name)
     return dict(names)
 
 

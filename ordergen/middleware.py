@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from ordergen.correlation import HEADER, correlated, correlation
-from ordergen.errors import OrdergenError
+from ordergen.errors import InvalidInputError, OrdergenError
 
 Handler = Callable[[HttpRequest], HttpResponse]
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -54,3 +55,27 @@ class errors_as_pages:  # noqa: N801  middleware reads as a function in the sett
         if not isinstance(exception, OrdergenError):
             return None
         return render(request, "error.html", {"error": exception}, status=exception.status)
+
+
+class no_nul:  # noqa: N801  the same
+    """Refuses the one character that no name has and PostgreSQL does not take, before a page asks the database for it.
+
+    The API refuses it where it reads its bodies and parameters.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponse | None:
+        if request.path.startswith("/api/"):
+            return None
+        if "\0" in request.path:
+            raise Http404
+        given = (text for form in (request.GET, request.POST) for _, texts in form.lists() for text in texts)
+        if any("\0" in str(text) for text in given):
+            error = InvalidInputError("The text holds a character (NUL) that cannot be kept.")
+            return render(request, "error.html", {"error": error}, status=error.status)
+        return None

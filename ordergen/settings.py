@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "ordergen.middleware.no_store",
     "ordergen.middleware.errors_as_pages",
+    "ordergen.middleware.no_nul",
 ]
 
 ROOT_URLCONF = "ordergen.urls"

@@ -10,8 +10,8 @@ from django.utils import timezone
 from models_app.selectors import model_get
 from models_app.sources import get_source
 from ordergen.accounts.models import User
-from ordergen.audit.services import record
-from ordergen.db import atomic, in_batches
+from ordergen.audit.services import record, recorded
+from ordergen.db import in_batches
 from ordergen.errors import InvalidInputError, NotFoundError
 from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.limits import NARROWER
@@ -36,7 +36,7 @@ def limits_set(*, by: User, scope: str, subject_id: str, values: Mapping[str, An
     given = {name: value for name, value in values.items() if value is not None}
     _check(scope, given, reason)
     name = _subject_name(scope, subject_id)
-    with atomic():
+    with recorded():
         limits = LimitSet.objects.create(
             scope=scope, subject_id=subject_id, values=given, set_by=by, set_at=timezone.now(), reason=reason.strip()
         )

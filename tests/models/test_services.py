@@ -13,6 +13,7 @@ from models_app import selectors, services
 from models_app.models import InvestmentModel, ModelPortfolio, ModelPosition, ModelVersion
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.services import first_broken_link
+from ordergen.db import object_id
 from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
 from tests.models.builders import draft, person, position
 
@@ -231,3 +232,8 @@ def test_of_twenty_editors_in_four_processes_with_the_same_version_exactly_one_s
     assert [name for name in found["outcomes"] if name] == [found["name"]]
     assert (found["version"], found["versions"], found["events"]) == (2, 2, 2)
     assert found["broken_link"] is None
+
+
+def test_more_portfolios_than_a_statement_takes_parameters_are_asked_for_in_parts(db):
+    """SQLite takes 32,766 parameters, PostgreSQL 65,535."""
+    assert selectors.other_models(object_id() for _ in range(70_000)) == {}

@@ -1,0 +1,33 @@
+"""A NUL in an address or a form: SQLite would take it, PostgreSQL would not."""
+
+import pytest
+
+pytestmark = pytest.mark.django_db
+PLACES = ["/orders/%00/", "/rebalances/%00/", "/rebalances/x%00/portfolios/y/", "/models/%00/", "/portfolios/%00/"]
+QUESTIONS = ["/rebalances/new?model=%00", "/models/?q=%00", "/orders/?ticker=a%00", "/audit/?action=%00"]
+FORMS = [{"order": "\0", "verdict": "approved"}, {"run": "\0", "verdict": "rejected", "comment": "no"}]
+
+
+@pytest.fixture
+def everyone(client, person):
+    client.force_login(person("manager", "approver", "auditor", name="all"))
+    return client
+
+
+@pytest.mark.parametrize("path", PLACES)
+def test_there_is_no_such_place(everyone, path):
+    assert everyone.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("path", QUESTIONS)
+def test_a_question_with_it_is_refused_in_words(everyone, path):
+    answer = everyone.get(path)
+
+    assert answer.status_code == 422
+    assert "NUL" in answer.content.decode()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("path", ["/orders/decision", "/orders/review"])
+def test_a_form_with_it_changes_nothing(everyone, path, form):
+    assert everyone.post(path, form).status_code == 422

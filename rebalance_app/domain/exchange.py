@@ -4,10 +4,14 @@ Near the optimum the coupling rows make a subset-sum problem: many combinations 
 a few less of another differ by fractions of a cent. Branch and bound is slow at it; sorting is not. With all small
 changes of single lines sorted by their effect on the objective, the pairs that land within a cent of the proven bound
 are found by binary search.
+
+The prices that prove the bound say which changes are worth a look: one whose effect, less what it frees of each
+priced row, exceeds the gap belongs to no answer that closes it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,8 +111,7 @@ class _Changes:
     steps: Ints
     effects: Floats
 
-    def without(self, line: int) -> "_Changes":
-        keep = self.line != line
+    def only(self, keep: Any) -> "_Changes":  # a mask or an order
         return _Changes(self.line[keep], self.steps[keep], self.effects[:, keep])
 
 
@@ -141,8 +144,26 @@ def _moves(ledger: Ledger, lines: _Lines, trades: Ints, reach: int) -> tuple[Int
     return line, k[which], effects[:, which]
 
 
-def _changes(ledger: Ledger, lines: _Lines, trades: Ints) -> _Changes:
-    """All small changes, and longer ones of the few lines that are furthest from their target.
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """What an answer may still lose: the prices of the rows, and the gap (money) to the bound that they prove."""
+
+    prices: Mapping[str, int]
+    gap: float
+
+    def allows(self, effects: Floats) -> NDArray[np.bool_]:
+        """(m,) which effects (4, m), with what they use of each row at its price, stay within the gap."""
+        of = {name: price / ONE for name, price in self.prices.items()}
+        net = of.get("cash_floor", 0.0) - of.get("cash_ceiling", 0.0)
+        each = np.array([1.0, net, of.get("turnover", 0.0), of.get("max_trades", 0.0)])
+        return np.asarray(each @ effects <= self.gap + SLACK)
+
+
+ANYTHING = Spare({}, np.inf)
+
+
+def _changes(ledger: Ledger, lines: _Lines, trades: Ints, spare: Spare) -> _Changes:
+    """All small changes worth a look, and longer ones of the few lines that are furthest from their target.
 
     The relaxation leaves what is missing in few lines; only these can take up what the others give.
     """
@@ -154,8 +175,8 @@ def _changes(ledger: Ledger, lines: _Lines, trades: Ints) -> _Changes:
     line = np.concatenate([line, far[far_line], [NO_LINE]])
     steps = np.concatenate([steps, far_steps, [0]])
     effects = np.concatenate([effects, far_effects, np.zeros((4, 1))], axis=1)
-    order = np.argsort(effects[0], kind="stable")
-    return _Changes(line[order], steps[order], effects[:, order])
+    useful = _Changes(line, steps, effects).only(spare.allows(effects))
+    return useful.only(np.argsort(useful.effects[0], kind="stable"))
 
 
 def _pairs(changes: _Changes, room: Floats, window: tuple[float, float]) -> tuple[Ints, Ints]:
@@ -189,11 +210,21 @@ def _applied(trades: Ints, changes: _Changes, *picked: int) -> Ints:
     return moved
 
 
+def _thirds(changes: _Changes) -> Ints:
+    """Which changes to try first: those that raise the score or those that lower it, whichever are fewer.
+
+    The others are many, so that nearly any amount is the sum of two of them.
+    """
+    scores = changes.effects[0]
+    common = 1 if np.count_nonzero(scores > 0) > np.count_nonzero(scores < 0) else -1
+    return np.lexsort((np.abs(scores), np.sign(scores) == common))[:THIRDS]
+
+
 def _with_third(changes: _Changes, trades: Ints, room: Floats, window: tuple[float, float]) -> Ints | None:
-    """The first of the smallest single changes that a pair completes into the window."""
-    for first in np.argsort(np.abs(changes.effects[0]), kind="stable")[:THIRDS]:
+    """The first single change that a pair completes into the window."""
+    for first in _thirds(changes):
         effect = changes.effects[:, first]
-        rest = changes.without(int(changes.line[first]))
+        rest = changes.only(changes.line != changes.line[first])
         left = room - np.array([effect[1], -effect[1], effect[2], effect[3]])
         found = _pairs(rest, left, (window[0] - effect[0], window[1] - effect[0]))
         if len(found[0]):
@@ -216,7 +247,11 @@ def _closed(changes: _Changes, trades: Ints, room: Floats, windows: Sequence[tup
 
 
 def close_gap(
-    ledger: Ledger, choices: Sequence[Choice], trades: tuple[int, ...], windows: Sequence[tuple[float, float]]
+    ledger: Ledger,
+    choices: Sequence[Choice],
+    trades: tuple[int, ...],
+    spare: Spare,
+    windows: Sequence[tuple[float, float]],
 ) -> tuple[int, ...] | None:
     """Trades whose score, in money, is lower by at least window[0] and at most window[1] for the first window possible.
 
@@ -228,7 +263,7 @@ def close_gap(
     lines, now = _Lines.of(ledger, choices), np.array(trades, dtype=np.int64)
     room = _room(ledger, lines.sums(ledger, now[:, None]).sum(axis=(1, 2)))
     found = _closed(
-        _changes(ledger, lines, now), now, room, [(-most - SLACK, SLACK - least) for least, most in windows]
+        _changes(ledger, lines, now, spare), now, room, [(-most - SLACK, SLACK - least) for least, most in windows]
     )
     if found is None:
         return None
@@ -237,14 +272,14 @@ def close_gap(
     return moved if better else None
 
 
-def less_trading(ledger: Ledger, choices: Sequence[Choice], trades: tuple[int, ...]) -> tuple[int, ...]:
+def less_trading(ledger: Ledger, choices: Sequence[Choice], trades: tuple[int, ...], spare: Spare) -> tuple[int, ...]:
     """Trades of the same score from which no exchange of two lines trades less; exact, and every row is honoured."""
     if not _searchable(ledger, choices):
         return trades
     lines, score_now = _Lines.of(ledger, choices), total_score(ledger, trades)
     for _ in range(TIE_ROUNDS):
         now = np.array(trades, dtype=np.int64)
-        changes = _changes(ledger, lines, now)
+        changes = _changes(ledger, lines, now, spare)
         room = _room(ledger, lines.sums(ledger, now[:, None]).sum(axis=(1, 2)))
         a, b = _pairs(changes, room, (-SLACK, SLACK))
         saved = -(changes.effects[2][a] + changes.effects[2][b])

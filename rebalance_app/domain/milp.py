@@ -14,7 +14,7 @@ portfolio of 50 million.
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
 from functools import cache
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from .answer import CENT, Found
 from .bounds import Choice
 from .constraints import Totals, coupling_rows, totals_of
-from .exchange import close_gap, total_score
+from .exchange import ANYTHING, Spare, close_gap, total_score
 from .integers import ONE, Ledger
 from .objective import breakpoints, realised_gain, score
 from .pricing import cut, priced_bound, rounded, whole_prices
@@ -297,18 +297,28 @@ def solve_relaxed(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     prices = whole_prices({name: row.dual_value for name, row in rows.items()})
     bound = priced_bound(ledger, choices, prices)
     trades = rounded(ledger, choices, steps_of(stated, filled.value))
-    return Relaxed(prices, bound, trades and narrowed(ledger, choices, trades, ledger.score_money(bound)))
+    return Relaxed(prices, bound, trades and narrowed(ledger, choices, trades, ledger.score_money(bound), prices))
 
 
-def narrowed(ledger: Ledger, choices: Sequence[Choice], trades: tuple[int, ...], bound: Decimal) -> tuple[int, ...]:
-    """The trades, or better ones that exchanges reach, if possible within a cent of the bound."""
+def narrowed(
+    ledger: Ledger,
+    choices: Sequence[Choice],
+    trades: tuple[int, ...],
+    bound: Decimal,
+    prices: Mapping[str, int] | None = None,
+) -> tuple[int, ...]:
+    """The trades, or better ones that exchanges reach, if possible within a cent of the bound.
+
+    `prices` are those that prove the bound; None where branch and bound proved it.
+    """
     for _ in range(ROUNDS):
         exact_gap = ledger.score_money(total_score(ledger, trades)) - bound
         if exact_gap <= CENT:
             return trades
         gap = float(exact_gap)
         windows = ((gap - float(CENT), gap), (gap * 0.9, gap), (gap * 0.5, gap), (gap * 0.1, gap))
-        better = close_gap(ledger, choices, trades, windows)
+        spare = ANYTHING if prices is None else Spare(prices, gap)
+        better = close_gap(ledger, choices, trades, spare, windows)
         if better is None:
             return trades
         trades = better

@@ -12,7 +12,7 @@ import numpy as np
 
 from .bounds import Choice
 from .constraints import broken_rows, coupling_rows, totals_of
-from .exchange import less_trading, total_score
+from .exchange import Spare, less_trading, total_score
 from .integers import ONE, Ledger
 from .milp import (
     NoAnswerInTime,
@@ -67,7 +67,8 @@ def least_trading(
     best_score = total_score(ledger, trades)
     open_choices = cut(ledger, choices, relaxed.prices, best_score - relaxed.bound)
     if sum(c.least < c.most for c in open_choices) > MOST_OPEN_LINES:
-        return less_trading(ledger, choices, trades)
+        gap = float(ledger.score_money(best_score - relaxed.bound))
+        return less_trading(ledger, choices, trades, Spare(relaxed.prices, gap))
     stated = programme(ledger, open_choices)
     if not stated.pieces:
         return trades

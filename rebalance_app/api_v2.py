@@ -10,15 +10,16 @@ from ninja import Header, Path, Query, Router, Status
 
 from ordergen.api_auth import needs
 from ordergen.api_v2 import Cursor, HexId, Limit, Page, PathId, SecurityId, caller, page_of
-from ordergen.errors import ConflictError, NotFoundError
+from ordergen.errors import NotFoundError
 from rebalance_app import schemas_v2 as out
 from rebalance_app.models import Order, ProposalState, Rebalance, RunState
 from rebalance_app.order_selectors import order_get
-from rebalance_app.selectors import failed_portfolio_ids, run_get
+from rebalance_app.selectors import run_get
 from rebalance_app.services.approve import Decided, order_decide, run_decide
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch
 from rebalance_app.services.limits import limits_latest, limits_set
+from rebalance_app.services.retry import rebalance_retry
 from rebalance_app.services.what_if import what_if
 
 router = Router()
@@ -79,18 +80,7 @@ def retry_run(
     request: HttpRequest, run_id: PathId, response: HttpResponse, idempotency_key: IdempotencyKey = None
 ) -> Status[dict[str, Any]]:
     """Starts a new run over the portfolios that failed in this one, with its options and today's prices and model."""
-    run = run_get(run_id).run
-    failed = failed_portfolio_ids(run_id)
-    if run.is_active or not failed:
-        raise ConflictError(f"Run #{run.number} {'is still going' if run.is_active else 'has no failed portfolios'}.")
-    again = rebalance_launch(
-        by=caller(request),
-        model_id=run.model_id,
-        portfolio_ids=failed,
-        options=run.options,
-        note=f"Failures of run #{run.number}",
-        idempotency_key=idempotency_key,
-    )
+    again = rebalance_retry(by=caller(request), rebalance_id=run_id, idempotency_key=idempotency_key)
     response["Location"] = f"/api/v2/runs/{again.pk}"
     return Status(HTTPStatus.ACCEPTED, out.run_out(again))
 

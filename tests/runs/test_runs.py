@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from models_app.models import Holding, Price
 from models_app.rules import ModelDraft, PositionDraft
-from models_app.services import model_create
+from models_app.services import model_create, model_portfolios_remove
 from ordergen.audit.models import AuditEvent
 from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
 from ordergen.verify import verify_all
@@ -18,7 +18,9 @@ from rebalance_app.models import Order, PriceSnapshot, Rebalance
 from rebalance_app.services import solve
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.services.retry import rebalance_retry
 from rebalance_app.services.solve import chunk_solve, run_finish
+from rebalance_app.services.stop import run_stop
 from rebalance_app.services.sweep import sweep
 from tests.models.builders import portfolio, security
 
@@ -301,3 +303,35 @@ def test_a_lease_is_longer_than_any_single_step_of_a_worker():
 
     step = settings.OPTIMIZATION_TIMEOUT + solver_child.GRACE_SECONDS + solver_child.STARTUP_SECONDS
     assert step + 20 < settings.LEASE_SECONDS
+
+
+def test_what_failed_is_tried_again_by_a_run_of_its_own(book, manager, run_worker):
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    again = rebalance_retry(by=manager, rebalance_id=run.pk)
+
+    assert list(_rows(again)) == ["Tiny"]
+    with pytest.raises(ConflictError, match="still going"):
+        rebalance_retry(by=manager, rebalance_id=again.pk)
+
+
+def test_what_no_longer_follows_the_model_is_not_tried_again(book, manager, run_worker):
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    model_portfolios_remove(model_id=book.model.pk, portfolio_ids=[book.tiny.pk], by=manager)
+
+    with pytest.raises(ConflictError, match="no failed portfolios"):
+        rebalance_retry(by=manager, rebalance_id=run.pk)
+
+
+def test_a_run_that_was_stopped_is_tried_again_whole(book, manager):
+    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    run_stop(run.pk, first=run.portfolios.first().pk, why="The accounting service does not answer.")
+    again = rebalance_retry(by=manager, rebalance_id=run.pk)
+
+    assert set(_rows(again)) == {"Harbour", "Lee", "Tiny"}
+
+
+@pytest.mark.parametrize("role", ["viewer", "approver", "auditor", "admin"])
+def test_only_a_portfolio_manager_tries_again(book, manager, person, run_worker, role):
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    with pytest.raises(NotAllowedError):
+        rebalance_retry(by=person(role), rebalance_id=run.pk)

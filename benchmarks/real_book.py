@@ -145,13 +145,13 @@ def main(n_portfolios):
     with tempfile.TemporaryDirectory() as home:
         os.environ |= {"ORDERGEN_HOME": home, "DJANGO_SETTINGS_MODULE": "ordergen.settings"}
         os.environ.pop("DATABASE_URL", None)
-        import django  # noqa: PLC0415  the place is set first
+        import django
 
         django.setup()
-        from django.core.management import call_command  # noqa: PLC0415  only once it is set up
+        from django.core.management import call_command
 
-        from models_app.drift import book_drift  # noqa: PLC0415  only once it is set up
-        from models_app.imports import import_file  # noqa: PLC0415  only once it is set up
+        from models_app.drift import book_drift
+        from models_app.imports import import_file
 
         call_command("migrate", verbosity=0)
         files = _timed(f"write the files, {n_portfolios} portfolios", lambda: real_book(home, n_portfolios))

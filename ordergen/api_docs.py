@@ -102,7 +102,9 @@ def add_errors(schema: dict[str, Any], *, is_v2: bool) -> None:
 def _errors(path: str, method: str, *, is_v2: bool) -> list[HTTPStatus]:
     errors = list(_ALWAYS)
     errors += [] if is_v2 else [HTTPStatus.BAD_REQUEST]
-    errors += [HTTPStatus.NOT_FOUND] if "{" in path or path.endswith("/runs") or "decisions" in path else []
+    errors += (
+        [HTTPStatus.NOT_FOUND] if "{" in path or path.endswith(("/runs", "/what-if")) or "decisions" in path else []
+    )
     errors += _ON_WRITE if method in _WITH_BODY else ()
     errors += _TRIGGER_ERRORS if path.endswith("/rebalance") else ()
     if is_v2:

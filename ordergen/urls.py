@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("signin/", views.SignIn.as_view(), name="signin"),
     path("signout/", views.SignOut.as_view(), name="signout"),
     path("audit/", include("ordergen.audit.urls")),
+    path("help/", include("ordergen.help")),
     path("", include("models_app.urls")),
     path("", include("models_app.import_urls")),
     path("", include("rebalance_app.urls")),

@@ -1,0 +1,40 @@
+"""The help pages: how orders are found, the API by example, how runs scale and what is kept safe."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import path
+from django.views.decorators.http import require_safe
+
+TOPICS = {
+    "orders": (
+        "How orders are found",
+        "The problem, the proof, every limit with its inequality, and what is not proven.",
+    ),
+    "api": ("The API", "The main job from another program, with curl and with Python."),
+    "scale": ("How runs scale and what is kept safe", "The queue, what a kill -9 does, and where the limits are."),
+}
+
+
+@login_required
+@require_safe
+def contents(request: HttpRequest) -> HttpResponse:
+    """What there is to read."""
+    return render(request, "help/index.html", {"topics": TOPICS})
+
+
+@login_required
+@require_safe
+def topic(request: HttpRequest, name: str) -> HttpResponse:
+    """One page; 404 for a topic that there is not."""
+    if name not in TOPICS:
+        raise Http404(name)
+    return render(request, f"help/{name}.html", {"title": TOPICS[name][0], "topics": TOPICS, "here": name})
+
+
+urlpatterns = [
+    path("", contents, name="help"),
+    path("<slug:name>/", topic, name="help_topic"),
+]

@@ -1,0 +1,3 @@
+ordergen create-api-key maya "Nightly run" --days 90 \
+  --scope book:read --scope models:write --scope rebalances:read --scope rebalances:write
+ordergen create-api-key tom "Approvals" --days 90 --scope rebalances:read --scope orders:decide

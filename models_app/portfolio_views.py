@@ -62,7 +62,7 @@ FILTERS = {
 }
 
 ATTENTION = ("breach", "near", "low_cash", "unpriced", "no_model", "unknown")
-RARE = "unknown"  # shown only where there is one, so that the tiles account for every portfolio
+RARE = {"no_model", "unknown"}  # shown only where there is one, so that the tiles account for every portfolio
 
 PORTFOLIO_COLUMNS: tuple[Column[PortfolioView], ...] = (
     Column("name", "Portfolio", lambda view: view.info.name.lower()),
@@ -88,7 +88,7 @@ def counts_of(views: Sequence[PortfolioView]) -> dict[str, int]:
 def attention(views: Sequence[PortfolioView]) -> list[dict[str, Any]]:
     """The tiles of the dashboard: what somebody should look at, with its count."""
     counts = counts_of(views)
-    return [vars(FILTERS[name]) | {"count": counts[name]} for name in ATTENTION if counts[name] or name != RARE]
+    return [vars(FILTERS[name]) | {"count": counts[name]} for name in ATTENTION if counts[name] or name not in RARE]
 
 
 def _passes(view: PortfolioView, state: str) -> bool:
@@ -124,7 +124,7 @@ def _tiles(scope: Sequence[PortfolioView], query: QueryDict, chosen: str) -> lis
     return [
         vars(filter_) | {"count": counts[name], "href": _href(query, state=None if name == chosen else name)}
         for name, filter_ in FILTERS.items()
-        if counts[name] or name == chosen or name != RARE
+        if counts[name] or name == chosen or name not in RARE
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth import views as auth_views
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -11,6 +13,12 @@ from django.template.loader import render_to_string
 class SignIn(auth_views.LoginView):
     template_name = "registration/login.html"
     redirect_authenticated_user = True
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """A part of a page that was sent here gets 401, for app.js to act on; no sign-in form lands inside a page."""
+        if request.htmx:  # type: ignore[attr-defined]  # set by HtmxMiddleware
+            return HttpResponse(status=401)
+        return super().get(request, *args, **kwargs)
 
 
 class SignOut(auth_views.LogoutView):

@@ -82,7 +82,16 @@
   on("htmx:sendError", () => failed("The server cannot be reached."));
   on("htmx:responseError", ({ detail: { xhr } }) => {
     if (xhr.status !== 401) return failed(`The server answered with an error (${xhr.status}, reference ${xhr.getResponseHeader("X-Correlation-ID")}).`);
+    if (dirty) return failed("Your session has ended. Sign in again in another tab, then go on here.");
     location.assign(`${document.body.dataset.signin}?next=${encodeURIComponent(location.pathname + location.search)}`);
+  });
+
+  // Who signed in again in another tab has another CSRF token; what was typed here can then still be sent.
+  addEventListener("focus", () => {
+    const token = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
+    if (!token) return;
+    for (const field of $$("[name=csrfmiddlewaretoken]")) field.value = token;
+    document.body.setAttribute("hx-headers", JSON.stringify({ "x-csrftoken": token }));
   });
 
   // Keyboard. Single keys can be switched off (WCAG 2.1.4) and never act while something is typed.

@@ -5,7 +5,7 @@ quantity × price, market value × weight and every limit are whole. Weights and
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Context, Decimal
 
 from .types import Options, Position, ProblemError, RebalanceProblem
@@ -105,7 +105,6 @@ class Ledger:
     trade_weight: int
     soft: bool  # bands may be left at a price
     lines: tuple[Line, ...]
-    scores: dict[tuple[str, int], int] = field(default_factory=dict, compare=False, repr=False)  # see objective.score
 
     @property
     def options(self) -> Options:
@@ -115,6 +114,10 @@ class Ledger:
     def money(self, grains: int) -> Decimal:
         """Grains as money, exact."""
         return unscaled(grains, self.places)
+
+    def in_float(self, grains: int) -> float:
+        """Grains as money, rounded to the nearest float: for solvers, never for a decision."""
+        return float(grains / 10**self.places)
 
     def score_money(self, score: int) -> Decimal:
         """An objective value as money, exact."""

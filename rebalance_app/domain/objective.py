@@ -37,20 +37,13 @@ def penalised_excess(ledger: Ledger, line: Line, steps: int) -> int:
 
 
 def score(ledger: Ledger, line: Line, steps: int) -> int:
-    """The objective of one line at a trade of `steps`, in score units (grains × ONE).
-
-    Remembered in the ledger: programme, bound, cut and exchanges all ask for the same few breakpoints.
-    """
-    key = (line.position.security_id, steps)
-    known = ledger.scores.get(key)
-    if known is None:
-        known = ledger.drift_weight * drift_value(line, steps) + ledger.trade_weight * abs(steps) * line.step
-        if ledger.soft:
-            known += EXCESS_WEIGHT * penalised_excess(ledger, line, steps)
-        if steps:
-            known += ledger.ticket
-        ledger.scores[key] = known
-    return known
+    """The objective of one line at a trade of `steps`, in score units (grains × ONE)."""
+    if not steps:
+        total = ledger.drift_weight * drift_value(line, 0)
+    else:
+        total = ledger.drift_weight * drift_value(line, steps) + ledger.trade_weight * abs(steps) * line.step
+        total += ledger.ticket
+    return total + EXCESS_WEIGHT * penalised_excess(ledger, line, steps) if ledger.soft else total
 
 
 def realised_gain(line: Line, steps: int) -> int:

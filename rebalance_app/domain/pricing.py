@@ -6,14 +6,16 @@ prices came from (here: the duals of the relaxation that CVXPY states), the boun
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, product
+from itertools import groupby, pairwise, product
 from math import prod
+
+import numpy as np
 
 from .bounds import Choice, Interval
 from .constraints import broken_rows
 from .exchange import total_score
-from .integers import ONE, Ledger, Line
-from .objective import breakpoints, realised_gain, score
+from .integers import ONE, Ledger
+from .table import Table, Whole
 
 MOST_ROUNDINGS = 512
 
@@ -35,73 +37,48 @@ def _row_limits(ledger: Ledger) -> dict[str, int]:
     return {name: limit for name, limit in limits.items() if limit is not None}
 
 
-def _priced(ledger: Ledger, line: Line, prices: Mapping[str, int], k: int) -> int:
-    """Score of a line's trade plus what it uses of each priced row, in score units."""
-    net = prices.get("cash_floor", 0) - prices.get("cash_ceiling", 0)
-    total = score(ledger, line, k) + net * k * line.step + prices.get("turnover", 0) * abs(k) * line.step
-    if k and prices.get("max_trades"):
-        total += prices["max_trades"] * 10**ledger.places
-    if k < 0 and prices.get("gain_budget"):
-        total += prices["gain_budget"] * realised_gain(line, k)
-    return total
-
-
-def priced_bound(ledger: Ledger, choices: Sequence[Choice], prices: Mapping[str, int]) -> int:
+def priced_bound(points: Table, prices: Mapping[str, int]) -> int:
     """A proven lower bound on the score of every answer, exact."""
-    bound = 0
-    for c in choices:
-        points = (k for segment in c.segments for k in breakpoints(ledger, c.line, segment))
-        bound += min(_priced(ledger, c.line, prices, k) for k in points)
-    unit = {name: 10**ledger.places if name == "max_trades" else 1 for name in prices}
-    limits = _row_limits(ledger)
-    return bound - sum(price * limits[name] * unit[name] for name, price in prices.items())
+    least: int = np.minimum.reduceat(points.priced(prices), points.start).sum()
+    unit = {name: 10**points.ledger.places if name == "max_trades" else 1 for name in prices}
+    limits = _row_limits(points.ledger)
+    return least - sum(price * limits[name] * unit[name] for name, price in prices.items())
 
 
-def _within(points: list[int], values: list[int], limit: int) -> Interval | None:
-    """The steps between the outer points where a convex function, linear between its points, is at most `limit`."""
-    low = [i for i, value in enumerate(values) if value <= limit]
-    if not low:
-        return None
-    first, last = low[0], low[-1]
-    start, stop = points[first], points[last]
-    if first > 0:
-        start -= (limit - values[first]) * (start - points[first - 1]) // (values[first - 1] - values[first])
-    if last < len(points) - 1:
-        stop += (limit - values[last]) * (points[last + 1] - stop) // (values[last + 1] - values[last])
-    return start, stop
+def _kept(points: Table, values: Whole, gap: int) -> dict[int, list[Interval]]:
+    """By line, the steps of each part where the values, convex and linear between points, are within `gap` of least."""
+    limit = np.minimum.reduceat(values, points.start)[points.line] + gap
+    inside, k = values <= limit, points.steps
+    low, high = k.copy(), k.copy()
+    at = np.flatnonzero(points.part[1:] == points.part[:-1])
+    i = at[~inside[at] & inside[at + 1]]
+    low[i + 1] -= (limit[i] - values[i + 1]) * (k[i + 1] - k[i]) // (values[i] - values[i + 1])
+    i = at[inside[at] & ~inside[at + 1]]
+    high[i] += (limit[i] - values[i]) * (k[i + 1] - k[i]) // (values[i + 1] - values[i])
+    found: dict[int, list[Interval]] = {}
+    for _, group in groupby(np.flatnonzero(inside), key=points.part.__getitem__):
+        which = list(group)
+        found.setdefault(int(points.line[which[0]]), []).append((low[which[0]], high[which[-1]]))
+    return found
 
 
-def _parts(choice: Choice) -> list[Interval]:
-    """The segments, parted at no trade: on each side of it the priced score is convex."""
-    parts = []
-    for first, last in choice.segments:
-        if first <= 0 <= last:
-            parts += [(first, -1), (0, 0), (1, last)]
-        else:
-            parts.append((first, last))
-    return [(a, b) for a, b in parts if a <= b]
+def _cut_choice(choice: Choice, kept: list[Interval]) -> Choice:
+    """The choice with only what is kept of its parts; no trade stays possible where both sides do."""
+    if len(kept) > 1 and kept[0][0] < 0 < kept[-1][1] and (0, 0) not in kept:
+        kept = [kept[0], (0, 0), kept[-1]]
+    joined = len(choice.segments) == 1 and all(b + 1 == c for (_, b), (c, _) in pairwise(kept))
+    return Choice(choice.line, ((kept[0][0], kept[-1][1]),) if joined else tuple(kept))
 
 
-def _cut_line(ledger: Ledger, choice: Choice, prices: Mapping[str, int], gap: int) -> Choice:
-    table = []
-    for part in _parts(choice):
-        points = breakpoints(ledger, choice.line, part)
-        table.append((points, [_priced(ledger, choice.line, prices, k) for k in points]))
-    limit = min(min(values) for _, values in table) + gap
-    kept = [part for part in (_within(points, values, limit) for points, values in table) if part]
-    if kept[0][0] < 0 < kept[-1][1] and (0, 0) not in kept:
-        kept.insert(1, (0, 0))
-    joined = len(kept) > 1 and len(choice.segments) == 1 and all(b + 1 == c for (_, b), (c, _) in pairwise(kept))
-    return Choice(choice.line, ((kept[0][0], kept[-1][1]),) if joined else tuple(sorted(kept)))
-
-
-def cut(ledger: Ledger, choices: Sequence[Choice], prices: Mapping[str, int], gap: int) -> tuple[Choice, ...]:
+def cut(choices: Sequence[Choice], points: Table, prices: Mapping[str, int], gap: int) -> tuple[Choice, ...]:
     """The choices without every trade that cannot be part of an answer within `gap` (in score) of the priced bound.
 
     A line's priced score above its minimum adds to the bound: where it exceeds the gap to an answer already known, the
-    trade belongs to no better one. What is left for branch and bound is often a handful of lines.
+    trade belongs to no better one. What is left for branch and bound is often a handful of lines. `points` are the
+    breakpoints of the choices.
     """
-    return tuple(_cut_line(ledger, c, prices, gap) for c in choices)
+    kept = _kept(points, points.priced(prices), gap)
+    return tuple(_cut_choice(c, kept[i]) for i, c in enumerate(choices))
 
 
 def neighbours(choice: Choice, steps: float, reach: int) -> tuple[int, ...]:

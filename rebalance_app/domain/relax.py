@@ -5,47 +5,18 @@ limit whose relaxation alone makes the problem possible is named with the value 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 
 from .bounds import Choice
 from .constraints import coupling_rows, totals_of
 from .integers import Ledger
-from .milp import (
-    NoAnswerInTime,
-    ProgramInfeasible,
-    Programme,
-    SolverFailed,
-    gate_rows,
-    programme,
-    solve_statement,
-    totals_in,
-    whole_trades,
-)
+from .milp import NoAnswerInTime, ProgramInfeasible, SolverFailed, solve_statement
+from .programme import matrix_rows, programme, variable, whole_trades
+from .table import table
 
 ROWS = ("turnover", "max_trades", "gain_budget", "cash_ceiling", "cash_floor")
-
-
-def _elastic_rows(stated: Programme, filled: Any, name: str, slack: Any) -> list[Any]:
-    """All coupling rows, the named one with `slack` to spare."""
-    totals = totals_in(stated, filled)
-    spared = replace(
-        totals,
-        bought=totals.bought + slack if name == "cash_ceiling" else totals.bought - slack,
-        traded=totals.traded - slack,
-        orders=totals.orders - slack,
-        gain=totals.gain - slack,
-    )
-
-    def money(grains: int) -> float:
-        return float(grains / 10**stated.ledger.places)
-
-    rows = coupling_rows(stated.ledger, totals, money)
-    rows[name] = coupling_rows(stated.ledger, spared, money)[name]
-    return list(rows.values())
 
 
 def least_miss(ledger: Ledger, choices: Sequence[Choice], name: str, seconds: float) -> tuple[int, ...]:
@@ -55,13 +26,15 @@ def least_miss(ledger: Ledger, choices: Sequence[Choice], name: str, seconds: fl
     """
     import cvxpy as cp  # noqa: PLC0415
 
-    stated = programme(ledger, choices)
-    if not stated.pieces:
+    stated = programme(ledger, table(ledger, choices))
+    if not stated.width:
         raise ProgramInfeasible
-    bounds = [np.zeros(len(stated.pieces)), np.array([p.length for p in stated.pieces])]
-    filled, slack = cp.Variable(len(stated.pieces), integer=True, bounds=bounds), cp.Variable(nonneg=True)
-    constraints = [*_elastic_rows(stated, filled, name, slack), *gate_rows(stated.pieces, filled)]
-    solve_statement(cp.Problem(cp.Minimize(slack), constraints), seconds)
+    filled, slack = variable(stated), cp.Variable(nonneg=True)
+    names, matrix, limits = matrix_rows(stated)
+    spared = np.zeros(len(limits))
+    spared[names.index(name)] = 1.0
+    rows = matrix @ filled <= limits + spared * slack
+    solve_statement(cp.Problem(cp.Minimize(slack), [rows]), seconds)
     return whole_trades(stated, filled)
 
 

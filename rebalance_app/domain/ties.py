@@ -6,27 +6,15 @@ taken until there is none. Either way the choice depends on nothing but the prob
 """
 
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
 
 from .bounds import Choice
-from .constraints import broken_rows, coupling_rows, totals_of
+from .constraints import broken_rows, totals_of
 from .exchange import Spare, less_trading, total_score
 from .integers import ONE, Ledger
-from .milp import (
-    NoAnswerInTime,
-    ProgramInfeasible,
-    Programme,
-    Relaxed,
-    SolverFailed,
-    gate_rows,
-    programme,
-    solve_statement,
-    totals_in,
-    whole_trades,
-)
+from .milp import NoAnswerInTime, ProgramInfeasible, Relaxed, SolverFailed, solve_statement
 from .pricing import cut
+from .programme import Programme, matrix_rows, programme, variable, whole_trades
+from .table import table
 
 MOST_OPEN_LINES = 12  # beyond, the second programme can take longer than the first
 MOST_SECONDS = 2.0
@@ -37,15 +25,10 @@ def _least_traded(stated: Programme, best_score: int, seconds: float) -> tuple[i
     """The programme again, with trading as its objective and the score no worse than the best."""
     import cvxpy as cp  # noqa: PLC0415
 
-    ledger, pieces = stated.ledger, stated.pieces
-    filled: Any = cp.Variable(
-        len(pieces), integer=True, bounds=[np.zeros(len(pieces)), np.array([p.length for p in pieces])]
-    )
-    totals = totals_in(stated, filled)
-    spare = (best_score - stated.base_score) / (ONE * 10**ledger.places) + TOLERANCE
-    rows = coupling_rows(ledger, totals, lambda grains: grains / 10**ledger.places)
-    constraints = [*rows.values(), *gate_rows(pieces, filled), stated.slopes["score"] @ filled <= spare]
-    solve_statement(cp.Problem(cp.Minimize(totals.traded), constraints), seconds)
+    filled, (_, matrix, limits) = variable(stated), matrix_rows(stated)
+    spare = (best_score - stated.base_score) / (ONE * 10**stated.ledger.places) + TOLERANCE
+    rows = [matrix @ filled <= limits, stated.slopes["score"] @ filled <= spare]
+    solve_statement(cp.Problem(cp.Minimize(stated.slopes["traded"] @ filled), rows), seconds)
     return whole_trades(stated, filled)
 
 
@@ -65,12 +48,12 @@ def least_trading(
 ) -> tuple[int, ...]:
     """Trades with the same score, or a better one, that trade no more than the given ones."""
     best_score = total_score(ledger, trades)
-    open_choices = cut(ledger, choices, relaxed.prices, best_score - relaxed.bound)
+    open_choices = cut(choices, relaxed.points, relaxed.prices, best_score - relaxed.bound)
     if sum(c.least < c.most for c in open_choices) > MOST_OPEN_LINES:
         gap = float(ledger.score_money(best_score - relaxed.bound))
         return less_trading(ledger, choices, trades, Spare(relaxed.prices, gap))
-    stated = programme(ledger, open_choices)
-    if not stated.pieces:
+    stated = programme(ledger, table(ledger, open_choices))
+    if not stated.width:
         return trades
     try:
         return _better(ledger, trades, _least_traded(stated, best_score, min(seconds, MOST_SECONDS)))

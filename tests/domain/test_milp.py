@@ -12,10 +12,12 @@ from rebalance_app.domain.constraints import broken_rows
 from rebalance_app.domain.exchange import ANYTHING, close_gap, total_score
 from rebalance_app.domain.integers import ledger
 from rebalance_app.domain.joint import solve_jointly
-from rebalance_app.domain.milp import NoAnswerInTime, programme, solve_relaxed, solve_whole
+from rebalance_app.domain.milp import NoAnswerInTime, solve_relaxed, solve_whole
 from rebalance_app.domain.pricing import cut, priced_bound, whole_prices
+from rebalance_app.domain.programme import programme
 from rebalance_app.domain.separable import solve_alone
 from rebalance_app.domain.solve import solve
+from rebalance_app.domain.table import table
 from rebalance_app.domain.types import Options
 from rebalance_app.domain.verify import violations
 from tests.domain.build import D, position, problem
@@ -48,7 +50,7 @@ def test_any_prices_prove_a_bound_that_is_not_above_the_optimum():
     for stated, book, choices in coupled_small(25):
         for _ in range(5):
             prices = whole_prices({name: rng.uniform(-1, 3) for name in broken_rows(book, solve_alone(book)[1])})
-            assert book.score_money(priced_bound(book, choices, prices)) <= best(stated)[0]
+            assert book.score_money(priced_bound(table(book, choices), prices)) <= best(stated)[0]
 
 
 def test_what_prices_cut_away_never_holds_the_optimum():
@@ -56,7 +58,7 @@ def test_what_prices_cut_away_never_holds_the_optimum():
         relaxed = solve_relaxed(book, choices, 10)
         optimum = best(stated)[0]
         gap = int((optimum - book.score_money(relaxed.bound)) * 10**9) * 10**book.places
-        left = solve_whole(book, cut(book, choices, relaxed.prices, gap + 10**book.places), 10)
+        left = solve_whole(book, cut(choices, relaxed.points, relaxed.prices, gap + 10**book.places), 10)
         assert book.score_money(total_score(book, left.trades)) == optimum
 
 
@@ -147,8 +149,8 @@ def test_relaxed_prices_are_those_of_the_rows_that_bind():
 def test_slopes_of_the_programme_add_up_to_the_exact_score():
     book = ledger(large(TIGHT, 3))
     choices, _ = solve_alone(book)
-    stated = programme(book, choices)
-    full = np.array([p.length for p in stated.pieces])
+    stated = programme(book, table(book, choices))
+    full = stated.columns.length
     top = sum(total for total in (stated.slopes["score"] * full))
     exact = total_score(book, [c.most for c in choices])
     assert stated.constants["score"] + top == pytest.approx(float(book.score_money(exact)))

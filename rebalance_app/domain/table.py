@@ -1,0 +1,85 @@
+"""Every line's breakpoints in one table: bound, cut and integer programme are read off its columns.
+
+Between neighbouring points of a part everything that is summed is linear, and in a part the score is convex, with any
+prices on the coupling rows. The columns hold Python integers of any size: exact, and added up without loops.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bounds import Choice, Interval
+from .integers import Ledger
+from .objective import breakpoints, realised_gain, score
+
+Whole = NDArray[np.object_]  # Python integers
+
+
+def needs_gate(ledger: Ledger, choice: Choice) -> bool:
+    """Whether buying, selling and not trading must be told apart.
+
+    They must when small trades are forbidden, when an order counts or costs, and when selling at a loss would pay for
+    itself by buying back (a wash sale).
+    """
+    if not choice.least <= 0 <= choice.most or choice.least == choice.most:
+        return False
+    at_a_loss = ledger.gain_budget is not None and any(gain < 0 for _, gain in choice.line.tax_lots)
+    counted = bool(ledger.ticket) or ledger.options.max_trades is not None
+    return len(choice.segments) > 1 or counted or (at_a_loss and choice.least < 0)
+
+
+def parts(ledger: Ledger, choice: Choice) -> list[Interval]:
+    """Where the score is convex: all of a line without gates; else its sales, no trade, and its buys."""
+    if not needs_gate(ledger, choice):
+        return [(choice.least, choice.most)]
+    sales = [(a, min(b, -1)) for a, b in choice.segments if a < 0]
+    buys = [(max(a, 1), b) for a, b in choice.segments if b > 0]
+    return [*sales, (0, 0), *buys]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The points of all lines, one after another and ascending in each: m of them.
+
+    line, part   (m,) which line, and which part, counted over all lines; gated   (m,) whether the line has gates
+    start        (n,) where each line begins
+    steps, score, bought, orders, gain   (m,) of each point; score in score units, bought and gain in grains
+    """
+
+    ledger: Ledger
+    line: NDArray[np.int64]
+    part: NDArray[np.int64]
+    gated: NDArray[np.bool_]
+    start: NDArray[np.int64]
+    steps: Whole
+    score: Whole
+    bought: Whole
+    orders: Whole
+    gain: Whole
+
+    def priced(self, prices: Mapping[str, int]) -> Whole:
+        """(m,) score of each point plus what it uses of each priced row, in score units."""
+        net = prices.get("cash_floor", 0) - prices.get("cash_ceiling", 0)
+        total: Any = self.score + net * self.bought + prices.get("turnover", 0) * np.abs(self.bought)
+        total = total + prices.get("max_trades", 0) * 10**self.ledger.places * self.orders
+        return np.asarray(total + prices.get("gain_budget", 0) * self.gain)
+
+
+def table(ledger: Ledger, choices: Sequence[Choice]) -> Table:
+    """All breakpoints of all choices, each of which needs a segment."""
+    rows: list[tuple[int, int, bool, int, int, int, int, int]] = []
+    start, part = [], 0
+    for i, choice in enumerate(choices):
+        start.append(len(rows))
+        intervals, line = parts(ledger, choice), choice.line
+        for interval in intervals:
+            for k in breakpoints(ledger, line, interval):
+                gain = realised_gain(line, k) if ledger.gain_budget is not None else 0
+                rows.append((i, part, len(intervals) > 1, k, score(ledger, line, k), k * line.step, int(k != 0), gain))
+            part += 1
+    lines, part_of, gated, *figures = zip(*rows, strict=True)
+    columns = [np.array(column, dtype=object) for column in figures]
+    return Table(ledger, np.array(lines), np.array(part_of), np.array(gated), np.array(start), *columns)

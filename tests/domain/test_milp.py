@@ -79,6 +79,25 @@ def test_exchanges_only_ever_return_something_better_that_honours_every_row(monk
     assert tried
 
 
+@pytest.mark.parametrize("seed", [1, 6, 12, 14])
+def test_the_last_cents_under_a_cash_floor_are_closed_by_exchanges_and_not_by_branching(seed, monkeypatch):
+    def branching(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(milp, "solve_whole", branching)
+    stated = large(Spec(floor="0.055", band=("0.02", "0.02"), oddities=0), seed)
+    solution = solve(stated)
+    assert (solution.status, solution.method) == ("optimal", "milp")
+    assert violations(stated, solution) == ()
+
+
+@pytest.mark.parametrize("limit", [{"min_cash": D(200)}, {"max_cash": D(50)}])
+def test_a_portfolio_of_nothing_but_cash_outside_its_limits_is_infeasible_with_reasons(limit):
+    solution = solve(problem(100, **limit))
+    assert solution.status == "infeasible"
+    assert solution.reasons
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_limits_that_bind_together_are_solved_to_the_cent_and_pass_the_check(seed):
     stated = large(TIGHT, seed)

@@ -20,7 +20,9 @@ Everything the pages can do.
 - **Models**: the version is the ETag. Send it as `If-Match` to change or delete: 428 without it, 412 when it is stale.
 - **Runs**: launching answers 202 at once; ask at `Location` until `state` is `completed`, `cancelled` or `stopped`.
   With an `Idempotency-Key` a repetition gives the run it gave before. Nobody approves orders of a run they launched.
-- **Limits**: so many reads and writes a minute for each person; 429 says in `Retry-After` when to come back.
+- **What if**: `POST /what-if` shows what a run would propose for one portfolio under up to five sets of options, and
+  writes nothing. `GET` and `PUT /limits/{scope}/{id}` keep limits for every run.
+- **Throttling**: so many reads and writes a minute for each person; 429 says in `Retry-After` when to come back.
 
 ```sh
 curl -H "X-API-Key: $KEY" "$HOST/api/v2/drift?limit=10"

@@ -116,6 +116,7 @@ class ScenarioOut(Schema):
     breaches_before: int
     breaches_left: int | None
     trades: list[ScenarioTrade]
+    nearest: dict[str, Any] | None = Field(description="The nearest answer, where asked for and there is none")
 
 
 class WhatIfOut(Schema):

@@ -97,6 +97,15 @@ def test_scenarios_are_answered_beside_the_problem_with_the_figures_of_the_api()
     assert impossible["reasons"][0]["code"] == "SHORT_OF_CASH"
 
 
+def test_a_scenario_without_an_answer_shows_the_nearest_one_where_that_is_asked_for():
+    done = ordergen("solve", stdin=lines(GOOD | {"scenarios": [{"min_cash": "5000", "nearest": True}, {}]}))
+    nearest, plain = answers(done)[0]["scenarios"]
+
+    assert (nearest["status"], nearest["trades"], plain["nearest"]) == ("infeasible", [], None)
+    assert nearest["nearest"]["status"] == "optimal"
+    assert any(reason["code"] == "LIMIT_RELAXED" for reason in nearest["nearest"]["reasons"])
+
+
 @pytest.mark.parametrize(
     ("scenarios", "field"),
     [

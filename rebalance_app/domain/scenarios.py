@@ -22,7 +22,7 @@ def scenario_to_json(before: PortfolioDrift, positions: Sequence[Position], foun
 
     Money as decimal strings to four places, `turnover` a fraction of market value to six, counts as integers; where
     there is no answer, everything that follows from one is null and `reasons` say why. `drift_before` and
-    `drift_after` are Σ|MV·t − p·u| in money.
+    `drift_after` are Σ|MV·t − p·u| in money. `nearest` is a solution, where one was asked for and there is no answer.
     """
     solution = solution_to_json(found.solution)
     prices = {p.security_id: p.price or ZERO for p in positions}
@@ -36,6 +36,7 @@ def scenario_to_json(before: PortfolioDrift, positions: Sequence[Position], foun
         "breaches_before": before.breaches,
         "breaches_left": found.breaches_left,
         "trades": [_trade(trade, prices[trade.security_id]) for trade in found.solution.trades],
+        "nearest": solution.get("nearest"),
     }
 
 

@@ -136,6 +136,8 @@ def _scenario(frozen: _Frozen, given: dict[str, Any], before: PortfolioDrift) ->
     trades = [trade | {"ticker": facts.ticker(trade["security_id"])} for trade in found["trades"]]
     limits = limits_applied(facts, frozen.portfolio_id)
     reasons = [reason_told(facts, reason) for reason in solution.reasons]
+    if solution.nearest:
+        found["nearest"]["reasons"] = [reason_told(facts, reason) for reason in solution.nearest.reasons]
     return found | {"options": given, "limits": limits, "reasons": reasons, "trades": trades}
 
 

@@ -94,6 +94,15 @@ def test_a_share_larger_than_its_band_is_told_with_its_ticker(book, manager):
     assert any("CCC" in reason["message"] for reason in scenario["reasons"])
 
 
+@pytest.mark.slow
+def test_the_nearest_answer_is_told_with_tickers_and_makes_no_trades(book, manager):
+    (scenario,) = _ask(book, manager, {"nearest": True}, portfolio=book.tiny).scenarios
+
+    assert (scenario["status"], scenario["trades"]) == ("infeasible", [])
+    assert scenario["nearest"]["trades"]
+    assert any("CCC" in reason["message"] for reason in scenario["nearest"]["reasons"])
+
+
 def test_a_price_that_is_too_old_makes_no_trades_here_either(book, manager, settings):
     settings.PRICE_MAX_AGE_DAYS = 1
     price = Price.objects.get(security=book.ccc)

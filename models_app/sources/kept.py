@@ -12,10 +12,13 @@ from typing import Any, TypeVar
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
+from ordergen.errors import UnavailableError
+
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 _CACHE_FAULTS = (RedisError, OSError)
 _reading: dict[str, threading.Lock] = defaultdict(threading.Lock)
+_failed: dict[str, tuple[float, UnavailableError]] = {}  # when the last read of a key failed, and how
 
 
 def kept(
@@ -28,15 +31,24 @@ def kept(
 ) -> T:
     """What was read at most `seconds` ago, else what `read` gives now; one thread of a process reads at a time.
 
-    What is not enough for the caller is read anew, unless that was done in the last `patience` seconds.
+    What is not enough for the caller is read anew, unless that was done in the last `patience` seconds. Who waited for
+    another's read is told of its failure, and does not wait through the same retries again.
     """
+    arrived = time.monotonic()
     with _reading[key]:
+        failed_at, error = _failed.get(key, (0.0, None))
+        if error and failed_at > arrived:
+            raise type(error)(error.message)
         found = _get(key)
         if found is not None:
             value: T = found[1]
             if is_enough is None or is_enough(value) or time.time() - found[0] < patience:
                 return value
-        fresh = read()
+        try:
+            fresh = read()
+        except UnavailableError as failure:
+            _failed[key] = (time.monotonic(), failure)
+            raise
         _set(key, (time.time(), fresh), seconds)
         return fresh
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import random
+from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -41,15 +42,17 @@ class Book:
     prices: dict[str, tuple[float, float]] = field(default_factory=dict)
     portfolios: dict[str, str] = field(default_factory=dict)
     balances: list[Balance] = field(default_factory=list)
+    by_portfolio: dict[str, list[Balance]] = field(default_factory=lambda: defaultdict(list))
 
     def add_balance(self, portfolio_id: str, security_id: str | None, quantity: Decimal) -> None:
         long, short = max(quantity, Decimal(0)), max(-quantity, Decimal(0))
         if security_id is None:  # an overdrawn account is a negative long quantity
             long, short = quantity, Decimal(0)
         self.balances.append(Balance(len(self.balances) + 1, portfolio_id, security_id, long, short))
+        self.by_portfolio[portfolio_id].append(self.balances[-1])
 
     def own(self, portfolio_id: str) -> list[Balance]:
-        return [balance for balance in self.balances if balance.portfolio_id == portfolio_id]
+        return self.by_portfolio.get(portfolio_id, [])
 
 
 def generated(*, securities: int = 505, portfolios: int = 120, positions: int = 30, seed: int = 7) -> Book:

@@ -1,6 +1,7 @@
 """The book as it comes from the GlobeCo services: whole and right, or refused by the service's name."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -212,6 +213,18 @@ def test_one_outage_ends_a_read_of_many_portfolios_at_once(source, globeco, ids,
     with pytest.raises(UnavailableError, match="portfolio accounting service did not answer"):
         source.balances(ids[0])
     assert time.monotonic() - started < settings.EXTERNAL_SERVICE_DEADLINE
+
+
+def test_who_waits_for_another_s_read_is_told_when_it_fails(source, globeco, settings):
+    settings.EXTERNAL_SERVICE_TIMEOUT = 0.2
+    globeco.fault("portfolio", "slow", seconds=1)
+    started = time.monotonic()
+    with ThreadPoolExecutor(6) as pages:
+        faults = [page.exception() for page in [pages.submit(source.portfolios) for _ in range(6)]]
+
+    assert {type(fault) for fault in faults} == {UnavailableError}
+    assert len(globeco.calls("portfolio")) == 4, "one of the six asked, with its retries"
+    assert time.monotonic() - started < 4
 
 
 def test_the_correlation_id_goes_with_every_call(source, globeco, ids):

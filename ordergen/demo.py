@@ -17,6 +17,7 @@ from ordergen.errors import ConflictError
 from ordergen.models import Setting
 from rebalance_app.models import Rebalance
 from rebalance_app.services.report import run_report
+from rebalance_app.services.solve import solver_close
 from rebalance_app.services.work import rebalance_named
 
 NAMES = {Role.VIEWER: "vera", Role.MANAGER: "maya", Role.APPROVER: "tom", Role.AUDITOR: "aisha", Role.ADMIN: "daniel"}
@@ -55,6 +56,7 @@ def _fill() -> None:
     manager = people[Role.MANAGER]
     build_demo(by=manager)
     rebalance_named(by=manager, model=FIRST_MODEL)
+    solver_close()  # the workers have their own
 
 
 def _password() -> str:

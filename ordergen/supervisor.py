@@ -103,7 +103,8 @@ def web_command(host: str, port: int) -> list[str]:
 
 
 def worker_command() -> list[str]:
-    options = ["--pool=prefork", "--loglevel=WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    options = ["--quiet", "--pool=prefork", "--loglevel=WARNING"]
+    options += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     return [sys.executable, "-m", "celery", "--app=ordergen.celery", "worker", *options]
 
 

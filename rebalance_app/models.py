@@ -79,7 +79,7 @@ class Rebalance(models.Model):
     model_version = models.PositiveIntegerField()
     snapshot = models.ForeignKey(PriceSnapshot, models.PROTECT, related_name="+")
     options = models.JSONField(default=dict)
-    limits = models.JSONField(default=dict)  # {"model": {…}, "portfolios": {id: {…}}, "securities": {id: {…}}} at launch
+    limits = models.JSONField(default=dict)  # at launch: {"model": {…}, "portfolios": {id: {…}}, "securities": {…}}
     note = models.CharField(max_length=500, blank=True)
     state = models.CharField(max_length=12, choices=RunState, default=RunState.QUEUED, db_index=True)
     launched_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
@@ -222,7 +222,7 @@ class Decision(models.Model):
 
 
 class LimitSet(models.Model):
-    """What somebody set as the limits of a model, a portfolio or a security. The latest one of a subject is in force."""
+    """What somebody set as the limits of a model, a portfolio or a security. The latest of a subject is in force."""
 
     id = id_field()
     scope = models.CharField(max_length=10)

@@ -46,7 +46,7 @@ def _no_solver_left_behind():
     yield
     from rebalance_app.services import solve, what_if
 
-    solve._child.close()
+    solve.solver_close()
     what_if._child.close()
 
 

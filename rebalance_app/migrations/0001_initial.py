@@ -8,7 +8,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -17,143 +16,264 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='PriceSnapshot',
+            name="PriceSnapshot",
             fields=[
-                ('id', models.CharField(default=ordergen.db.object_id, editable=False, max_length=24, primary_key=True, serialize=False)),
-                ('source', models.CharField(max_length=20)),
-                ('fetched_at', models.DateTimeField()),
-                ('sha256', models.CharField(max_length=64)),
-                ('payload', models.JSONField()),
+                (
+                    "id",
+                    models.CharField(
+                        default=ordergen.db.object_id, editable=False, max_length=24, primary_key=True, serialize=False
+                    ),
+                ),
+                ("source", models.CharField(max_length=20)),
+                ("fetched_at", models.DateTimeField()),
+                ("sha256", models.CharField(max_length=64)),
+                ("payload", models.JSONField()),
             ],
         ),
         migrations.CreateModel(
-            name='Rebalance',
+            name="Rebalance",
             fields=[
-                ('id', models.CharField(default=ordergen.db.object_id, editable=False, max_length=24, primary_key=True, serialize=False)),
-                ('number', models.PositiveIntegerField(unique=True)),
-                ('model_id', models.CharField(db_index=True, max_length=24)),
-                ('model_name', models.CharField(db_index=True, max_length=255)),
-                ('model_version', models.PositiveIntegerField()),
-                ('options', models.JSONField(default=dict)),
-                ('note', models.CharField(blank=True, max_length=500)),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('completed', 'Completed'), ('cancelled', 'Cancelled'), ('stopped', 'Stopped')], db_index=True, default='queued', max_length=12)),
-                ('launched_at', models.DateTimeField(db_index=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('idempotency_key', models.CharField(blank=True, max_length=100, null=True, unique=True)),
-                ('request_hash', models.CharField(blank=True, max_length=64)),
-                ('cancel_requested', models.BooleanField(default=False)),
-                ('hidden_at', models.DateTimeField(blank=True, null=True)),
-                ('n_portfolios', models.PositiveIntegerField()),
-                ('n_solved', models.PositiveIntegerField(default=0)),
-                ('n_no_trades', models.PositiveIntegerField(default=0)),
-                ('n_time_limit', models.PositiveIntegerField(default=0)),
-                ('n_infeasible', models.PositiveIntegerField(default=0)),
-                ('n_failed', models.PositiveIntegerField(default=0)),
-                ('n_cancelled', models.PositiveIntegerField(default=0)),
-                ('n_orders', models.PositiveIntegerField(default=0)),
-                ('n_approved', models.PositiveIntegerField(default=0)),
-                ('n_rejected', models.PositiveIntegerField(default=0)),
-                ('n_superseded', models.PositiveIntegerField(default=0)),
-                ('launched_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('snapshot', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='rebalance_app.pricesnapshot')),
+                (
+                    "id",
+                    models.CharField(
+                        default=ordergen.db.object_id, editable=False, max_length=24, primary_key=True, serialize=False
+                    ),
+                ),
+                ("number", models.PositiveIntegerField(unique=True)),
+                ("model_id", models.CharField(db_index=True, max_length=24)),
+                ("model_name", models.CharField(db_index=True, max_length=255)),
+                ("model_version", models.PositiveIntegerField()),
+                ("options", models.JSONField(default=dict)),
+                ("note", models.CharField(blank=True, max_length=500)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("completed", "Completed"),
+                            ("cancelled", "Cancelled"),
+                            ("stopped", "Stopped"),
+                        ],
+                        db_index=True,
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                ("launched_at", models.DateTimeField(db_index=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("idempotency_key", models.CharField(blank=True, max_length=100, null=True, unique=True)),
+                ("request_hash", models.CharField(blank=True, max_length=64)),
+                ("cancel_requested", models.BooleanField(default=False)),
+                ("hidden_at", models.DateTimeField(blank=True, null=True)),
+                ("n_portfolios", models.PositiveIntegerField()),
+                ("n_solved", models.PositiveIntegerField(default=0)),
+                ("n_no_trades", models.PositiveIntegerField(default=0)),
+                ("n_time_limit", models.PositiveIntegerField(default=0)),
+                ("n_infeasible", models.PositiveIntegerField(default=0)),
+                ("n_failed", models.PositiveIntegerField(default=0)),
+                ("n_cancelled", models.PositiveIntegerField(default=0)),
+                ("n_orders", models.PositiveIntegerField(default=0)),
+                ("n_approved", models.PositiveIntegerField(default=0)),
+                ("n_rejected", models.PositiveIntegerField(default=0)),
+                ("n_superseded", models.PositiveIntegerField(default=0)),
+                (
+                    "launched_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "snapshot",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="rebalance_app.pricesnapshot"
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-number',),
+                "ordering": ("-number",),
             },
         ),
         migrations.CreateModel(
-            name='PortfolioRebalance',
+            name="PortfolioRebalance",
             fields=[
-                ('id', models.CharField(default=ordergen.db.object_id, editable=False, max_length=24, primary_key=True, serialize=False)),
-                ('portfolio_id', models.CharField(db_index=True, max_length=24)),
-                ('portfolio_name', models.CharField(max_length=255)),
-                ('chunk', models.PositiveIntegerField()),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('solving', 'Solving'), ('solved', 'Solved'), ('no_trades', 'No trades needed'), ('time_limit', 'Not proven optimal'), ('infeasible', 'Infeasible'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=12)),
-                ('attempt', models.PositiveSmallIntegerField(default=0)),
-                ('token', models.CharField(blank=True, max_length=24)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('enqueued_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('reason_code', models.CharField(blank=True, max_length=40)),
-                ('reason', models.CharField(blank=True, max_length=500)),
-                ('method', models.CharField(blank=True, max_length=12)),
-                ('n_orders', models.PositiveIntegerField(default=0)),
-                ('buy_value', models.DecimalField(decimal_places=4, default=Decimal('0'), max_digits=15)),
-                ('sell_value', models.DecimalField(decimal_places=4, default=Decimal('0'), max_digits=15)),
-                ('market_value', models.DecimalField(blank=True, decimal_places=4, max_digits=15, null=True)),
-                ('cash_before', models.DecimalField(blank=True, decimal_places=4, max_digits=15, null=True)),
-                ('cash_after', models.DecimalField(blank=True, decimal_places=4, max_digits=15, null=True)),
-                ('drift_before', models.DecimalField(blank=True, decimal_places=4, max_digits=15, null=True)),
-                ('drift_after', models.DecimalField(blank=True, decimal_places=4, max_digits=15, null=True)),
-                ('band_use_before', models.DecimalField(blank=True, decimal_places=6, max_digits=15, null=True)),
-                ('band_use_after', models.DecimalField(blank=True, decimal_places=6, max_digits=15, null=True)),
-                ('seconds', models.FloatField(blank=True, null=True)),
-                ('document', models.JSONField(blank=True, null=True)),
-                ('rebalance', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='portfolios', to='rebalance_app.rebalance')),
+                (
+                    "id",
+                    models.CharField(
+                        default=ordergen.db.object_id, editable=False, max_length=24, primary_key=True, serialize=False
+                    ),
+                ),
+                ("portfolio_id", models.CharField(db_index=True, max_length=24)),
+                ("portfolio_name", models.CharField(max_length=255)),
+                ("chunk", models.PositiveIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("solving", "Solving"),
+                            ("solved", "Solved"),
+                            ("no_trades", "No trades needed"),
+                            ("time_limit", "Not proven optimal"),
+                            ("infeasible", "Infeasible"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("token", models.CharField(blank=True, max_length=24)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                ("enqueued_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("reason_code", models.CharField(blank=True, max_length=40)),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                ("method", models.CharField(blank=True, max_length=12)),
+                ("n_orders", models.PositiveIntegerField(default=0)),
+                ("buy_value", models.DecimalField(decimal_places=4, default=Decimal("0"), max_digits=15)),
+                ("sell_value", models.DecimalField(decimal_places=4, default=Decimal("0"), max_digits=15)),
+                ("market_value", models.DecimalField(blank=True, decimal_places=4, max_digits=15, null=True)),
+                ("cash_before", models.DecimalField(blank=True, decimal_places=4, max_digits=15, null=True)),
+                ("cash_after", models.DecimalField(blank=True, decimal_places=4, max_digits=15, null=True)),
+                ("drift_before", models.DecimalField(blank=True, decimal_places=4, max_digits=15, null=True)),
+                ("drift_after", models.DecimalField(blank=True, decimal_places=4, max_digits=15, null=True)),
+                ("band_use_before", models.DecimalField(blank=True, decimal_places=6, max_digits=15, null=True)),
+                ("band_use_after", models.DecimalField(blank=True, decimal_places=6, max_digits=15, null=True)),
+                ("seconds", models.FloatField(blank=True, null=True)),
+                ("document", models.JSONField(blank=True, null=True)),
+                (
+                    "rebalance",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="portfolios",
+                        to="rebalance_app.rebalance",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Order',
+            name="Order",
             fields=[
-                ('id', models.CharField(default=ordergen.db.object_id, editable=False, max_length=24, primary_key=True, serialize=False)),
-                ('portfolio_id', models.CharField(db_index=True, max_length=24)),
-                ('portfolio_name', models.CharField(max_length=255)),
-                ('security_id', models.CharField(max_length=24)),
-                ('ticker', models.CharField(max_length=20)),
-                ('side', models.CharField(choices=[('BUY', 'Buy'), ('SELL', 'Sell')], max_length=4)),
-                ('quantity', models.PositiveBigIntegerField()),
-                ('quantity_before', models.DecimalField(decimal_places=4, max_digits=15)),
-                ('price', models.DecimalField(decimal_places=4, max_digits=15)),
-                ('value', models.DecimalField(decimal_places=4, max_digits=15)),
-                ('weight_before', models.DecimalField(blank=True, decimal_places=6, max_digits=15, null=True)),
-                ('weight_after', models.DecimalField(blank=True, decimal_places=6, max_digits=15, null=True)),
-                ('reason', models.CharField(max_length=20)),
-                ('state', models.CharField(choices=[('proposed', 'Proposed'), ('approved', 'Approved'), ('rejected', 'Rejected'), ('superseded', 'Superseded')], default='proposed', max_length=12)),
-                ('proposal', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='rebalance_app.portfoliorebalance')),
-                ('rebalance', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='rebalance_app.rebalance')),
+                (
+                    "id",
+                    models.CharField(
+                        default=ordergen.db.object_id, editable=False, max_length=24, primary_key=True, serialize=False
+                    ),
+                ),
+                ("portfolio_id", models.CharField(db_index=True, max_length=24)),
+                ("portfolio_name", models.CharField(max_length=255)),
+                ("security_id", models.CharField(max_length=24)),
+                ("ticker", models.CharField(max_length=20)),
+                ("side", models.CharField(choices=[("BUY", "Buy"), ("SELL", "Sell")], max_length=4)),
+                ("quantity", models.PositiveBigIntegerField()),
+                ("quantity_before", models.DecimalField(decimal_places=4, max_digits=15)),
+                ("price", models.DecimalField(decimal_places=4, max_digits=15)),
+                ("value", models.DecimalField(decimal_places=4, max_digits=15)),
+                ("weight_before", models.DecimalField(blank=True, decimal_places=6, max_digits=15, null=True)),
+                ("weight_after", models.DecimalField(blank=True, decimal_places=6, max_digits=15, null=True)),
+                ("reason", models.CharField(max_length=20)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("proposed", "Proposed"),
+                            ("approved", "Approved"),
+                            ("rejected", "Rejected"),
+                            ("superseded", "Superseded"),
+                        ],
+                        default="proposed",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "proposal",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="orders",
+                        to="rebalance_app.portfoliorebalance",
+                    ),
+                ),
+                (
+                    "rebalance",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="orders",
+                        to="rebalance_app.rebalance",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Decision',
+            name="Decision",
             fields=[
-                ('id', models.CharField(default=ordergen.db.object_id, editable=False, max_length=24, primary_key=True, serialize=False)),
-                ('verdict', models.CharField(choices=[('approved', 'Approved'), ('rejected', 'Rejected')], max_length=8)),
-                ('decided_at', models.DateTimeField()),
-                ('comment', models.CharField(blank=True, max_length=500)),
-                ('content_hash', models.CharField(max_length=64)),
-                ('decided_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='rebalance_app.order')),
+                (
+                    "id",
+                    models.CharField(
+                        default=ordergen.db.object_id, editable=False, max_length=24, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "verdict",
+                    models.CharField(choices=[("approved", "Approved"), ("rejected", "Rejected")], max_length=8),
+                ),
+                ("decided_at", models.DateTimeField()),
+                ("comment", models.CharField(blank=True, max_length=500)),
+                ("content_hash", models.CharField(max_length=64)),
+                (
+                    "decided_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "order",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="decisions", to="rebalance_app.order"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('order', 'verdict'), name='one_verdict_of_a_kind_per_order')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("order", "verdict"), name="one_verdict_of_a_kind_per_order")
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='portfoliorebalance',
-            index=models.Index(fields=['rebalance', 'chunk', 'state'], name='rebalance_a_rebalan_ca91d0_idx'),
+            model_name="portfoliorebalance",
+            index=models.Index(fields=["rebalance", "chunk", "state"], name="rebalance_a_rebalan_ca91d0_idx"),
         ),
         migrations.AddIndex(
-            model_name='portfoliorebalance',
-            index=models.Index(fields=['state', 'lease_until'], name='rebalance_a_state_244a5b_idx'),
+            model_name="portfoliorebalance",
+            index=models.Index(fields=["state", "lease_until"], name="rebalance_a_state_244a5b_idx"),
         ),
         migrations.AddConstraint(
-            model_name='portfoliorebalance',
-            constraint=models.UniqueConstraint(fields=('rebalance', 'portfolio_id'), name='a_portfolio_once_per_run'),
+            model_name="portfoliorebalance",
+            constraint=models.UniqueConstraint(fields=("rebalance", "portfolio_id"), name="a_portfolio_once_per_run"),
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(fields=['rebalance', 'state', 'id'], name='rebalance_a_rebalan_7354b1_idx'),
+            model_name="order",
+            index=models.Index(fields=["rebalance", "state", "id"], name="rebalance_a_rebalan_7354b1_idx"),
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(fields=['state', 'id'], name='rebalance_a_state_cacbdf_idx'),
+            model_name="order",
+            index=models.Index(fields=["state", "id"], name="rebalance_a_state_cacbdf_idx"),
         ),
         migrations.AddConstraint(
-            model_name='order',
-            constraint=models.UniqueConstraint(fields=('proposal', 'security_id'), name='one_order_per_security_and_proposal'),
+            model_name="order",
+            constraint=models.UniqueConstraint(
+                fields=("proposal", "security_id"), name="one_order_per_security_and_proposal"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='an_order_has_a_quantity'),
+            model_name="order",
+            constraint=models.CheckConstraint(condition=models.Q(("quantity__gt", 0)), name="an_order_has_a_quantity"),
         ),
     ]

@@ -7,31 +7,42 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('rebalance_app', '0001_initial'),
+        ("rebalance_app", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='rebalance',
-            name='limits',
+            model_name="rebalance",
+            name="limits",
             field=models.JSONField(default=dict),
         ),
         migrations.CreateModel(
-            name='LimitSet',
+            name="LimitSet",
             fields=[
-                ('id', models.CharField(default=ordergen.db.object_id, editable=False, max_length=24, primary_key=True, serialize=False)),
-                ('scope', models.CharField(max_length=10)),
-                ('subject_id', models.CharField(max_length=24)),
-                ('values', models.JSONField()),
-                ('set_at', models.DateTimeField()),
-                ('reason', models.CharField(max_length=500)),
-                ('set_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.CharField(
+                        default=ordergen.db.object_id, editable=False, max_length=24, primary_key=True, serialize=False
+                    ),
+                ),
+                ("scope", models.CharField(max_length=10)),
+                ("subject_id", models.CharField(max_length=24)),
+                ("values", models.JSONField()),
+                ("set_at", models.DateTimeField()),
+                ("reason", models.CharField(max_length=500)),
+                (
+                    "set_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['scope', 'subject_id', 'set_at'], name='rebalance_a_scope_eb26ed_idx')],
+                "indexes": [
+                    models.Index(fields=["scope", "subject_id", "set_at"], name="rebalance_a_scope_eb26ed_idx")
+                ],
             },
         ),
     ]

@@ -94,7 +94,7 @@ def rebalance_launch(
         record(
             "rebalance.launched",
             run,
-            f"Run #{run.number} of {model} over {len(names)} portfolios",
+            f"Run #{run.number} of {model} over {'all ' if portfolio_ids is None else ''}{len(names)} portfolios",
             by=by,
             detail=request,
         )

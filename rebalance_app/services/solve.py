@@ -46,6 +46,11 @@ _child = SolverChild()
 OUTCOMES = ("solved", "no_trades", "time_limit", "infeasible", "failed", "cancelled")
 
 
+def solver_close() -> None:
+    """Ends this process's solver child; the next programme starts another."""
+    _child.close()
+
+
 def chunk_solve(*, rebalance_id: str, chunk: int) -> None:
     """Does what is left to do of one chunk; nothing when others have it or it is done. Safe to call again, any time."""
     claim = _claim(rebalance_id, chunk)

@@ -103,9 +103,9 @@ def web_command(host: str, port: int) -> list[str]:
 
 
 def worker_command() -> list[str]:
-    options = ["--quiet", "--pool=prefork", "--loglevel=WARNING"]
+    options = ["--pool=prefork", "--loglevel=WARNING"]
     options += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    return [sys.executable, "-m", "celery", "--app=ordergen.celery", "worker", *options]
+    return [sys.executable, "-m", "celery", "--quiet", "--app=ordergen.celery", "worker", *options]
 
 
 def sweep_command() -> list[str]:

@@ -69,6 +69,24 @@ def test_a_child_that_never_answers_is_killed_in_time(child, monkeypatch):
     assert time.monotonic() - started < 5
 
 
+# Answers with the time limit it was given, as the seconds it took.
+TELLING = """
+import json, sys
+for line in sys.stdin:
+    limit = float(json.loads(line)["options"]["time_limit"])
+    empty = {"quantities": {}, "trades": [], "reasons": []}
+    print(json.dumps({"portfolio_id": "p", "status": "error", "method": None, "seconds": limit, **empty}), flush=True)
+"""
+
+
+@pytest.mark.parametrize(("nearest", "given"), [(False, 9.0), (True, 3.0)])
+def test_a_nearest_answer_shares_the_time_that_one_answer_has(child, monkeypatch, nearest, given):
+    monkeypatch.setattr(solver_child, "COMMAND", [sys.executable, "-c", TELLING])
+    problem = replace(SHORT_OF_CASH, options=Options(time_limit=9.0, nearest=nearest))
+
+    assert child.solve(problem).seconds == given
+
+
 @pytest.fixture
 def short_of_cash(book):
     """Harbour's cash floor is set above what the nearest whole shares leave, so a programme has to be solved."""

@@ -29,6 +29,7 @@ from tests.site import Site, eventually, free_port
 ACCOUNTING, SECURITY, PRICING = 1, 2, 3  # the simulator's ports
 N_MODELS = 50
 READS = 60
+RUNS = 5
 
 
 def main() -> None:
@@ -50,9 +51,10 @@ def main() -> None:
         figures |= original(globeco, portfolios, options.original, model)
     finally:
         globeco.stop()
-    cold = figures["ordergen"]["first"]
-    figures["ratio_calls"] = round(figures["original"]["calls"] / cold["calls"], 1)
-    figures["ratio_seconds"] = round(figures["original"]["seconds"] / cold["seconds"], 1)
+    runs = figures["ordergen"]
+    figures["seconds"] = {"first": runs[0]["seconds"], "median": statistics.median(run["seconds"] for run in runs)}
+    figures["ratio_calls"] = round(figures["original"]["calls"] / max(run["calls"] for run in runs), 1)
+    figures["ratio_seconds"] = round(figures["original"]["seconds"] / figures["seconds"]["median"], 1)
     print(json.dumps(figures, indent=1))
 
 
@@ -71,11 +73,11 @@ def ordergen(globeco: Globeco, site: Site, portfolios: list[str], model: list[st
         portal = Portal(port, key)
         eventually(portal.is_ready, 120)
         model_id = _make_model(portal, "Benchmark", portfolios, model)
-        # The first call also pays for what every process imports once; so a run over one portfolio goes before.
+        # A run over one portfolio goes before, until there is a worker; the first runs still pay for what each process
+        # imports and reads once.
         warm = _make_model(portal, "Warm", portfolios[:1], model[:5])
-        _rebalance(globeco, portal, warm)
-        time.sleep(61)  # prices are kept for a minute, by each web process
-        runs = {name: _rebalance(globeco, portal, model_id) for name in ("first", "again")}
+        eventually(lambda: portal.ask("POST", f"/api/v1/model/{warm}/rebalance")[0] == 200, 180, every=1)
+        runs = [_rebalance(globeco, portal, model_id) for _ in range(RUNS)]
         return {"ordergen": runs, "reads": _reads(portal, portfolios, model)}
     finally:
         site.stop()

@@ -60,6 +60,8 @@ def test_from_a_target_to_approved_orders_by_keyboard_and_mouse(visitor, demo):
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Net cash")
     dialog.get_by_label("Comment").fill("checked against the mandate")
+    if (typed := dialog.locator("[name=typed]")).count():  # asked of a large approval
+        typed.fill(re.search(r"\d[\d,]*", dialog.get_by_role("heading").inner_text())[0].replace(",", ""))
     dialog.get_by_role("button", name=re.compile("^Approve ")).click()
     expect(page.locator("main")).to_contain_text("approved")
 

@@ -80,9 +80,8 @@ def _shared_out(problem: RebalanceProblem) -> RebalanceProblem:
     """A nearest answer may take two more solves, each with its own limit; together they are to keep the one given."""
     if not problem.options.nearest:
         return problem
-    return replace(
-        problem, options=replace(problem.options, time_limit=problem.options.time_limit / SOLVES_WITH_NEAREST)
-    )
+    share = round(problem.options.time_limit / SOLVES_WITH_NEAREST, 3)  # a limit is written in few digits
+    return replace(problem, options=replace(problem.options, time_limit=share))
 
 
 def _read_line(descriptor: int, deadline: float) -> bytes:

@@ -79,10 +79,10 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.parametrize(("nearest", "given"), [(False, 9.0), (True, 3.0)])
+@pytest.mark.parametrize(("nearest", "given"), [(False, 10.0), (True, 3.333)])
 def test_a_nearest_answer_shares_the_time_that_one_answer_has(child, monkeypatch, nearest, given):
     monkeypatch.setattr(solver_child, "COMMAND", [sys.executable, "-c", TELLING])
-    problem = replace(SHORT_OF_CASH, options=Options(time_limit=9.0, nearest=nearest))
+    problem = replace(SHORT_OF_CASH, options=Options(time_limit=10.0, nearest=nearest))
 
     assert child.solve(problem).seconds == given
 

@@ -175,7 +175,7 @@ class Order(models.Model):
     id = id_field()
     rebalance = models.ForeignKey(Rebalance, models.PROTECT, related_name="orders", db_index=False)
     proposal = models.ForeignKey(PortfolioRebalance, models.PROTECT, related_name="orders", db_index=False)
-    portfolio_id = models.CharField(max_length=24, db_index=True)
+    portfolio_id = models.CharField(max_length=24)
     portfolio_name = models.CharField(max_length=255)
     security_id = models.CharField(max_length=24)
     ticker = models.CharField(max_length=20)
@@ -197,6 +197,8 @@ class Order(models.Model):
         indexes = (
             models.Index(fields=["rebalance", "state", "id"]),
             models.Index(fields=["state", "id"]),
+            # SQLite, which keeps no statistics, would look for a portfolio's open orders among all open ones.
+            models.Index(fields=["portfolio_id", "state"]),
         )
 
     def __str__(self) -> str:

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
-from bson import ObjectId
 from django.db import connection, models, transaction
 
 ROWS_PER_STATEMENT = 10_000
 
 
+class _Ids:
+    """What tells apart the ids of one second: five random bytes of the process, and a count of three bytes.
+
+    Made as MongoDB's ObjectId is (https://www.mongodb.com/docs/manual/reference/bson-types/#objectid), for a tenth of
+    the time that its Python class takes: a run makes a million of them.
+    """
+
+    def __init__(self) -> None:
+        self.process = secrets.token_hex(5)
+        self.count = count(secrets.randbelow(2**23))
+
+
+_ids = _Ids()
+os.register_at_fork(after_in_child=_ids.__init__)  # type: ignore[misc]  # a child makes ids of its own
+
+
 def object_id() -> str:
     """A new record id: 24 hex characters, ascending in time."""
-    return str(ObjectId())
+    return f"{int(time.time()):08x}{_ids.process}{next(_ids.count) & 0xFFFFFF:06x}"
 
 
 def atomic() -> AbstractContextManager[None]:

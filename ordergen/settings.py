@@ -102,11 +102,15 @@ TEMPLATES = [
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'ordergen.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     STATE_DIR.mkdir(parents=True, exist_ok=True)
+    DATABASES["default"]["ENGINE"] = "ordergen.sqlite"
     DATABASES["default"]["OPTIONS"] = {
         # IMMEDIATE, because SQLite ignores its time-out when a read transaction turns into a write.
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA cache_size=-64000;",
+        # 64 MB of cache, and as much written ahead before it goes into the file: a chunk of orders touches index pages
+        # all over it, which are so written once for many chunks.
+        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA cache_size=-64000;"
+        "PRAGMA wal_autocheckpoint=16000;",
     }
 else:
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):
@@ -199,7 +203,7 @@ elif CELERY_BROKER_URL.startswith("redis"):
 
 # Rebalancing
 OPTIMIZATION_TIMEOUT = env.int("OPTIMIZATION_TIMEOUT", default=30)  # seconds for one portfolio's integer programme
-CHUNK_SIZE = env.int("ORDERGEN_CHUNK_SIZE", default=100)  # portfolios per task
+CHUNK_SIZE = env.int("ORDERGEN_CHUNK_SIZE", default=200)  # portfolios per task, at most
 MAX_ATTEMPTS = 3
 # Longer than any single step of a worker, the start of its solver included, so that only a dead one's lease lapses.
 LEASE_SECONDS = env.int("ORDERGEN_LEASE_SECONDS", default=OPTIMIZATION_TIMEOUT + 60)

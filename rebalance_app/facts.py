@@ -13,6 +13,7 @@ from django.conf import settings
 
 from models_app.models import ModelVersion
 from models_app.sources.base import Balances
+from rebalance_app.domain.block import MONEY
 from rebalance_app.domain.limits import merged
 from rebalance_app.domain.types import ZERO, Options, Position, RebalanceProblem
 from rebalance_app.models import Rebalance
@@ -46,6 +47,12 @@ class RunFacts:
     def prices(self) -> dict[str, Decimal]:
         """By security id, of those that have one."""
         return {key: Decimal(quote["price"]) for key, quote in self.quotes.items() if quote["price"] is not None}
+
+    @cached_property
+    def plain_securities(self) -> frozenset[str]:
+        """Securities that arrays can hold: with a price of whole 1/MONEY, and no restriction or lot size."""
+        whole = {key for key, price in self.prices.items() if price > 0 and price * MONEY == int(price * MONEY)}
+        return frozenset(whole - self.restrictions.keys())
 
     def ticker(self, security_id: str) -> str:
         return (self.quotes.get(security_id) or {}).get("ticker") or security_id

@@ -101,18 +101,17 @@ def _is_plain(facts: RunFacts, portfolio_id: str, balances: Balances) -> bool:
     """Whether nothing but bands and a cash floor applies to whole numbers of priced, unrestricted securities."""
     options, _ = facts.options_of(portfolio_id)
     plain = Options(min_cash=options.min_cash, min_cash_weight=options.min_cash_weight, time_limit=options.time_limit)
-    named = facts.targets.keys() | balances.quantities.keys()
     return (
         options == plain
         and _is_whole(balances.cash * MONEY)
-        and all(_is_whole(quantity) for quantity in balances.quantities.values())
-        and all(_is_whole(facts.prices.get(key, ZERO) * MONEY) and facts.prices.get(key, ZERO) > 0 for key in named)
-        and facts.restrictions.keys().isdisjoint(named)
+        and facts.plain_securities.issuperset(balances.quantities)
+        and facts.plain_securities.issuperset(facts.targets)
+        and all(map(_is_whole, balances.quantities.values()))
     )
 
 
 def _is_whole(number: Decimal) -> bool:
-    return abs(number) < LARGEST_WHOLE and number == int(number)
+    return number == int(number) and -LARGEST_WHOLE < number < LARGEST_WHOLE
 
 
 def _block(facts: RunFacts, balances: Mapping[str, Balances]) -> Block:

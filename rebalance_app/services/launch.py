@@ -30,6 +30,7 @@ from rebalance_app.services.limits import limits_now
 from rebalance_app.tasks import solve_chunk
 
 logger = logging.getLogger(__name__)
+SMALLEST_CHUNK, FAIR_CHUNKS = 25, 8
 ROW = (
     "id", "rebalance", "portfolio_id", "portfolio_name", "chunk", "state", "attempt", "token", "enqueued_at",
     "reason_code", "reason", "method", "n_orders", "buy_value", "sell_value",
@@ -222,10 +223,16 @@ def _refuse_running(names: Mapping[str, str]) -> None:
 def _write_rows(run: Rebalance, names: Mapping[str, str]) -> int:
     """One queued row per portfolio; returns the number of chunks."""
     now = timezone.now()
-    size = int(settings.CHUNK_SIZE)
+    size = chunk_size(len(names))
     rows = (
         (object_id(), run.pk, key, name, at // size, "queued", 0, "", now, "", "", "", 0, 0, 0)
         for at, (key, name) in enumerate(names.items())
     )
     bulk_insert(PortfolioRebalance, ROW, rows)
     return -(-len(names) // size)
+
+
+def chunk_size(n_portfolios: int) -> int:
+    """Portfolios per task: enough chunks to keep several workers busy, but none so small that its commits weigh."""
+    fair = -(-n_portfolios // FAIR_CHUNKS)
+    return min(int(settings.CHUNK_SIZE), max(fair, SMALLEST_CHUNK))

@@ -1,0 +1,1 @@
+"""Django's SQLite backend, with writers that go on as soon as they may."""

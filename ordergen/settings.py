@@ -103,6 +103,7 @@ DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{STATE_DI
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     STATE_DIR.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["ENGINE"] = "ordergen.sqlite"
+    DATABASES["default"]["TEST"] = {"NAME": ":memory:"}  # pytest-django knows only Django's own backend by name
     DATABASES["default"]["OPTIONS"] = {
         # IMMEDIATE, because SQLite ignores its time-out when a read transaction turns into a write.
         "transaction_mode": "IMMEDIATE",

@@ -1,73 +1,119 @@
 """A run at scale, beside the bare insert of the very rows it writes, in one go and as ratios.
 
     python benchmarks/runs.py                                    10,000 portfolios of 100 positions, 2 worker processes
-    python benchmarks/runs.py --portfolios 100 1000 10000        how the cost grows
-    python benchmarks/runs.py --workers 1 --broker redis://127.0.0.1:6379/9
-    python benchmarks/runs.py --database postgres:///test        uses (and leaves) a schema of its own
+    python benchmarks/runs.py --portfolios 100 1000 10000 20000  how the cost grows
+    python benchmarks/runs.py --portfolios 2000 --workers 1 2 4 \\
+        --databases sqlite postgres://postgres@127.0.0.1/ --brokers filesystem:// redis://127.0.0.1:6379/9 amqp://localhost
 
-It measures from the click (launching) until the run's last order is stored by real workers, then where the time of one
-process goes, and what the original's method (a continuous solution, rounded, one insert per order) would take.
+Every line is measured from the click (launching) until the last order is stored by real workers, and then the bare
+insert of the same rows, ready-made, into the same tables, emptied. "Again" is the same run once more, which also puts
+the undecided orders of the first out of date. Then follow where the time of one process goes, and the method of the
+original service (a continuous solution, rounded, one insert per order) on a part of the same book. Databases are made
+for the purpose and removed.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+COLUMNS = (
+    ("database", 9), ("broker", 11), ("workers", 7), ("portfolios", 10), ("orders", 9), ("run s", 7), ("bare s", 7),
+    ("ratio", 5), ("orders/s", 8), ("again s", 7), ("peak MB", 7),
+)  # fmt: skip
+
 
 def main() -> None:
+    """One process per combination, because settings are read once in each."""
     options = _options()
-    home = Path(tempfile.mkdtemp(prefix="ordergen-bench-"))
-    os.environ |= {
-        "ORDERGEN_HOME": str(home),
-        "DJANGO_SETTINGS_MODULE": "ordergen.settings",
-        "REBALANCING_MAX_WORKERS": str(options.workers),
-        "LOG_LEVEL": "WARNING",
-    }
-    if options.database:
-        os.environ["DATABASE_URL"] = options.database
-    if options.broker:
-        os.environ["CELERY_BROKER_URL"] = options.broker
-    import django
-
-    django.setup()
-    from django.core.management import call_command
-
-    call_command("migrate", verbosity=0)
-    print(f"{options.workers} workers, {options.positions} positions each, {_names(options)}")
-    heads = ("portfolios", "orders", "run s", "bare insert s", "ratio", "orders/s", "peak MB")
-    print("{:>10} {:>9} {:>8} {:>14} {:>6} {:>9} {:>8}".format(*heads))
-    for count in options.portfolios:
-        _measure(count, options)
-    _shares(min(1_000, max(options.portfolios)), options.positions)
-    _original(options.original, options.positions)
+    if options.one:
+        _one(options)
+        return
+    print("  ".join(f"{name:>{width}}" for name, width in COLUMNS), flush=True)
+    size = ["--positions", str(options.positions), "--portfolios", *map(str, options.portfolios)]
+    last = options.databases[-1], options.brokers[-1], options.workers[-1]
+    for database, broker, workers in itertools.product(options.databases, options.brokers, options.workers):
+        original = options.original if (database, broker, workers) == last else 0
+        chosen = ["--databases", database, "--brokers", broker, "--workers", str(workers), "--original", str(original)]
+        subprocess.run([sys.executable, __file__, "--one", *size, *chosen], check=True)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--portfolios", type=int, nargs="+", default=[10_000])
     parser.add_argument("--positions", type=int, default=100)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--database", default="", help="DATABASE_URL; a new SQLite file when left out")
-    parser.add_argument("--broker", default="", help="CELERY_BROKER_URL; the embedded one when left out")
+    parser.add_argument("--workers", type=int, nargs="+", default=[2])
+    parser.add_argument("--databases", nargs="+", default=["sqlite"], help="sqlite, or the address of a PostgreSQL")
+    parser.add_argument("--brokers", nargs="+", default=["filesystem://"], help="as CELERY_BROKER_URL has them")
     parser.add_argument("--original", type=int, default=50, help="portfolios to solve by the original's method")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def _names(options: argparse.Namespace) -> str:
-    return f"{(options.database or 'sqlite').split(':')[0]}, {(options.broker or 'embedded broker').split(':')[0]}"
+def _one(options: argparse.Namespace) -> None:
+    """All sizes on one database, broker and number of workers."""
+    with _installation(options.databases[0]) as settings:
+        os.environ |= settings | {
+            "DJANGO_SETTINGS_MODULE": "ordergen.settings",
+            "REBALANCING_MAX_WORKERS": str(options.workers[0]),
+            "CELERY_BROKER_URL": options.brokers[0],
+            "LOG_LEVEL": "WARNING",
+        }
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+        from django.db import connections
+
+        call_command("migrate", verbosity=0)
+        for count in options.portfolios:
+            _measure(count, options)
+        if options.original:
+            _shares(min(1_000, max(options.portfolios)), options.positions)
+            _original(options.original)
+        connections.close_all()
+
+
+@contextmanager
+def _installation(database: str) -> Iterator[dict[str, str]]:
+    """The environment of an installation of its own: a folder, and a database that is removed at the end."""
+    home = tempfile.mkdtemp(prefix="ordergen-bench-")
+    try:
+        if database == "sqlite":
+            yield {"ORDERGEN_HOME": home}
+        else:
+            with _postgres(database.rstrip("/")) as url:
+                yield {"ORDERGEN_HOME": home, "DATABASE_URL": url}
+    finally:
+        shutil.rmtree(home)
+
+
+@contextmanager
+def _postgres(server: str) -> Iterator[str]:
+    import psycopg
+
+    name = f"ordergen_bench_{os.getpid()}"
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            yield f"{server}/{name}"
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def fill(count: int, positions: int):
@@ -121,17 +167,25 @@ def _measure(count: int, options: argparse.Namespace) -> None:
     first, *_ = model.portfolios.values_list("portfolio_id", flat=True)
     with worker() as process:
         _wait(rebalance_launch(by=manager, model_id=model.pk, portfolio_ids=[first]))  # until the worker is there
-        started = time.perf_counter()
-        run = _wait(rebalance_launch(by=manager, model_id=model.pk))
-        taken = time.perf_counter() - started
+        run, taken = _timed(manager, model)
+        _, again = _timed(manager, model)
         peak = max(_peak_mb(pid) for pid in _below(process.pid))
-    assert run.n_solved == count, (run.n_solved, run.n_infeasible, run.n_failed)
     bare = _bare_insert(run)
-    print(
-        f"{count:>10,} {run.n_orders:>9,} {taken:>8.2f} {bare:>14.2f} {taken / bare:>6.2f} "
-        f"{run.n_orders / taken:>9,.0f} {peak:>8.0f}",
-        flush=True,
-    )
+    names = (options.databases[0].split(":")[0], options.brokers[0].split(":")[0], options.workers[0])
+    cells = (*names, f"{count:,}", f"{run.n_orders:,}", f"{taken:.2f}", f"{bare:.2f}", f"{taken / bare:.2f}")
+    cells = (*cells, f"{run.n_orders / taken:,.0f}", f"{again:.2f}", f"{peak:.0f}")
+    print("  ".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, COLUMNS, strict=True)), flush=True)
+
+
+def _timed(manager, model):
+    """A run over all portfolios of the model, and its seconds from the click."""
+    from rebalance_app.services.launch import rebalance_launch
+
+    started = time.perf_counter()
+    run = _wait(rebalance_launch(by=manager, model_id=model.pk))
+    taken = time.perf_counter() - started
+    assert run.n_solved == run.n_portfolios, (run.n_solved, run.n_infeasible, run.n_failed)
+    return run, taken
 
 
 def _wait(run):
@@ -182,7 +236,13 @@ def _shares(count: int, positions: int) -> None:
         return inner
 
     manager, model = fill(count, positions)
-    steps = {"gather": "read", "block_solve": "solve", "block_proposals": "propose", "proposals_store": "write"}
+    steps = {
+        "_claim": "claim",
+        "gather": "read",
+        "block_solve": "solve",
+        "block_proposals": "propose",
+        "proposals_store": "write",
+    }
     for name, word in steps.items():
         setattr(solve, name, timed(word, getattr(solve, name)))
     launch.enqueue = timed("broker", launch.enqueue)
@@ -196,27 +256,47 @@ def _shares(count: int, positions: int) -> None:
     spent["other"] = total - sum(spent.values())
     print(f"\nOne process, {count:,} portfolios, {total:.2f} s: ", end="")
     print(", ".join(f"{word} {seconds / total:.0%}" for word, seconds in sorted(spent.items(), key=lambda x: -x[1])))
+    print(f"ordergen in one process: {count / total:,.0f} portfolios/s, stored, every answer checked")
 
 
-def _original(count: int, positions: int) -> None:
-    """The original's way for a sample: continuous CVXPY per portfolio, rounded, and one insert per order."""
-    if not count:
-        return
+def _original(count: int) -> None:
+    """The original's way for some portfolios of the last book: continuous CVXPY, rounded, one insert per order."""
     import cvxpy as cp
     import numpy as np
 
-    rng = np.random.default_rng(1)
-    price, value = rng.uniform(5, 500, positions), 1_050_000.0
-    target = np.full(positions, 0.95 / positions)
+    from models_app.models import InvestmentModel, ModelPortfolio
+    from models_app.selectors import model_draft
+    from models_app.sources import get_source
+    from rebalance_app.models import Order, PortfolioRebalance
+
+    model = InvestmentModel.objects.latest("created_at")
+    rows = PortfolioRebalance.objects.filter(rebalance__model_id=model.pk).select_related("rebalance")[:count]
+    positions, source = model_draft(model).positions, get_source()
+    quotes = source.latest_prices([p.security_id for p in positions])
+    price = np.array([float(quotes[p.security_id].price) for p in positions])
+    target, low, high = (
+        np.array([float(getattr(p, n)) for p in positions]) for n in ("target", "low_drift", "high_drift")
+    )
+    assert ModelPortfolio.objects.filter(model=model).count() >= count
+    Order.objects.filter(proposal__in=rows).delete()
     started = time.perf_counter()
-    for _ in range(count):
-        units = cp.Variable(positions, nonneg=True)
+    for row in rows:
+        held = source.balances([row.portfolio_id])[row.portfolio_id]
+        before = np.array([float(held.quantities.get(p.security_id, 0)) for p in positions])
+        value = float(held.cash) + before @ price
+        units = cp.Variable(len(price), nonneg=True)
         worth = cp.multiply(price, units)
-        bounds = [worth >= value * target * 0, worth <= value * target * 2]
+        bounds = [worth >= value * (target - low), worth <= value * (target + high)]
         cp.Problem(cp.Minimize(cp.norm1(value * target - worth)), bounds).solve()
-        np.round(units.value)
+        for place, change in zip(positions, np.round(units.value) - before, strict=True):
+            if change:
+                Order.objects.create(
+                    rebalance=row.rebalance, proposal=row, portfolio_id=row.portfolio_id, portfolio_name="",
+                    security_id=place.security_id, ticker="", side="BUY" if change > 0 else "SELL",
+                    quantity=abs(int(change)), quantity_before=0, price=0, value=0, reason="",
+                )  # fmt: skip
     per_portfolio = (time.perf_counter() - started) / count
-    print(f"The original's optimisation alone: {1 / per_portfolio:,.0f} portfolios/s in one process, unchecked")
+    print(f"The original's method on {count} of them: {1 / per_portfolio:,.0f} portfolios/s in one process, unchecked")
 
 
 def _below(pid: int) -> list[int]:

@@ -106,10 +106,15 @@ def _prepared(columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Iterable
 
 
 def _converted(special: Sequence[tuple[int, Any]], rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """Rows often carry the very same moment; what was converted for the row before is not converted again."""
+    before: dict[int, Any] = {}
+    done: dict[int, Any] = {}
     for row in rows:
         values = list(row)
         for at, convert in special:
-            values[at] = convert(values[at], connection)
+            if at not in before or values[at] is not before[at]:
+                before[at], done[at] = values[at], convert(values[at], connection)
+            values[at] = done[at]
         yield values
 
 

@@ -209,7 +209,7 @@ class Decision(models.Model):
     """Who approved or rejected an order, when, and the hash of exactly what was decided on."""
 
     id = id_field()
-    order = models.ForeignKey(Order, models.PROTECT, related_name="decisions")
+    order = models.ForeignKey(Order, models.PROTECT, related_name="decisions", db_index=False)
     verdict = models.CharField(max_length=8, choices=(("approved", "Approved"), ("rejected", "Rejected")))
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     decided_at = models.DateTimeField()

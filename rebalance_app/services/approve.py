@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Literal, NamedTuple
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q
 from django.utils import timezone
 
 from models_app.sources import get_source
@@ -18,12 +20,13 @@ from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.db import bulk_insert, in_batches, object_id
 from ordergen.errors import ConflictError, InvalidInputError, NotFoundError
-from rebalance_app.models import Decision, Order, OrderState, Rebalance
+from rebalance_app.models import Decision, Order, OrderState, PortfolioRebalance, Rebalance
 
 Verdict = Literal["approved", "rejected"]
 DECISION_FIELDS = ("id", "order", "verdict", "decided_by", "decided_at", "comment", "content_hash")
 SIGNED = ("pk", "rebalance_id", "portfolio_id", "security_id", "side", "quantity", "price")
 MAX_COMMENT = 500
+PORTFOLIOS_AT_ONCE = 200  # of a run, decided in one transaction: others wait for it, and it is kept in memory
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,22 @@ class Decided:
     skipped: tuple[tuple[str, str], ...]
 
 
+class Line(NamedTuple):
+    """An order as deciding on it needs it; a million model instances would take gigabytes and minutes."""
+
+    pk: str
+    rebalance_id: str
+    proposal_id: str
+    portfolio_id: str
+    security_id: str
+    ticker: str
+    side: str
+    quantity: int
+    quantity_before: Decimal
+    price: Decimal
+    state: str
+
+
 def order_decide(*, by: User, order_ids: Sequence[str], verdict: Verdict, comment: str = "") -> Decided:
     """Approves or rejects these orders; those that `by` may not decide on are skipped and said.
 
@@ -42,9 +61,9 @@ def order_decide(*, by: User, order_ids: Sequence[str], verdict: Verdict, commen
     """
     _check(by, verdict, comment)
     wanted = dict.fromkeys(order_ids)
-    book = _book([Order.objects.filter(pk__in=batch) for batch in in_batches(wanted)], verdict)
+    book = _book([Q(pk__in=batch) for batch in in_batches(wanted)], verdict)
     with recorded():
-        orders = [o for batch in in_batches(wanted) for o in _decidable(Order.objects.filter(pk__in=batch))]
+        orders = [line for batch in in_batches(wanted) for line in _lines(Q(pk__in=batch))]
         if missing := wanted.keys() - {order.pk for order in orders}:
             raise NotFoundError(f"No such order: {min(missing)}.")
         return _decide(by, orders, verdict, comment, book)
@@ -55,18 +74,47 @@ def run_decide(
 ) -> Decided:
     """Decides on every order of a run that still awaits a decision.
 
+    That is all or nothing for PORTFOLIOS_AT_ONCE portfolios; a larger run is decided so many at a time.
     `expected_count` is how many the person saw; where there are more or fewer now, ConflictError asks to look again.
+    Raises what `order_decide` raises; a ConflictError says how many orders were decided before it.
     """
     _check(by, verdict, comment)
     run = Rebalance.objects.filter(pk=rebalance_id).first()
     if run is None:
         raise NotFoundError("No such run.")
-    book = _book([run.orders.filter(state=OrderState.PROPOSED)], verdict)
+    n_decided, skipped = 0, list[tuple[str, str]]()
+    for at_once in _portfolios_awaiting(run):
+        try:
+            with_count = expected_count if not n_decided and not skipped else None
+            decided = _decide_portfolios(by, run, at_once, verdict, comment, with_count)
+        except ConflictError as error:
+            if n_decided:
+                raise ConflictError(f"{error.message} Before that, {n_decided} orders were {verdict}.") from error
+            raise
+        n_decided += decided.n_decided
+        skipped += decided.skipped
+    return Decided(n_decided, tuple(skipped))
+
+
+def _portfolios_awaiting(run: Rebalance) -> Iterator[list[str]]:
+    """The proposals of a run that have orders, PORTFOLIOS_AT_ONCE at a time; once at least, to see that none await."""
+    proposals = iter(run.portfolios.filter(n_orders__gt=0).order_by("pk").values_list("pk", flat=True))
+    yield list(islice(proposals, PORTFOLIOS_AT_ONCE))
+    while at_once := list(islice(proposals, PORTFOLIOS_AT_ONCE)):
+        yield at_once
+
+
+def _decide_portfolios(
+    by: User, run: Rebalance, proposal_ids: Sequence[str], verdict: Verdict, comment: str, expected_count: int | None
+) -> Decided:
+    awaiting = Q(proposal__in=proposal_ids, state=OrderState.PROPOSED)
+    book = _book([awaiting], verdict)
     with recorded():
-        orders = list(_decidable(run.orders.filter(state=OrderState.PROPOSED)))
-        if expected_count is not None and expected_count != len(orders):
-            raise ConflictError(f"{len(orders)} orders await a decision, not {expected_count}: look again.")
-        return _decide(by, orders, verdict, comment, book)
+        if expected_count is not None:
+            count = run.orders.filter(state=OrderState.PROPOSED).count()
+            if count != expected_count:
+                raise ConflictError(f"{count} orders await a decision, not {expected_count}: look again.")
+        return _decide(by, _lines(awaiting), verdict, comment, book)
 
 
 def why_not(user: User, order: Order, verdict: Verdict = "approved") -> str:
@@ -74,23 +122,27 @@ def why_not(user: User, order: Order, verdict: Verdict = "approved") -> str:
 
     What can be told from the order alone; approving also looks at the book and at earlier approvals.
     """
+    return _policy(user, order.rebalance.launched_by_id, order.state, verdict)
+
+
+def _policy(user: User, launched_by_id: str | None, state: str, verdict: Verdict) -> str:
     if not user.can("order.decide"):
         return "Deciding on orders needs the role approver."
-    if verdict == "approved" and order.rebalance.launched_by_id == user.pk:
+    if verdict == "approved" and launched_by_id == user.pk:
         return "You launched this run: another approver must decide."
-    if order.state == OrderState.PROPOSED or (order.state == OrderState.APPROVED and verdict == "rejected"):
+    if state == OrderState.PROPOSED or (state == OrderState.APPROVED and verdict == "rejected"):
         return ""
-    return f"It is {OrderState(order.state).label.lower()} already."
+    return f"It is {OrderState(state).label.lower()} already."
 
 
-def content_hash(order: Order) -> str:
+def content_hash(order: Order | Line) -> str:
     """sha256 of what an approval signs: who trades what, which way, how much, at which price."""
     signed = {name: str(getattr(order, name)) for name in SIGNED}
     return hashlib.sha256(json.dumps(signed, sort_keys=True).encode()).hexdigest()
 
 
-def _decidable(orders: QuerySet[Order]) -> QuerySet[Order]:
-    return orders.select_related("rebalance", "proposal").defer("proposal__document").order_by("pk")
+def _lines(which: Q) -> list[Line]:
+    return [Line(*row) for row in Order.objects.filter(which).order_by("pk").values_list(*Line._fields)]
 
 
 @dataclass(frozen=True)
@@ -102,25 +154,31 @@ class _Book:
     balances: Mapping[str, Balances]
 
 
-def _book(orders: Iterable[QuerySet[Order]], verdict: str) -> _Book:
+def _book(which: Iterable[Q], verdict: str) -> _Book:
     """Only an approval is held against the book: a rejection needs no other service to answer."""
     source = get_source()
     version = source.data_version()  # first: a change while we read voids what we read
-    ids = frozenset(key for some in orders for key in some.values_list("portfolio_id", flat=True))
+    orders = [Order.objects.filter(some).order_by().values_list("portfolio_id", flat=True).distinct() for some in which]
+    ids = frozenset(key for some in orders for key in some)
     return _Book(version, ids, source.balances(ids) if verdict == "approved" else {})
 
 
-def _decide(by: User, orders: Sequence[Order], verdict: Verdict, comment: str, book: _Book) -> Decided:
-    why = {order.pk: reason for order in orders if (reason := why_not(by, order, verdict))}
+def _decide(by: User, orders: Sequence[Line], verdict: Verdict, comment: str, book: _Book) -> Decided:
+    runs = Rebalance.objects.in_bulk({order.rebalance_id for order in orders})
+    why = {
+        order.pk: reason
+        for order in orders
+        if (reason := _policy(by, runs[order.rebalance_id].launched_by_id, order.state, verdict))
+    }
     if verdict == "approved":
         if get_source().data_version() != book.version or not book.portfolio_ids.issuperset(
-            o.portfolio_id for o in orders
+            order.portfolio_id for order in orders
         ):
             raise ConflictError("The book or the run changed at this moment: look again.")
         why = _out_of_date(orders, book.balances) | _already_traded(orders, book.balances) | why
     allowed = [order for order in orders if order.pk not in why]
     if allowed:
-        _write(by, allowed, verdict, comment)
+        _write(by, allowed, verdict, comment, runs)
     return Decided(len(allowed), tuple(sorted(why.items())))
 
 
@@ -135,22 +193,29 @@ def _check(by: User, verdict: str, comment: str) -> None:
         raise InvalidInputError("Say why the orders are rejected.", fields={"comment": "say why"})
 
 
-def _out_of_date(orders: Sequence[Order], now: Mapping[str, Balances]) -> dict[str, str]:
+def _out_of_date(orders: Sequence[Line], now: Mapping[str, Balances]) -> dict[str, str]:
     """Orders whose portfolio no longer holds what they were computed from, by order id."""
-    return {order.pk: reason for order in orders if (reason := _moved(order, now.get(order.portfolio_id)))}
+    cash: dict[str, Decimal | None] = {}
+    for batch in in_batches({order.proposal_id for order in orders}):
+        cash |= PortfolioRebalance.objects.filter(pk__in=batch).values_list("pk", "cash_before")
+    return {
+        order.pk: reason
+        for order in orders
+        if (reason := _moved(order, cash[order.proposal_id], now.get(order.portfolio_id)))
+    }
 
 
-def _moved(order: Order, balances: Balances | None) -> str:
+def _moved(order: Line, cash_before: Decimal | None, balances: Balances | None) -> str:
     if balances is None:
         return "The book has no such portfolio any more."
     if balances.quantities.get(order.security_id, 0) != order.quantity_before:
         return f"The holding of {order.ticker} has changed since this was proposed: rebalance again."
-    if order.proposal.cash_before is not None and balances.cash < order.proposal.cash_before:
+    if cash_before is not None and balances.cash < cash_before:
         return "The portfolio has less cash than when this was proposed: rebalance again."
     return ""
 
 
-def _already_traded(orders: Sequence[Order], now: Mapping[str, Balances]) -> dict[str, str]:
+def _already_traded(orders: Sequence[Line], now: Mapping[str, Balances]) -> dict[str, str]:
     """Orders of portfolios with approved orders of another run that the holdings do not show yet, by order id.
 
     Both were computed from the same holdings and would spend the same cash, whichever securities they trade.
@@ -170,27 +235,40 @@ def _already_traded(orders: Sequence[Order], now: Mapping[str, Balances]) -> dic
     }
 
 
-def _write(by: User, orders: Sequence[Order], verdict: Verdict, comment: str) -> None:
-    now = timezone.now()
-    for state, group in _by_state(orders).items():
-        batches = in_batches(order.pk for order in group)
-        changed = sum(Order.objects.filter(pk__in=batch, state=state).update(state=verdict) for batch in batches)
-        if changed != len(group):
+def _write(by: User, orders: Sequence[Line], verdict: Verdict, comment: str, runs: Mapping[str, Rebalance]) -> None:
+    now, comment = timezone.now(), comment.strip()
+    for state, ids in _by_state(orders).items():
+        changed = sum(
+            Order.objects.filter(pk__in=batch, state=state).update(state=verdict) for batch in in_batches(ids)
+        )
+        if changed != len(ids):
             raise ConflictError("Somebody else decided on some of these orders meanwhile: look again.")
-    rows = ((object_id(), o.pk, verdict, by.pk, now, comment.strip(), content_hash(o)) for o in orders)
-    bulk_insert(Decision, DECISION_FIELDS, rows)
-    withdrawn = Counter(order.rebalance_id for order in orders if order.state == OrderState.APPROVED)
-    for run, count in sorted(Counter(order.rebalance for order in orders).items(), key=lambda item: item[0].number):
-        changes = {f"n_{verdict}": F(f"n_{verdict}") + count}
-        if withdrawn[run.pk]:
-            changes["n_approved"] = F("n_approved") - withdrawn[run.pk]
-        Rebalance.objects.filter(pk=run.pk).update(**changes)
-        detail = {"orders": [o.pk for o in orders if o.rebalance_id == run.pk], "comment": comment.strip()}
-        record(f"orders.{verdict}", run, f"{count} orders of run #{run.number} {verdict}", by=by, detail=detail)
+    bulk_insert(Decision, DECISION_FIELDS, _decisions(by, orders, verdict, comment, now))
+    for run in sorted(runs.values(), key=lambda run: run.number):
+        decided = [order for order in orders if order.rebalance_id == run.pk]
+        if decided:
+            _tell(by, run, decided, verdict, comment)
 
 
-def _by_state(orders: Iterable[Order]) -> Mapping[str, list[Order]]:
-    groups: dict[str, list[Order]] = {}
+def _decisions(
+    by: User, orders: Sequence[Line], verdict: Verdict, comment: str, now: datetime
+) -> Iterator[tuple[object, ...]]:
+    return ((object_id(), order.pk, verdict, by.pk, now, comment, content_hash(order)) for order in orders)
+
+
+def _tell(by: User, run: Rebalance, orders: Sequence[Line], verdict: Verdict, comment: str) -> None:
+    """Counts the decided orders of one run at the run, and records them."""
+    withdrawn = sum(order.state == OrderState.APPROVED for order in orders)
+    changes = {f"n_{verdict}": F(f"n_{verdict}") + len(orders)}
+    if withdrawn:
+        changes["n_approved"] = F("n_approved") - withdrawn
+    Rebalance.objects.filter(pk=run.pk).update(**changes)
+    detail = {"orders": [order.pk for order in orders], "comment": comment}
+    record(f"orders.{verdict}", run, f"{len(orders)} orders of run #{run.number} {verdict}", by=by, detail=detail)
+
+
+def _by_state(orders: Iterable[Line]) -> Mapping[str, list[str]]:
+    groups: dict[str, list[str]] = {}
     for order in orders:
-        groups.setdefault(order.state, []).append(order)
+        groups.setdefault(order.state, []).append(order.pk)
     return groups

@@ -5,10 +5,12 @@ from decimal import Decimal
 import pytest
 
 from models_app.models import Holding, Portfolio
+from models_app.sources.local import LocalSource
 from ordergen.audit.models import AuditEvent
 from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
 from ordergen.verify import verify_all
 from rebalance_app.models import Decision
+from rebalance_app.services import approve
 from rebalance_app.services.approve import content_hash, order_decide, run_decide
 from rebalance_app.services.launch import rebalance_launch
 
@@ -97,6 +99,39 @@ def test_a_count_that_changed_meanwhile_asks_to_look_again(run, approver):
     with pytest.raises(ConflictError, match="look again"):
         run_decide(by=approver, rebalance_id=run.pk, verdict="approved", expected_count=run.n_orders - 1)
     assert not Decision.objects.exists()
+
+
+def test_a_large_run_is_decided_some_portfolios_at_a_time_and_whole(run, approver, monkeypatch):
+    monkeypatch.setattr(approve, "PORTFOLIOS_AT_ONCE", 1)
+    decided = run_decide(by=approver, rebalance_id=run.pk, verdict="approved", expected_count=run.n_orders)
+    n_portfolios = run.portfolios.filter(n_orders__gt=0).count()
+    run.refresh_from_db()
+
+    assert n_portfolios > 1
+    assert (decided.n_decided, run.n_approved, run.n_awaiting) == (run.n_orders, run.n_orders, 0)
+    assert AuditEvent.objects.filter(action="orders.approved").count() == n_portfolios
+    assert verify_all()["violations"] == 0
+
+
+def test_a_large_decision_that_is_stopped_says_how_much_of_it_was_done(run, approver, monkeypatch):
+    class ChangingSource(LocalSource):
+        """A book that somebody changes between the second read and the second transaction."""
+
+        reads = 0
+
+        def data_version(self):
+            self.reads += 1
+            return "changed" if self.reads == 4 else "as it was"
+
+    source = ChangingSource()
+    monkeypatch.setattr(approve, "PORTFOLIOS_AT_ONCE", 1)
+    monkeypatch.setattr(approve, "get_source", lambda: source)
+    first = run.portfolios.filter(n_orders__gt=0).order_by("pk").first()
+
+    with pytest.raises(ConflictError, match=f"Before that, {first.n_orders} orders were approved"):
+        run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+    run.refresh_from_db()
+    assert run.n_approved == first.n_orders == Decision.objects.count()
 
 
 def test_orders_are_not_approved_once_the_holding_has_changed(book, run, approver):

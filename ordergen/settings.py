@@ -109,9 +109,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         # 64 MB of cache, and as much written ahead before it goes into the file: a chunk of orders touches index pages
-        # all over it, which are so written once for many chunks.
+        # all over it, which are so written once for many chunks. What grew beyond that is cut back afterwards.
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA cache_size=-64000;"
-        "PRAGMA wal_autocheckpoint=16000;",
+        "PRAGMA wal_autocheckpoint=16000;PRAGMA journal_size_limit=67108864;",
     }
 else:
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):

@@ -97,7 +97,7 @@ def rebalance_launch(
             run,
             f"Run #{run.number} of {model} over {'all ' if portfolio_ids is None else ''}{len(names)} portfolios",
             by=by,
-            detail=request,
+            detail=request | {"prices_sha256": snapshot.sha256},
         )
         transaction.on_commit(partial(enqueue, run.pk, range(chunks)))
     return run

@@ -209,7 +209,7 @@ if CELERY_BROKER_URL.startswith("filesystem"):
 elif CELERY_BROKER_URL.startswith("redis"):
     # The sweeper, not Redis, brings back what a killed worker held; the first of these only bounds duplicates.
     CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "visibility_timeout": 7200,
+        "visibility_timeout": 4 * 3600,  # longer than any task, see its limit below
         "socket_connect_timeout": 2,
         "socket_timeout": 3,
         "health_check_interval": 15,

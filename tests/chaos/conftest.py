@@ -35,8 +35,6 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 def _filled(home: Path, **environment: str) -> dict[str, Any]:
     site = Site(home, **SHORT, **environment)
-    migrated = site.run("migrate")
-    assert migrated.returncode == 0, migrated.stderr
     console = Console(site.environment, site.log)
     book: dict[str, Any] = console("fill")
     console.close()

@@ -26,7 +26,7 @@ from tests.site import Site, command_of, descendants, eventually, free_port
 logger = logging.getLogger(__name__)
 POISON_HOOK = Path(__file__).parent / "poison"
 
-LEASE, SWEEP, RESEND, PROGRAMME = 15, 1, 4, 2  # seconds; an installation has several times as many
+LEASE, SWEEP, RESEND, PROGRAMME = 15, 1, 4, 10  # seconds; an installation has several times as many
 EFFECTS = {"crash": CRASH, "hang": HANG, "kill": KILL}
 # What one lost attempt costs at most: its lease, the sweep after it, a message that is lost as well, and the solver's
 # start on a machine that is busy. A portfolio has three attempts; what else is left of the run is done in seconds.

@@ -20,6 +20,8 @@ def fill() -> dict[str, Any]:
 
     Every fifth needs the programme, for its own floor of cash binds; the answers of an undisturbed run come with it.
     """
+    from django.core.management import call_command
+
     from models_app.models import Portfolio, Price, Security
     from models_app.rules import ModelDraft, PositionDraft
     from models_app.services import model_create
@@ -29,6 +31,7 @@ def fill() -> dict[str, Any]:
     from rebalance_app.services.solve import solver_close
     from rebalance_app.services.work import rebalance_named
 
+    call_command("migrate", verbosity=0)
     maya = user_create(username="maya", password="a-long-enough-word", roles=["manager"])
     securities = [Security.objects.create(ticker=f"S{i:02}", name=f"Security {i}") for i in range(20)]
     for i, security in enumerate(securities):
@@ -92,6 +95,12 @@ def state(run_id: str) -> dict[str, Any]:
 
     run = Rebalance.objects.get(pk=run_id)
     return {"state": run.state, "done": run.n_done, "open": run.portfolios.filter(state__in=OPEN).count()}
+
+
+def verify() -> dict[str, Any]:
+    from ordergen.verify import verify_all
+
+    return verify_all()
 
 
 def runs() -> list[dict[str, Any]]:

@@ -26,6 +26,14 @@ test-postgres: .venv/dev ## the tests whose outcome a database decides, on Postg
 	DATABASE_URL=$(POSTGRES_URL) $(BIN)/python -m pytest -n 2 -m "not slow and not browser" \
 		tests/runs tests/races tests/models tests/book tests/api
 
+.PHONY: chaos
+SEED ?= $(shell date +%Y%m%d)
+ROUNDS ?= 2
+chaos: .venv/dev ## every fault on every broker and database, for a night (SEED=20261126 ROUNDS=10)
+	@echo "SEED=$(SEED) ROUNDS=$(ROUNDS)"
+	CHAOS_SEED=$(SEED) CHAOS_ROUNDS=$(ROUNDS) ORDERGEN_REQUIRE=redis,rabbitmq,postgres \
+		$(BIN)/python -m pytest -n 2 -v -o log_level=INFO tests/chaos tests/chaos/nightly.py
+
 lint: .venv/dev ## formatting, rules, types, layers, duplicates of none
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -189,21 +189,24 @@ def _supervise(commands: dict[str, list[str]]) -> None:
 
 def sweep_command_(options: argparse.Namespace) -> None:
     from django.conf import settings
-    from django.db import DatabaseError, connection
+    from django.db import Error, connection
 
-    from rebalance_app.services.sweep import sweep
+    from rebalance_app.services.sweep import stand_in, sweep
 
     while True:
+        stood_in = False
         try:
             sweep()
-        except DatabaseError as error:
+            stood_in = options.forever and stand_in()
+        except Error as error:
             if not options.forever:
                 raise
             print(f"sweep: {error}; trying again", file=sys.stderr, flush=True)
             connection.close()
         if not options.forever:
             return
-        time.sleep(settings.SWEEP_SECONDS)
+        if not stood_in:
+            time.sleep(settings.SWEEP_SECONDS)
 
 
 def import_command(options: argparse.Namespace) -> None:

@@ -117,7 +117,11 @@ else:
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):
         # Nobody waits for ever for a process that hangs while it holds a lock.
         waits = "-c lock_timeout=20s -c idle_in_transaction_session_timeout=60s"
-        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", waits)
+        options = DATABASES["default"].setdefault("OPTIONS", {})
+        options.setdefault("options", waits)
+        # Nor for a server that went away without a word: whatever is not acknowledged in half a minute is lost.
+        for name, value in (("connect_timeout", 10), ("keepalives_idle", 30), ("tcp_user_timeout", 30_000)):
+            options.setdefault(name, value)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 # Names, tickers and prices of services elsewhere are kept here for a while; a cache that is down only costs time.
@@ -190,6 +194,10 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A launch is answered within seconds even where the broker takes the connection and then says nothing.
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_HEARTBEAT = 30
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # nobody needs it, and who reaches the broker could stop workers by it
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
 if CELERY_BROKER_URL.startswith("filesystem"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -199,16 +207,24 @@ if CELERY_BROKER_URL.startswith("filesystem"):
         "polling_interval": 0.05,
     }
 elif CELERY_BROKER_URL.startswith("redis"):
-    # The sweeper, not Redis, brings back what a killed worker held; this only bounds duplicates.
-    CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_connect_timeout": 2, "socket_timeout": 5}
+    # The sweeper, not Redis, brings back what a killed worker held; the first of these only bounds duplicates.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": 4 * 3600,  # longer than any task, see its limit below
+        "socket_connect_timeout": 2,
+        "socket_timeout": 3,
+        "health_check_interval": 15,
+    }
 
 # Rebalancing
 OPTIMIZATION_TIMEOUT = env.int("OPTIMIZATION_TIMEOUT", default=30)  # seconds for one portfolio's integer programme
 CHUNK_SIZE = env.int("ORDERGEN_CHUNK_SIZE", default=200)  # portfolios per task, at most
+# Longer than a chunk of nothing but programmes that each use their limit up; only a process that hangs is ended by it.
+CELERY_TASK_TIME_LIMIT = CHUNK_SIZE * (OPTIMIZATION_TIMEOUT + 10) + 120
 MAX_ATTEMPTS = 3
 # Longer than any single step of a worker, the start of its solver included, so that only a dead one's lease lapses.
 LEASE_SECONDS = env.int("ORDERGEN_LEASE_SECONDS", default=OPTIMIZATION_TIMEOUT + 60)
 SWEEP_SECONDS = env.int("ORDERGEN_SWEEP_SECONDS", default=5)
+RESEND_SECONDS = env.int("ORDERGEN_RESEND_SECONDS", default=30)  # a message is sent again, or its work done, after that
 PRICE_MAX_AGE_DAYS = env.int("ORDERGEN_PRICE_MAX_AGE_DAYS", default=7)  # behind the newest price of the book
 V1_WAIT_SECONDS = env.float("ORDERGEN_V1_WAIT_SECONDS", default=25)  # API v1's triggers wait this long for their run
 API_READS_PER_MINUTE = env.int("ORDERGEN_API_READS_PER_MINUTE", default=600)  # of API v2, for each person

@@ -9,7 +9,7 @@ from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.errors import ConflictError, NotFoundError
 from rebalance_app.models import ProposalState, Rebalance, RunState
-from rebalance_app.services.solve import run_finish
+from rebalance_app.services.solve import run_finish, run_outcome
 
 
 def rebalance_cancel(*, by: User, rebalance_id: str) -> Rebalance:
@@ -31,7 +31,8 @@ def rebalance_cancel(*, by: User, rebalance_id: str) -> Rebalance:
             state=ProposalState.CANCELLED, finished_at=timezone.now()
         )
         Rebalance.objects.filter(pk=run.pk).update(n_cancelled=F("n_cancelled") + stopped)
-        record("rebalance.cancelled", run, f"Run #{run.number}: {stopped} portfolios not begun", by=by)
+        summary = f"Run #{run.number}: {stopped} portfolios not begun"
+        record("rebalance.cancelled", run, summary, by=by, detail=run_outcome(run))
     run_finish(run.pk)
     run.refresh_from_db()
     return run

@@ -97,20 +97,21 @@ def rebalance_launch(
             run,
             f"Run #{run.number} of {model} over {'all ' if portfolio_ids is None else ''}{len(names)} portfolios",
             by=by,
-            detail=request,
+            detail=request | {"prices_sha256": snapshot.sha256},
         )
         transaction.on_commit(partial(enqueue, run.pk, range(chunks)))
     return run
 
 
-def enqueue(rebalance_id: str, chunks: Iterable[int]) -> None:
-    """Tells the workers about chunks. When the broker is down the rows wait, and the sweeper tells them later."""
+def enqueue(rebalance_id: str, chunks: Iterable[int]) -> bool:
+    """Tells the workers about chunks; False when the broker is down. The rows wait, and the sweeper sees to them."""
     for chunk in chunks:
         try:
             solve_chunk.delay(rebalance_id, chunk)
         except (OperationalError, OSError) as error:
             logger.warning("broker unreachable, run %s waits for the sweeper: %s", rebalance_id, error)
-            return
+            return False
+    return True
 
 
 def _scoped(idempotency_key: str | None, by: User) -> str | None:

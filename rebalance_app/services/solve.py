@@ -164,7 +164,8 @@ def run_finish(rebalance_id: str) -> None:
         now = timezone.now()
         if _all_done().filter(pk=run.pk).update(state=state, finished_at=now):
             InvestmentModel.objects.filter(pk=run.model_id).update(last_rebalance_at=now)
-            record("rebalance.finished", run, f"Run #{run.number} {state.label.lower()}", by=None, detail=_outcome(run))
+            ended = f"Run #{run.number} {state.label.lower()}"
+            record("rebalance.finished", run, ended, by=None, detail=run_outcome(run))
 
 
 def _all_done() -> QuerySet[Rebalance]:
@@ -173,5 +174,6 @@ def _all_done() -> QuerySet[Rebalance]:
     return Rebalance.objects.filter(state__in=(RunState.QUEUED, RunState.RUNNING), n_portfolios__lte=done)
 
 
-def _outcome(run: Rebalance) -> dict[str, int]:
+def run_outcome(run: Rebalance) -> dict[str, int]:
+    """What a run counts, as the trail keeps it."""
     return {name: getattr(run, f"n_{name}") for name in (*OUTCOMES, "orders")}

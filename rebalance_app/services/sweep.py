@@ -1,26 +1,32 @@
 """Bringing back what was lost: a worker that died, a message that never arrived, a run nobody ended.
 
+    lapsed   | whoever held the lease is dead: the portfolio is queued again, alone, or fails at its last attempt
+    unheard  | a message is old and nobody is at the run: it is sent again
+    undone   | nobody works at all, for the broker is down or the workers hang: the sweeper does a chunk itself
+
 Every step is a conditional update, so any number of sweepers may run at once, and a message too many changes nothing.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import F, Max, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from ordergen.db import atomic
-from rebalance_app.models import OPEN, PortfolioRebalance, ProposalState, Rebalance, RunState
+from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
 from rebalance_app.services.launch import enqueue
 from rebalance_app.services.solve import run_finish
+from rebalance_app.tasks import solve_chunk
 
 logger = logging.getLogger(__name__)
-RESEND_SECONDS = 30
 ACTIVE = (RunState.QUEUED, RunState.RUNNING)
+ALONE = 1 << 24  # chunks from here on hold one portfolio each; a run has fewer chunks than that
 
 
 @dataclass(frozen=True)
@@ -34,16 +40,33 @@ class Swept:
 
 def sweep() -> Swept:
     """Looks once over every active run."""
-    requeued = given_up = resent = 0
-    for run in Rebalance.objects.filter(state__in=ACTIVE):
+    requeued = given_up = 0
+    runs = list(Rebalance.objects.filter(state__in=ACTIVE).order_by("number"))
+    for run in runs:
         _end_cancelled(run)
         given_up += _give_up(run)
         requeued += _requeue(run)
-        resent += _resend(run)
         run_finish(run.pk)
+    resent = _resend(runs)
     if requeued or given_up or resent:
         logger.info("swept: %s portfolios queued again, %s given up, %s chunks sent again", requeued, given_up, resent)
     return Swept(requeued, given_up, resent)
+
+
+def stand_in() -> bool:
+    """Does one chunk in this process, if one waits though it was told of and nobody is at work; False otherwise.
+
+    So no run stays open for a broker that is down, or for workers that look alive and take nothing.
+    """
+    told = timezone.now() - timedelta(seconds=settings.RESEND_SECONDS / 2)
+    rows = PortfolioRebalance.objects.filter(rebalance__state__in=ACTIVE)
+    waiting = rows.filter(state=ProposalState.QUEUED, enqueued_at__lt=told).order_by("rebalance_id", "chunk")
+    chunk = waiting.values_list("rebalance_id", "chunk").first()
+    if chunk is None or _at_work(rows):
+        return False
+    logger.warning("no worker takes run %s, chunk %s: done by the sweeper", *chunk)
+    solve_chunk.apply(chunk)  # as a worker would: what goes wrong is logged, and stays with the chunk
+    return True
 
 
 def _lapsed(run: Rebalance) -> list[PortfolioRebalance]:
@@ -84,16 +107,18 @@ def _give_up(run: Rebalance) -> int:
 
 def _requeue(run: Rebalance) -> int:
     """What lost its worker is queued again, each portfolio in a chunk of its own."""
-    requeued = 0
-    free = (run.portfolios.aggregate(last=Max("chunk"))["last"] or 0) + 1
-    long_ago = timezone.now() - timedelta(seconds=2 * RESEND_SECONDS)
-    for row in _lapsed(run):
-        n = _still_lapsed(row).update(
-            state=ProposalState.QUEUED, token="", chunk=free, lease_until=None, enqueued_at=long_ago
+    long_ago = timezone.now() - timedelta(seconds=2 * settings.RESEND_SECONDS)
+    return sum(
+        _still_lapsed(row).update(
+            state=ProposalState.QUEUED, token="", chunk=_alone(row), lease_until=None, enqueued_at=long_ago
         )
-        requeued += n
-        free += n
-    return requeued
+        for row in _lapsed(run)
+    )
+
+
+def _alone(row: PortfolioRebalance) -> int:
+    """A chunk that no other row of the run can be given, by whichever sweeper: the end of an id counts up."""
+    return ALONE + int(row.pk[-6:], 16)
 
 
 def _still_lapsed(row: PortfolioRebalance) -> QuerySet[PortfolioRebalance]:
@@ -103,20 +128,27 @@ def _still_lapsed(row: PortfolioRebalance) -> QuerySet[PortfolioRebalance]:
     )
 
 
-def _resend(run: Rebalance) -> int:
-    """Chunks whose message is old are sent again, unless the workers are visibly at this run."""
-    now = timezone.now()
-    due = now - timedelta(seconds=RESEND_SECONDS)
-    alone = run.portfolios.filter(state=ProposalState.QUEUED, attempt__gt=0, enqueued_at__lt=due)
-    waiting = run.portfolios.filter(state=ProposalState.QUEUED, enqueued_at__lt=due)
-    chunks = set((alone if _progressing(run) else waiting).values_list("chunk", flat=True))
-    if chunks:
-        run.portfolios.filter(state=ProposalState.QUEUED, chunk__in=chunks).update(enqueued_at=now)
-        enqueue(run.pk, sorted(chunks))
-    return len(chunks)
+def _resend(runs: Sequence[Rebalance]) -> int:
+    """Sends old messages again, run by run, until the broker does not answer: to ask it for each would take minutes."""
+    resent = 0
+    for run in runs:
+        chunks = _unheard(run)
+        run.portfolios.filter(state=ProposalState.QUEUED, chunk__in=chunks).update(enqueued_at=timezone.now())
+        if not enqueue(run.pk, chunks):
+            break
+        resent += len(chunks)
+    return resent
 
 
-def _progressing(run: Rebalance) -> bool:
-    """Whether a lease was taken or renewed in the last half minute."""
-    recent = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS - RESEND_SECONDS)
-    return run.portfolios.filter(state__in=OPEN, lease_until__gt=recent).exists()
+def _unheard(run: Rebalance) -> list[int]:
+    """Chunks whose message is old; of a run that workers are at, only those that were queued again."""
+    due = timezone.now() - timedelta(seconds=settings.RESEND_SECONDS)
+    queued = run.portfolios.filter(state=ProposalState.QUEUED, enqueued_at__lt=due)
+    rows = queued.filter(attempt__gt=0) if _at_work(run.portfolios.all()) else queued
+    return sorted(set(rows.values_list("chunk", flat=True)))
+
+
+def _at_work(rows: QuerySet[PortfolioRebalance]) -> bool:
+    """Whether somebody took or renewed a lease on one of the rows a short while ago, and still has it."""
+    recent = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS - settings.RESEND_SECONDS)
+    return rows.filter(state=ProposalState.SOLVING, lease_until__gt=recent).exists()

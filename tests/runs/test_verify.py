@@ -1,8 +1,14 @@
 """`ordergen verify` sees what somebody did to the database behind the services' back."""
 
+import hashlib
+import json
+from datetime import timedelta
+
 import pytest
 from django.db import connection
+from django.utils import timezone
 
+from ordergen import verify
 from ordergen.verify import CHECKS, verify_all
 from rebalance_app.models import PriceSnapshot, Rebalance
 from rebalance_app.services.approve import order_decide
@@ -25,7 +31,19 @@ DAMAGE = {
         ("rebalance_app_portfoliorebalance", "finished_at = NULL", HARBOUR),
         ("rebalance_app_portfoliorebalance", "lease_until = finished_at", HARBOUR),
     ],
-    "attempts_are_limited": [("rebalance_app_portfoliorebalance", "attempt = 4", HARBOUR)],
+    "what_has_ended_stays": [
+        ("rebalance_app_rebalance", "n_solved = n_solved + 1", "state = 'completed'"),
+        ("rebalance_app_rebalance", "n_orders = n_orders - 1", "state = 'completed'"),
+    ],
+    "cancelling_ends_the_answers": [
+        ("rebalance_app_rebalance", "n_no_trades = n_no_trades + 1", "state = 'cancelled'"),
+        ("rebalance_app_rebalance", "n_orders = n_orders + 1", "state = 'cancelled'"),
+    ],
+    "attempts_are_limited": [
+        ("rebalance_app_portfoliorebalance", "attempt = 4", HARBOUR),
+        ("rebalance_app_portfoliorebalance", "attempt = 0", HARBOUR),
+        ("rebalance_app_portfoliorebalance", "reason_code = 'POISON'", HARBOUR),
+    ],
     "counters_count": [
         ("rebalance_app_rebalance", "n_solved = n_solved + 1", "state = 'completed'"),
         ("rebalance_app_rebalance", "n_orders = n_orders - 1", "state = 'completed'"),
@@ -43,10 +61,8 @@ DAMAGE = {
         ("rebalance_app_portfoliorebalance", "n_orders = n_orders - 1", HARBOUR),
     ],
     "failures_propose_nothing": [("rebalance_app_portfoliorebalance", "state = 'failed'", HARBOUR)],
-    "prices_are_those_of_the_snapshot": [
-        ("rebalance_app_order", "price = price + 1", AAA),
-        ("rebalance_app_pricesnapshot", "sha256 = 'x'", "1 = 1"),
-    ],
+    "prices_are_those_of_the_run": [("rebalance_app_order", "price = price + 1", AAA)],
+    "snapshots_are_as_recorded": [("rebalance_app_pricesnapshot", "sha256 = 'x'", "1 = 1")],
     "four_eyes": [
         ("rebalance_app_decision", "decided_by_id = (SELECT id FROM accounts_user WHERE username = 'maya')", "1 = 1"),
         ("rebalance_app_order", "quantity = quantity + 1", "state = 'approved'"),
@@ -102,7 +118,51 @@ def test_a_row_changed_by_hand_is_reported_by_its_check(history, check, table, c
 
 
 def test_every_check_is_seen_to_fail_on_something():
-    assert DAMAGE.keys() == CHECKS.keys()
+    assert DAMAGE.keys() | {"runs_come_to_an_end"} == CHECKS.keys()
+    assert all(DAMAGE.values())
+
+
+def test_the_report_says_which_invariant_each_check_proves_and_what_it_found(history):
+    checks = verify_all()["checks"]
+    proven = {invariant for check in checks.values() for invariant in check["invariants"]}
+
+    assert proven >= {f"I{n}" for n in range(1, 15)} - {"I11", "I13"}, "those two cannot be told from rows"
+    assert all(check["promise"].endswith(".") for check in checks.values())
+    assert {check["violations"] for check in checks.values()} == {0}
+
+    history.orders.filter(ticker="AAA").update(value=1)
+    report = verify_all()
+    assert report["checks"]["figures_are_those_of_the_orders"]["violations"] == 6, "two portfolios, three ways each"
+    assert report["violations"] == sum(check["violations"] for check in report["checks"].values())
+
+
+def test_a_run_that_nobody_brings_to_its_end_is_reported(book, manager):
+    """No worker, no sweeper: its portfolios wait, or their worker died long ago."""
+    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    long_ago = timezone.now() - timedelta(minutes=10)
+    Rebalance.objects.update(launched_at=long_ago)
+    assert verify_all()["violations"] == 0, "it was told of a moment ago"
+
+    run.portfolios.update(enqueued_at=long_ago, state="solving", token="dead", attempt=1, lease_until=long_ago)
+    assert verify_all()["checks"]["runs_come_to_an_end"]["violations"] == 1
+
+
+def test_a_snapshot_changed_together_with_its_hash_is_seen(history):
+    snapshot = history.snapshot
+    snapshot.payload[next(iter(snapshot.payload))]["name"] = "Another"
+    snapshot.sha256 = hashlib.sha256(json.dumps(snapshot.payload, sort_keys=True).encode()).hexdigest()
+    snapshot.save()
+
+    assert [fault for fault in verify_all()["faults"] if "on other prices than it has" in fault]
+
+
+def test_the_report_stays_short_however_much_is_wrong(history, monkeypatch):
+    monkeypatch.setattr(verify, "SHOWN_FAULTS", 3)
+    history.orders.update(value=1)
+    report = verify_all()
+
+    assert len(report["faults"]) == 3
+    assert report["violations"] > 3
 
 
 def test_an_event_taken_out_of_the_trail_is_missed(history):

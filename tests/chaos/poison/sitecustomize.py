@@ -1,0 +1,29 @@
+"""On PYTHONPATH of a site under test: its solver processes misbehave on the portfolios that POISON names.
+
+POISON is a JSON object: portfolio id -> "crash" (the solver), "hang" (the solver), "kill" (the worker that waits for
+it). POISON_PAUSE makes every programme take so many seconds longer, so that a run lasts long enough to be disturbed.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from types import SimpleNamespace
+
+if sys.orig_argv[1:] == ["-m", "ordergen.cli", "solve"] and "POISON" in os.environ:
+    poison = json.loads(os.environ["POISON"])
+
+    def poisoned(lines):
+        for line in lines:
+            effect = poison.get(json.loads(line)["portfolio_id"])
+            if effect == "crash":
+                os._exit(134)
+            if effect == "hang":
+                time.sleep(600)
+            if effect == "kill":
+                os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(float(os.environ.get("POISON_PAUSE", "0")))
+            yield line
+
+    sys.stdin = SimpleNamespace(buffer=poisoned(sys.stdin.buffer))

@@ -1,0 +1,140 @@
+"""What the sweeper does when messages are lost, the broker is down, or workers take nothing."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import InterfaceError
+from django.utils import timezone
+
+from ordergen import cli
+from ordergen.verify import verify_all
+from rebalance_app.services import solve
+from rebalance_app.services import sweep as sweeping
+from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.services.sweep import stand_in, sweep
+
+pytestmark = pytest.mark.django_db
+
+
+class Broker:
+    """Takes messages while it is up, and keeps them."""
+
+    def __init__(self) -> None:
+        self.up, self.asked, self.messages = True, 0, []
+
+    def enqueue(self, run_id, chunks):
+        self.asked += 1
+        self.messages += [(run_id, chunk) for chunk in chunks] if self.up else []
+        return self.up
+
+
+@pytest.fixture
+def broker(monkeypatch):
+    broker = Broker()
+    monkeypatch.setattr(sweeping, "enqueue", broker.enqueue)
+    return broker
+
+
+@pytest.fixture
+def run(book, manager, settings):
+    settings.CHUNK_SIZE = 1
+    return rebalance_launch(by=manager, model_id=book.model.pk)
+
+
+def _told(run, seconds_ago, **which):
+    run.portfolios.filter(**which).update(enqueued_at=timezone.now() - timedelta(seconds=seconds_ago))
+
+
+def test_a_message_that_nobody_took_is_sent_again_after_half_a_minute_and_not_before(run, broker):
+    _told(run, 29)
+    assert sweep().resent == 0
+
+    _told(run, 31)
+    assert sweep().resent == 3
+    assert broker.messages == [(run.pk, 0), (run.pk, 1), (run.pk, 2)]
+    assert sweep().resent == 0, "it was just sent"
+
+
+def test_while_workers_are_at_a_run_only_what_was_queued_again_is_sent_again(run, broker, settings):
+    _told(run, 31)
+    lease = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+    run.portfolios.filter(chunk=0).update(state="solving", token="busy", attempt=1, lease_until=lease)
+    run.portfolios.filter(chunk=1).update(attempt=1)
+
+    assert sweep().resent == 1
+    assert broker.messages == [(run.pk, 1)]
+
+
+def test_a_broker_that_is_down_is_asked_once_in_a_sweep_and_not_for_each_run(book, manager, broker):
+    for portfolio in (book.harbour, book.cash_only, book.tiny):
+        _told(rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[portfolio.pk]), 31)
+    broker.up = False
+    sweep()
+    assert (broker.asked, broker.messages) == (1, [])
+
+    broker.up = True
+    sweep()
+    assert len(broker.messages) == 2, "the first is told again half a minute after it was tried"
+
+
+def test_without_broker_and_workers_the_sweeper_ends_the_run_itself(run, broker):
+    broker.up = False
+    assert not stand_in(), "workers have a moment to take what they were just told of"
+
+    _told(run, 16)
+    assert [stand_in() for _ in range(4)] == [True, True, True, False]
+    run.refresh_from_db()
+    assert (run.state, run.n_solved, run.n_infeasible) == ("completed", 2, 1)
+    assert verify_all()["faults"] == []
+
+
+def test_the_sweeper_leaves_the_work_to_workers_who_are_at_it(run, broker, settings):
+    _told(run, 16)
+    lease = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+    run.portfolios.filter(chunk=0).update(state="solving", token="busy", attempt=1, lease_until=lease)
+    assert not stand_in()
+
+    run.portfolios.filter(chunk=0).update(lease_until=lease - timedelta(seconds=31))
+    assert stand_in(), "nobody has taken or renewed anything for half a minute: they hang"
+
+
+def test_a_chunk_that_fails_in_the_sweeper_does_not_end_it(run, broker, monkeypatch, caplog):
+    def fail(*_arguments):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(solve, "gather", fail)
+    _told(run, 16, chunk=0)
+
+    assert stand_in()
+    assert "a bug" in caplog.text
+    assert run.portfolios.get(chunk=0).attempt == 1
+
+
+def test_a_portfolio_travels_alone_whichever_sweeper_queues_it_again(run):
+    """Its row alone gives its chunk: two that look for a free number at once would tie two portfolios together."""
+
+    def swept():
+        lapsed = {"state": "solving", "attempt": 1, "lease_until": timezone.now() - timedelta(minutes=5)}
+        run.portfolios.update(token="dead", **lapsed)
+        assert sweep().requeued == 3
+        return dict(run.portfolios.values_list("portfolio_id", "chunk"))
+
+    first, second = swept(), swept()
+
+    assert first == second
+    assert len(set(first.values())) == 3
+
+
+def test_a_database_that_cuts_its_connections_does_not_end_the_sweeper(monkeypatch, capsys):
+    happenings = iter([InterfaceError("connection already closed"), None, KeyboardInterrupt()])
+
+    def look():
+        if happening := next(happenings):
+            raise happening
+
+    monkeypatch.setattr(sweeping, "sweep", look)
+    monkeypatch.setattr(cli.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr("django.db.connection.close", lambda: None)
+
+    assert cli.main(["sweep", "--forever"]) == 130
+    assert "connection already closed; trying again" in capsys.readouterr().err

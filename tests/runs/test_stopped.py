@@ -51,6 +51,7 @@ def test_what_another_worker_finds_after_the_stop_is_thrown_away(run, monkeypatc
 
     def gather_while_another_stops(*given):
         found = gather(*given)
+        solve._claim(run.pk, 2)
         run_stop(run.pk, first=run.portfolios.get(chunk=2).pk, why=DOWN)
         return found
 

@@ -12,7 +12,7 @@ from typing import Any
 from models_app import selectors
 from models_app.imports.cells import guard
 from models_app.imports.layout import get_kind
-from models_app.models import Holding, Portfolio, Price, Security
+from models_app.models import Holding, Portfolio, Price, Security, TaxLot
 from models_app.sources import get_source
 
 _ROWS_PER_PIECE = 2_000
@@ -67,6 +67,13 @@ def _holdings() -> Iterator[tuple[str, ...]]:
     return ((guard(name), guard(ticker), _plain(quantity)) for name, ticker, quantity in _stream(values))
 
 
+def _lots() -> Iterator[tuple[str, ...]]:
+    rows = TaxLot.objects.order_by("portfolio__name", "security__ticker", "acquired_on", "reference")
+    columns = ("portfolio__name", "security__ticker", "reference", "acquired_on", "quantity", "cost")
+    for *texts, day, quantity, cost in _stream(rows.values_list(*columns)):
+        yield (*map(guard, texts), day.isoformat(), _plain(quantity), _plain(cost))
+
+
 def _models() -> Iterator[tuple[str, ...]]:
     """A row per position, then one per portfolio; an id stands for what the book does not know."""
     tickers = {pk: info.ticker for pk, info in get_source().securities().items()}
@@ -90,5 +97,6 @@ _ROWS: dict[str, Callable[[], Iterator[tuple[str, ...]]]] = {
     "prices": _prices,
     "portfolios": _portfolios,
     "holdings": _holdings,
+    "lots": _lots,
     "models": _models,
 }

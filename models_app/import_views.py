@@ -18,7 +18,7 @@ from models_app.http import SignedInRequest
 from models_app.import_forms import UploadForm
 from models_app.import_streams import stream_page
 from models_app.imports import KINDS, ImportPlan, Kind, Progress, apply_import, get_kind, plan_import
-from models_app.models import Holding, InvestmentModel, Portfolio, Price, Security
+from models_app.models import Holding, InvestmentModel, Portfolio, Price, Security, TaxLot
 from ordergen.accounts.models import User
 from ordergen.errors import ConflictError
 
@@ -28,6 +28,7 @@ _TABLES: dict[str, Any] = {
     "prices": Price,
     "portfolios": Portfolio,
     "holdings": Holding,
+    "lots": TaxLot,
     "models": InvestmentModel,
 }
 

@@ -1,4 +1,4 @@
-"""The book (securities, prices, portfolios, holdings) and the investment models with their history."""
+"""The book (securities, prices, portfolios, holdings, tax lots) and the investment models with their history."""
 
 from __future__ import annotations
 
@@ -68,6 +68,28 @@ class Holding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.portfolio_id} {self.security_id} {self.quantity}"
+
+
+class TaxLot(models.Model):
+    """Shares of a holding that were bought at one cost; `cost` is per share, `reference` is what upstream calls it."""
+
+    id = id_field()
+    portfolio = models.ForeignKey(Portfolio, models.PROTECT, related_name="+", db_index=False)
+    security = models.ForeignKey(Security, models.PROTECT, related_name="+")
+    reference = models.CharField(max_length=50)
+    acquired_on = models.DateField()
+    quantity = models.DecimalField(max_digits=15, decimal_places=4)
+    cost = models.DecimalField(max_digits=15, decimal_places=4)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["portfolio", "security", "reference"], name="one_lot_per_reference"),
+            models.CheckConstraint(condition=models.Q(quantity__gt=0), name="a_lot_has_shares"),
+            models.CheckConstraint(condition=models.Q(cost__gte=0), name="a_lot_has_no_negative_cost"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.portfolio_id} {self.security_id} {self.reference}"
 
 
 class InvestmentModel(models.Model):

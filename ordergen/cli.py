@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--forever", action="store_true", help="again and again, until stopped")
     add("migrate", migrate_command, "bring the database up to date")
     imports = add("import", import_command, "import a CSV file: all of it or nothing")
-    imports.add_argument("kind", choices=["securities", "prices", "portfolios", "holdings", "models"])
+    imports.add_argument("kind", choices=["securities", "prices", "portfolios", "holdings", "lots", "models"])
     imports.add_argument("file", type=Path)
     imports.add_argument("--as", dest="user", metavar="USERNAME", help="who imports; else the only portfolio manager")
     imports.add_argument("--dry-run", action="store_true", help="only say what would change")
@@ -214,6 +214,7 @@ def import_command(options: argparse.Namespace) -> None:
 
     plan = import_file(options.kind, options.file, _user(options.user), dry_run=options.dry_run)
     print(plan.summary)
+    print(*plan.notes, sep="\n", end="\n" * bool(plan.notes), file=sys.stderr)
 
 
 def _user(username: str | None, role: str = "manager") -> Any:

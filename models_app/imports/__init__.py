@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from models_app.imports.book import diff_holdings, diff_portfolios, diff_prices, diff_securities
+from models_app.imports.book import diff_holdings, diff_lots, diff_portfolios, diff_prices, diff_securities
 from models_app.imports.investment_models import diff_models, state_of_models
 from models_app.imports.layout import KINDS, Column, Kind, describe, get_kind
 from models_app.imports.plan import Change, Findings, ImportPlan, Problem, Work
@@ -45,6 +45,7 @@ _DIFFS: dict[str, Diff] = {
     "prices": diff_prices,
     "portfolios": diff_portfolios,
     "holdings": diff_holdings,
+    "lots": diff_lots,
     "models": diff_models,
 }
 
@@ -73,6 +74,7 @@ def plan_import(
         changes=found.changes,
         problems=found.problems,
         book_version=version,
+        notes=found.notes,
     )
 
 

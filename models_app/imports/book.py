@@ -1,9 +1,11 @@
-"""What a file of securities, prices, portfolios or holdings would change in the book, and the writing of it."""
+"""What a file of one kind of the book's records would change in it, and the writing of that."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -12,13 +14,15 @@ from django.db import models
 from models_app.imports.plan import Changes, Findings, Problems
 from models_app.imports.progress import Progress
 from models_app.imports.reading import Row
-from models_app.models import Holding, Portfolio, Price, Security
-from models_app.sources.local import IDS_PER_QUERY, book_changed, rows_where
+from models_app.lots import mismatches
+from models_app.models import Holding, Portfolio, Price, Security, TaxLot
+from models_app.sources.local import IDS_PER_QUERY, LocalSource, book_changed, rows_where
 from ordergen.accounts.models import User
 from ordergen.db import bulk_insert, object_id
 
 _IMPORT_FIRST = "Import {kind} first, or correct the row."
 _ROWS_PER_UPDATE = 500
+_SHOWN_MISMATCHES = 3
 
 
 @dataclass
@@ -39,7 +43,7 @@ class RecordsWork:
 
 @dataclass
 class EntriesWork:
-    """Prices or holdings: nothing refers to them, so a changed one is taken out and put back under its id.
+    """Prices, holdings or tax lots: nothing refers to them, so a changed one is taken out and put back under its id.
 
     Two statements for any number of rows, where updating each in place would take as many as there are rows.
     """
@@ -128,7 +132,8 @@ def diff_prices(rows: list[Row], found: Findings) -> EntriesWork:
         if security is None:
             found.problems.add(row.line, "ticker", ticker, f"is not known. {_IMPORT_FIRST.format(kind='securities')}")
         elif not seen.again((security, day), row, "ticker"):
-            _place(work, known.get((security, day)), (security, day, close), found.changes, f"{ticker} {day}")
+            key = (security, day)
+            _place(work, known.get(key), key, (close,), (found.changes, f"{ticker} {day}"))
     return work
 
 
@@ -142,36 +147,77 @@ def _known_prices(rows: list[Row]) -> dict[tuple[str, Any], tuple[str, Any]]:
 
 
 def _place(
-    work: EntriesWork, before: tuple[str, Any] | None, row: tuple[Any, ...], changes: Changes, subject: str
+    work: EntriesWork,
+    before: tuple[Any, ...] | None,
+    key: tuple[Any, ...],
+    values: tuple[Any, ...],
+    found: tuple[Changes, str],
 ) -> None:
-    """Puts one entry where it belongs. `before` is (id, value); `row` is the fields without the id, its value last."""
-    column = (work.fields[-1],)
+    """Puts one entry where it belongs. `before` is the id and the values it had; `found` the changes and its name."""
+    (changes, subject), columns = found, work.fields[-len(values) :]
     if before is None:
-        changes.add("new", subject, column, (), row[-1:])
-        work.new.append((object_id(), *row))
-    elif before[1] == row[-1]:
-        changes.add("unchanged", subject, column, (), ())
+        changes.add("new", subject, columns, (), values)
+        work.new.append((object_id(), *key, *values))
+    elif before[1:] == values:
+        changes.add("unchanged", subject, columns, (), ())
     else:
-        changes.add("changed", subject, column, before[1:], row[-1:])
-        work.changed.append((before[0], *row))
+        changes.add("changed", subject, columns, before[1:], values)
+        work.changed.append((before[0], *key, *values))
 
 
 def diff_holdings(rows: list[Row], found: Findings) -> EntriesWork:
-    work, seen = EntriesWork(Holding, ("id", "portfolio_id", "security_id", "quantity")), Seen(found.problems)
-    tickers = dict(Security.objects.values_list("ticker", "pk"))
-    names = dict(Portfolio.objects.values_list("pk", "name"))
-    portfolios = {pk: pk for pk in names} | {name: pk for pk, name in names.items()}
-    known = _known_holdings(portfolios.get(row.values["portfolio"]) for row in rows)
+    return _diff_owned(rows, Holding, (), ("quantity",), found)
+
+
+def diff_lots(rows: list[Row], found: Findings) -> EntriesWork:
+    work = _diff_owned(rows, TaxLot, ("reference",), ("acquired_on", "quantity", "cost"), found)
+    if not found.problems.count:
+        _note_mismatches(rows, found)
+    return work
+
+
+def _diff_owned(
+    rows: list[Row],
+    table: type[models.Model],
+    within: tuple[str, ...],
+    columns: tuple[str, ...],
+    found: Findings,
+) -> EntriesWork:
+    """Replaces what the portfolios in the file own. `within` tells entries of one security apart; 0 is none of it."""
+    work, seen = EntriesWork(table, ("id", "portfolio_id", "security_id", *within, *columns)), Seen(found.problems)
+    book = _Names()
+    known = _known_entries(work, 2 + len(within), (book.portfolio(row) for row in rows))
     for row in rows:
-        portfolio, security = portfolios.get(row.values["portfolio"]), tickers.get(row.values["ticker"])
+        portfolio, security = book.portfolio(row), book.security(row)
+        key = (portfolio, security, *(row.values[name] for name in within))
         if portfolio is None or security is None:
             _blame_unknown(row, portfolio, security, found.problems)
-        elif not seen.again((portfolio, security), row, "ticker") and row.values["quantity"]:
-            key = (portfolio, security)
-            subject = f"{row.values['ticker']}, {names[portfolio]}"
-            _place(work, known.pop(key, None), (*key, row.values["quantity"]), found.changes, subject)
-    _remove_holdings(known, names, tickers, found.changes, work)
+        elif not seen.again(key, row, within[0] if within else "ticker") and row.values["quantity"]:
+            values = tuple(row.values[name] for name in columns)
+            _place(work, known.pop(key, None), key, values, (found.changes, book.subject(*key)))
+    for key, (pk, *values) in known.items():
+        found.changes.add("removed", book.subject(*key), columns, values, ())
+        work.removed.append(pk)
     return work
+
+
+class _Names:
+    """The book's portfolios and securities by what a row calls them, and what people call them."""
+
+    def __init__(self) -> None:
+        self._names = dict(Portfolio.objects.values_list("pk", "name"))
+        self._portfolios = {pk: pk for pk in self._names} | {name: pk for pk, name in self._names.items()}
+        self._securities = dict(Security.objects.values_list("ticker", "pk"))
+        self._tickers = {pk: ticker for ticker, pk in self._securities.items()}
+
+    def portfolio(self, row: Row) -> str | None:
+        return self._portfolios.get(row.values["portfolio"])
+
+    def security(self, row: Row) -> str | None:
+        return self._securities.get(row.values["ticker"])
+
+    def subject(self, portfolio: str, security: str, *within: str) -> str:
+        return f"{' '.join((self._tickers[security], *within))}, {self._names[portfolio]}"
 
 
 def _blame_unknown(row: Row, portfolio: str | None, security: str | None, problems: Problems) -> None:
@@ -183,22 +229,32 @@ def _blame_unknown(row: Row, portfolio: str | None, security: str | None, proble
         problems.add(row.line, "ticker", row.values["ticker"], message)
 
 
-def _known_holdings(portfolio_ids: Iterable[str | None]) -> dict[tuple[str, str], tuple[str, Any]]:
-    """(id, quantity) by (portfolio, security), of these portfolios."""
+def _known_entries(
+    work: EntriesWork, n_key: int, portfolio_ids: Iterable[str | None]
+) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """The id and the values by the key of `n_key` fields, of these portfolios."""
     named = (portfolio_id for portfolio_id in portfolio_ids if portfolio_id)
-    columns = ("portfolio_id", "security_id", "pk", "quantity")
-    rows = rows_where(Holding.objects.order_by("pk"), "portfolio_id", named, *columns)
-    return {(portfolio, security): (pk, held) for portfolio, security, pk, held in rows}
+    rows = rows_where(work.table._default_manager.order_by("pk"), "portfolio_id", named, *work.fields)  # noqa: SLF001
+    return {row[1 : 1 + n_key]: (row[0], *row[1 + n_key :]) for row in rows}
 
 
-def _remove_holdings(
-    gone: dict[tuple[str, str], tuple[str, Any]],
-    names: dict[str, str],
-    tickers: dict[str, str],
-    changes: Changes,
-    work: EntriesWork,
-) -> None:
-    by_id = {pk: ticker for ticker, pk in tickers.items()}
-    for (portfolio, security), (pk, quantity) in gone.items():
-        changes.add("removed", f"{by_id[security]}, {names[portfolio]}", ("quantity",), (quantity,), ())
-        work.removed.append(pk)
+def _note_mismatches(rows: list[Row], found: Findings) -> None:
+    """Says where the lots of the file do not add up to the holdings of the book."""
+    book, in_lots = _Names(), defaultdict[str, dict[str, Decimal]](dict)
+    for row in rows:
+        sums, key = in_lots[str(book.portfolio(row))], str(book.security(row))
+        sums[key] = sums.get(key, Decimal(0)) + row.values["quantity"]
+    held = LocalSource().balances(in_lots)
+    differing = [
+        f"{book.subject(portfolio, security)} ({differs})"
+        for portfolio, sums in in_lots.items()
+        for security, differs in mismatches(held[portfolio].quantities, sums).items()
+    ]
+    if differing:
+        shown, n = "; ".join(differing[:_SHOWN_MISMATCHES]), len(differing)
+        more = f"; and {n - _SHOWN_MISMATCHES:,} more" if n > _SHOWN_MISMATCHES else ""
+        which = "1 holding does" if n == 1 else f"{n:,} holdings do"
+        found.notes.append(
+            f"The lots of {which} not add up to what is held, so gains are unknown there and no gain budget can be "
+            f"kept: {shown}{more}."
+        )

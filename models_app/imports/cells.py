@@ -73,7 +73,7 @@ def _not_a_number(written: str) -> str:
     return "is not a number: write plain digits, as in 1234.56"
 
 
-def amount(*, positive: bool = False, places: int = 4, digits: int = 11) -> Parse:
+def amount(*, positive: bool = False, negative: bool = True, places: int = 4, digits: int = 11) -> Parse:
     """Parses a number that a money column holds exactly: at most `digits` before the point and `places` after it."""
     limit, quantum = Decimal(10) ** digits, Decimal(1).scaleb(-places)
 
@@ -85,6 +85,8 @@ def amount(*, positive: bool = False, places: int = 4, digits: int = 11) -> Pars
             raise ValueError(f"has more than {places} decimals")
         if positive and value <= 0:
             raise ValueError("has to be above zero")
+        if not negative and value < 0:
+            raise ValueError("may not be below zero")
         return value
 
     return parse

@@ -1,4 +1,4 @@
-"""The five kinds of CSV file and their columns: the one table that imports, exports, pages and command line share."""
+"""The six kinds of CSV file and their columns: the one table that imports, exports, pages and command line share."""
 
 from __future__ import annotations
 
@@ -128,6 +128,30 @@ HOLDINGS = Kind(
         "Bell Foundation,KELP,0",
     ),
 )
+LOTS = Kind(
+    "lots",
+    "Tax lots",
+    (
+        Column("portfolio", _NAME, "The name or the id of a portfolio that was imported before.", "Aldermoor Family"),
+        Column("ticker", _TICKER, "The ticker of a security that was imported before.", "KELP"),
+        Column("reference", cells.text(50), "At most 50 characters; names a lot within its holding.", "A-1041"),
+        Column("acquired_on", cells.past_date, "Year-month-day, not in the future.", "2024-03-08"),
+        Column(
+            "quantity",
+            cells.amount(negative=False),
+            "Shares of the lot that are still held, at most 4 decimals; 0 for a lot that is sold.",
+            "200",
+        ),
+        Column("cost", cells.amount(negative=False), "Cost of one share, at most 4 decimals.", "36.40"),
+    ),
+    "Replaces all tax lots of each portfolio in the file; other portfolios stay as they are. The lots of a holding "
+    "have to add up to it: where they do not, what a sale gains is unknown, and a gain budget cannot be kept.",
+    (
+        "Aldermoor Family,KELP,A-1041,2024-03-08,200,36.40",
+        "Aldermoor Family,KELP,A-2377,2025-11-14,150,43.1",
+        "Aldermoor Family,RUNE,A-1102,2024-06-21,12.5,7.95",
+    ),
+)
 MODELS = Kind(
     "models",
     "Models",
@@ -161,7 +185,7 @@ MODELS = Kind(
     ),
 )
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (SECURITIES, PRICES, PORTFOLIOS, HOLDINGS, MODELS)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (SECURITIES, PRICES, PORTFOLIOS, HOLDINGS, LOTS, MODELS)}
 
 
 def get_kind(name: str) -> Kind:

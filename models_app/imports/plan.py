@@ -92,10 +92,11 @@ def _shown(value: object) -> str:
 
 @dataclass(slots=True)
 class Findings:
-    """What looking at a file brings to light."""
+    """What looking at a file brings to light. A note is worth knowing, and stands in nobody's way."""
 
     problems: Problems = field(default_factory=Problems)
     changes: Changes = field(default_factory=Changes)
+    notes: list[str] = field(default_factory=list)
 
 
 class Work(Protocol):
@@ -118,6 +119,7 @@ class ImportPlan:
     problems: Problems
     book_version: str  # what the plan was made against; it is void once that has changed
     work: Work
+    notes: Sequence[str] = ()
 
     @property
     def n_new(self) -> int:

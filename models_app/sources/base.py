@@ -6,7 +6,7 @@ answer, never guessed: a security without a price has no entry in `latest_prices
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -38,11 +38,28 @@ class PortfolioInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class TaxLotInfo:
+    """Shares that were bought at one `cost` per share. Never without shares, and never at a negative cost."""
+
+    reference: str
+    acquired_on: date
+    quantity: Decimal
+    cost: Decimal
+
+
+Lots = Mapping[str, Sequence[TaxLotInfo]]  # of one portfolio, by security id
+
+
+@dataclass(frozen=True, slots=True)
 class Balances:
-    """What a portfolio owns: cash, and quantities by security id, none of them zero. Both may be negative."""
+    """What a portfolio owns: cash, and quantities by security id, none of them zero. Both may be negative.
+
+    `lots` is None where nobody asked for them: only a gain budget needs them, so only then are they read.
+    """
 
     cash: Decimal
     quantities: Mapping[str, Decimal]
+    lots: Lots | None = None
 
 
 class BookSource(Protocol):
@@ -50,6 +67,7 @@ class BookSource(Protocol):
 
     name: str
     is_remote: bool  # whether a read may take seconds, or fail: such a book is never read inside a transaction
+    has_tax_lots: bool  # whether it keeps what shares were bought at; else no gain is ever known
 
     def securities(self, ids: Iterable[str] | None = None) -> dict[str, SecurityInfo]:
         """The securities with these ids, or all of them, by id in the order of their tickers."""
@@ -65,6 +83,10 @@ class BookSource(Protocol):
 
     def balances(self, portfolio_ids: Iterable[str]) -> dict[str, Balances]:
         """Cash and holdings of each portfolio that the source knows."""
+        ...
+
+    def tax_lots(self, portfolio_ids: Iterable[str]) -> dict[str, Lots]:
+        """The lots of each portfolio that has any, the one acquired first coming first."""
         ...
 
     def price_history(self, ids: Iterable[str], since: date | None = None) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.conf import settings
 
-from models_app.sources.base import Balances, PortfolioInfo, PriceInfo, SecurityInfo
+from models_app.sources.base import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo
 from models_app.sources.breaker import Breaker
 from models_app.sources.http import Deadline, FaultError, Service, in_parallel
 from models_app.sources.kept import kept
@@ -68,6 +68,7 @@ class GlobecoSource:
 
     name = "globeco"
     is_remote = True
+    has_tax_lots = False
 
     def securities(self, ids: Iterable[str] | None = None) -> dict[str, SecurityInfo]:
         return _among("globeco-securities", _read_securities, ids)
@@ -90,6 +91,10 @@ class GlobecoSource:
             known = self.portfolios(empty)
             found |= {key: Balances(Decimal(0), {}) for key in empty if key in known}
         return {key: held for key in wanted if (held := found.get(key)) is not None}
+
+    def tax_lots(self, portfolio_ids: Iterable[str]) -> dict[str, Lots]:  # noqa: ARG002  BookSource's
+        """None: portfolio accounting knows quantities only."""
+        return {}
 
     def price_history(self, ids: Iterable[str], since: date | None = None) -> pd.DataFrame:  # noqa: ARG002  BookSource's
         """None: pricing knows no yesterday."""

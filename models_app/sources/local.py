@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Case, IntegerField, OuterRef, Q, QuerySet, Subquery, When
 
-from models_app.models import Holding, Portfolio, Price, Security
-from models_app.sources.base import Balances, PortfolioInfo, PriceInfo, SecurityInfo
+from models_app.models import Holding, Portfolio, Price, Security, TaxLot
+from models_app.sources.base import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo, TaxLotInfo
 from ordergen.db import object_id
 from ordergen.models import Setting
 
@@ -33,6 +33,7 @@ class LocalSource:
 
     name = "local"
     is_remote = False
+    has_tax_lots = True
 
     def securities(self, ids: Iterable[str] | None = None) -> dict[str, SecurityInfo]:
         rows = rows_where(Security.objects.order_by("ticker"), "pk", ids, "id", "ticker", "name")
@@ -61,6 +62,14 @@ class LocalSource:
         ):
             quantities[portfolio_id][security_id] = quantity
         return {key: Balances(amount, quantities[key]) for key, amount in cash.items()}
+
+    def tax_lots(self, portfolio_ids: Iterable[str]) -> dict[str, Lots]:
+        found: dict[str, dict[str, list[TaxLotInfo]]] = {}
+        columns = ("portfolio_id", "security_id", "reference", "acquired_on", "quantity", "cost")
+        rows = rows_where(TaxLot.objects.order_by("acquired_on", "reference"), "portfolio_id", portfolio_ids, *columns)
+        for portfolio_id, security_id, *lot in rows:
+            found.setdefault(portfolio_id, {}).setdefault(security_id, []).append(TaxLotInfo(*lot))
+        return dict(found)
 
     def price_history(self, ids: Iterable[str], since: date | None = None) -> pd.DataFrame:
         import pandas as pd  # noqa: PLC0415  a second and a half to load, which only histories need

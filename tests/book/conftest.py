@@ -32,6 +32,11 @@ SECURITIES = "ticker,name\nKELP,Kelp Foods\nALDR,Alder Oil\nRUNE,Rune Systems\n"
 PRICES = "date,ticker,close\n2026-01-02,KELP,10.5\n2026-01-09,KELP,11\n2026-01-09,ALDR,20.0001\n"
 PORTFOLIOS = "name,cash\nAldermoor Family,1000\nBell Foundation,-25.5\n"
 HOLDINGS = "portfolio,ticker,quantity\nAldermoor Family,KELP,10\nAldermoor Family,ALDR,-3.5\nBell Foundation,KELP,7\n"
+LOTS = """portfolio,ticker,reference,acquired_on,quantity,cost
+Aldermoor Family,KELP,A1,2024-03-01,6,9.75
+Aldermoor Family,KELP,A2,2025-06-30,4,12
+Bell Foundation,KELP,B1,2025-01-15,7,10.5
+"""
 MODELS = """model,ticker,target,low_drift,high_drift,portfolio
 Growth,KELP,0.4,0.02,0.03,
 Growth,ALDR,0.105,0.01,0.01,
@@ -48,6 +53,7 @@ def book(load):
         ("prices", PRICES),
         ("portfolios", PORTFOLIOS),
         ("holdings", HOLDINGS),
+        ("lots", LOTS),
         ("models", MODELS),
     ):
         load(kind, text)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models_app.exports import export
 from models_app.imports import KINDS, apply_import, cells, plan_import
-from models_app.models import Holding, InvestmentModel, Portfolio, Price, Security
+from models_app.models import Holding, InvestmentModel, Portfolio, Price, Security, TaxLot
 from models_app.rules import ModelDraft, PositionDraft
 from models_app.services import model_create
 from ordergen.db import object_id
@@ -22,12 +22,13 @@ words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), m
 formulas = st.text(st.sampled_from("'=-@+1\", x"), min_size=1, max_size=8)
 names = st.one_of(words, formulas).map(str.strip).filter(bool)
 money = st.decimals(Decimal(-99999999999), Decimal(99999999999), places=4)
+costs = st.decimals(Decimal(0), Decimal(99999999999), places=4)
 prices = st.decimals(Decimal("0.0001"), Decimal(99999999999), places=4)
 days = st.dates(min_value=date(1900, 1, 1), max_value=date(2026, 1, 1))
 
 
 def files(draw):
-    """The five files of a book of up to four securities, portfolios and models with difficult names."""
+    """The six files of a book of up to four securities, portfolios and models with difficult names."""
     tickers = draw(st.lists(names, min_size=1, max_size=4, unique=True))
     funds = draw(st.lists(names, min_size=1, max_size=4, unique=True))
     pick, fund = st.sampled_from(tickers), st.sampled_from(funds)
@@ -43,8 +44,13 @@ def files(draw):
         "prices": draw(st.lists(st.tuples(days, pick, prices), **by_pair)),
         "portfolios": [(name, draw(money)) for name in funds],
         "holdings": draw(st.lists(st.tuples(fund, pick, quantities), **by_pair)),
+        "lots": draw(st.lists(st.tuples(fund, pick, names, days, prices, costs), **by_pair | {"unique_by": _lot})),
         "models": models,
     }
+
+
+def _lot(row):
+    return *row[:2], cells.unguard(row[2])
 
 
 def _model_rows(draw, model, tickers, funds):
@@ -70,7 +76,7 @@ def take_in(kind, text, by):
 
 
 def wipe():
-    for table in (Holding, Price, InvestmentModel, Portfolio, Security):
+    for table in (TaxLot, Holding, Price, InvestmentModel, Portfolio, Security):
         table.objects.all().delete()
 
 

@@ -14,10 +14,17 @@ from models_app.selectors import model_draft
 from models_app.sources import get_source
 from ordergen.audit.models import AuditEvent
 from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
-from tests.book.conftest import HOLDINGS, MODELS, PORTFOLIOS, PRICES, SECURITIES
+from tests.book.conftest import HOLDINGS, LOTS, MODELS, PORTFOLIOS, PRICES, SECURITIES
 
 pytestmark = pytest.mark.django_db
-ALL = {"securities": SECURITIES, "prices": PRICES, "portfolios": PORTFOLIOS, "holdings": HOLDINGS, "models": MODELS}
+ALL = {
+    "securities": SECURITIES,
+    "prices": PRICES,
+    "portfolios": PORTFOLIOS,
+    "holdings": HOLDINGS,
+    "lots": LOTS,
+    "models": MODELS,
+}
 
 
 def counts(plan):

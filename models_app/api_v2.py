@@ -11,6 +11,7 @@ from ninja import Query, Router, Status
 from models_app import schemas_v2 as out
 from models_app import selectors, services
 from models_app.drift import PortfolioView, book_drift, portfolio_view
+from models_app.lots import portfolio_lots
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
 from models_app.sources.base import Balances, BookSource, PriceInfo, SecurityInfo
@@ -87,6 +88,14 @@ def get_portfolio(request: HttpRequest, portfolio_id: PathId) -> dict[str, Any]:
         "models": [{"id": model.pk, "name": model.name} for model in models],
         "holdings": _holdings(source, balances) if balances else [],
     }
+
+
+@router.get("/portfolios/{portfolio_id}/lots", response=list[out.HoldingLotsOut], auth=BOOK, tags=["book"])
+def get_portfolio_lots(request: HttpRequest, portfolio_id: PathId) -> list[dict[str, Any]]:
+    """The tax lots of each holding by ticker, and what is not realised yet; empty where the book has none."""
+    if portfolio_id not in get_source().portfolios([portfolio_id]):
+        raise NotFoundError(f"The book has no portfolio {portfolio_id}.")
+    return [out.holding_lots_out(holding) for holding in portfolio_lots(portfolio_id)]
 
 
 @router.get("/portfolios/{portfolio_id}/drift", response=out.DriftOut, auth=READ, tags=["drift"])

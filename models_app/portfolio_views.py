@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 from models_app import charts, selectors
 from models_app.drift import Line, PortfolioView, book_drift, portfolio_view
 from models_app.http import SignedInRequest
+from models_app.lots import portfolio_lots, unrealised_gain
 from models_app.path import Panel, history_panels
 from models_app.tables import Column, Pages, Table
 
@@ -174,6 +175,7 @@ def portfolio(request: SignedInRequest, portfolio_id: str) -> HttpResponse:
     """One portfolio against its model: drift by position as a chart and as a table, and what reaching target takes."""
     request.user.must("book.read")
     view = portfolio_view(portfolio_id, request.GET.get("model") or None)
+    holdings = portfolio_lots(portfolio_id)
     cash_target = 1 - sum((line.drift.target for line in view.lines), ZERO)
     weight = view.drift.cash_weight
     context = _frame(view, request.GET) | {
@@ -181,6 +183,8 @@ def portfolio(request: SignedInRequest, portfolio_id: str) -> HttpResponse:
         "cash_target": cash_target,
         "cash_drift": None if weight is None else weight - cash_target,
         "commission": Decimal(settings.COMMISSION_RATE),
+        "holdings": holdings,
+        "unrealised_gain": unrealised_gain(holdings),
     }
     return render(request, "portfolios/detail.html", context | _drift_figure(view, whole="all" in request.GET))
 

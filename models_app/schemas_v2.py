@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ninja import Field, Schema
 
 from models_app.drift import NO_BAND, Line, PortfolioView
+from models_app.lots import HoldingLots
 from models_app.models import InvestmentModel, ModelVersion
 from models_app.rules import ModelDraft, PositionDraft
 from models_app.selectors import ModelRow
@@ -108,6 +109,25 @@ class HoldingOut(Schema):
     price: Decimal | None
     price_date: date | None
     value: Decimal | None
+
+
+class LotOut(Schema):
+    reference: str
+    acquired_on: date
+    quantity: Decimal
+    cost: Decimal = Field(description="Of one share")
+    gain: Decimal | None = Field(description="What selling all of it at the latest price would gain")
+
+
+class HoldingLotsOut(Schema):
+    security_id: str
+    ticker: str
+    held: Decimal
+    price: Decimal | None
+    adds_up: bool = Field(description="Whether the lots add up to the holding; else its gain is unknown")
+    cost: Decimal | None = Field(description="Of all lots together")
+    gain: Decimal | None
+    lots: list[LotOut] = Field(description="The one acquired first coming first")
 
 
 class PortfolioOut(NamedOut):
@@ -223,6 +243,13 @@ def drift_summary(view: PortfolioView) -> dict[str, Any]:
         "breaches": drift.breaches,
         "trades_to_target": drift.trades,
     }
+
+
+def holding_lots_out(holding: HoldingLots) -> dict[str, Any]:
+    names = ("reference", "acquired_on", "quantity", "cost")
+    lots = [{name: getattr(lot, name) for name in names} | {"gain": gain} for lot, gain in holding.lot_gains]
+    own = {name: getattr(holding, name) for name in ("security_id", "ticker", "held", "price", "cost", "gain")}
+    return own | {"adds_up": holding.mismatch is None, "lots": lots}
 
 
 def drift_out(view: PortfolioView) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
     prices from a seeded factor model ─> models ─> portfolios bought at their targets one day and then left alone
                                                    ─> some of them disturbed, each in a way that rebalancing must handle
+                                                   ─> tax lots of what they hold, bought on Fridays before
 
 The same seed gives the same book; dates are counted back from the last Friday, so that nothing in it is ever stale.
 """
@@ -20,7 +21,7 @@ import numpy as np
 from django.utils import timezone
 from numpy.typing import NDArray
 
-from models_app.models import Holding, Portfolio, Price, Security
+from models_app.models import Holding, Portfolio, Price, Security, TaxLot
 from models_app.rules import ModelDraft, PositionDraft
 from models_app.services import model_create
 from models_app.sources.local import book_changed
@@ -35,6 +36,8 @@ LABEL = "Synthetic market"
 WEEKS = 105
 SMALLEST, LARGEST = 10_000, 50_000_000  # market value of a portfolio
 SMALL = np.arange(SMALLEST, 6 * SMALLEST, 7, dtype=np.float64)
+MOST_LOTS = 3
+LOT_FIELDS = ("id", "portfolio_id", "security_id", "reference", "acquired_on", "quantity", "cost")
 _FRIDAY = 4
 _WEEK_OF_A_YEAR = 1 / 52
 _TARGET_STEP, _BAND_STEP, _LEAST_BAND = 0.005, 0.0005, 0.001
@@ -362,7 +365,29 @@ def _write_book(market: Market, accounts: list[Account]) -> None:
         for column, quantity in account.quantities.items()
     )
     bulk_insert(Holding, ("id", "portfolio_id", "security_id", "quantity"), holdings)
+    bulk_insert(TaxLot, LOT_FIELDS, _lots(market, accounts, ids))
     book_changed()
+
+
+def _lots(market: Market, accounts: list[Account], ids: list[str]) -> Iterator[tuple[Any, ...]]:
+    """Every holding in one to three purchases at the prices of their day; what was never quoted has no lots."""
+    rng = np.random.default_rng(len(accounts))  # of its own, so that the book is what it was before there were lots
+    for account in accounts:
+        for column, quantity in account.quantities.items():
+            if quantity <= 0 or column >= len(SECURITIES):
+                continue
+            weeks = sorted(
+                int(week) for week in rng.choice(WEEKS - 1, int(rng.integers(1, 1 + MOST_LOTS)), replace=False)
+            )
+            for number, (week, shares) in enumerate(zip(weeks, _split(quantity, len(weeks)), strict=False), 1):
+                key, cost = f"{account.name} {ids[column]} L{number}", Decimal(int(market.cents[week, column])) / 100
+                yield (demo_id(key), demo_id(account.name), ids[column], f"L{number}", market.days[week], shares, cost)
+
+
+def _split(quantity: Decimal, n: int) -> list[Decimal]:
+    """`quantity` in up to `n` parts of whole shares, what remains in the first."""
+    share = quantity // n
+    return [quantity - share * (n - 1), *[share] * (n - 1)] if share else [quantity]
 
 
 def _draft(mix: Mix, planned: list[tuple[str, Account]]) -> ModelDraft:

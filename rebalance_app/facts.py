@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -15,7 +15,7 @@ from models_app.models import ModelVersion
 from models_app.sources.base import Balances
 from rebalance_app.domain.block import MONEY
 from rebalance_app.domain.limits import merged
-from rebalance_app.domain.types import ZERO, Options, Position, RebalanceProblem
+from rebalance_app.domain.types import ZERO, Options, Position, RebalanceProblem, TaxLot
 from rebalance_app.models import Rebalance
 
 Quote = Mapping[str, str | None]
@@ -64,11 +64,9 @@ class RunFacts:
         """What is held though the model does not have it, by id."""
         return sorted(key for key in balances.quantities if key not in self.targets)
 
-    def position(self, security_id: str, quantity: Decimal) -> Position:
-        band = self.targets.get(security_id, NO_PLACE)
-        return Position(
-            security_id, quantity, self.prices.get(security_id), *band, **self.restrictions.get(security_id, {})
-        )
+    def position(self, security_id: str, quantity: Decimal, lots: Sequence[TaxLot] = ()) -> Position:
+        band, price = self.targets.get(security_id, NO_PLACE), self.prices.get(security_id)
+        return Position(security_id, quantity, price, *band, lots=tuple(lots), **self.restrictions.get(security_id, {}))
 
     @cached_property
     def restrictions(self) -> Mapping[str, Mapping[str, Any]]:
@@ -88,12 +86,29 @@ class RunFacts:
     def _options(self, own: Mapping[str, Any]) -> tuple[Options, dict[str, str]]:
         return merged({"run": self.options, "portfolio": own, "model": self.limits.get("model", {})})
 
+    @cached_property
+    def has_gain_budget(self) -> bool:
+        """Whether any portfolio of the run has to keep its gains within a budget."""
+        return has_gain_budget(self.options, self.limits)
+
+    def needs_lots(self, portfolio_id: str) -> bool:
+        """Whether this portfolio has such a budget, and may sell at all."""
+        options, _ = self.options_of(portfolio_id)
+        return options.gain_budget is not None and not options.hold
+
     def problem(self, portfolio_id: str, balances: Balances) -> RebalanceProblem:
         """The model's securities in the model's order, then what else is held."""
         options, _ = self.options_of(portfolio_id)
-        held = balances.quantities
-        positions = [self.position(key, held.get(key, ZERO)) for key in [*self.targets, *self.outside(balances)]]
+        held, lots = balances.quantities, balances.lots or {}
+        ids = [*self.targets, *self.outside(balances)]
+        positions = [self.position(key, held.get(key, ZERO), lots.get(key, ())) for key in ids]
         return RebalanceProblem(portfolio_id, balances.cash, tuple(positions), options)
+
+
+def has_gain_budget(options: Mapping[str, Any], limits: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether the options of a run, or the limits that it froze, limit the gains of any portfolio."""
+    levels = (options, limits.get("model", {}), *limits.get("portfolios", {}).values())
+    return any(level.get("gain_budget") is not None for level in levels)
 
 
 @lru_cache(maxsize=16)

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.types import ProblemError
-from rebalance_app.limit_forms import FIELDS, NUMBER, kept
+from rebalance_app.limit_forms import FIELDS, NUMBER, entered
 from rebalance_app.models import ProposalState
 from rebalance_app.order_selectors import SORTS, TABS, OrderFilter
 from rebalance_app.preflight import Preflight, Scope
@@ -27,7 +27,7 @@ MODES = (
 )
 OPTION_FIELDS = (
     "mode", "min_cash", "min_cash_weight", "max_cash", "max_cash_weight", "min_trade_value", "max_turnover",
-    "max_trades", "cost_bps", "ticket_cost", "time_limit", "soft_bands", "nearest",
+    "max_trades", "gain_budget", "cost_bps", "ticket_cost", "time_limit", "soft_bands", "nearest",
 )  # fmt: skip
 
 
@@ -83,8 +83,7 @@ class LaunchForm(forms.Form):
         return data
 
     def _options(self, data: dict[str, Any]) -> dict[str, Any]:
-        given = {name: data[name] for name in OPTION_FIELDS if data.get(name) not in (None, "", False)}
-        return dict(kept(name, value) for name, value in given.items())
+        return entered({name: data.get(name) for name in OPTION_FIELDS})
 
 
 class RunFilterForm(forms.Form):

@@ -27,6 +27,9 @@ FIELDS: dict[str, forms.Field] = {
     "min_trade_value": _number("Smallest order", "No order below this value, unless it closes a position"),
     "max_turnover": _number("Most turnover, %", "Half of what is traded, in per cent of market value"),
     "max_trades": forms.IntegerField(label="Most orders", required=False, widget=NUMBER),
+    "gain_budget": _number(
+        "Gain budget", "No more gain than this is realised by sales, highest cost first; needs tax lots"
+    ),
     "cost_bps": _number("Cost of trading, bp", "Basis points of an order's value, weighed against drift"),
     "ticket_cost": _number("Cost of an order", "Money per order, weighed against drift"),
     "lot_size": forms.IntegerField(
@@ -50,9 +53,12 @@ class LimitsForm(forms.Form):
     @property
     def limits(self) -> dict[str, Any]:
         """Entered values in the units of options: fractions for per cent, text for decimals."""
-        given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", False)}
-        given.pop("reason", None)
-        return dict(kept(name, value) for name, value in given.items())
+        return entered({name: value for name, value in self.cleaned_data.items() if name != "reason"})
+
+
+def entered(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was filled in, as options and limits keep it. A zero was: it equals False, and means something else."""
+    return dict(kept(name, value) for name, value in values.items() if value not in (None, "") and value is not False)
 
 
 def _shown(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,14 +6,17 @@ stand once with the run, and weights, drift and the side of each trade follow fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from itertools import repeat
 from typing import Any
 
+from models_app.sources.base import Lots
 from rebalance_app.domain.drift import PositionDrift, portfolio_drift
-from rebalance_app.domain.types import Position, Side
+from rebalance_app.domain.gains import gain, lots_sold
+from rebalance_app.domain.types import Position, Side, TaxLot
 from rebalance_app.facts import RunFacts, facts_of
 from rebalance_app.models import PortfolioRebalance
 
@@ -35,11 +38,37 @@ def stored(quantity: Decimal) -> Stored:
     return int(quantity) if quantity == int(quantity) else format(quantity, "f")
 
 
+def pack_lots(lots: Lots) -> dict[str, list[list[str]]]:
+    """The tax lots of a proposal with a gain budget, as its document keeps them: all it was computed from."""
+    return {
+        key: [
+            [lot.reference, str(lot.acquired_on or ""), *(f"{n.normalize():f}" for n in (lot.quantity, lot.cost))]
+            for lot in some
+        ]
+        for key, some in sorted(lots.items())
+        if some
+    }
+
+
+def read_lots(document: Mapping[str, Any]) -> dict[str, list[TaxLot]] | None:
+    """What `pack_lots` packed; None where no gain budget was in force."""
+    if "lots" not in document:
+        return None
+    return {
+        key: [
+            TaxLot(Decimal(quantity), Decimal(cost), date.fromisoformat(day) if day else None, reference)
+            for reference, day, quantity, cost in some
+        ]
+        for key, some in document["lots"].items()
+    }
+
+
 def lines(row: PortfolioRebalance) -> list[dict[str, Any]]:
     """Every position before and after: decimals as strings, what is unknown as None.
 
     Keys: security_id ticker name price quantity_before quantity_after target low_drift high_drift weight_before
-    weight_after band_use_before band_use_after state_before state_after side trade_quantity reason.
+    weight_after band_use_before band_use_after state_before state_after side trade_quantity reason, and of a sale under
+    a gain budget realised_gain and lots_sold: what it gains, and by which tax lots.
     """
     if not row.document or not row.document.get("quantities"):
         return []
@@ -47,7 +76,27 @@ def lines(row: PortfolioRebalance) -> list[dict[str, Any]]:
     ids = [*facts.targets, *quantities["outside"]]
     before = [facts.position(key, _read(held)) for key, held in zip(ids, quantities["before"], strict=True)]
     was = portfolio_drift(before, Decimal(row.document["cash_before"])).positions
-    return [_line(facts, *pair) for pair in zip(before, was, _after(before, row.document), strict=True)]
+    lots = read_lots(row.document)
+    told = [_line(facts, *pair) for pair in zip(before, was, _after(before, row.document), strict=True)]
+    return told if lots is None else [line | _gains(line, lots.get(line["security_id"], [])) for line in told]
+
+
+def _gains(line: Mapping[str, Any], lots: Sequence[TaxLot]) -> dict[str, Any]:
+    """The gain of a line's sale, and the lots sold, each with its own."""
+    if line["side"] != "SELL":
+        return {"realised_gain": None, "lots_sold": []}
+    price, sold = Decimal(line["price"]), lots_sold(lots, Decimal(line["trade_quantity"]))
+    told = [
+        {
+            "reference": lot.reference,
+            "acquired_on": lot.acquired_on and lot.acquired_on.isoformat(),
+            "quantity": text(shares),
+            "cost": text(lot.cost),
+            "gain": text(gain([(lot, shares)], price)),
+        }
+        for lot, shares in sold
+    ]
+    return {"realised_gain": text(gain(sold, price)), "lots_sold": told}
 
 
 def _after(before: Sequence[Position], document: dict[str, Any]) -> Sequence[PositionDrift | None]:

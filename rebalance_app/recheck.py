@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
+from models_app.lots import mismatches, shares_in
 from models_app.sources.base import Balances
+from rebalance_app import proposals
 from rebalance_app.domain.types import ZERO, RebalanceProblem, RebalanceSolution, Trade
-from rebalance_app.domain.verify import violations
+from rebalance_app.domain.verify import total_gain, violations
 from rebalance_app.facts import facts_of
 from rebalance_app.models import Order, PortfolioRebalance
 
@@ -23,15 +25,28 @@ def proposal_faults(row: PortfolioRebalance, orders: Sequence[Order]) -> Iterato
     if len(after) != len(problem.positions):
         yield "it has not one quantity for each position"
         return
-    yield from violations(problem, _solution(problem, after, document, orders))
+    solution = _solution(problem, after, document, orders)
+    yield from violations(problem, solution)
+    if facts_of(row.rebalance_id).needs_lots(row.portfolio_id):
+        yield from _gain_faults(problem, solution, document)
+
+
+def _gain_faults(problem: RebalanceProblem, solution: RebalanceSolution, document: dict[str, Any]) -> Iterator[str]:
+    """That the gain is what the stored lots make it, and that they are lots of all that was held."""
+    lots = proposals.read_lots(document)
+    if lots is None or mismatches({p.security_id: p.quantity for p in problem.positions}, shares_in(lots)):
+        yield "its tax lots do not add up to its holdings"
+    elif (gained := total_gain(problem, solution.quantities)) != _number(document["realised_gain"]):
+        yield f"its sales realise {gained}, not {document['realised_gain']}"
 
 
 def _problem(row: PortfolioRebalance, document: dict[str, Any]) -> RebalanceProblem:
     facts, quantities = facts_of(row.rebalance_id), document["quantities"]
     ids = [*facts.targets, *quantities["outside"]]
     held = {key: Decimal(quantity) for key, quantity in zip(ids, quantities["before"], strict=True)}
+    lots = proposals.read_lots(document)
     outside = {key: held[key] for key in ids if held[key] or key in quantities["outside"]}
-    return facts.problem(row.portfolio_id, Balances(Decimal(document["cash_before"]), outside))
+    return facts.problem(row.portfolio_id, Balances(Decimal(document["cash_before"]), outside, lots))
 
 
 def _solution(

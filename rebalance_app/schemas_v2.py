@@ -110,6 +110,7 @@ class ScenarioOut(Schema):
     traded: Decimal | None = Field(description="Buys plus sells, in money")
     turnover: Decimal | None = Field(description="Half of that over market value")
     cost: Decimal | None = Field(description="Of trading, at the scenario's rates")
+    realised_gain: Decimal | None = Field(description="Of all sales, highest cost first; null where lots do not tell")
     drift_before: Decimal | None = Field(description="Σ|market value × target − value|, in money")
     drift_after: Decimal | None
     cash_after: Decimal | None
@@ -172,7 +173,10 @@ class ProposalSummary(Schema):
 
 
 class ProposalOut(ProposalSummary):
-    document: dict[str, Any] | None = Field(description="Positions before and after, certificate, reasons")
+    document: dict[str, Any] | None = Field(
+        description="Positions before and after, certificate, reasons; under a gain budget the realised gain, each "
+        "position's part of it and the tax lots sold, and all lots it was computed from"
+    )
 
 
 class OrderOut(Schema):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
@@ -230,6 +230,17 @@ def failed_portfolio_ids(run_id: str) -> list[str]:
 
 
 @dataclass(frozen=True)
+class SoldLot:
+    """What a sale takes of one tax lot, and what that gains."""
+
+    reference: str
+    acquired_on: date | None
+    quantity: Decimal
+    cost: Decimal
+    gain: Decimal
+
+
+@dataclass(frozen=True)
 class Line:
     """One security of a proposal, before and after. Weights, drifts and band edges are fractions of market value."""
 
@@ -252,6 +263,8 @@ class Line:
     trade_quantity: int | None
     reason: str | None
     order: Order | None = None
+    realised_gain: Decimal | None = None
+    lots_sold: Sequence[SoldLot] = ()
 
     @property
     def in_model(self) -> bool:
@@ -300,7 +313,20 @@ TEXTS = ("security_id", "ticker", "name", "state_before", "state_after", "side",
 
 def _line(stored: Mapping[str, Any], orders: Mapping[str, Order]) -> Line:
     numbers = {name: None if stored[name] is None else Decimal(stored[name]) for name in DECIMALS}
-    return Line(**numbers, **{name: stored[name] for name in TEXTS}, order=orders.get(stored["security_id"]))  # type: ignore[arg-type]  # JSON
+    gain = stored.get("realised_gain")
+    return Line(
+        **numbers,  # type: ignore[arg-type]  # JSON
+        **{name: stored[name] for name in TEXTS},
+        order=orders.get(stored["security_id"]),
+        realised_gain=None if gain is None else Decimal(gain),
+        lots_sold=[_sold_lot(lot) for lot in stored.get("lots_sold", ())],
+    )
+
+
+def _sold_lot(stored: Mapping[str, Any]) -> SoldLot:
+    day = stored["acquired_on"]
+    numbers = (Decimal(stored[name]) for name in ("quantity", "cost", "gain"))
+    return SoldLot(stored["reference"], date.fromisoformat(day) if day else None, *numbers)
 
 
 @dataclass(frozen=True)
@@ -317,6 +343,14 @@ class Proposal:
     def traded(self) -> list[Line]:
         """Lines with an order, the largest trade first."""
         return sorted((line for line in self.lines if line.side), key=lambda line: -(line.value or ZERO))
+
+    @property
+    def sold(self) -> list[Line]:
+        """Sales under a gain budget, the largest gain first."""
+        return sorted(
+            (line for line in self.lines if line.realised_gain is not None),
+            key=lambda line: -(line.realised_gain or ZERO),
+        )
 
     @property
     def unchanged(self) -> list[Line]:

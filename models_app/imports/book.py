@@ -195,8 +195,8 @@ def _diff_owned(
         elif not seen.again(key, row, within[0] if within else "ticker") and row.values["quantity"]:
             values = tuple(row.values[name] for name in columns)
             _place(work, known.pop(key, None), key, values, (found.changes, book.subject(*key)))
-    for key, (pk, *values) in known.items():
-        found.changes.add("removed", book.subject(*key), columns, values, ())
+    for key, (pk, *before) in known.items():
+        found.changes.add("removed", book.subject(*key), columns, before, ())
         work.removed.append(pk)
     return work
 

@@ -12,6 +12,8 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
+from rebalance_app.domain.types import TaxLot
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -37,17 +39,7 @@ class PortfolioInfo:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class TaxLotInfo:
-    """Shares that were bought at one `cost` per share. Never without shares, and never at a negative cost."""
-
-    reference: str
-    acquired_on: date
-    quantity: Decimal
-    cost: Decimal
-
-
-Lots = Mapping[str, Sequence[TaxLotInfo]]  # of one portfolio, by security id
+Lots = Mapping[str, Sequence[TaxLot]]  # of one portfolio, by security id
 
 
 @dataclass(frozen=True, slots=True)

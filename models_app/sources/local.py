@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Case, IntegerField, OuterRef, Q, QuerySet, Subquery, When
 
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
-from models_app.sources.base import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo, TaxLotInfo
+from models_app.sources.base import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo
 from ordergen.db import object_id
 from ordergen.models import Setting
+from rebalance_app.domain import types
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,11 +65,11 @@ class LocalSource:
         return {key: Balances(amount, quantities[key]) for key, amount in cash.items()}
 
     def tax_lots(self, portfolio_ids: Iterable[str]) -> dict[str, Lots]:
-        found: dict[str, dict[str, list[TaxLotInfo]]] = {}
-        columns = ("portfolio_id", "security_id", "reference", "acquired_on", "quantity", "cost")
+        found: dict[str, dict[str, list[types.TaxLot]]] = {}
+        columns = ("portfolio_id", "security_id", "quantity", "cost", "acquired_on", "reference")
         rows = rows_where(TaxLot.objects.order_by("acquired_on", "reference"), "portfolio_id", portfolio_ids, *columns)
         for portfolio_id, security_id, *lot in rows:
-            found.setdefault(portfolio_id, {}).setdefault(security_id, []).append(TaxLotInfo(*lot))
+            found.setdefault(portfolio_id, {}).setdefault(security_id, []).append(types.TaxLot(*lot))
         return dict(found)
 
     def price_history(self, ids: Iterable[str], since: date | None = None) -> pd.DataFrame:

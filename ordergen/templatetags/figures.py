@@ -201,6 +201,7 @@ LIMITS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "min_trade_value": ("orders of at least", money),
     "max_turnover": ("turnover at most", percent),
     "max_trades": ("orders at most", quantity),
+    "gain_budget": ("realised gain at most", money),
     "cost_bps": ("trading costs", lambda value: f"{quantity(value)} bp"),
     "ticket_cost": ("an order costs", money),
     "time_limit": ("seconds to solve at most", quantity),

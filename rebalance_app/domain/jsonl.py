@@ -8,12 +8,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from datetime import date
 from decimal import Decimal
 from typing import Any, NoReturn
 
 from .types import MODES, Options, Position, ProblemError, Reason, RebalanceProblem, RebalanceSolution, TaxLot, Trade
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?", re.ASCII)
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 LARGEST = Decimal(10) ** 15
 MOST_DECIMALS = 12
 COST_DECIMALS = 5
@@ -118,6 +120,21 @@ def _text(value: Any, where: str) -> str:
     return value
 
 
+def _name(value: Any, where: str) -> str:
+    return "" if value == "" else _text(value, where)
+
+
+def _day(value: Any, where: str) -> date | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not DAY.fullmatch(value):
+        raise ProblemError(where, "must be a day such as 2026-11-20")
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise ProblemError(where, f"{value} is not in the calendar") from error
+
+
 def _mode(value: Any, where: str) -> str:
     if value not in MODES:
         raise ProblemError(where, "must be one of " + ", ".join(MODES))
@@ -138,7 +155,7 @@ def _list(value: Any, where: str) -> list[Any]:
 
 
 def _tax_lots(value: Any, where: str) -> tuple[TaxLot, ...]:
-    readers = {"quantity": _at_least_zero, "cost": _at_least_zero}
+    readers = {"quantity": _at_least_zero, "cost": _at_least_zero, "acquired_on": _day, "reference": _name}
     return tuple(TaxLot(**_read(item, f"{where}[{i}]", readers, TaxLot)) for i, item in enumerate(_list(value, where)))
 
 
@@ -218,9 +235,11 @@ def _quantity(value: Decimal) -> int | str:
 
 
 def _written(value: Any) -> Any:
-    """A field as JSON: decimals as strings, everything else as it is."""
+    """A field as JSON: decimals and days as strings, everything else as it is."""
     if isinstance(value, Decimal):
         return _plain(value)
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, tuple):
         return [{f.name: _written(getattr(item, f.name)) for f in fields(item)} for item in value]
     return value

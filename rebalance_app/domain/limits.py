@@ -15,6 +15,7 @@ NARROWER: dict[str, Callable[..., Any]] = {
     "min_trade_value": max,
     "max_turnover": min,
     "max_trades": min,
+    "gain_budget": min,
     "time_limit": min,
     "hold": max,
 }

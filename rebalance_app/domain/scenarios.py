@@ -12,7 +12,7 @@ from .types import ZERO, Options, Position, ProblemError, RebalanceProblem, Trad
 from .what_if import Scenario, what_if
 
 CERTIFICATE = ("status", "method", "reasons", "objective", "lower_bound", "gap", "binding", "seconds")
-MONEY = ("traded", "cost", "cash_after")
+MONEY = ("traded", "cost", "realised_gain", "cash_after")
 FOUR_PLACES = Decimal("0.0001")
 SIX_PLACES = Decimal("0.000001")
 

@@ -4,6 +4,7 @@ Money, prices, weights and quantities are `Decimal`; weights are fractions of ma
 """
 
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Literal
 
@@ -27,10 +28,12 @@ class ProblemError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TaxLot:
-    """Shares bought at one cost; `cost` is per share, in the portfolio's currency."""
+    """Shares bought at one cost; `cost` is per share, in the portfolio's currency. Day and reference only name it."""
 
     quantity: Decimal
     cost: Decimal
+    acquired_on: date | None = None
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Every sum and product is exact: they are made in a decimal context that raises a
 is integer arithmetic with a decimal point. An answer that is not found perfect here is never shown as one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 
 from .types import ZERO, Position, RebalanceProblem, RebalanceSolution
@@ -86,6 +86,12 @@ def realised_gain(m: _Move) -> Decimal:
         gain += sold * (m.price - lot.cost)
         left -= sold
     return gain
+
+
+def total_gain(problem: RebalanceProblem, after: Mapping[str, Decimal]) -> Decimal:
+    """What all sales that lead to the quantities `after` realise."""
+    with localcontext(EXACT):
+        return sum((realised_gain(_Move(p, ZERO, after[p.security_id])) for p in problem.positions), ZERO)
 
 
 def _limits(problem: RebalanceProblem, moves: list[_Move], market_value: Decimal) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from .gains import realised_gain
 from .integers import EXACT
 from .solve import solve_many
 from .types import ZERO, Options, RebalanceProblem, RebalanceSolution
@@ -17,6 +18,7 @@ class Scenario:
 
     turnover       half the traded value over market value
     traded         buys plus sells, in money;   cost  what they cost at the options' rates
+    realised_gain  of all sales, the highest cost first; None too where tax lots do not cover what is sold
     drift_value    Σ|MV·t − p·u| afterwards;   breaches_left  positions still outside their band
     """
 
@@ -26,6 +28,7 @@ class Scenario:
     traded: Decimal | None = None
     turnover: Decimal | None = None
     cost: Decimal | None = None
+    realised_gain: Decimal | None = None
     drift_value: Decimal | None = None
     cash_after: Decimal | None = None
     breaches_left: int | None = None
@@ -71,6 +74,7 @@ def scenario(problem: RebalanceProblem, solution: RebalanceSolution) -> Scenario
         traded=traded,
         turnover=(traded / 2 / value) if value else ZERO,
         cost=trading_cost(problem.options, traded, len(solution.trades)),
+        realised_gain=realised_gain(problem, solution.quantities),
         drift_value=solution.drift_value,
         cash_after=solution.cash_after,
         breaches_left=breaches(problem, solution),

@@ -20,7 +20,9 @@ from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.db import bulk_insert, in_batches, object_id
 from ordergen.errors import ConflictError, InvalidInputError, NotFoundError
+from rebalance_app.facts import has_gain_budget
 from rebalance_app.models import Decision, Order, OrderState, PortfolioRebalance, Rebalance
+from rebalance_app.proposals import pack_lots
 
 Verdict = Literal["approved", "rejected"]
 DECISION_FIELDS = ("id", "order", "verdict", "decided_by", "decided_at", "comment", "content_hash")
@@ -175,7 +177,7 @@ def _decide(by: User, orders: Sequence[Line], verdict: Verdict, comment: str, bo
             order.portfolio_id for order in orders
         ):
             raise ConflictError("The book or the run changed at this moment: look again.")
-        why = _out_of_date(orders, book.balances) | _already_traded(orders, book.balances) | why
+        why = _lots_changed(orders, runs) | _out_of_date(orders, book.balances) | _already_traded(orders, book.balances) | why
     allowed = [order for order in orders if order.pk not in why]
     if allowed:
         _write(by, allowed, verdict, comment, runs)
@@ -213,6 +215,22 @@ def _moved(order: Line, cash_before: Decimal | None, balances: Balances | None) 
     if cash_before is not None and balances.cash < cash_before:
         return "The portfolio has less cash than when this was proposed: rebalance again."
     return ""
+
+
+def _lots_changed(orders: Sequence[Line], runs: Mapping[str, Rebalance]) -> dict[str, str]:
+    """Orders under a gain budget whose portfolio has other tax lots than they were computed from, by order id.
+
+    Only a book of our own has lots, so this reads no other service; any other book leaves such orders out of date.
+    """
+    limited = {key for key, run in runs.items() if has_gain_budget(run.options, run.limits)}
+    changed = set()
+    for batch in in_batches({order.proposal_id for order in orders if order.rebalance_id in limited}):
+        rows = PortfolioRebalance.objects.filter(pk__in=batch, document__has_key="lots")
+        stored = {pk: (key, lots) for pk, key, lots in rows.values_list("pk", "portfolio_id", "document__lots")}
+        now = get_source().tax_lots({portfolio_id for portfolio_id, _ in stored.values()})
+        changed |= {pk for pk, (key, lots) in stored.items() if pack_lots(now.get(key, {})) != lots}
+    message = "The tax lots of the portfolio have changed since this was proposed: rebalance again."
+    return {order.pk: message for order in orders if order.proposal_id in changed}
 
 
 def _already_traded(orders: Sequence[Line], now: Mapping[str, Balances]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from models_app.lots import mismatches, shares_in
 from models_app.sources import get_source
 from models_app.sources.base import Balances
 from rebalance_app.domain.block import MONEY, WEIGHT, Block
@@ -33,6 +34,7 @@ class Work:
     others: Sequence[PortfolioRebalance]
     unknown: Sequence[PortfolioRebalance]  # to the book
     stale: Mapping[str, tuple[PortfolioRebalance, str]]  # by portfolio: its row, and a security with an old price
+    unknown_gains: Mapping[str, tuple[PortfolioRebalance, Reason]]  # of those with a gain budget: whose lots are wrong
 
     def without(self, done: Bools) -> Work:
         """What is left when these rows of the block are done: the others join what goes one by one."""
@@ -46,12 +48,17 @@ class Work:
 
 def gather(facts: RunFacts, rows: Sequence[PortfolioRebalance]) -> Work:
     """Reads the balances of all rows at once and sorts the rows."""
-    balances = get_source().balances([row.portfolio_id for row in rows])
+    balances = with_lots(facts, get_source().balances([row.portfolio_id for row in rows]))
     known = [row for row in rows if row.portfolio_id in balances]
     stale = {
         row.portfolio_id: (row, old) for row in known if (old := stale_security(facts, balances[row.portfolio_id]))
     }
-    fresh = [row for row in known if row.portfolio_id not in stale]
+    unknown_gains = {
+        row.portfolio_id: (row, why)
+        for row in known
+        if row.portfolio_id not in stale and (why := unknown_gain(facts, balances[row.portfolio_id]))
+    }
+    fresh = [row for row in known if row.portfolio_id not in stale.keys() | unknown_gains.keys()]
     plain = [row for row in fresh if _is_plain(facts, row.portfolio_id, balances[row.portfolio_id])]
     taken = {row.pk for row in plain}
     return Work(
@@ -61,6 +68,7 @@ def gather(facts: RunFacts, rows: Sequence[PortfolioRebalance]) -> Work:
         others=[row for row in fresh if row.pk not in taken],
         unknown=[row for row in rows if row.portfolio_id not in balances],
         stale=stale,
+        unknown_gains=unknown_gains,
     )
 
 
@@ -68,7 +76,12 @@ def refusals(facts: RunFacts, work: Work) -> list[Proposal]:
     """The outcome of portfolios that cannot even be stated as a problem."""
     gone = "The book has no such portfolio any more."
     unknown = [proposal(facts, row, None, refusal(row, "UNKNOWN_PORTFOLIO", gone)) for row in work.unknown]
-    return unknown + [_too_old(facts, row, work.balances[key], old) for key, (row, old) in work.stale.items()]
+    stale = [_too_old(facts, row, work.balances[key], old) for key, (row, old) in work.stale.items()]
+    return (
+        unknown
+        + stale
+        + [_gainless(facts, row, work.balances[key], why) for key, (row, why) in work.unknown_gains.items()]
+    )
 
 
 def refusal(row: PortfolioRebalance, code: str, message: str, security_id: str | None = None) -> RebalanceSolution:
@@ -79,6 +92,36 @@ def refusal(row: PortfolioRebalance, code: str, message: str, security_id: str |
 def _too_old(facts: RunFacts, row: PortfolioRebalance, balances: Balances, security_id: str) -> Proposal:
     problem = facts.problem(row.portfolio_id, balances)
     return proposal(facts, row, problem, refusal(row, "STALE_PRICE", old_price(facts, security_id), security_id))
+
+
+def _gainless(facts: RunFacts, row: PortfolioRebalance, balances: Balances, why: Reason) -> Proposal:
+    problem = facts.problem(row.portfolio_id, balances)
+    return proposal(facts, row, problem, RebalanceSolution(row.portfolio_id, "error", reasons=(why,)))
+
+
+def with_lots(facts: RunFacts, balances: dict[str, Balances]) -> dict[str, Balances]:
+    """The balances with the tax lots of whoever has a gain budget; nobody else's are read."""
+    wanted = [key for key in balances if facts.needs_lots(key)] if facts.has_gain_budget else []
+    if not wanted:
+        return balances
+    lots = get_source().tax_lots(wanted)
+    return balances | {key: replace(balances[key], lots=lots.get(key, {})) for key in wanted}
+
+
+def unknown_gain(facts: RunFacts, balances: Balances) -> Reason | None:
+    """Why what the sales of this portfolio gain cannot be told; None where it can, or where nobody asked for lots."""
+    if balances.lots is None:
+        return None
+    wrong = mismatches(balances.quantities, shares_in(balances.lots))
+    if not wrong:
+        return None
+    security_id, differs = next(iter(wrong.items()))
+    more = f" (and so for {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    message = (
+        f"The tax lots of {facts.ticker(security_id)} do not add up to its holding: {differs}{more}. What a sale gains "
+        "is unknown, so the gain budget cannot be kept: import lots that add up, or run without a gain budget."
+    )
+    return Reason("UNKNOWN_GAIN", message, security_id, {"in_lots": differs.in_lots, "held": differs.held})
 
 
 def old_price(facts: RunFacts, security_id: str) -> str:

@@ -26,7 +26,7 @@ from ordergen.errors import ConflictError, InvalidInputError
 from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.types import ProblemError
 from rebalance_app.models import OPEN, PortfolioRebalance, PriceSnapshot, Rebalance
-from rebalance_app.services.limits import limits_now
+from rebalance_app.services.limits import limits_now, refuse_unknowable_gains
 from rebalance_app.tasks import solve_chunk
 
 logger = logging.getLogger(__name__)
@@ -154,9 +154,7 @@ def checked_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
         parsed = options_from_json(given, where="")
     except ProblemError as error:
         raise InvalidInputError(str(error), fields={error.field: error.message}) from error
-    if parsed.gain_budget is not None:
-        message = "needs tax lots, which the book does not hold; `ordergen solve` takes them"
-        raise InvalidInputError(f"A gain budget {message}.", fields={"gain_budget": message})
+    refuse_unknowable_gains(given)
     if parsed.time_limit > settings.OPTIMIZATION_TIMEOUT:
         message = f"at most {settings.OPTIMIZATION_TIMEOUT} seconds on this installation"
         raise InvalidInputError(f"The time limit is {message}.", fields={"time_limit": message})
@@ -165,11 +163,9 @@ def checked_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def limits_in_force(model: InvestmentModel, names: Mapping[str, str], snapshot: PriceSnapshot) -> dict[str, Any]:
     """The limits in force now of everything the run touches: frozen with it, as its prices are."""
-    return {
-        "model": limits_now("model", [model.pk]).get(model.pk, {}),
-        "portfolios": limits_now("portfolio", names),
-        "securities": limits_now("security", snapshot.payload),
-    }
+    own, portfolios = limits_now("model", [model.pk]).get(model.pk, {}), limits_now("portfolio", names)
+    refuse_unknowable_gains(own, *portfolios.values())
+    return {"model": own, "portfolios": portfolios, "securities": limits_now("security", snapshot.payload)}
 
 
 def prices_now(source: BookSource, model: InvestmentModel) -> PriceSnapshot:

@@ -19,7 +19,7 @@ from rebalance_app.domain.types import ProblemError
 from rebalance_app.models import LimitSet
 
 MAX_REASON = 500
-MODEL_NAMES = frozenset(NARROWER) - {"hold", "time_limit"} | {"cost_bps", "ticket_cost"}  # gains need tax lots
+MODEL_NAMES = frozenset(NARROWER) - {"hold", "time_limit"} | {"cost_bps", "ticket_cost"}
 NAMES = {
     "model": MODEL_NAMES,
     "portfolio": MODEL_NAMES | {"hold"},
@@ -43,6 +43,13 @@ def limits_set(*, by: User, scope: str, subject_id: str, values: Mapping[str, An
         told = ", ".join(f"{key} {value}" for key, value in given.items()) or "none"
         record("limits.set", limits, f"Limits of {scope} {name}: {told}", by=by, detail={"reason": reason, **given})
     return limits
+
+
+def refuse_unknowable_gains(*levels: Mapping[str, Any]) -> None:
+    """Raises InvalidInputError where any of these options or limits has a gain budget that this book cannot keep."""
+    if any(level.get("gain_budget") is not None for level in levels) and not get_source().has_tax_lots:
+        message = "needs tax lots, which the services that keep this book do not know; `ordergen solve` takes them"
+        raise InvalidInputError(f"A gain budget {message}.", fields={"gain_budget": message})
 
 
 def limits_now(scope: str, subject_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -81,6 +88,7 @@ def _check(scope: str, values: Mapping[str, Any], reason: str) -> None:
         options_from_json(values, where="")
     except ProblemError as error:
         raise InvalidInputError(str(error), fields={error.field: error.message}) from error
+    refuse_unknowable_gains(values)
 
 
 def _check_security(values: Mapping[str, Any]) -> None:

@@ -13,10 +13,11 @@ import numpy as np
 from ordergen.db import object_id
 from rebalance_app.domain.block import MONEY, REASONS, WEIGHT, Block, BlockAnswer, block_drift, reasons, weights
 from rebalance_app.domain.drift import PortfolioDrift, portfolio_drift
+from rebalance_app.domain.gains import realised_gain
 from rebalance_app.domain.types import Reason, RebalanceProblem, RebalanceSolution
 from rebalance_app.facts import RunFacts
 from rebalance_app.models import OrderState, PortfolioRebalance, ProposalState
-from rebalance_app.proposals import pack, text, why
+from rebalance_app.proposals import pack, pack_lots, text, why
 
 if TYPE_CHECKING:
     from rebalance_app.services.gather import Work
@@ -75,6 +76,8 @@ def proposal(
     values |= _figures(before, after, orders)
     values["document"] = _certificate(solution, before, after) | _texts(values) | {"reasons": told}
     values["document"]["limits"] = limits_applied(facts, row.portfolio_id)
+    if facts.needs_lots(row.portfolio_id):
+        values["document"] |= _gains(problem, solution)
     if solution.nearest:
         values["document"]["nearest"] = _nearest(facts, solution.nearest)
     values["document"]["quantities"] = pack(
@@ -172,6 +175,12 @@ def _certificate(solution: RebalanceSolution, before: PortfolioDrift, after: Por
         "breaches_before": before.breaches,
         "breaches_after": after.breaches if after else None,
     }
+
+
+def _gains(problem: RebalanceProblem, solution: RebalanceSolution) -> dict[str, Any]:
+    """The tax lots it was computed from, all of them, and what its sales gain by them."""
+    gained = realised_gain(problem, solution.quantities) if solution.solved else None
+    return {"lots": pack_lots({p.security_id: p.lots for p in problem.positions}), "realised_gain": text(gained)}
 
 
 def _nearest(facts: RunFacts, solution: RebalanceSolution) -> dict[str, Any]:

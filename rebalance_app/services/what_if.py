@@ -30,7 +30,7 @@ from rebalance_app.domain.types import Reason, RebalanceProblem, RebalanceSoluti
 from rebalance_app.domain.verify import violations
 from rebalance_app.domain.what_if import scenario
 from rebalance_app.facts import RunFacts
-from rebalance_app.services.gather import old_price, stale_security
+from rebalance_app.services.gather import old_price, stale_security, unknown_gain
 from rebalance_app.services.launch import checked_options, limits_in_force, prices_now
 from rebalance_app.services.propose import limits_applied, reason_told
 from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
@@ -59,7 +59,8 @@ class _Frozen:
 
     facts: RunFacts
     portfolio_id: str
-    balances: Balances
+    balances: Balances  # with tax lots where they add up, so that every scenario says what it gains
+    unknown_gain: Reason | None
 
     def under(self, options: Mapping[str, Any]) -> tuple[RunFacts, RebalanceProblem]:
         """The problem with these options, narrowed by the limits in force."""
@@ -84,7 +85,7 @@ def what_if(
     if portfolio is None or balances is None:
         raise NotFoundError(f"There is no portfolio {portfolio_id}.")
     model = _model(portfolio_id, model_id)
-    frozen = _Frozen(_facts(model, portfolio_id), portfolio_id, balances)
+    frozen = _frozen(_facts(model, portfolio_id), portfolio_id, balances)
     _, plain = frozen.under({})
     before = portfolio_drift(plain.positions, plain.cash)
     scenarios = [_scenario(frozen, given, before) for given in asked]
@@ -129,9 +130,18 @@ def _facts(model: InvestmentModel, portfolio_id: str) -> RunFacts:
     return RunFacts(snapshot.payload, targets, limits=limits_in_force(model, {portfolio_id: ""}, snapshot))
 
 
+def _frozen(facts: RunFacts, portfolio_id: str, balances: Balances) -> _Frozen:
+    source = get_source()
+    if not source.has_tax_lots:
+        return _Frozen(facts, portfolio_id, balances, None)
+    with_lots = replace(balances, lots=source.tax_lots([portfolio_id]).get(portfolio_id, {}))
+    why = unknown_gain(facts, with_lots)
+    return _Frozen(facts, portfolio_id, balances if why else with_lots, why)
+
+
 def _scenario(frozen: _Frozen, given: dict[str, Any], before: PortfolioDrift) -> dict[str, Any]:
     facts, problem = frozen.under(given)
-    solution = _too_old(frozen) or _solve(problem)
+    solution = _too_old(frozen) or _gainless(frozen, facts) or _solve(problem)
     found = scenario_to_json(before, problem.positions, scenario(problem, solution))
     trades = [trade | {"ticker": facts.ticker(trade["security_id"])} for trade in found["trades"]]
     limits = limits_applied(facts, frozen.portfolio_id)
@@ -145,6 +155,13 @@ def _too_old(frozen: _Frozen) -> RebalanceSolution | None:
     """The refusal of a portfolio with a price that no run would trade on."""
     old = stale_security(frozen.facts, frozen.balances)
     return _error(frozen.portfolio_id, "STALE_PRICE", old_price(frozen.facts, old), old) if old else None
+
+
+def _gainless(frozen: _Frozen, facts: RunFacts) -> RebalanceSolution | None:
+    """The refusal of a gain budget where gains are unknown."""
+    if frozen.unknown_gain is None or not facts.needs_lots(frozen.portfolio_id):
+        return None
+    return RebalanceSolution(frozen.portfolio_id, "error", reasons=(frozen.unknown_gain,))
 
 
 def _solve(problem: RebalanceProblem) -> RebalanceSolution:

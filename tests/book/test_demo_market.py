@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from models_app import selectors
 from models_app.exports import export
+from models_app.lots import mismatches, shares_in
 from models_app.models import Holding, Portfolio, Price, Security
 from models_app.sources import get_source
 from ordergen.audit.models import AuditEvent
@@ -66,6 +67,8 @@ def test_the_demo_has_the_size_and_the_variety_that_it_promises(manager):
     assert (summary.n_securities, summary.n_prices, summary.n_portfolios) == (61, 60 * WEEKS, 120)
     assert (Security.objects.count(), Price.objects.count()) == (61, 60 * WEEKS)
     assert (Portfolio.objects.count(), Holding.objects.count()) == (120, summary.n_holdings)
+    gainless = [name for name, wrong in _lots_that_do_not_add_up() if wrong]
+    assert gainless == list(summary.scenarios["unpriced"]), "what nobody quotes has no cost either"
     sizes = [row.totals.n_positions for row in selectors.model_list()]
     assert sorted(sizes) == [8, 12, 16, 20, 24, 30, 36, 40]
     assert summary.as_of == date(2026, 11, 20)
@@ -73,10 +76,17 @@ def test_the_demo_has_the_size_and_the_variety_that_it_promises(manager):
     assert AuditEvent.objects.filter(action="book.demo").count() == 1
 
 
+def _lots_that_do_not_add_up():
+    source = get_source()
+    names, lots = source.portfolios(), source.tax_lots(source.portfolios())
+    for key, held in source.balances(names).items():
+        yield names[key].name, mismatches(held.quantities, shares_in(lots.get(key, {})))
+
+
 def test_the_same_seed_gives_the_same_book_and_another_seed_another(manager):
     def book(seed):
         build_demo(manager, seed=seed)
-        texts = ["".join(export(kind)) for kind in ("portfolios", "holdings", "models")]
+        texts = ["".join(export(kind)) for kind in ("portfolios", "holdings", "lots", "models")]
         wipe()
         return texts
 

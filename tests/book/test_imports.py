@@ -392,7 +392,7 @@ def test_an_administrator_imports_the_book_but_no_models(manager):
 
 
 def test_an_unknown_kind_names_the_ones_that_exist(manager):
-    with pytest.raises(NotFoundError, match="securities, prices, portfolios, holdings, models"):
+    with pytest.raises(NotFoundError, match="securities, prices, portfolios, holdings, lots, models"):
         plan_import("orders", io.BytesIO(b""), manager)
 
 

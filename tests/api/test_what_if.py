@@ -108,7 +108,7 @@ def test_what_if_answers_every_scenario_with_decimals_as_strings(v2, book):
         ({"options": []}, "options"),
         ({"options": [{}] * 6}, "options"),
         ({"options": [{}, {"mode": "sideways"}]}, "options.1.mode"),
-        ({"options": [{"gain_budget": "1"}]}, "options.0.gain_budget"),
+        ({"options": [{"gain_budget": "much"}]}, "options.0.gain_budget"),
         ({"portfolio_id": "zz"}, "portfolio_id"),
         ({"surprise": 1}, "surprise"),
     ],

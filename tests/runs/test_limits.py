@@ -23,6 +23,7 @@ from rebalance_app.services.limits import limits_now, limits_set
         ("max_turnover", "0.5", "0.1"),
         ("min_trade_value", "0", "100"),
         ("max_trades", 9, 3),
+        ("gain_budget", "500", "0"),
         ("hold", False, True),
     ],
 )
@@ -116,7 +117,7 @@ def test_every_change_of_a_limit_is_recorded_and_the_last_one_counts(book, manag
     [
         ("portfolio", {"min_cash": "NaN"}, "min_cash"),
         ("portfolio", {"mode": "raise_cash"}, "mode"),
-        ("portfolio", {"gain_budget": "1"}, "gain_budget"),
+        ("portfolio", {"gain_budget": "much"}, "gain_budget"),
         ("model", {"hold": True}, "hold"),
         ("security", {"lot_size": 0}, "lot_size"),
         ("security", {"lot_size": True}, "lot_size"),

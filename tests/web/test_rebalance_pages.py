@@ -127,6 +127,15 @@ def test_a_run_starts_once_however_often_its_button_is_pressed(as_manager, book)
     assert (run.note, run.n_portfolios) == ("Quarter end", 3)
 
 
+def test_a_limit_of_zero_is_a_limit(as_manager, book):  # noqa: F811
+    page = as_manager.get(f"/rebalances/new?portfolio={book.cash_only.pk}")
+    form = {"scope": "one", "mode": "to_target", "idempotency_key": hidden(page, "idempotency_key")}
+    as_manager.post(f"/rebalances/new?portfolio={book.cash_only.pk}", form | {"gain_budget": "0", "max_trades": "0"})
+
+    options = Rebalance.objects.get().options
+    assert (options["gain_budget"], options["max_trades"]) == ("0", 0)
+
+
 def test_one_portfolio_can_be_rebalanced_alone(as_manager, book):  # noqa: F811
     address = f"/rebalances/new?portfolio={book.harbour.pk}"
     page = as_manager.get(address)

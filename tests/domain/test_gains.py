@@ -1,0 +1,78 @@
+"""What sales realise by tax lots: highest cost first, exact, and the same in every statement of it."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rebalance_app.domain import verify
+from rebalance_app.domain.gains import gain, lots_sold, realised_gain
+from rebalance_app.domain.integers import ledger
+from rebalance_app.domain.jsonl import problem_from_json, problem_to_json
+from rebalance_app.domain.objective import realised_gain as gain_in_grains
+from rebalance_app.domain.types import Options, Position, ProblemError, RebalanceProblem, TaxLot
+from tests.domain.build import D
+
+OLD = TaxLot(D(6), D("9.75"), date(2024, 3, 1), "A1")
+NEW = TaxLot(D(4), D(12), date(2025, 6, 30), "A2")
+TWIN = TaxLot(D(4), D(12), date(2025, 7, 1), "A3")
+
+
+def _problem(lots, quantity, price="11"):
+    held = Position("A", D(quantity), D(price), D(0), D(0), D(0), lots=tuple(lots))
+    return RebalanceProblem("P", D(0), (held,), Options(gain_budget=D(0)))
+
+
+def test_the_highest_cost_is_sold_first_and_of_equal_costs_the_lot_that_comes_first():
+    assert lots_sold([OLD, NEW, TWIN], D(9)) == [(NEW, 4), (TWIN, 4), (OLD, 1)]
+    assert lots_sold([OLD], D(0)) == []
+
+
+def test_a_gain_is_exact_beyond_the_digits_of_usual_decimals():
+    lot = TaxLot(D("99999999999.9999"), D("0.0001"))
+
+    assert gain([(lot, lot.quantity)], D("99999999999.9999")) == D("9999999999999970000000.00000002")
+
+
+def test_a_loss_counts_against_gains():
+    assert realised_gain(_problem([OLD, NEW], 10), {"A": D(5)}) == 4 * (11 - 12) + (11 - D("9.75"))
+
+
+def test_a_gain_is_unknown_where_the_lots_do_not_cover_what_is_sold():
+    assert realised_gain(_problem([NEW], 10), {"A": D(5)}) is None
+    assert realised_gain(_problem([], 10), {"A": D(10)}) == 0, "nothing is sold"
+
+
+lot = st.builds(
+    TaxLot,
+    st.decimals(Decimal("0.0001"), Decimal(5000), places=4),
+    st.decimals(Decimal(0), Decimal(5000), places=4),
+)
+
+
+@given(lots=st.lists(lot, min_size=1, max_size=6), share=st.integers(0, 100), price=st.integers(1, 10**8))
+def test_optimiser_check_and_report_state_the_same_gain(lots, share, price):
+    held = sum((x.quantity for x in lots), D(0))
+    problem = _problem(lots, held, D(price).scaleb(-4))
+    sold = int(held) * share // 100
+    after, book = {"A": held - sold}, ledger(problem)
+    grains = gain_in_grains(book.lines[0], -sold)
+
+    assert realised_gain(problem, after) == verify.total_gain(problem, after) == book.money(grains)
+
+
+def test_a_lot_keeps_its_name_and_its_day_in_json():
+    problem = _problem([OLD, TaxLot(D(4), D(12))], 10)
+
+    assert problem_from_json(problem_to_json(problem)) == problem
+
+
+@pytest.mark.parametrize("day", ["2026-02-30", "20260101", 7])
+def test_a_day_that_is_none_is_refused_at_its_place(day):
+    given = problem_to_json(_problem([OLD], 6))
+    given["positions"][0]["lots"][0]["acquired_on"] = day
+    with pytest.raises(ProblemError) as refused:
+        problem_from_json(given)
+    assert refused.value.field == "positions[0].lots[0].acquired_on"

@@ -13,6 +13,10 @@ TOPICS = {
         "How orders are found",
         "The problem, the proof, every limit with its inequality, and what is not proven.",
     ),
+    "lots": (
+        "Tax lots and gain budgets",
+        "How lots come into the book, which of them a sale takes, and what a budget of gains holds back.",
+    ),
     "api": ("The API", "The main job from another program, with curl and with Python."),
     "scale": ("How runs scale and what is kept safe", "The queue, what a kill -9 does, and where the limits are."),
 }

@@ -27,9 +27,7 @@ FIELDS: dict[str, forms.Field] = {
     "min_trade_value": _number("Smallest order", "No order below this value, unless it closes a position"),
     "max_turnover": _number("Most turnover, %", "Half of what is traded, in per cent of market value"),
     "max_trades": forms.IntegerField(label="Most orders", required=False, widget=NUMBER),
-    "gain_budget": _number(
-        "Gain budget", "No more gain than this is realised by sales, highest cost first; needs tax lots"
-    ),
+    "gain_budget": _number("Gain budget", "The most that sales may gain; needs tax lots"),
     "cost_bps": _number("Cost of trading, bp", "Basis points of an order's value, weighed against drift"),
     "ticket_cost": _number("Cost of an order", "Money per order, weighed against drift"),
     "lot_size": forms.IntegerField(

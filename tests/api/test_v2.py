@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from models_app.models import InvestmentModel, Price
+from models_app.models import InvestmentModel, Price, TaxLot
 from rebalance_app.models import Order, Rebalance
 from tests.api.conftest import Api
 
@@ -220,6 +220,44 @@ def test_the_book_is_read_with_names_and_prices(v2, book):
     assert (holding["ticker"], Decimal(holding["value"])) == ("XXX", 1000)
     assert v2.get(f"/portfolios/{P}").status_code == 404
     assert v2.get(f"/securities/{A}").status_code == 404
+
+
+def test_lots_are_read_with_what_is_not_realised_and_null_where_they_do_not_add_up(v2, book):
+    address = f"/portfolios/{book.harbour.pk}/lots"
+    assert v2.get(address).json() == []
+    lot = TaxLot.objects.create(
+        portfolio=book.harbour, security=book.xxx, reference="X1", acquired_on="2024-05-06", quantity=10, cost=80
+    )
+    (told,) = v2.get(address).json()
+    assert (told["ticker"], told["adds_up"], Decimal(told["gain"])) == ("XXX", True, 200)
+    assert told["lots"] == [
+        {
+            "reference": "X1",
+            "acquired_on": "2024-05-06",
+            "quantity": "10.0000",
+            "cost": "80.0000",
+            "gain": "200.00000000",
+        }
+    ]
+    TaxLot.objects.filter(pk=lot.pk).update(quantity=9)
+    (told,) = v2.get(address).json()
+    assert (told["adds_up"], told["gain"], told["cost"]) == (False, None, None)
+    assert v2.get(f"/portfolios/{P}/lots").status_code == 404
+
+
+def test_a_proposal_under_a_gain_budget_tells_its_gain_and_the_lots_of_each_sale(v2, book, run_worker):
+    TaxLot.objects.create(
+        portfolio=book.harbour, security=book.xxx, reference="X1", acquired_on="2024-05-06", quantity=10, cost=80
+    )
+    body = {"model_id": book.model.pk, "portfolio_ids": [book.harbour.pk], "options": {"gain_budget": "200"}}
+    run_id = v2.post("/runs", body).json()["id"]
+    run_worker(Rebalance.objects.get(pk=run_id))
+    document = v2.get(f"/runs/{run_id}/proposals/{book.harbour.pk}").json()["document"]
+    (sale,) = [line for line in document["positions"] if line["side"] == "SELL"]
+
+    assert document["limits"]["gain_budget"] == {"value": "200", "level": "run"}
+    assert Decimal(document["realised_gain"]) == Decimal(sale["realised_gain"]) == 200
+    assert [(lot["reference"], Decimal(lot["gain"])) for lot in sale["lots_sold"]] == [("X1", 200)]
 
 
 def test_drift_is_read_for_a_portfolio_a_model_and_the_firm(v2, book):

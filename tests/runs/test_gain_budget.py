@@ -276,3 +276,8 @@ def test_the_page_of_the_portfolio_shows_what_is_not_realised_yet(client, lots, 
 
     assert "unrealised gain +1,900.00" in ridge
     assert "Tax lots" not in dale
+
+    TaxLot.objects.filter(reference="A1").update(quantity=299)
+    ridge = client.get(f"/portfolios/{lots.ridge.pk}/").content.decode()
+    assert "399 in lots, 400 held" in ridge
+    assert "unrealised gain <" in ridge, "unknown, and not the sum of what is known"

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from decimal import Decimal
 
 import pytest
 
@@ -74,6 +75,42 @@ def test_a_run_is_solved_by_a_real_worker(site):
     assert state["solved"] == 100
     assert state["attempts"] == [1]
     assert verified.returncode == 0, verified.stdout
+
+
+LOTS = """
+from models_app.models import ModelPosition, Portfolio, Security
+ticker = {s.pk: s.ticker for s in Security.objects.all()}
+held = [(p.name, t, 800) for p in Portfolio.objects.all() for t in sorted(ticker.values())[:10]]
+answer = {
+    'holdings': 'portfolio,ticker,quantity\\n' + ''.join(f'{p},{t},{n}\\n' for p, t, n in held),
+    'lots': 'portfolio,ticker,reference,acquired_on,quantity,cost\\n' + ''.join(
+        f'{p},{t},{r},2025-01-10,{n},{c}\\n' for p, t, _ in held for r, n, c in (('old', 500, 1), ('new', 300, 30))),
+}
+"""
+GAINS = """
+from decimal import Decimal
+from rebalance_app.models import Rebalance
+rows = Rebalance.objects.get(number=1).portfolios.all()
+answer = {'states': sorted({row.state for row in rows}),
+          'gains': [row.document['realised_gain'] for row in rows], 'sold': str(sum(row.sell_value for row in rows))}
+"""
+
+
+def test_a_gain_budget_is_kept_by_a_real_worker_with_lots_from_a_file(site):
+    model = site.ask(FILL % 2)
+    for kind, text in site.ask(LOTS).items():
+        path = site.home / f"{kind}.csv"
+        path.write_text(text)
+        imported = site.run("import", kind, str(path))
+        assert (imported.returncode, imported.stderr) == (0, "")
+    site.start("worker")
+    site.ask(LAUNCH % (model, "{'gain_budget': '-100'}"))
+    eventually(lambda: site.ask(STATE)["state"] == "completed", 90, every=1)
+    found = site.ask(GAINS)
+
+    assert found["states"] == ["solved"]
+    assert all(Decimal(gain) <= -100 for gain in found["gains"])
+    assert site.run("verify").returncode == 0
 
 
 def test_killing_a_worker_process_and_a_solver_in_the_middle_loses_and_doubles_nothing(site):

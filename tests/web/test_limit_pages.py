@@ -28,6 +28,7 @@ def test_limits_are_entered_in_per_cent_and_kept_as_fractions(client, page, book
 @pytest.mark.parametrize(
     ("sent", "told"),
     [
+        ({"gain_budget": "much", "reason": "x"}, "gain_budget"),
         ({"min_cash": "NaN", "reason": "x"}, "min_cash"),
         ({"min_cash_weight": "250", "reason": "x"}, "min_cash_weight"),
         ({"max_trades": "1.5", "reason": "x"}, "max_trades"),
@@ -42,6 +43,13 @@ def test_a_limit_that_makes_no_sense_stays_in_its_field(client, page, book, sent
     assert f'id="id_{told}_error"' in answer.content.decode()
     assert all(f'value="{value}"' in answer.content.decode() for value in sent.values())
     assert limits_now("portfolio", [book.harbour.pk]) == {}
+
+
+def test_a_gain_budget_of_nothing_at_all_is_a_budget(client, page, book):  # noqa: F811
+    answer = client.post(page, {"gain_budget": "0", "reason": "mandate"}, follow=True)
+
+    assert limits_now("portfolio", [book.harbour.pk])[book.harbour.pk] == {"gain_budget": "0"}
+    assert "realised gain at most 0.00" in answer.content.decode()
 
 
 def test_a_box_says_what_may_not_be_done(client, page, book):  # noqa: F811

@@ -253,8 +253,8 @@ def _note_mismatches(rows: list[Row], found: Findings) -> None:
     if differing:
         shown, n = "; ".join(differing[:_SHOWN_MISMATCHES]), len(differing)
         more = f"; and {n - _SHOWN_MISMATCHES:,} more" if n > _SHOWN_MISMATCHES else ""
-        which = "1 holding does" if n == 1 else f"{n:,} holdings do"
+        which = "1 holding" if n == 1 else f"{n:,} holdings"
         found.notes.append(
-            f"The lots of {which} not add up to what is held, so gains are unknown there and no gain budget can be "
+            f"The lots of {which} do not add up to what is held, so gains are unknown there and no gain budget can be "
             f"kept: {shown}{more}."
         )

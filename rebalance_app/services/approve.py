@@ -177,7 +177,12 @@ def _decide(by: User, orders: Sequence[Line], verdict: Verdict, comment: str, bo
             order.portfolio_id for order in orders
         ):
             raise ConflictError("The book or the run changed at this moment: look again.")
-        why = _lots_changed(orders, runs) | _out_of_date(orders, book.balances) | _already_traded(orders, book.balances) | why
+        why = (
+            _lots_changed(orders, runs)
+            | _out_of_date(orders, book.balances)
+            | _already_traded(orders, book.balances)
+            | why
+        )
     allowed = [order for order in orders if order.pk not in why]
     if allowed:
         _write(by, allowed, verdict, comment, runs)

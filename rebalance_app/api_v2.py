@@ -134,7 +134,8 @@ def decide_orders(request: HttpRequest, payload: out.DecisionsIn) -> dict[str, A
 def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
     """One order with every decision on it."""
     view = order_get(order_id)
-    return out.order_out(view.order) | {"decisions": [out.decision_out(decision) for decision in view.decisions]}
+    decisions = [out.decision_out(decision) for decision in view.decisions]
+    return out.order_out(view.order) | {"realised_gain": view.realised_gain, "decisions": decisions}
 
 
 @router.post("/runs/{run_id}/decisions", response=out.Decided, auth=DECIDE, tags=["orders"])

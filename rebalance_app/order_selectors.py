@@ -13,7 +13,9 @@ from django.db.models import Q, QuerySet, Sum
 from models_app.exports import csv_text
 from models_app.imports.cells import guard
 from ordergen.errors import NotFoundError
+from rebalance_app.domain.gains import gain, lots_sold
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
+from rebalance_app.proposals import read_lots
 from rebalance_app.selectors import PAGE_SIZE, UNDECIDED, ZERO, Page
 
 TABS: dict[str, tuple[OrderState, ...]] = {
@@ -229,6 +231,7 @@ class OrderView:
 
     order: Order
     decisions: Sequence[Decision]
+    realised_gain: Decimal | None  # of a sale under a gain budget
 
 
 def order_get(order_id: str) -> OrderView:
@@ -237,4 +240,10 @@ def order_get(order_id: str) -> OrderView:
     order = orders.defer("rebalance__snapshot__payload", "proposal__document").filter(pk=order_id).first()
     if order is None:
         raise NotFoundError(f"There is no order {order_id[:40]}.")
-    return OrderView(order, list(order.decisions.select_related("decided_by").order_by("decided_at", "pk")))
+    decisions = list(order.decisions.select_related("decided_by").order_by("decided_at", "pk"))
+    return OrderView(order, decisions, _realised_gain(order))
+
+
+def _realised_gain(order: Order) -> Decimal | None:
+    lots = read_lots(order.proposal.document or {}) if order.side == "SELL" else None
+    return None if lots is None else gain(lots_sold(lots[order.security_id], Decimal(order.quantity)), order.price)

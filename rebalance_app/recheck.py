@@ -36,8 +36,8 @@ def _gain_faults(problem: RebalanceProblem, solution: RebalanceSolution, documen
     lots = proposals.read_lots(document)
     if lots is None or mismatches({p.security_id: p.quantity for p in problem.positions}, shares_in(lots)):
         yield "its tax lots do not add up to its holdings"
-    elif (gained := total_gain(problem, solution.quantities)) != _number(document["realised_gain"]):
-        yield f"its sales realise {gained}, not {document['realised_gain']}"
+    elif (gained := total_gain(problem, solution.quantities)) != _number(document.get("realised_gain")):
+        yield f"its sales realise {gained}, not {document.get('realised_gain')}"
 
 
 def _problem(row: PortfolioRebalance, document: dict[str, Any]) -> RebalanceProblem:

@@ -205,6 +205,7 @@ class DecisionOut(Schema):
 
 
 class OrderDetail(OrderOut):
+    realised_gain: Decimal | None = Field(description="Of a sale under a gain budget")
     decisions: list[DecisionOut]
 
 

@@ -258,6 +258,12 @@ def test_a_proposal_under_a_gain_budget_tells_its_gain_and_the_lots_of_each_sale
     assert document["limits"]["gain_budget"] == {"value": "200", "level": "run"}
     assert Decimal(document["realised_gain"]) == Decimal(sale["realised_gain"]) == 200
     assert [(lot["reference"], Decimal(lot["gain"])) for lot in sale["lots_sold"]] == [("X1", 200)]
+    orders = [v2.get(f"/orders/{order.pk}").json() for order in Order.objects.order_by("ticker")]
+    assert [(order["ticker"], order["realised_gain"]) for order in orders][1:] == [
+        ("BBB", None),
+        ("CCC", None),
+        ("XXX", sale["realised_gain"]),
+    ]
 
 
 def test_drift_is_read_for_a_portfolio_a_model_and_the_firm(v2, book):

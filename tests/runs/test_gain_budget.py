@@ -184,6 +184,7 @@ def test_a_portfolio_on_hold_needs_no_lots(lots, manager, run_worker):
     ("change", "fault"),
     [
         ({"realised_gain": "59"}, "its sales realise 60"),
+        ({"realised_gain": None}, "its sales realise 60"),
         ({"lots": {}}, "do not add up"),
         ({"cost": "8.5"}, "the realised gain is above its budget"),
     ],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC
 from http import HTTPStatus
 from typing import Any
 
@@ -16,16 +14,15 @@ from models_app.models import InvestmentModel, ModelVersion
 from models_app.schemas import ModelIn, ModelOut, ModelPut, PathId, PortfoliosIn, PositionIn, Version, model_body
 from models_app.selectors import model_draft
 from models_app.versions import content_of
-from ordergen.accounts.models import User
-from ordergen.api_auth import needs
+from ordergen.api_auth import caller, needs
 from ordergen.api_errors import BadRequestError
 from ordergen.db import atomic
 from ordergen.errors import InvalidInputError, NotFoundError
+from ordergen.ids import HEX_ID
 
 router = Router(tags=["models"])
 READ = needs("book.read", "models:read")
 WRITE = needs("model.edit", "models:write")
-MODEL_ID = re.compile(r"[0-9a-fA-F]{24}")
 SORT_COLUMNS = {"model_id": "pk", "name": "name", "last_rebalance_date": "last_rebalance_at"}
 NEWEST_FIRST = ("-created_at", "-pk")
 _NO_MORE_THAN = 2**31 - 1  # rows, so that no paging parameter overflows the database's integers
@@ -45,7 +42,7 @@ def list_models(
 
 @router.post("/models", response={201: ModelOut}, auth=WRITE)
 def create_model(request: HttpRequest, payload: ModelIn) -> Status[dict[str, Any]]:
-    model = services.model_create(draft=payload.to_draft(), by=_user(request))
+    model = services.model_create(draft=payload.to_draft(), by=caller(request))
     return Status(HTTPStatus.CREATED, _body(model))
 
 
@@ -58,14 +55,11 @@ def get_model(request: HttpRequest, model_id: PathId) -> dict[str, Any]:
 def replace_model(request: HttpRequest, model_id: PathId, payload: ModelPut) -> dict[str, Any]:
     """Replaces the whole model if `version` is still the current one; what is left out becomes empty."""
     found = find_model(model_id)
-    stamp = payload.last_rebalance_date
-    if stamp is not None and stamp.tzinfo is None:
-        stamp = stamp.replace(tzinfo=UTC)
     with atomic():
         model = services.model_update(
-            model_id=found.pk, version=payload.version, draft=payload.to_draft(), by=_user(request)
+            model_id=found.pk, version=payload.version, draft=payload.to_draft(), by=caller(request)
         )
-        InvestmentModel.objects.filter(pk=found.pk).update(last_rebalance_at=stamp)
+        InvestmentModel.objects.filter(pk=found.pk).update(last_rebalance_at=payload.last_rebalance_date)
     return _body(model)
 
 
@@ -73,7 +67,7 @@ def replace_model(request: HttpRequest, model_id: PathId, payload: ModelPut) -> 
 def delete_model(request: HttpRequest, model_id: PathId, version: Version) -> Status[None]:
     """Deletes the model at this version; its stored rebalances stay."""
     model = find_model(model_id)
-    services.model_delete(model_id=model.pk, version=version, by=_user(request))
+    services.model_delete(model_id=model.pk, version=version, by=caller(request))
     return Status(HTTPStatus.NO_CONTENT, None)
 
 
@@ -81,7 +75,7 @@ def delete_model(request: HttpRequest, model_id: PathId, version: Version) -> St
 def add_position(request: HttpRequest, model_id: PathId, payload: PositionIn) -> dict[str, Any]:
     """Adds a security; a zero target is accepted and not stored."""
     model = find_model(model_id)
-    return _body(services.model_position_add(model_id=model.pk, position=payload.to_draft(), by=_user(request)))
+    return _body(services.model_position_add(model_id=model.pk, position=payload.to_draft(), by=caller(request)))
 
 
 @router.put("/model/{model_id}/position", response=ModelOut, auth=WRITE)
@@ -89,7 +83,7 @@ def change_position(request: HttpRequest, model_id: PathId, payload: PositionIn)
     """Replaces the three numbers of a security; a zero target removes it."""
     model = find_model(model_id)
     _must_have(model, payload)
-    return _body(services.model_position_update(model_id=model.pk, position=payload.to_draft(), by=_user(request)))
+    return _body(services.model_position_update(model_id=model.pk, position=payload.to_draft(), by=caller(request)))
 
 
 @router.delete("/model/{model_id}/position", response=ModelOut, auth=WRITE)
@@ -97,7 +91,7 @@ def remove_position(request: HttpRequest, model_id: PathId, payload: PositionIn)
     """Removes a security if every value equals the stored one."""
     model = find_model(model_id)
     _must_have(model, payload)
-    return _body(services.model_position_delete(model_id=model.pk, position=payload.to_draft(), by=_user(request)))
+    return _body(services.model_position_delete(model_id=model.pk, position=payload.to_draft(), by=caller(request)))
 
 
 @router.post("/model/{model_id}/portfolio", response=ModelOut, auth=WRITE)
@@ -105,7 +99,7 @@ def add_portfolios(request: HttpRequest, model_id: PathId, payload: PortfoliosIn
     """Subscribes portfolios; those already subscribed are passed over."""
     model = find_model(model_id)
     _refuse_repeats(payload.portfolios)
-    return _body(services.model_portfolios_add(model_id=model.pk, portfolio_ids=payload.portfolios, by=_user(request)))
+    return _body(services.model_portfolios_add(model_id=model.pk, portfolio_ids=payload.portfolios, by=caller(request)))
 
 
 @router.delete("/model/{model_id}/portfolio", response=ModelOut, auth=WRITE)
@@ -116,13 +110,13 @@ def remove_portfolios(request: HttpRequest, model_id: PathId, payload: Portfolio
     if set(model.portfolios.values_list("portfolio_id", flat=True)) <= set(payload.portfolios):
         raise BadRequestError("A model needs at least one portfolio, so its last one cannot be removed.")
     return _body(
-        services.model_portfolios_remove(model_id=model.pk, portfolio_ids=payload.portfolios, by=_user(request))
+        services.model_portfolios_remove(model_id=model.pk, portfolio_ids=payload.portfolios, by=caller(request))
     )
 
 
 def find_model(model_id: str) -> InvestmentModel:
     """The model a path names: 400 for what is no id, 404 for what is not there, in the contract's words."""
-    if not MODEL_ID.fullmatch(model_id):
+    if not HEX_ID.fullmatch(model_id):
         raise BadRequestError(f"Invalid model ID format: {model_id[:60]}")
     model = InvestmentModel.objects.filter(pk=model_id.lower()).first()
     if model is None:
@@ -163,8 +157,3 @@ def _refuse_repeats(portfolios: list[str]) -> None:
         raise InvalidInputError("Nothing to do.", fields={"portfolios": "Name at least one portfolio."})
     if len(set(portfolios)) < len(portfolios):
         raise InvalidInputError("A portfolio is repeated.", fields={"portfolios": "A portfolio is named once."})
-
-
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User), "operations are reached by people and keys only"
-    return request.user

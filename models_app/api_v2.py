@@ -16,7 +16,7 @@ from models_app.models import InvestmentModel
 from models_app.sources import get_source
 from models_app.sources.base import Balances, BookSource, PriceInfo, SecurityInfo
 from models_app.versions import changes
-from ordergen.api_auth import needs
+from ordergen.api_auth import caller, needs
 from ordergen.api_v2 import (
     Cursor,
     HexId,
@@ -26,7 +26,6 @@ from ordergen.api_v2 import (
     SearchText,
     SecurityPath,
     StaleError,
-    caller,
     expected_version,
     is_known,
     page_of,

@@ -11,11 +11,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from models_app import selectors, services
 from models_app.forms import SPARE_ROWS, ModelEditor
-from models_app.http import SignedInRequest
 from models_app.merge import Merge, Side
 from models_app.rules import ModelDraft
 from models_app.sources import get_source
 from ordergen.errors import ConflictError
+from ordergen.http import SignedInRequest
 
 FOUND_SECURITIES = 50
 

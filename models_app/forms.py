@@ -18,6 +18,7 @@ from models_app.rules import ModelDraft, PositionDraft, Totals, percent
 from models_app.selectors import other_models
 from models_app.sources.base import BookSource, SecurityInfo
 from ordergen.errors import InvalidInputError
+from ordergen.ids import ANY_ID
 
 SPARE_ROWS = 3  # empty rows under a new model's grid
 LONGEST_NUMBER = 20
@@ -148,7 +149,7 @@ class ModelEditor:
         known = self.securities.find(row.security)
         if known:
             row.security_id, row.name = known.id, known.name
-        elif rules.SECURITY_ID.fullmatch(row.security.strip()):
+        elif ANY_ID.fullmatch(row.security.strip()):
             row.security_id, row.name = row.security.strip(), "not in the book"
         row.saved = self._saved.get(row.security_id)
         self.rows.append(row)

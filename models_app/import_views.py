@@ -14,13 +14,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from models_app import uploads
 from models_app.exports import export
-from models_app.http import SignedInRequest
 from models_app.import_forms import UploadForm
 from models_app.import_streams import stream_page
 from models_app.imports import KINDS, ImportPlan, Kind, Progress, apply_import, get_kind, plan_import
 from models_app.models import Holding, InvestmentModel, Portfolio, Price, Security, TaxLot
 from ordergen.accounts.models import User
 from ordergen.errors import ConflictError
+from ordergen.http import SignedInRequest
 
 STREAM_FROM_BYTES = 500_000  # about 25,000 rows, a second of work: above it the page shows how far it has come
 _TABLES: dict[str, Any] = {

@@ -17,10 +17,10 @@ from django.views.decorators.http import require_safe
 
 from models_app import charts, selectors
 from models_app.drift import Line, PortfolioView, book_drift, portfolio_view
-from models_app.http import SignedInRequest
 from models_app.lots import portfolio_lots, unrealised_gain
 from models_app.path import Panel, history_panels
 from models_app.tables import Column, Pages, Table
+from ordergen.http import SignedInRequest
 
 ZERO = Decimal(0)
 STATES = ("breach", "near", "in_band", "unpriced", "unknown", "no_model")

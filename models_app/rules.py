@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from ordergen.errors import InvalidInputError
+from ordergen.ids import ANY_ID, HEX_ID
 
 MAX_NAME_LENGTH: Final = 255
 MAX_REASON_LENGTH: Final = 500
@@ -21,8 +21,6 @@ MAX_TARGET_SUM: Final = Decimal("0.95")  # at least 5 % of a portfolio stays in 
 TARGET_STEP: Final = Decimal("0.005")
 MAX_DRIFT: Final = Decimal(1)
 DRIFT_PLACES: Final = 6
-SECURITY_ID: Final = re.compile(r"[A-Za-z0-9]{24}")
-PORTFOLIO_ID: Final = re.compile(r"[0-9a-fA-F]{24}")
 
 _NOT_A_NUMBER: Final = Decimal("NaN")
 _LARGEST_EXPONENT: Final = 40  # past it a number is a slip or an attack; arithmetic on it could take for ever
@@ -118,7 +116,7 @@ def _name_faults(name: str) -> Iterator[_Fault]:
 
 
 def _position_faults(position: PositionDraft) -> Iterator[_Fault]:
-    if not isinstance(position.security_id, str) or not SECURITY_ID.fullmatch(position.security_id):
+    if not isinstance(position.security_id, str) or not ANY_ID.fullmatch(position.security_id):
         yield "security_id", "A security's id is 24 letters or digits."
     yield from _target_faults(position.target)
     low, high = position.low_drift, position.high_drift
@@ -170,12 +168,17 @@ def _total_faults(sums: Totals) -> Iterator[_Fault]:
 def _portfolio_faults(portfolios: tuple[str, ...]) -> Iterator[_Fault]:
     if len(portfolios) < MIN_PORTFOLIOS:
         yield "portfolios", "A model needs at least one portfolio."
-    odd = [given for given in portfolios if not isinstance(given, str) or not PORTFOLIO_ID.fullmatch(given)]
+    odd = [given for given in portfolios if not _is_portfolio_id(given)]
     if odd:
-        yield "portfolios", f"A portfolio's id is 24 hexadecimal characters; {_some(odd)} is not."
+        yield "portfolios", f"A portfolio's id is 24 hexadecimal characters in lower case; {_some(odd)} is not."
     twice = [given for given, count in Counter(map(str, portfolios)).items() if count > 1]
     if twice:
         yield "portfolios", f"A portfolio is named once; {_some(twice)} is repeated."
+
+
+def _is_portfolio_id(given: object) -> bool:
+    # In one spelling, or one portfolio could follow a model twice and trade twice.
+    return isinstance(given, str) and HEX_ID.fullmatch(given) is not None and given == given.lower()
 
 
 def _some(given: list[str]) -> str:

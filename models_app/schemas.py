@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 from ninja import Field, Schema
-from pydantic import AwareDatetime, BeforeValidator, NaiveDatetime, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from models_app.models import InvestmentModel
 from models_app.rules import ModelDraft, PositionDraft
+from ordergen.api_json import Body
 from ordergen.times import zulu
 
-_PLAIN_NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,2})?")
+_PLAIN_NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,2})?", re.ASCII)
 _LARGEST_EXPONENT = 40  # arithmetic on 1e1000000 would take for ever
 _LARGEST_INTEGER = 2**31 - 1  # of a database column
 
@@ -39,6 +41,15 @@ def read_integer(value: object) -> int:
     raise PydanticCustomError("int_parsing", "Input should be a valid integer")
 
 
+def _in_utc(given: datetime) -> datetime:
+    if given.tzinfo is None:
+        return given.replace(tzinfo=UTC)
+    try:
+        return given.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("In UTC this date lies outside the years 1 to 9999") from error
+
+
 Number = Annotated[
     Decimal,
     BeforeValidator(read_number),
@@ -46,11 +57,14 @@ Number = Annotated[
 ]
 Version = Annotated[int, BeforeValidator(read_integer), Field(gt=0, le=_LARGEST_INTEGER)]
 
+Instant = Annotated[datetime, AfterValidator(_in_utc)]
+PortfolioKey = Annotated[str, AfterValidator(str.lower)]
+
 # Documented as it should be, checked by the routes themselves: the contract wants 400 for a bad id in a path.
 PathId = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{24}$"})]
 
 
-class PositionIn(Schema):
+class PositionIn(Body):
     security_id: str = Field(examples=["0000000000000000000000A1"])
     target: Number
     low_drift: Number
@@ -60,10 +74,10 @@ class PositionIn(Schema):
         return PositionDraft(self.security_id, self.target, self.low_drift, self.high_drift)
 
 
-class ModelIn(Schema):
+class ModelIn(Body):
     name: str = Field(examples=["Balanced"])
     positions: list[PositionIn] = []
-    portfolios: list[str] = Field(examples=[["68a0c0ffee0000000000beef"]])
+    portfolios: list[PortfolioKey] = Field(examples=[["68a0c0ffee0000000000beef"]])
 
     def to_draft(self) -> ModelDraft:
         return ModelDraft(self.name, tuple(position.to_draft() for position in self.positions), tuple(self.portfolios))
@@ -73,11 +87,11 @@ class ModelPut(ModelIn):
     """A full replacement: what is left out becomes empty."""
 
     version: Version
-    last_rebalance_date: AwareDatetime | NaiveDatetime | None = None
+    last_rebalance_date: Instant | None = None
 
 
-class PortfoliosIn(Schema):
-    portfolios: list[str] = Field(examples=[["68a0c0ffee0000000000beef"]])
+class PortfoliosIn(Body):
+    portfolios: list[PortfolioKey] = Field(examples=[["68a0c0ffee0000000000beef"]])
 
 
 class PositionOut(Schema):

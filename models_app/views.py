@@ -16,7 +16,6 @@ from django.views.decorators.http import require_safe
 
 from models_app import selectors
 from models_app.drift import Line, PortfolioView, book_drift
-from models_app.http import SignedInRequest
 from models_app.models import InvestmentModel, ModelVersion
 from models_app.portfolio_views import MODEL_PORTFOLIO_COLUMNS, PORTFOLIO_COLUMNS, ZERO, attention
 from models_app.rules import Totals, totals
@@ -26,6 +25,7 @@ from models_app.sources.base import PriceInfo, SecurityInfo
 from models_app.tables import Column, Pages, Table
 from models_app.versions import Change, changes, draft_of
 from ordergen.errors import NotFoundError
+from ordergen.http import SignedInRequest
 
 QUEUE_LENGTH = 12
 QUEUE_COLUMNS = tuple(column for column in PORTFOLIO_COLUMNS if column.name not in {"state", "total"})

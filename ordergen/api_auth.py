@@ -122,6 +122,12 @@ def _admit(request: HttpRequest, user: User, need: Need) -> User:
     return user
 
 
+def caller(request: HttpRequest) -> User:
+    """Who asks; operations are reached by people and keys only."""
+    assert isinstance(request.user, User), "every operation declares its need"
+    return request.user
+
+
 def service_user() -> User:
     """The account that acts for callers without credentials: it may edit and launch, never approve or sign in."""
     user, is_new = User.objects.get_or_create(username=SERVICE_USERNAME, defaults={"roles": [Role.MANAGER]})

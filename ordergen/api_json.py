@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import orjson
 from django.http import HttpRequest
 from django.utils.datastructures import MultiValueDict
+from ninja import Schema
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
+from pydantic import ModelWrapValidatorHandler, ValidationInfo, model_validator
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 20
@@ -83,6 +85,24 @@ def _check_texts(value: Any, loc: tuple[str | int, ...]) -> None:
 def _check_text(text: str, loc: tuple[str | int, ...]) -> None:
     if "\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
         raise UnreadableError("string_unicode", "Text may not hold NUL or unpaired surrogates", loc=loc)
+
+
+class Body(Schema):
+    """A schema of what callers send, which is JSON and nothing else.
+
+    ninja wraps what it validates, so that rows of the database can be validated too. Around JSON that wrapper only
+    makes a list or a text look like an object without fields, and shows itself in errors that echo their input.
+    """
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _run_root_validator(
+        cls,
+        values: Any,
+        handler: ModelWrapValidatorHandler[Self],
+        info: ValidationInfo,  # noqa: ARG003  ninja's
+    ) -> Self:
+        return handler(values)
 
 
 class StrictParser(Parser):

@@ -21,7 +21,7 @@ from ninja.throttling import BaseThrottle
 from pydantic import BeforeValidator, ConfigDict, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from ordergen.accounts.models import User
+from ordergen.api_json import Body
 from ordergen.errors import ConflictError, InvalidInputError, OrdergenError
 
 MAX_PAGE = 200
@@ -32,7 +32,7 @@ Row = TypeVar("Row")
 Record = TypeVar("Record", bound=Model)
 
 
-class Strict(Schema):
+class Strict(Body):
     """What a body may be: exactly the documented names with exactly their JSON types."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -161,12 +161,6 @@ def expected_version(request: HttpRequest) -> int:
             "The ETag is not one of ours.", fields={"If-Match": 'A version in quotes, such as "3".'}
         )
     return int(match[1])
-
-
-def caller(request: HttpRequest) -> User:
-    """Who asks; operations are reached by people and keys only."""
-    assert isinstance(request.user, User), "every operation declares its need"
-    return request.user
 
 
 def set_etag(response: HttpResponse, version: int) -> None:

@@ -25,5 +25,7 @@ class Correlated(logging.Filter):
     """Gives every log record its `correlation`, "-" where there is none."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.correlation = correlation.get() or "-"
+        # Django tells of a 4xx when the request is over; the record then brings the request along.
+        request = getattr(record, "request", None)
+        record.correlation = correlation.get() or getattr(request, "correlation", "") or "-"
         return True

@@ -23,6 +23,7 @@ def correlation_id(get_response: Handler) -> Handler:
     def middleware(request: HttpRequest) -> HttpResponse:
         given = request.headers.get(HEADER, "")
         with correlated(given if _ACCEPTABLE.fullmatch(given) else str(uuid.uuid4())):
+            request.correlation = correlation.get()  # type: ignore[attr-defined] # for the log, when all is over
             response = get_response(request)
             response[HEADER] = correlation.get()
             return response

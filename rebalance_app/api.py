@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -15,10 +14,10 @@ from ninja import Field, Router
 from models_app.api import find_model
 from models_app.schemas import PathId, Version
 from models_app.selectors import model_of_portfolio
-from ordergen.accounts.models import User
-from ordergen.api_auth import needs
+from ordergen.api_auth import caller, needs
 from ordergen.api_errors import BadRequestError, LazyRouteError, RefusedRunError
 from ordergen.errors import NotFoundError
+from ordergen.ids import HEX_ID
 from rebalance_app import results
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
 from rebalance_app.schemas import (
@@ -37,7 +36,6 @@ from rebalance_app.services.wait import rebalance_wait
 router = Router(tags=["rebalances"])
 READ = needs("book.read", "rebalances:read")
 LAUNCH = needs("rebalance.launch", "rebalances:write")
-HEX_ID = re.compile(r"[0-9a-fA-F]{24}")
 SORT_COLUMNS = {
     "rebalance_id": "pk",
     "model_name": "model_name",
@@ -96,8 +94,7 @@ def search_rebalances(
     request: HttpRequest, payload: PortfolioSearch, offset: Offset = 0, limit: Limit = 10
 ) -> HttpResponse:
     """Runs that hold any of these portfolios, newest first, whole."""
-    wanted = {portfolio_id.lower() for portfolio_id in payload.portfolios}
-    holding = PortfolioRebalance.objects.filter(portfolio_id__in=wanted).values("rebalance_id")
+    holding = PortfolioRebalance.objects.filter(portfolio_id__in=payload.portfolios).values("rebalance_id")
     return _page(_stored().filter(pk__in=holding), offset, limit, ["-number"])
 
 
@@ -117,7 +114,7 @@ def delete_rebalance(request: HttpRequest, rebalance_id: PathId, version: Versio
     """Takes a run out of this API. The record itself stays: nothing that proposed orders is ever deleted."""
     if not HEX_ID.fullmatch(rebalance_id):
         raise BadRequestError(f"Invalid rebalance ID format: {rebalance_id[:60]}")
-    rebalance_hide(by=_user(request), rebalance_id=rebalance_id.lower(), version=version)
+    rebalance_hide(by=caller(request), rebalance_id=rebalance_id.lower(), version=version)
     return {"message": f"Rebalance {rebalance_id} deleted successfully"}
 
 
@@ -149,7 +146,7 @@ def list_rebalance_positions(request: HttpRequest, rebalance_id: PathId, portfol
 def _launch(request: HttpRequest, model_id: str, portfolio_ids: list[str] | None) -> Rebalance:
     key = request.headers.get("Idempotency-Key") or None
     try:
-        return rebalance_launch(by=_user(request), model_id=model_id, portfolio_ids=portfolio_ids, idempotency_key=key)
+        return rebalance_launch(by=caller(request), model_id=model_id, portfolio_ids=portfolio_ids, idempotency_key=key)
     except UnpricedModelError as error:
         raise RefusedRunError(error.message, HTTPStatus.SERVICE_UNAVAILABLE, extra={}) from error
 
@@ -255,8 +252,3 @@ def _rows(run: Rebalance) -> list[PortfolioRebalance]:
 def _json(body: Any, status: int = HTTPStatus.OK) -> HttpResponse:
     # Past ninja's response model: a nested record of 100 x 100 positions would be validated number by number.
     return HttpResponse(orjson.dumps(body), status=status, content_type="application/json")
-
-
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User), "operations are reached by people and keys only"
-    return request.user

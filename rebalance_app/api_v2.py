@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from django.http import HttpRequest, HttpResponse
 from ninja import Header, Path, Query, Router, Status
 
-from ordergen.api_auth import needs
-from ordergen.api_v2 import Cursor, HexId, Limit, Page, PathId, SecurityId, caller, page_of
+from ordergen.api_auth import caller, needs
+from ordergen.api_v2 import Cursor, HexId, Limit, Page, PathId, SecurityId, page_of
 from ordergen.errors import NotFoundError
 from rebalance_app import schemas_v2 as out
 from rebalance_app.models import Order, ProposalState, Rebalance, RunState

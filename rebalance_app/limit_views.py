@@ -10,11 +10,10 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from models_app.http import SignedInRequest
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
 from ordergen.errors import InvalidInputError, NotFoundError
-from rebalance_app.http import page
+from ordergen.http import SignedInRequest, page
 from rebalance_app.limit_forms import LimitsForm
 from rebalance_app.models import LimitSet
 from rebalance_app.services.limits import NAMES, limits_now, limits_set

@@ -13,10 +13,9 @@ from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from models_app.http import SignedInRequest
+from ordergen.http import SignedInRequest, page, wants_fragment
 from rebalance_app import order_selectors as selectors
 from rebalance_app.forms import DecisionForm, OrderFilterForm, SelectionForm
-from rebalance_app.http import page, wants_fragment
 from rebalance_app.models import Order
 from rebalance_app.services.approve import Decided, Verdict, content_hash, order_decide, run_decide, why_not
 

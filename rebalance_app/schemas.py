@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from ninja import Field, Schema
+from pydantic import AfterValidator
+
+from ordergen.api_json import Body
 
 MAX_PORTFOLIOS_SOUGHT = 1000
 
@@ -89,8 +92,10 @@ class Message(Schema):
     message: str
 
 
-PortfolioId = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{24}$", examples=["68a0c0ffee0000000000beef"])]
+PortfolioId = Annotated[
+    str, Field(pattern=r"^[0-9a-fA-F]{24}$", examples=["68a0c0ffee0000000000beef"]), AfterValidator(str.lower)
+]
 
 
-class PortfolioSearch(Schema):
+class PortfolioSearch(Body):
     portfolios: list[PortfolioId] = Field(min_length=1, max_length=MAX_PORTFOLIOS_SOUGHT)

@@ -9,10 +9,9 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from models_app.http import SignedInRequest
+from ordergen.http import SignedInRequest, page, wants_fragment
 from rebalance_app import charts, selectors
 from rebalance_app.forms import LaunchForm, ProposalFilterForm, RunFilterForm
-from rebalance_app.http import page, wants_fragment
 from rebalance_app.preflight import Request, choices, preflight
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch

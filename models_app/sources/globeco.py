@@ -24,7 +24,8 @@ from models_app.sources.base import Balances, Lots, PortfolioInfo, PriceInfo, Se
 from models_app.sources.breaker import Breaker
 from models_app.sources.http import Deadline, FaultError, Service, in_parallel
 from models_app.sources.kept import kept
-from models_app.sources.parse import ANY_ID, HEX_ID, Record, record, records, unique
+from models_app.sources.parse import Record, record, records, unique
+from ordergen.ids import ANY_ID, HEX_ID
 
 if TYPE_CHECKING:
     import pandas as pd

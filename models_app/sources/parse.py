@@ -15,9 +15,7 @@ from typing import Any, NoReturn
 
 from ordergen.errors import UnavailableError
 
-HEX_ID = re.compile(r"[0-9a-fA-F]{24}")
-ANY_ID = re.compile(r"[A-Za-z0-9]{24}")
-_NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?")
+_NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
 _MOST = Decimal(10) ** 11  # what 15 digits with four places hold
 
 

@@ -10,11 +10,11 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from models_app.http import SignedInRequest
 from ordergen.audit.forms import AuditFilterForm
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.selectors import audit_csv, audit_event, audit_events
 from ordergen.audit.services import first_broken_link
+from ordergen.http import SignedInRequest
 
 PAGE_SIZE = 100
 # Where an object of a kind is shown. A model by its history, which stays when the model is deleted.

@@ -14,6 +14,7 @@ from ordergen.accounts.roles import PERMISSIONS, Role
 from ordergen.api import APIS
 from ordergen.api_auth import Need
 from ordergen.audit.models import AuditEvent
+from ordergen.correlation import Correlated
 from ordergen.errors import InvalidInputError
 from tests.api.conftest import Api
 
@@ -223,6 +224,13 @@ def test_a_correlation_id_is_echoed_and_recorded(api):
     assert AuditEvent.objects.get(action="model.create").request_id == "abc-123"
 
 
+def test_what_django_logs_of_a_refused_request_carries_its_correlation_id(api, caplog):
+    api.get("/model/x", X_Correlation_ID="abc-123")
+    (told,) = [record for record in caplog.records if record.name == "django.request"]
+    assert Correlated().filter(told)
+    assert told.correlation == "abc-123"
+
+
 def test_any_origin_may_read_without_credentials(api):
     response = api.get("/models", Origin="https://portal.example")
     assert response["Access-Control-Allow-Origin"] == "*"
@@ -314,6 +322,19 @@ def test_a_body_that_cannot_be_read_is_a_schema_error(api, name):
     for entry in response.json()["detail"]:
         assert {"type", "loc", "msg"} <= entry.keys()
         assert entry["loc"][0] == "body"
+
+
+@pytest.mark.parametrize("body", [{}, {"name": "M", "portfolios": [ID], "positions": [{}]}])
+def test_an_error_echoes_the_input_as_it_was_sent(api, body):
+    for entry in api.post("/models", body).json()["detail"]:
+        assert entry["input"] in (body, {}), "and nothing of how we read it"
+
+
+@pytest.mark.parametrize("body", ["[]", "1", "null", '"x"', '{"name":"M","portfolios":[],"positions":[1]}'])
+def test_what_is_no_object_is_called_that(api, body):
+    (entry,) = api.post("/models", raw=body).json()["detail"]
+    assert entry["type"] == "model_attributes_type"
+    assert entry["loc"] in (["body"], ["body", "positions", 0])
 
 
 def test_malformed_json_is_named_as_such(api):

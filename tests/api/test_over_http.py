@@ -92,3 +92,6 @@ def test_a_portal_rebalances_reads_and_deletes_against_a_real_worker(site):
             )
         )
     assert sorted(status for status, _ in answers) == [200] + [409] * 7, "of equal versions exactly one wins"
+
+    too_much = portal.ask("POST", "/api/v1/models", {"name": "x" * 5_000_000})
+    assert too_much == (413, {"detail": "A body has at most 1048576 bytes."}), "who sends it all is told why not"

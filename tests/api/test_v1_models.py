@@ -103,6 +103,11 @@ def test_what_is_no_number_is_refused_where_a_number_belongs(api, value):
     )
 
 
+@pytest.mark.parametrize("text", ["0．05", "٠.5", "0.५"])
+def test_a_number_is_written_in_ascii_digits(api, text):
+    assert locations(api.post("/models", model(positions=[position(target=text)])))
+
+
 @pytest.mark.parametrize("text", ["1e30", "1e400", "1e1000000", "-1e400", "9" * 5000, "0." + "1" * 5000])
 def test_a_number_beyond_reason_is_refused_and_never_an_error_of_ours(api, text):
     raw = '{"name":"M","portfolios":["%s"],"positions":[{"security_id":"%s","target":%s,"low_drift":0,"high_drift":0}]}'
@@ -230,6 +235,14 @@ def test_a_stale_version_is_a_conflict_and_changes_nothing(api, saved):
     assert api.get(path).json()["name"] == "One"
 
 
+@pytest.mark.parametrize(
+    "given", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "yesterday", True, "2026-02-30T00:00:00Z"]
+)
+def test_a_date_that_is_none_is_refused_once_at_its_place(api, saved, given):
+    body = model(version=1, last_rebalance_date=given)
+    assert locations(api.put(f"/model/{saved['model_id']}", body)) == [["body", "last_rebalance_date"]]
+
+
 @pytest.mark.parametrize("version", [None, 0, -1, True, "one", 1.5, 2**40])
 def test_a_version_is_a_positive_integer(api, saved, version):
     assert locations(api.put(f"/model/{saved['model_id']}", model(version=version))) == [["body", "version"]]
@@ -312,6 +325,14 @@ def test_portfolios_are_added_and_removed_and_repetition_is_silent(api, saved):
     assert api.delete(path, {"portfolios": [Q]}).json() == saved | {"version": 3}
     absent = api.delete(path, {"portfolios": [Q]})
     assert (absent.status_code, absent.json()["version"]) == (200, 3)
+
+
+def test_a_portfolio_has_one_spelling_so_that_it_cannot_follow_a_model_twice(api, saved):
+    path = f"/model/{saved['model_id']}/portfolio"
+    assert api.post(path, {"portfolios": [P.upper()]}).json() == saved
+    assert locations(api.post("/models", model("Twice", portfolios=[P, P.upper()])))
+    assert api.post("/models", model("Loud", portfolios=[Q.upper()])).json()["portfolios"] == [Q]
+    assert api.delete(path, {"portfolios": [P.upper()]}).status_code == 400, "it is the last one"
 
 
 def test_the_last_portfolio_stays(api, saved):

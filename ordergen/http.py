@@ -1,4 +1,4 @@
-"""What the pages of runs and orders have in common."""
+"""What pages have in common: a request of somebody who signed in, who may see what, and what htmx asks for."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_http_methods
 
-from models_app.http import SignedInRequest
+from ordergen.accounts.models import User
 
 View = Callable[..., HttpResponseBase]
+
+
+class SignedInRequest(HttpRequest):
+    """Only for type checking: requests of signed-in people are ordinary HttpRequests."""
+
+    user: User
 
 
 def page(*methods: str) -> Callable[[View], View]:

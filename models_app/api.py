@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.db.models import F, OrderBy, OuterRef, QuerySet, Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Router, Status
 
 from models_app import services
@@ -16,6 +16,7 @@ from models_app.selectors import model_draft
 from models_app.versions import content_of
 from ordergen.api_auth import caller, needs
 from ordergen.api_errors import BadRequestError
+from ordergen.api_json import answer
 from ordergen.db import atomic
 from ordergen.errors import InvalidInputError, NotFoundError
 from ordergen.ids import HEX_ID
@@ -31,13 +32,13 @@ _NO_MORE_THAN = 2**31 - 1  # rows, so that no paging parameter overflows the dat
 @router.get("/models", response=list[ModelOut], auth=READ)
 def list_models(
     request: HttpRequest, offset: int | None = None, limit: int | None = None, sort_by: str | None = None
-) -> list[dict[str, Any]]:
+) -> HttpResponse:
     """Every model, newest first unless `sort_by` names columns: `name,-last_rebalance_date`, each with + or -."""
     if (offset or 0) < 0 or (limit or 0) < 0:
         raise BadRequestError("offset and limit must not be negative")
     start = min(offset or 0, _NO_MORE_THAN)
     stop = None if limit is None else start + min(limit, _NO_MORE_THAN)
-    return _bodies(InvestmentModel.objects.order_by(*_ordering(sort_by or ""))[start:stop])
+    return answer(_bodies(InvestmentModel.objects.order_by(*_ordering(sort_by or ""))[start:stop]))
 
 
 @router.post("/models", response={201: ModelOut}, auth=WRITE)
@@ -47,8 +48,8 @@ def create_model(request: HttpRequest, payload: ModelIn) -> Status[dict[str, Any
 
 
 @router.get("/model/{model_id}", response=ModelOut, auth=READ)
-def get_model(request: HttpRequest, model_id: PathId) -> dict[str, Any]:
-    return _body(find_model(model_id))
+def get_model(request: HttpRequest, model_id: PathId) -> HttpResponse:
+    return answer(_body(find_model(model_id)))
 
 
 @router.put("/model/{model_id}", response=ModelOut, auth=WRITE)

@@ -17,6 +17,7 @@ from models_app.sources import get_source
 from models_app.sources.base import Balances, BookSource, PriceInfo, SecurityInfo
 from models_app.versions import changes
 from ordergen.api_auth import caller, needs
+from ordergen.api_json import answer
 from ordergen.api_v2 import (
     Cursor,
     HexId,
@@ -110,15 +111,14 @@ def list_drift(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> 
 
 
 @router.get("/models", response=Page[out.ModelSummary], auth=READ, tags=["models"])
-def list_models(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
+def list_models(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> HttpResponse:
     """Models, newest first."""
     page = page_of(
         InvestmentModel.objects.all(), lambda model: {"model": model}, cursor=cursor, limit=limit, rising=False
     )
     models = [item["model"] for item in page["items"]]
-    drafts = selectors.model_drafts(models)
-    rows = [selectors.ModelRow(model, drafts[model.pk]) for model in models]
-    return page | {"items": [out.model_summary(row) for row in rows]}
+    sizes = selectors.model_sizes(models)
+    return answer(page | {"items": [out.model_summary(model, sizes[model.pk]) for model in models]})
 
 
 @router.post("/models", response={201: out.ModelOut}, auth=WRITE, tags=["models"])

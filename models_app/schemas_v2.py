@@ -12,7 +12,7 @@ from models_app.drift import NO_BAND, Line, PortfolioView
 from models_app.lots import HoldingLots
 from models_app.models import InvestmentModel, ModelVersion
 from models_app.rules import ModelDraft, PositionDraft
-from models_app.selectors import ModelRow
+from models_app.selectors import ModelSize, size_of
 from models_app.sources.base import PriceInfo, SecurityInfo
 from models_app.versions import FIELDS, Change
 from ordergen.api_v2 import DecimalText, HexId, SecurityId, Strict
@@ -179,15 +179,14 @@ class DriftOut(DriftSummary):
     positions: list[DriftLine]
 
 
-def model_summary(row: ModelRow) -> dict[str, Any]:
-    model, sums = row.model, row.totals
+def model_summary(model: InvestmentModel, size: ModelSize) -> dict[str, Any]:
     return {
         "id": model.pk,
         "name": model.name,
         "version": model.version,
-        "n_positions": len(row.draft.positions),
-        "n_portfolios": len(row.draft.portfolios),
-        "target_sum": sums.target.normalize(),
+        "n_positions": size.n_positions,
+        "n_portfolios": size.n_portfolios,
+        "target_sum": size.target_sum.normalize(),
         "created_at": model.created_at,
         "updated_at": model.updated_at,
         "last_rebalance_at": model.last_rebalance_at,
@@ -195,7 +194,7 @@ def model_summary(row: ModelRow) -> dict[str, Any]:
 
 
 def model_out(model: InvestmentModel, draft: ModelDraft) -> dict[str, Any]:
-    return model_summary(ModelRow(model, draft)) | _content(draft)
+    return model_summary(model, size_of(draft)) | _content(draft)
 
 
 def version_summary(version: ModelVersion) -> dict[str, Any]:

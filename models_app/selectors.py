@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.db.models import Count
+
 from models_app.models import InvestmentModel, ModelPortfolio, ModelPosition, ModelVersion
 from models_app.rules import ModelDraft, PositionDraft, Totals, totals
 from models_app.versions import draft_of
@@ -59,6 +61,34 @@ def model_drafts(models: Iterable[InvestmentModel]) -> dict[str, ModelDraft]:
     for model_id, portfolio_id in subscribed.values_list("model_id", "portfolio_id"):
         portfolios[model_id].append(portfolio_id)
     return {key: ModelDraft(model.name, tuple(positions[key]), tuple(portfolios[key])) for key, model in by_id.items()}
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """How much a model says, for lists that do not show what."""
+
+    n_positions: int
+    n_portfolios: int
+    target_sum: Decimal
+
+
+def size_of(draft: ModelDraft) -> ModelSize:
+    return ModelSize(len(draft.positions), len(draft.portfolios), totals(draft.positions).target)
+
+
+def model_sizes(models: Iterable[InvestmentModel]) -> dict[str, ModelSize]:
+    """The size of each model, by id, in two queries: a list of fifty large models is not read for three numbers each.
+
+    The sum is made here, for SQLite would add up floats.
+    """
+    ids = [model.pk for model in models]
+    targets: dict[str, list[Decimal]] = defaultdict(list)
+    positions = ModelPosition.objects.filter(model_id__in=ids).order_by()
+    for model_id, target in positions.values_list("model_id", "target"):
+        targets[model_id].append(target)
+    followed = ModelPortfolio.objects.filter(model_id__in=ids).order_by().values_list("model_id")
+    portfolios = dict(followed.annotate(count=Count("pk")))
+    return {key: ModelSize(len(targets[key]), portfolios.get(key, 0), sum(targets[key], Decimal(0))) for key in ids}
 
 
 def model_of_portfolio(portfolio_id: str) -> list[InvestmentModel]:

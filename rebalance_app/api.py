@@ -5,7 +5,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any
 
-import orjson
 from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +15,7 @@ from models_app.schemas import PathId, Version
 from models_app.selectors import model_of_portfolio
 from ordergen.api_auth import caller, needs
 from ordergen.api_errors import BadRequestError, LazyRouteError, RefusedRunError
+from ordergen.api_json import answer, dumps
 from ordergen.errors import NotFoundError
 from ordergen.ids import HEX_ID
 from rebalance_app import results
@@ -64,7 +64,7 @@ def rebalance_model(request: HttpRequest, model_id: PathId) -> HttpResponse:
     rows = _rows(run)
     if not any(row.state in results.SUCCESSES for row in rows):
         raise RefusedRunError(NO_SOLUTION, HTTPStatus.UNPROCESSABLE_ENTITY, extra=_why(run, rows))
-    return _json([results.trigger_body(run, row) for row in rows])
+    return answer([results.trigger_body(run, row) for row in rows])
 
 
 @router.post("/portfolio/{portfolio_id}/rebalance", response={200: RebalanceTrigger, 202: Accepted}, auth=LAUNCH)
@@ -78,7 +78,7 @@ def rebalance_portfolio(request: HttpRequest, portfolio_id: PathId, model_id: st
     row = _rows(run)[0]
     if row.state not in results.SUCCESSES:
         raise _refusal(run, row)
-    return _json(results.trigger_body(run, row, note=note))
+    return answer(results.trigger_body(run, row, note=note))
 
 
 @router.get("/rebalances", response=list[StoredRebalance], auth=READ)
@@ -106,7 +106,7 @@ def get_rebalance(request: HttpRequest, rebalance_id: PathId) -> HttpResponse:
     run = _visible().filter(pk=rebalance_id.lower()).first()
     if run is None:
         raise NotFoundError(f"Rebalance {rebalance_id} not found")
-    return _json(results.stored_body(run, _rows(run)))
+    return answer(results.stored_body(run, _rows(run)))
 
 
 @router.delete("/rebalance/{rebalance_id}", response=Message, auth=LAUNCH)
@@ -126,7 +126,7 @@ def list_rebalance_portfolios(request: HttpRequest, rebalance_id: PathId) -> Htt
             "Invalid rebalance ID", f"{rebalance_id[:60]} is not a rebalance ID", HTTPStatus.BAD_REQUEST
         )
     run = _lazy_run(rebalance_id)
-    return _json([results.portfolio_body(run, row) for row in _rows(run)])
+    return answer([results.portfolio_body(run, row) for row in _rows(run)])
 
 
 @router.get("/rebalance/{rebalance_id}/portfolio/{portfolio_id}/positions", response=list[StoredPosition], auth=READ)
@@ -140,7 +140,7 @@ def list_rebalance_positions(request: HttpRequest, rebalance_id: PathId, portfol
     if row is None:
         words = f"Portfolio {portfolio_id} is not in rebalance {rebalance_id}"
         raise LazyRouteError("Portfolio not found", words, HTTPStatus.NOT_FOUND)
-    return _json(results.position_bodies(run, row))
+    return answer(results.position_bodies(run, row))
 
 
 def _launch(request: HttpRequest, model_id: str, portfolio_ids: list[str] | None) -> Rebalance:
@@ -157,7 +157,7 @@ def _wants_no_wait(request: HttpRequest) -> bool:
 
 
 def _accepted(run: Rebalance) -> HttpResponse:
-    response = _json({"rebalance_id": run.pk, "status": run.state}, status=HTTPStatus.ACCEPTED)
+    response = answer({"rebalance_id": run.pk, "status": run.state}, status=HTTPStatus.ACCEPTED)
     response["Location"] = f"/api/v1/rebalance/{run.pk}"
     response["Preference-Applied"] = "respond-async"
     return response
@@ -239,16 +239,9 @@ def _ordering(sort_by: str) -> list[str]:
 
 def _page(runs: QuerySet[Rebalance], offset: int, limit: int, ordering: list[str]) -> HttpResponse:
     # One run at a time becomes bytes: a hundred nested records as objects would be gigabytes.
-    written = (
-        orjson.dumps(results.stored_body(run, _rows(run))) for run in runs.order_by(*ordering)[offset : offset + limit]
-    )
+    written = (dumps(results.stored_body(run, _rows(run))) for run in runs.order_by(*ordering)[offset : offset + limit])
     return HttpResponse(b"[" + b",".join(written) + b"]", content_type="application/json")
 
 
 def _rows(run: Rebalance) -> list[PortfolioRebalance]:
     return list(run.portfolios.order_by("pk"))
-
-
-def _json(body: Any, status: int = HTTPStatus.OK) -> HttpResponse:
-    # Past ninja's response model: a nested record of 100 x 100 positions would be validated number by number.
-    return HttpResponse(orjson.dumps(body), status=status, content_type="application/json")

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Header, Path, Query, Router, Status
 
 from ordergen.api_auth import caller, needs
+from ordergen.api_json import answer
 from ordergen.api_v2 import Cursor, HexId, Limit, Page, PathId, SecurityId, page_of
 from ordergen.errors import NotFoundError
 from rebalance_app import schemas_v2 as out
@@ -92,10 +93,10 @@ def list_proposals(
     state: Annotated[ProposalState | None, Query()] = None,
     cursor: Cursor = "",
     limit: Limit = 50,
-) -> dict[str, Any]:
+) -> HttpResponse:
     """The portfolios of a run with their outcome."""
     rows = run_get(run_id).run.portfolios.defer("document").filter(**_given(state=state))
-    return page_of(rows, out.proposal_summary, cursor=cursor, limit=limit)
+    return answer(page_of(rows, out.proposal_summary, cursor=cursor, limit=limit))
 
 
 @router.get("/runs/{run_id}/proposals/{portfolio_id}", response=out.ProposalOut, auth=READ, tags=["proposals"])
@@ -113,12 +114,12 @@ def list_orders(
     filters: Annotated[out.OrderFilter, Query()],
     cursor: Cursor = "",
     limit: Limit = 50,
-) -> dict[str, Any]:
+) -> HttpResponse:
     """Proposed orders in the order they were proposed, with what was decided on them."""
     orders = Order.objects.filter(
         **_given(rebalance_id=filters.run_id, portfolio_id=filters.portfolio_id, state=filters.state)
     )
-    return page_of(orders, out.order_out, cursor=cursor, limit=limit)
+    return answer(page_of(orders, out.order_out, cursor=cursor, limit=limit))
 
 
 @router.post("/orders/decisions", response=out.Decided, auth=DECIDE, tags=["orders"])

@@ -16,8 +16,19 @@ from models_app import uploads
 from models_app.exports import export
 from models_app.import_forms import UploadForm
 from models_app.import_streams import stream_page
-from models_app.imports import KINDS, ImportPlan, Kind, Progress, apply_import, get_kind, plan_import
+from models_app.imports import (
+    KINDS,
+    ImportPlan,
+    Kind,
+    Progress,
+    apply_import,
+    get_kind,
+    is_kept_elsewhere,
+    plan_import,
+    refuse_elsewhere,
+)
 from models_app.models import Holding, InvestmentModel, Portfolio, Price, Security, TaxLot
+from models_app.sources import get_source
 from ordergen.accounts.models import User
 from ordergen.errors import ConflictError
 from ordergen.http import SignedInRequest
@@ -52,8 +63,8 @@ class _Visit:
 def import_index(request: SignedInRequest) -> HttpResponseBase:
     """Every kind of file, in the order in which an empty book takes them."""
     request.user.must("book.import")
-    kinds = [(kind, _TABLES[kind.name].objects.count()) for kind in KINDS.values()]
-    return render(request, "import/index.html", {"kinds": kinds})
+    kinds = [(kind, None if is_kept_elsewhere(kind) else _TABLES[kind.name].objects.count()) for kind in KINDS.values()]
+    return render(request, "import/index.html", {"kinds": kinds, "is_remote": get_source().is_remote})
 
 
 @login_required
@@ -62,6 +73,7 @@ def import_kind(request: SignedInRequest, kind: str) -> HttpResponseBase:
     """The columns of one kind and its upload form; a file that is not too large leads on to its preview."""
     request.user.must("book.import")
     layout = get_kind(kind)
+    refuse_elsewhere(layout)
     form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
     if form.is_bound and form.is_valid():
         token = uploads.keep(form.cleaned_data["file"], kind=kind, by=request.user)

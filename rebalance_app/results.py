@@ -13,8 +13,11 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from orjson import Fragment
+
+from ordergen.api_json import dumps
 from ordergen.times import zulu
-from rebalance_app.facts import NO_PLACE, RunFacts, facts_of
+from rebalance_app.facts import NO_PLACE, Band, RunFacts, facts_of
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance
 
 SUCCESSES = (ProposalState.SOLVED, ProposalState.NO_TRADES)
@@ -25,12 +28,14 @@ Exact = int | Decimal  # a Decimal only where a quantity is fractional
 
 
 class Place(NamedTuple):
-    """A security in a run: its price in ticks, its target and bands in parts per million."""
+    """A security in a run: what to count with, price in ticks and target in parts per million, and what to show."""
 
-    price: Exact
-    target: Exact
-    low_drift: Exact
-    high_drift: Exact
+    ticks: Exact
+    parts: Exact
+    price: float
+    target: float
+    low_drift: float
+    high_drift: float
 
 
 class Line(NamedTuple):
@@ -73,7 +78,8 @@ def stored_body(run: Rebalance, rows: Iterable[PortfolioRebalance]) -> dict[str,
         "rebalance_date": zulu(run.launched_at),
         "model_name": run.model_name,
         "number_of_portfolios": run.n_portfolios,
-        "portfolios": [portfolio_body(run, row) for row in rows],
+        # One portfolio at a time becomes bytes: ten thousand positions as objects are slow to make and to clean up.
+        "portfolios": [Fragment(dumps(portfolio_body(run, row))) for row in rows],
         "version": 1,
         "created_at": zulu(run.launched_at),
         "status": run.state,
@@ -155,10 +161,11 @@ def _lines(rebalance_id: str, row: PortfolioRebalance) -> list[Line]:
 def _places(rebalance_id: str) -> dict[str, Place]:
     """By security id, of all that have a price. They never change, so each process works them out once."""
     facts = facts_of(rebalance_id)
-    return {
-        key: Place(_scaled(price, TICKS), *(_scaled(part, PARTS) for part in facts.targets.get(key, NO_PLACE)))
-        for key, price in facts.prices.items()
-    }
+    return {key: _place(price, facts.targets.get(key, NO_PLACE)) for key, price in facts.prices.items()}
+
+
+def _place(price: Decimal, band: Band) -> Place:
+    return Place(_scaled(price, TICKS), _scaled(band[0], PARTS), *map(float, (price, *band)))
 
 
 def _read(stored: int | str) -> Exact:
@@ -190,7 +197,7 @@ def _transaction(line: Line, when: datetime) -> dict[str, Any]:
 
 def _drift(facts: RunFacts, line: Line, worth: Exact) -> dict[str, str]:
     target, low_drift, high_drift = facts.targets.get(line.security_id, NO_PLACE)
-    actual = Decimal(line.after * line.place.price) / worth if worth else Decimal(0)
+    actual = Decimal(line.after * line.place.ticks) / worth if worth else Decimal(0)
     return {
         "security_id": line.security_id,
         "original_quantity": _plain(line.before),
@@ -203,21 +210,21 @@ def _drift(facts: RunFacts, line: Line, worth: Exact) -> dict[str, str]:
 
 
 def _stored_position(line: Line, worth: Exact, when: str) -> dict[str, Any]:
-    security_id, (price, target, low_drift, high_drift), before, after = line
-    value, is_traded = after * price, before != after
+    security_id, (ticks, parts, price, target, low_drift, high_drift), before, after = line
+    value = after * ticks
     return {
         "security_id": security_id,
-        "price": float(price / TICKS),
+        "price": price,
         "original_quantity": float(before),
         "adjusted_quantity": float(after),
-        "original_position_market_value": float(before * price / TICKS),
+        "original_position_market_value": float(before * ticks / TICKS),
         "adjusted_position_market_value": float(value / TICKS),
-        "target": float(target / PARTS),
-        "high_drift": float(high_drift / PARTS),
-        "low_drift": float(low_drift / PARTS),
+        "target": target,
+        "high_drift": high_drift,
+        "low_drift": low_drift,
         "actual": float(value / worth) if worth else 0.0,
-        "actual_drift": float((value * PARTS - target * worth) / (worth * PARTS)) if worth else -float(target / PARTS),
+        "actual_drift": float((value * PARTS - parts * worth) / (worth * PARTS)) if worth else -target,
         "transaction_type": line.side,
         "trade_quantity": line.trade_quantity,
-        "trade_date": when if is_traded else None,
+        "trade_date": when if before != after else None,
     }

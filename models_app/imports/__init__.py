@@ -36,7 +36,9 @@ __all__ = [
     "describe",
     "get_kind",
     "import_file",
+    "is_kept_elsewhere",
     "plan_import",
+    "refuse_elsewhere",
 ]
 
 Diff = Callable[[list[Row], Findings], Work]
@@ -113,14 +115,23 @@ def import_file(kind: str, path: Path, by: User | None, *, dry_run: bool = False
     return plan if dry_run else apply_import(plan, by=by)
 
 
-def _must(by: User | None, kind: Kind) -> None:
-    if by is None:
-        return
-    by.must("book.import")
-    if kind.name == "models":
-        by.must("model.edit")
-    elif get_source().is_remote:
+def is_kept_elsewhere(kind: Kind) -> bool:
+    """Whether other services keep what a file of this kind holds, so that nothing of it is written here."""
+    return kind.name != "models" and get_source().is_remote
+
+
+def refuse_elsewhere(kind: Kind) -> None:
+    """Raises InvalidInputError for a kind that is kept elsewhere, whoever asks."""
+    if is_kept_elsewhere(kind):
         raise InvalidInputError("The book is kept by other services; only models can be imported here.")
+
+
+def _must(by: User | None, kind: Kind) -> None:
+    refuse_elsewhere(kind)
+    if by is not None:
+        by.must("book.import")
+    if by is not None and kind.name == "models":
+        by.must("model.edit")
 
 
 def _state(kind: Kind) -> str:

@@ -1,9 +1,17 @@
 """Rebalances on the book of the GlobeCo services: through API v1, and in what a person sees."""
 
+import io
+
 import pytest
 
-from models_app.models import InvestmentModel
+from models_app.exports import export
+from models_app.imports import apply_import, import_file, plan_import
+from models_app.models import InvestmentModel, Security
+from models_app.sources import get_source
+from models_app.sources.base import PortfolioInfo
+from models_app.sources.globeco import GlobecoSource
 from ordergen.audit.models import AuditEvent
+from ordergen.errors import InvalidInputError
 from ordergen.verify import verify_all
 from rebalance_app.models import PortfolioRebalance, PriceSnapshot, Rebalance
 from rebalance_app.services.launch import rebalance_launch
@@ -177,12 +185,63 @@ def test_readiness_names_the_service_that_is_down(browser, globeco):
     assert [name for name, check in services.items() if check["status"] != "healthy"] == ["pricing_service"]
 
 
-def test_only_models_can_be_imported_into_a_book_that_is_kept_elsewhere(globeco, manager, tmp_path):
-    from models_app.imports import import_file
-    from ordergen.errors import InvalidInputError
-
+@pytest.mark.parametrize("by_a_person", [True, False])
+def test_only_models_can_be_imported_into_a_book_that_is_kept_elsewhere(globeco, manager, tmp_path, by_a_person):
     file = tmp_path / "securities.csv"
     file.write_text("security_id,ticker,name\n,KELP,Kelp\n")
 
     with pytest.raises(InvalidInputError, match="only models can be imported"):
-        import_file("securities", file, manager)
+        import_file("securities", file, manager if by_a_person else None)
+    assert not Security.objects.exists()
+
+
+def test_import_pages_say_that_the_book_is_kept_elsewhere(browser, globeco):
+    index = browser.get("/import/").content.decode()
+    refused = browser.get("/import/holdings/")
+
+    assert "only models can be uploaded" in index
+    assert "/import/holdings/" not in index
+    assert "/import/models/" in index
+    assert (refused.status_code, "kept by other services" in refused.content.decode()) == (422, True)
+    assert browser.get("/import/models/").status_code == 200
+
+
+def test_what_the_services_keep_is_exported_in_files_that_another_installation_takes(
+    browser, globeco, model, ids, settings
+):
+    kinds = ("securities", "prices", "portfolios", "holdings", "models")
+    files = {kind: b"".join(browser.get(f"/export/{kind}.csv").streaming_content) for kind in kinds}
+    there = get_source().balances(ids[0])
+    model.delete()
+
+    settings.ORDERGEN_SOURCE = "local"
+    for kind, content in files.items():
+        plan = plan_import(kind, io.BytesIO(content), None)
+        assert plan.n_rows > 0, kind
+        apply_import(plan, by=None)
+
+    assert {key: info.name for key, info in get_source().portfolios().items()}.keys() == set(ids[0])
+    assert get_source().balances(ids[0]) == there
+    assert get_source().latest_prices(ids[1]).keys() == set(ids[1])
+    assert InvestmentModel.objects.get().name == "Growth"
+
+
+@pytest.mark.parametrize(
+    ("kind", "service"),
+    [("securities", "security"), ("prices", "pricing"), ("portfolios", "accounting"), ("holdings", "accounting")],
+)
+def test_an_export_in_an_outage_is_no_file_at_all(browser, globeco, kind, service):
+    globeco.fault(service, "down")
+
+    answer = browser.get(f"/export/{kind}.csv")
+
+    assert (answer.status_code, answer["Content-Type"]) == (503, "text/html; charset=utf-8")
+    assert f"{service} service" in answer.content.decode()
+
+
+def test_two_portfolios_of_one_name_are_told_apart_in_an_export_by_their_ids(globeco, monkeypatch, ids):
+    monkeypatch.setattr(GlobecoSource, "portfolios", lambda *_: {key: PortfolioInfo(key, "Smith") for key in ids[0]})
+
+    rows = "".join(export("holdings")).splitlines()[1:]
+
+    assert {row.split(",")[0] for row in rows} == set(ids[0][:-1]), "the last one holds nothing"

@@ -10,13 +10,14 @@ Whatever is not whole and right is refused, and what does not answer is an Unava
 from __future__ import annotations
 
 import logging
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import ROUND_FLOOR, Decimal
 from functools import cache, partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from django.conf import settings
 
@@ -146,7 +147,7 @@ def _best(found: Iterable[Info], text: str, limit: int, words: Callable[[Info], 
 def _read_securities() -> dict[str, SecurityInfo]:
     lines = unique((line.id("securityId", ANY_ID), line) for line in _pages("security_service", "securities"))
     infos = [
-        SecurityInfo(key, line.text("ticker", TICKER_LENGTH), line.text("description", NAME_LENGTH))
+        SecurityInfo(key, line.text("ticker", TICKER_LENGTH), line.words("description", NAME_LENGTH))
         for key, line in lines.items()
     ]
     return {info.id: info for info in sorted(infos, key=lambda info: (info.ticker, info.id))}
@@ -154,7 +155,7 @@ def _read_securities() -> dict[str, SecurityInfo]:
 
 def _read_portfolios() -> dict[str, PortfolioInfo]:
     lines = unique((line.id("portfolioId", HEX_ID), line) for line in _pages("portfolio_service", "portfolios"))
-    infos = [PortfolioInfo(key, line.text("name", NAME_LENGTH)) for key, line in lines.items()]
+    infos = [PortfolioInfo(key, line.words("name", NAME_LENGTH) or key) for key, line in lines.items()]
     return {info.id: info for info in sorted(infos, key=lambda info: (info.name, info.id))}
 
 
@@ -191,7 +192,7 @@ def _summary(portfolio_id: str, deadline: Deadline) -> Balances | None:
     try:
         answer = accounting.get(path, deadline, tolerated=_PERHAPS_EMPTY)
     except FaultError:
-        if not _balance_lines(deadline, portfolio_id=portfolio_id, limit=1)[0]:
+        if not _balance_page(deadline, portfolio_id=portfolio_id, limit=1)[0]:
             return None
         answer = accounting.get(path, deadline)  # it has balances: so that was a failure like any other
     summary = record(accounting.name, f"the summary of {portfolio_id}", answer)
@@ -219,31 +220,39 @@ def _cash(line: Record, name: str) -> Decimal:
     return line.amount(name, QUANTITY_PLACES).quantize(_TICK, ROUND_FLOOR)
 
 
+class Held(NamedTuple):
+    """One balance: cash where there is no security. Small, for there may be a million of them."""
+
+    id: int
+    portfolio_id: str
+    security_id: str
+    amount: Decimal
+
+
 def _bulk_balances(wanted: Sequence[str], deadline: Deadline) -> dict[str, Balances | None] | None:
     """Of all portfolios from the paged list; None where that takes more calls than asking for each of `wanted`."""
-    first, total = _balance_lines(deadline, limit=PAGE)
+    first, total = _balance_page(deadline, limit=PAGE)
     if -(-total // PAGE) > len(wanted):
         return None
     return dict(_by_portfolio(_all_balances(deadline, first=(first, total))))
 
 
 def _all_balances(
-    deadline: Deadline, portfolio_id: str = "", first: tuple[list[Record], int] | None = None
-) -> list[Record]:
+    deadline: Deadline, portfolio_id: str = "", first: tuple[list[Held], int] | None = None
+) -> list[Held]:
     """Every balance, or every one of a portfolio. A list that changes while it is read is refused."""
-    read = partial(_balance_lines, deadline, portfolio_id=portfolio_id, limit=PAGE)
+    read = partial(_balance_page, deadline, portfolio_id=portfolio_id, limit=PAGE)
     lines, total = first or read()
     pages = in_parallel(lambda offset: read(offset=offset), range(PAGE, total, PAGE))
     found = [*lines, *(line for page, _ in pages for line in page)]
     if len(found) != total or any(other != total for _, other in pages):
-        found[0].refuse("is of a list that is not as long as it says")
-    unique((str(line.count("id")), line) for line in found)
+        _list_of_balances().refuse("is not as long as it says")
+    if len({line.id for line in found}) != total:
+        _list_of_balances().refuse("repeats a balance")
     return found
 
 
-def _balance_lines(
-    deadline: Deadline, *, portfolio_id: str = "", limit: int, offset: int = 0
-) -> tuple[list[Record], int]:
+def _balance_page(deadline: Deadline, *, portfolio_id: str = "", limit: int, offset: int = 0) -> tuple[list[Held], int]:
     """One page of balances, and how many there are in all."""
     accounting = services()["portfolio_accounting"]
     params = {"limit": limit, "offset": offset} | ({"portfolio_id": portfolio_id} if portfolio_id else {})
@@ -252,19 +261,31 @@ def _balance_lines(
     total = pages.count("total")
     if pages.count("offset") != offset or len(lines) != max(min(limit, total - offset), 0):
         answer.refuse(f"has {len(lines)} balances from {pages.count('offset')} on and says that there are {total}")
-    return lines, total
+    return [_held(line) for line in lines], total
 
 
-def _by_portfolio(lines: Iterable[Record]) -> dict[str, Balances]:
-    grouped: dict[str, list[Record]] = defaultdict(list)
+def _held(line: Record) -> Held:
+    portfolio_id = sys.intern(line.id("portfolioId", HEX_ID))
+    if not line.fields.get("securityId"):
+        return Held(line.count("id"), portfolio_id, "", _cash(line, "quantityLong"))
+    return Held(line.count("id"), portfolio_id, sys.intern(line.id("securityId", ANY_ID)), _net(line))
+
+
+def _by_portfolio(lines: Iterable[Held]) -> dict[str, Balances]:
+    grouped: dict[str, dict[str, Decimal]] = defaultdict(dict)
     for line in lines:
-        grouped[line.id("portfolioId", HEX_ID)].append(line)
+        own = grouped[line.portfolio_id]
+        if line.security_id in own:
+            _list_of_balances().refuse(f"repeats {line.security_id or 'the cash'} of {line.portfolio_id}")
+        own[line.security_id] = line.amount
     return {key: _balances(own) for key, own in grouped.items()}
 
 
-def _balances(lines: Iterable[Record]) -> Balances:
-    """Of one portfolio; the balance without a security is its cash."""
-    own = unique((line.id("securityId", ANY_ID) if line.fields.get("securityId") else "", line) for line in lines)
-    cash = own.pop("", None)
-    held = {key: quantity for key, line in own.items() if (quantity := _net(line))}
-    return Balances(_cash(cash, "quantityLong") if cash else Decimal(0), held)
+def _balances(own: dict[str, Decimal]) -> Balances:
+    """Of one portfolio, by security; what has no security is its cash."""
+    cash = own.pop("", Decimal(0))
+    return Balances(cash, {key: quantity for key, quantity in own.items() if quantity})
+
+
+def _list_of_balances() -> Record:
+    return record(services()["portfolio_accounting"].name, "the list of balances", {})

@@ -78,17 +78,17 @@ class Service:
 
         Raises FaultError for a status in `tolerated` at once, and UnavailableError naming the service otherwise.
         """
-        if rest := self.breaker.admit():
+        if rest := self.breaker.admit(deadline.left):
             raise UnavailableError(
                 f"The {self.name} is down: it failed several times, and is asked again in {rest:.0f} s."
             )
         try:
             body = self._body(path, deadline, dict(params or {}), tolerated)
         except FaultError as fault:
-            if fault.status in tolerated:
+            is_tolerated = fault.status in tolerated
+            self.breaker.failed() if fault.is_outage and not is_tolerated else self.breaker.unclear()
+            if is_tolerated:
                 raise
-            if fault.is_outage:
-                self.breaker.failed()
             raise UnavailableError(f"The {self.name} {fault}.") from fault
         self.breaker.succeeded()
         return loads(self.name, body)
@@ -121,7 +121,9 @@ class Service:
             if seconds <= 0:
                 raise FaultError("did not answer in time")
             headers = {HEADER: correlation.get()} if correlation.get() else {}
-            with client().stream("GET", self.url + path, params=params, headers=headers, timeout=seconds) as response:
+            with client(self.url).stream(
+                "GET", self.url + path, params=params, headers=headers, timeout=seconds
+            ) as response:
                 status = response.status_code
                 _check_status(response)
                 return _read(response, started + seconds)
@@ -133,14 +135,14 @@ class Service:
             count_upstream(self.name, status, time.monotonic() - started)
 
 
-def client() -> httpx.Client:
-    """This process's pool of connections."""
+def client(url: str) -> httpx.Client:
+    """This process's pool of connections to one service: one that is slow keeps nobody from the others."""
     with _making:  # threads that come at once would each make one
-        return _client(os.getpid())
+        return _client(os.getpid(), url)
 
 
-@lru_cache(maxsize=1)
-def _client(_pid: int) -> httpx.Client:
+@lru_cache(maxsize=8)
+def _client(_pid: int, _url: str) -> httpx.Client:
     # By process, because sockets are not to be shared with a forked child.
     limits = httpx.Limits(max_connections=settings.EXTERNAL_SERVICE_CONCURRENCY)
     headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "ordergen"}

@@ -1,6 +1,7 @@
 """Reading what a service answered: whole and right, or refused by the service's name.
 
-Nothing is skipped or repaired. An answer with one bad number may have others that only look good.
+Nothing is skipped or repaired. An answer with one bad number may have others that only look good. Names that people
+read are the exception: a blank one, or one with a line break in it, is no reason to trade nothing.
 """
 
 from __future__ import annotations
@@ -60,6 +61,13 @@ class Record:
         if not isinstance(value, str) or not 0 < len(value.strip()) <= most or not value.isprintable():
             self.refuse(f"has no {name} of 1 to {most} characters")
         return value.strip()
+
+    def words(self, name: str, most: int) -> str:
+        """A text for people, in one line and cut to length; empty where there is none."""
+        value = self.fields.get(name) or ""
+        if not isinstance(value, str):
+            self.refuse(f"has no text as its {name}")
+        return " ".join("".join(c if c.isprintable() else " " for c in value).split())[:most].strip()
 
     def id(self, name: str, pattern: re.Pattern[str]) -> str:
         value = self.fields.get(name)

@@ -39,9 +39,10 @@ def globeco(simulator, settings):
 
 def _forget_all():
     cache.clear()
-    source_module.services.cache_clear()
-    http.client().close()
+    for service in source_module.services().values():
+        http.client(service.url).close()
     http._client.cache_clear()
+    source_module.services.cache_clear()
 
 
 @pytest.fixture

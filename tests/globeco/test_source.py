@@ -8,6 +8,7 @@ import pytest
 from django.test import override_settings
 
 from models_app.sources import get_source
+from models_app.sources import globeco as source_module
 from models_app.sources.globeco import services
 from models_app.sources.parse import MalformedAnswerError
 from ordergen.correlation import correlated
@@ -193,6 +194,52 @@ def test_a_service_that_fails_again_and_again_is_left_alone_and_then_tried_once(
     globeco.heal()
     time.sleep(0.3)
     assert source.latest_prices([]) == {}
+
+
+def test_a_service_that_is_back_serves_the_first_read_of_many_portfolios(source, globeco, settings, ids):
+    """One call is let through to see; the others of the same read wait for it, and do not fail in its stead."""
+    settings.EXTERNAL_SERVICE_RETRIES = 0
+    settings.EXTERNAL_SERVICE_REST = 0.3
+    services.cache_clear()
+    globeco.fault("accounting", "503")
+    for _ in range(5):
+        with pytest.raises(UnavailableError):
+            source.balances(ids[0][:1])
+    with pytest.raises(UnavailableError, match="is down"):
+        source.balances(ids[0][:1])
+
+    globeco.heal()
+    time.sleep(0.3)
+    assert len(source.balances(ids[0][-1:] + ids[0])) == 12, "the first of them has no balances, which is answered 500"
+
+
+def test_a_slow_service_keeps_nobody_from_the_others(source, globeco, settings, ids):
+    settings.EXTERNAL_SERVICE_CONCURRENCY = 2
+    globeco.fault("accounting", "slow", seconds=0.4)
+    with ThreadPoolExecutor(4) as others:
+        slow = [others.submit(source.balances, ids[0][:4]) for _ in range(4)]
+        time.sleep(0.05)
+        started = time.monotonic()
+        assert source.faults() == {}, "accounting is slow, and not down"
+        assert source.portfolios()
+        assert time.monotonic() - started < 2
+        for read in slow:
+            read.exception()
+
+
+def test_names_that_people_read_need_not_be_tidy(source, globeco, monkeypatch):
+    odd = {"description": "Foo\u00a0Inc.\n", "name": None}
+    whole = source_module.record
+
+    def untidy(service, where, value):
+        for line in value.get("securities", []) + value.get("portfolios", []):
+            line |= {key: text for key, text in odd.items() if key in line}
+        return whole(service, where, value)
+
+    monkeypatch.setattr(source_module, "record", untidy)
+
+    assert {info.name for info in source.securities().values()} == {"Foo Inc."}
+    assert all(info.name == key for key, info in source.portfolios().items())
 
 
 def test_a_refusal_never_opens_a_breaker(source, globeco):

@@ -10,7 +10,7 @@ from ordergen.api_v2 import Problem
 V2_GUIDE = """
 Everything the pages can do.
 
-- **Who asks**: an API key as `X-API-Key` or `Authorization: Bearer`, made under *account* or by
+- **Who asks**: an API key as `X-API-Key` or `Authorization: Bearer`, made at `/account/keys/` or by
   `ordergen create-api-key`; or the session of somebody who signed in, with `X-CSRFToken` for anything but reading.
 - **Numbers**: money, prices, quantities and weights are strings such as `"0.05"`; weights are fractions of market
   value.

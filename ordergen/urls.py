@@ -5,12 +5,15 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 from ordergen import metrics, views
+from ordergen.accounts import views as key_views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("ordergen.api")),  # /api/ and /health
     path("metrics", metrics.show, name="metrics"),
     path("signin/", views.SignIn.as_view(), name="signin"),
     path("signout/", views.SignOut.as_view(), name="signout"),
+    path("account/keys/", key_views.keys, name="keys"),
+    path("account/keys/<str:key_id>/revoke/", key_views.key_revoke, name="key_revoke"),
     path("audit/", include("ordergen.audit.urls")),
     path("help/", include("ordergen.help")),
     path("", include("models_app.urls")),

@@ -9,12 +9,11 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
-from ordergen.accounts.keys import MAX_DAYS, MAX_NAME_LENGTH, create_api_key, revoke_api_key
+from ordergen.accounts.keys import MAX_DAYS, MAX_NAME_LENGTH, create_api_key, own_api_key, revoke_api_key
 from ordergen.accounts.models import ApiKey
 from ordergen.accounts.roles import PERMISSIONS
 from ordergen.api_auth import caller, needs, needs_person
 from ordergen.api_v2 import PathId, Strict
-from ordergen.errors import NotFoundError
 
 router = Router(tags=["account"])
 READ = needs("book.read", "book:read")
@@ -74,8 +73,5 @@ def create_key(request: HttpRequest, payload: KeyIn) -> Status[dict[str, Any]]:
 @router.delete("/keys/{key_id}", response={204: None}, auth=PERSON)
 def delete_key(request: HttpRequest, key_id: PathId) -> Status[None]:
     """Revokes one of one's own keys at once; the record of it stays."""
-    key = caller(request).api_keys.filter(pk=key_id).first()
-    if key is None:
-        raise NotFoundError("You have no such key.")
-    revoke_api_key(key=key, by=caller(request))
+    revoke_api_key(key=own_api_key(user=caller(request), key_id=key_id), by=caller(request))
     return Status(HTTPStatus.NO_CONTENT, None)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from ordergen.accounts.models import ApiKey, User
 from ordergen.audit.services import record, recorded
-from ordergen.errors import InvalidInputError
+from ordergen.errors import InvalidInputError, NotFoundError
 
 SCOPES: dict[str, str] = {
     "book:read": "See portfolios, holdings, securities and prices",
@@ -80,6 +80,14 @@ def find_api_key(plain: str) -> ApiKey | None:
         return None
     if key.last_used_at is None or key.last_used_at < now - _LAST_USED_GRAIN:  # most reads write nothing
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+    return key
+
+
+def own_api_key(*, user: User, key_id: str) -> ApiKey:
+    """A key of this person; raises NotFoundError, for the keys of others too."""
+    key = user.api_keys.filter(pk=key_id).first()
+    if key is None:
+        raise NotFoundError("You have no such key.")
     return key
 
 

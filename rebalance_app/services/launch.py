@@ -59,6 +59,7 @@ def rebalance_launch(
         "model": model_id,
         "portfolios": sorted(portfolio_ids or []),
         "options": dict(options or {}),
+        "note": note,
         "by": by.pk,
     }
     key = _scoped(idempotency_key, by)

@@ -313,6 +313,7 @@ def test_the_same_idempotency_key_starts_one_run(v2, book):
     first = v2.post("/runs", body, Idempotency_Key="k")
     assert v2.post("/runs", body, Idempotency_Key="k").json()["id"] == first.json()["id"]
     problem(v2.post("/runs", body | {"portfolio_ids": [book.harbour.pk]}, Idempotency_Key="k"), 409, "conflict")
+    problem(v2.post("/runs", body | {"note": "another"}, Idempotency_Key="k"), 409, "conflict")
     assert Rebalance.objects.count() == 1
 
 

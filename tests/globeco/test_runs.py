@@ -269,6 +269,12 @@ def test_an_export_in_an_outage_is_no_file_at_all(browser, globeco, kind, servic
     assert f"{service} service" in answer.content.decode()
 
 
+def test_tax_lots_which_no_service_keeps_are_no_empty_file(browser, globeco):
+    answer = browser.get("/export/lots.csv")
+
+    assert (answer.status_code, "no tax lots" in answer.content.decode()) == (422, True)
+
+
 def test_two_portfolios_of_one_name_are_told_apart_in_an_export_by_their_ids(globeco, monkeypatch, ids):
     monkeypatch.setattr(GlobecoSource, "portfolios", lambda *_: {key: PortfolioInfo(key, "Smith") for key in ids[0]})
 

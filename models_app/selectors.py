@@ -49,16 +49,22 @@ def model_draft(model: InvestmentModel) -> ModelDraft:
 def model_drafts(models: Iterable[InvestmentModel]) -> dict[str, ModelDraft]:
     """What each model says now, by id, in three queries or fewer. Rows keep the order they were saved in."""
     by_id = {model.pk: model for model in models}
-    positions: dict[str, list[PositionDraft]] = defaultdict(list)
-    rows = ModelPosition.objects.filter(model_id__in=by_id).order_by("pk")
-    values = rows.values_list("model_id", "security_id", "target", "low_drift", "high_drift")
-    for model_id, security_id, target, low_drift, high_drift in values:
-        positions[model_id].append(PositionDraft(security_id, target, low_drift, high_drift))
+    positions = model_positions(by_id)
     portfolios: dict[str, list[str]] = defaultdict(list)
     subscribed = ModelPortfolio.objects.filter(model_id__in=by_id).order_by("pk")
     for model_id, portfolio_id in subscribed.values_list("model_id", "portfolio_id"):
         portfolios[model_id].append(portfolio_id)
     return {key: ModelDraft(model.name, tuple(positions[key]), tuple(portfolios[key])) for key, model in by_id.items()}
+
+
+def model_positions(model_ids: Iterable[str]) -> dict[str, list[PositionDraft]]:
+    """The positions of each model, in the order they were saved in; a model without any is an empty list."""
+    positions: dict[str, list[PositionDraft]] = defaultdict(list)
+    rows = ModelPosition.objects.filter(model_id__in=list(model_ids)).order_by("pk")
+    values = rows.values_list("model_id", "security_id", "target", "low_drift", "high_drift")
+    for model_id, security_id, target, low_drift, high_drift in values:
+        positions[model_id].append(PositionDraft(security_id, target, low_drift, high_drift))
+    return positions
 
 
 def model_of_portfolio(portfolio_id: str) -> list[InvestmentModel]:

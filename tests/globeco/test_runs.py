@@ -2,7 +2,8 @@
 
 import pytest
 
-from models_app.models import InvestmentModel
+from models_app.models import DriftFigures, InvestmentModel
+from models_app.refresh import refresh, waiting_since
 from ordergen.audit.models import AuditEvent
 from ordergen.verify import verify_all
 from rebalance_app.models import PortfolioRebalance, PriceSnapshot, Rebalance
@@ -140,6 +141,7 @@ def browser(client, manager):
 
 def test_pages_show_names_and_tickers_of_the_services(browser, globeco, model, manager, run_worker, ids):
     run = run_worker(rebalance_launch(by=manager, model_id=model.pk))
+    refresh()
     proposal = PortfolioRebalance.objects.filter(rebalance=run).first()
     pages = {
         "/models/": "Growth",
@@ -157,13 +159,42 @@ def test_pages_show_names_and_tickers_of_the_services(browser, globeco, model, m
         assert (page.status_code, words in page.content.decode()) == (200, True), path
 
 
-def test_a_page_whose_service_is_down_says_which(browser, globeco, model):
+def test_a_page_whose_service_is_down_says_which(browser, globeco, model, ids):
     globeco.fault("accounting", "down")
 
-    page = browser.get("/portfolios/")
+    page = browser.get(f"/portfolios/{ids[0][0]}/")
 
     assert page.status_code == 503
     assert "portfolio accounting service" in page.content.decode()
+
+
+def test_lists_keep_the_figures_they_have_when_a_service_is_down_and_say_so(browser, globeco, model, settings):
+    assert "Nobody has looked yet" in browser.get("/portfolios/").content.decode()
+    assert refresh() == 12
+    told = dict(DriftFigures.objects.values_list("portfolio_name", "told"))
+    before = browser.get("/portfolios/").content.decode()
+    assert ("Account 0011" in before, "could not be refreshed" in before) == (True, False)
+    globeco.fault("accounting", "down")
+    settings.FIGURES_SECONDS = 1e-9  # the next look is due
+
+    assert refresh() == 0
+
+    page = browser.get("/portfolios/").content.decode()
+    assert "The figures could not be refreshed." in page
+    assert "portfolio accounting service" in page
+    assert "Account 0011" in page
+    assert dict(DriftFigures.objects.values_list("portfolio_name", "told")) == told
+
+
+def test_a_book_that_does_not_tell_of_its_changes_is_looked_through_by_the_clock(globeco, model, settings):
+    assert refresh() == 12
+    assert waiting_since() is None, "nothing is due"
+    assert refresh() == 0
+    settings.FIGURES_SECONDS = 1e-9
+    assert waiting_since() is not None
+    assert refresh() == 12
+    settings.FIGURES_SECONDS = 0
+    assert waiting_since() is None, "never"
 
 
 def test_readiness_names_the_service_that_is_down(browser, globeco):

@@ -150,16 +150,18 @@ def main(n_portfolios):
         django.setup()
         from django.core.management import call_command
 
-        from models_app.drift import book_drift
+        from models_app.figure_selectors import counts, rows_of
         from models_app.imports import import_file
+        from models_app.refresh import refresh
 
         call_command("migrate", verbosity=0)
         files = _timed(f"write the files, {n_portfolios} portfolios", lambda: real_book(home, n_portfolios))
         for kind, path in files.items():
             plan = _timed(f"import {kind}", lambda kind=kind, path=path: import_file(kind, path, None))
             print(f"    {plan.summary}")
-        views = _timed("drift of every portfolio", book_drift)
-        print(f"    {sum(view.state == 'breach' for view in views)} of {len(views)} portfolios are out of their bands")
+        _timed("drift of every portfolio", refresh)
+        found = counts(rows_of())
+        print(f"    {found.of('breach')} of {found.total} portfolios are out of their bands")
 
 
 if __name__ == "__main__":

@@ -161,9 +161,11 @@ def worker():
 
 
 def _measure(count: int, options: argparse.Namespace) -> None:
+    from models_app.refresh import refresh
     from rebalance_app.services.launch import rebalance_launch
 
     manager, model = fill(count, options.positions)
+    refresh()  # of the drift figures, which a worker would do while the run is timed
     first, *_ = model.portfolios.values_list("portfolio_id", flat=True)
     with worker() as process:
         _wait(rebalance_launch(by=manager, model_id=model.pk, portfolio_ids=[first]))  # until the worker is there

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Status
 
+from models_app import figure_selectors as figures
 from models_app import schemas_v2 as out
 from models_app import selectors, services
-from models_app.drift import PortfolioView, book_drift, portfolio_view
+from models_app.drift import portfolio_view
 from models_app.lots import portfolio_lots
-from models_app.models import InvestmentModel
+from models_app.models import DriftFigures, InvestmentModel
 from models_app.sources import get_source
 from models_app.sources.base import Balances, BookSource, PriceInfo, SecurityInfo
+from models_app.tables import first_of, parts_after
 from models_app.versions import changes
 from ordergen.api_auth import caller, needs
 from ordergen.api_json import answer
 from ordergen.api_v2 import (
+    NO_CURSOR,
     Cursor,
     HexId,
     Limit,
@@ -30,10 +34,12 @@ from ordergen.api_v2 import (
     expected_version,
     is_known,
     page_of,
+    read_cursor,
     set_etag,
     slice_of,
+    write_cursor,
 )
-from ordergen.errors import ConflictError, NotFoundError
+from ordergen.errors import ConflictError, InvalidInputError, NotFoundError
 
 router = Router()
 BOOK = needs("book.read", "book:read")
@@ -104,10 +110,10 @@ def get_portfolio_drift(request: HttpRequest, portfolio_id: PathId, model_id: Mo
     return out.drift_out(portfolio_view(portfolio_id, model_id))
 
 
-@router.get("/drift", response=Page[out.DriftSummary], auth=READ, tags=["drift"])
+@router.get("/drift", response=out.FiguresPage, auth=READ, tags=["drift"])
 def list_drift(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
-    """Every portfolio of the firm against each model it follows, the largest band use first."""
-    return slice_of(book_drift(), _drift_key, out.drift_summary, cursor=cursor, limit=limit)
+    """Every portfolio of the firm against each model it follows, the largest band use first, as last computed."""
+    return _figures_page("", cursor, limit)
 
 
 @router.get("/models", response=Page[out.ModelSummary], auth=READ, tags=["models"])
@@ -186,14 +192,39 @@ def diff_versions(
     return {"from_version": from_version, "to_version": to_version, "changes": made}
 
 
-@router.get("/models/{model_id}/drift", response=Page[out.DriftSummary], auth=READ, tags=["drift"])
+@router.get("/models/{model_id}/drift", response=out.FiguresPage, auth=READ, tags=["drift"])
 def list_model_drift(request: HttpRequest, model_id: PathId, cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
-    """The portfolios of a model, the largest band use first."""
-    return slice_of(book_drift(model_id), _drift_key, out.drift_summary, cursor=cursor, limit=limit)
+    """The portfolios of a model, the largest band use first, as last computed."""
+    return _figures_page(selectors.model_get(model_id).pk, cursor, limit)
 
 
-def _drift_key(view: PortfolioView) -> str:
-    return f"{view.info.id}/{view.model.pk if view.model else ''}"
+def _figures_page(model_id: str, cursor: str, limit: int) -> dict[str, Any]:
+    after = _read_place(cursor) if cursor else None
+    parts = parts_after(figures.rows_of(model_id), "use", after, descending=True)
+    found = first_of(parts, limit + 1)
+    shown = found[:limit]
+    following = write_cursor(_place(shown[-1]), shown[-1].pk) if len(found) > limit else None
+    fresh = figures.freshness(model_id)
+    return {
+        "items": [out.figures_out(row) for row in shown],
+        "next_cursor": following,
+        "as_of": fresh.as_of,
+        "n_outdated": fresh.n_old,
+        "is_refreshing": fresh.is_running,
+        "fault": fresh.fault or None,
+    }
+
+
+def _place(row: DriftFigures) -> str:
+    """What the list is sorted by, in a cursor; empty where it is not known."""
+    return "" if row.use is None else repr(row.use)
+
+
+def _read_place(cursor: str) -> tuple[float | None, str]:
+    use, key = read_cursor(cursor, str, str)
+    if use and not re.fullmatch(r"\d{1,10}\.\d{1,20}(e[+-]?\d{1,3})?|\d(e[+-]?\d{1,3})", use, re.ASCII):
+        raise InvalidInputError(NO_CURSOR, fields={"cursor": NO_CURSOR})
+    return float(use) if use else None, key
 
 
 def _shown(model: InvestmentModel, response: HttpResponse) -> dict[str, Any]:

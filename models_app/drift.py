@@ -1,12 +1,11 @@
-"""Drift of portfolios against their models, from the book as it is now.
+"""Drift of a portfolio against its model, from the book as it is now, by the one definition: `domain.drift`.
 
-Everything is read in bulk, eight queries however many portfolios there are, and computed by the one definition,
-`rebalance_app.domain.drift`. A portfolio that follows several models has one view for each.
+A portfolio that follows several models has one view for each. Lists of many are made from figures (see figures.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -21,6 +20,7 @@ from models_app.selectors import ModelRow
 from models_app.sources import get_source
 from models_app.sources.base import Balances, BookSource, PortfolioInfo, PriceInfo, SecurityInfo
 from ordergen.errors import NotFoundError
+from rebalance_app.domain.block import MICRO
 from rebalance_app.domain.drift import PortfolioDrift, PositionDrift, market_value, portfolio_drift
 from rebalance_app.domain.types import Position
 
@@ -136,12 +136,21 @@ class PortfolioView:
 
     @property
     def has_low_cash(self) -> bool:
-        weight = self.drift.cash_weight
-        return self.drift.cash < 0 or (weight is not None and weight < LOW_CASH)
+        return bool(self.low_cash_word)
 
     @property
     def low_cash_word(self) -> str:
-        return "negative" if self.drift.cash < 0 else "low" if self.has_low_cash else ""
+        return low_cash_word(self.drift.cash, self.drift.cash_weight)
+
+
+def low_cash_word(cash: Decimal, weight: Decimal | None) -> str:
+    """How a page warns of little cash: "negative", "low" or nothing."""
+    return "negative" if cash < 0 else "low" if weight is not None and weight < LOW_CASH else ""
+
+
+def near_band() -> Decimal:
+    """The band use from which a position counts as near its edge."""
+    return Decimal(settings.NEAR_BAND).quantize(MICRO)
 
 
 def portfolio_view(portfolio_id: str, model_id: str | None = None) -> PortfolioView:
@@ -157,43 +166,30 @@ def portfolio_view(portfolio_id: str, model_id: str | None = None) -> PortfolioV
     chosen = [model for model in followed if model_id in (None, model.pk)]
     if model_id and not chosen:
         raise NotFoundError(f"{info.name} does not follow a model {model_id[:40]}.")
-    return _views(source, [(info, _row(chosen[0]) if chosen else None)])[0]
+    row = ModelRow(chosen[0], selectors.model_draft(chosen[0])) if chosen else None
+    return view_of(info, row, read_facts(source, [(info, row)]))
 
 
-def _row(model: InvestmentModel) -> ModelRow:
-    return ModelRow(model, selectors.model_draft(model))
+@dataclass(frozen=True)
+class Facts:
+    """What the book says, read once for many portfolios."""
+
+    balances: Mapping[str, Balances]
+    securities: Mapping[str, SecurityInfo]
+    prices: Mapping[str, PriceInfo]
 
 
-def book_drift(model_id: str | None = None) -> list[PortfolioView]:
-    """Every portfolio against each model it follows, or the portfolios of one model; the largest band use first."""
-    source = get_source()
-    models = [_row(selectors.model_get(model_id))] if model_id else selectors.model_list()
-    followed = [key for row in models for key in row.draft.portfolios]
-    infos = source.portfolios(followed if model_id else None)
-    pairs: list[tuple[PortfolioInfo, ModelRow | None]] = [
-        (infos[key], row) for row in models for key in row.draft.portfolios if key in infos
-    ]
-    known = set(followed)
-    pairs += [(info, None) for key, info in infos.items() if key not in known]
-    by_name = sorted(_views(source, pairs), key=lambda view: view.info.name)
-    return sorted(by_name, key=lambda view: view.weight_of_rank, reverse=True)
-
-
-def _views(source: BookSource, pairs: list[tuple[PortfolioInfo, ModelRow | None]]) -> list[PortfolioView]:
+def read_facts(source: BookSource, pairs: Collection[tuple[PortfolioInfo, ModelRow | None]]) -> Facts:
+    """All that the drift of these pairs depends on."""
     balances = source.balances({info.id for info, _ in pairs})
     wanted = {key for held in balances.values() for key in held.quantities}
     wanted |= {p.security_id for _, row in pairs if row for p in row.draft.positions}
-    securities, prices = source.securities(wanted), source.latest_prices(wanted)
-    return [_view(info, row, balances.get(info.id), securities, prices) for info, row in pairs]
+    return Facts(balances, source.securities(wanted), source.latest_prices(wanted))
 
 
-def _view(
-    info: PortfolioInfo,
-    row: ModelRow | None,
-    balances: Balances | None,
-    securities: Mapping[str, SecurityInfo],
-    prices: Mapping[str, PriceInfo],
-) -> PortfolioView:
+def view_of(info: PortfolioInfo, row: ModelRow | None, facts: Facts) -> PortfolioView:
+    """One portfolio against one model."""
+    balances, prices = facts.balances.get(info.id), facts.prices
     held = balances or _NOTHING
     targets = {p.security_id: p for p in row.draft.positions} if row else {}
     positions = [
@@ -201,10 +197,8 @@ def _view(
     ]
     if row is None:
         return PortfolioView(info, None, _value_only(positions, held.cash), (), balances is not None)
-    drift = portfolio_drift(
-        positions, held.cash, commission_rate=Decimal(settings.COMMISSION_RATE), near=Decimal(settings.NEAR_BAND)
-    )
-    lines = tuple(_line(place, targets, securities, prices) for place in drift.positions)
+    drift = portfolio_drift(positions, held.cash, commission_rate=Decimal(settings.COMMISSION_RATE), near=near_band())
+    lines = tuple(_line(place, targets, facts) for place in drift.positions)
     return PortfolioView(info, row.model, drift, lines, balances is not None)
 
 
@@ -216,13 +210,8 @@ def _position(
     return Position(key, held.quantities.get(key, ZERO), price.price if price else None, *numbers)
 
 
-def _line(
-    place: PositionDrift,
-    targets: Mapping[str, PositionDraft],
-    securities: Mapping[str, SecurityInfo],
-    prices: Mapping[str, PriceInfo],
-) -> Line:
-    known, price = securities.get(place.security_id), prices.get(place.security_id)
+def _line(place: PositionDrift, targets: Mapping[str, PositionDraft], facts: Facts) -> Line:
+    known, price = facts.securities.get(place.security_id), facts.prices.get(place.security_id)
     ticker, name = (known.ticker, known.name) if known else (place.security_id, "not in the book")
     return Line(place, ticker, name, price.date if price else None, place.security_id in targets)
 

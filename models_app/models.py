@@ -162,3 +162,88 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model_id} v{self.version}"
+
+
+class DriftFigures(models.Model):
+    """How a portfolio stands against a model it follows ("" for none), as last computed; what lists are made from.
+
+    `changed` is the mark of a change that the figures do not know yet, written with the change itself; None: they are
+    what the live computation would say now. Money and weights are exact in `told`; the floats beside it only sort.
+    """
+
+    id = id_field()
+    portfolio_id = models.CharField(max_length=24)
+    portfolio_name = models.CharField(max_length=255)
+    portfolio_key = models.CharField(max_length=600)  # the name in lower case, to sort and search by on any database
+    model_id = models.CharField(max_length=24, blank=True)
+    model_name = models.CharField(max_length=255, blank=True)
+    model_key = models.CharField(max_length=600, null=True)  # noqa: DJ001  None sorts last: it follows no model
+    changed = models.CharField(max_length=24, null=True)  # noqa: DJ001  None is not ""
+    computed_at = models.DateTimeField(null=True)  # of what is shown; None: never
+    model_version = models.PositiveIntegerField(null=True)
+    state = models.CharField(max_length=12, default="not_computed")
+    state_order = models.IntegerField(default=0)
+    low_cash = models.CharField(max_length=8, blank=True)  # "low", "negative" or nothing
+    worst_ticker = models.CharField(max_length=255, null=True)  # noqa: DJ001  as below: None is unknown and sorts last
+    drift = models.FloatField(null=True)  # of the worst position, signed
+    use = models.FloatField(null=True)
+    total = models.FloatField(null=True)  # drift, of market value
+    cash = models.FloatField(null=True)  # of market value
+    value = models.FloatField(null=True)
+    prices_of = models.DateField(null=True)
+    n_unpriced = models.IntegerField(default=0)
+    unpriced = models.TextField(blank=True)  # ids of securities that lack a price, separated by spaces
+    told = models.JSONField(default=dict)  # see models_app/figures.py
+    lines = models.BinaryField(default=bytes)  # drift and state of each position of the model, packed
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["portfolio_id", "model_id"], name="one_row_per_pair"),)
+        indexes = (
+            models.Index(fields=["changed", "model_id", "id"]),
+            models.Index(fields=["model_id", "changed", "computed_at"]),
+            models.Index(fields=["state", "low_cash"]),
+            models.Index(fields=["model_id", "state", "low_cash"]),
+            models.Index(fields=["model_id", "use"]),
+            models.Index(fields=["prices_of"]),
+            models.Index(fields=["n_unpriced"]),
+            *(
+                models.Index(fields=[key, "id"])
+                for key in (
+                    "portfolio_key", "model_key", "state_order", "worst_ticker", "drift", "use", "total", "cash",
+                    "value",
+                )
+            ),
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.portfolio_name} {self.model_name}"
+
+    @property
+    def is_old(self) -> bool:
+        """Whether something has changed that the figures do not know."""
+        return self.changed is not None
+
+
+class ModelFigures(models.Model):
+    """What the portfolios of a model come to: their value, and for each position how many are outside its band."""
+
+    model_id = models.CharField(primary_key=True, max_length=24)
+    changed = models.CharField(max_length=24, null=True, db_index=True)  # noqa: DJ001  as in DriftFigures
+    told = models.JSONField(default=dict)  # market_value, positions: {security id: [over, under, median drift]}
+
+    def __str__(self) -> str:
+        return self.model_id
+
+
+class FiguresRefresh(models.Model):
+    """The one row that says who refreshes the figures, on what they rest as a whole, and what went wrong."""
+
+    id = models.CharField(primary_key=True, max_length=8, default="firm")
+    basis = models.CharField(max_length=100, blank=True)  # source and settings; other ones make every figure old
+    token = models.CharField(max_length=24, blank=True)
+    lease_until = models.DateTimeField(null=True)  # while somebody is at it
+    listed_at = models.DateTimeField(null=True)  # when the whole book was last looked through for portfolios
+    fault = models.CharField(max_length=500, blank=True)  # why the last refresh ended before its end
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.basis}"

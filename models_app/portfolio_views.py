@@ -10,20 +10,22 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from models_app import charts, selectors
-from models_app.drift import Line, PortfolioView, book_drift, portfolio_view
+from models_app import figure_selectors as figures
+from models_app.drift import Line, PortfolioView, portfolio_view
 from models_app.lots import portfolio_lots, unrealised_gain
+from models_app.models import DriftFigures, InvestmentModel
 from models_app.path import Panel, history_panels
-from models_app.tables import Column, Pages, Table
+from models_app.tables import Column, KeyedTable, Pages, Table
 from ordergen.http import SignedInRequest
 
 ZERO = Decimal(0)
-STATES = ("breach", "near", "in_band", "unpriced", "unknown", "no_model")
 CHART_ROWS = 40
 PANELS = 6  # securities drawn over time when none is named
 DEFAULT_SPAN = "1y"
@@ -59,41 +61,33 @@ FILTERS = {
         Filter("in_band", "In band", "dot", "ok", "nothing to do"),
         Filter("no_model", "No model", "ring", "", "follows no model"),
         Filter("unknown", "No value", "hatch", "info", "no weight can be told"),
+        Filter("not_computed", "Not computed", "clock", "info", "figures are still to come"),
     )
 }
 
-ATTENTION = ("breach", "near", "low_cash", "unpriced", "no_model", "unknown")
-RARE = {"no_model", "unknown"}  # shown only where there is one, so that the tiles account for every portfolio
+ATTENTION = ("breach", "near", "low_cash", "unpriced", "no_model", "unknown", "not_computed")
+RARE = {"no_model", "unknown", "not_computed"}  # tiles are shown only where there is one, so that they add up
 
-PORTFOLIO_COLUMNS: tuple[Column[PortfolioView], ...] = (
-    Column("name", "Portfolio", lambda view: view.info.name.lower()),
-    Column("model", "Model", lambda view: view.model.name.lower() if view.model else None),
-    Column("state", "State", lambda view: (STATES.index(view.state), -view.drift.breaches)),
-    Column("worst", "Worst", lambda view: view.worst.ticker if view.worst else None),
-    Column("drift", "Drift pp", lambda view: view.worst_drift, numeric=True, first="-"),
+PORTFOLIO_COLUMNS: tuple[Column[DriftFigures], ...] = (
+    Column("name", "Portfolio", field="portfolio_key"),
+    Column("model", "Model", field="model_key"),
+    Column("state", "State", field="state_order"),
+    Column("worst", "Worst", field="worst_ticker"),
+    Column("drift", "Drift pp", numeric=True, first="-", field="drift"),
     Column("bullet", "Band use"),
-    Column("use", "%", lambda view: view.weight_of_rank if view.model else None, numeric=True, first="-"),
-    Column("total", "Total drift %", lambda view: view.drift.total_drift_weight, numeric=True, first="-"),
-    Column("cash", "Cash %", lambda view: view.drift.cash_weight, numeric=True),
-    Column("value", "Value", lambda view: view.drift.market_value, numeric=True, first="-"),
+    Column("use", "%", numeric=True, first="-", field="use"),
+    Column("total", "Total drift %", numeric=True, first="-", field="total"),
+    Column("cash", "Cash %", numeric=True, field="cash"),
+    Column("value", "Value", numeric=True, first="-", field="value"),
     Column("acts", "Actions"),
 )
 MODEL_PORTFOLIO_COLUMNS = tuple(column for column in PORTFOLIO_COLUMNS if column.name != "model")
 
 
-def counts_of(views: Sequence[PortfolioView]) -> dict[str, int]:
-    """How many portfolios each filter of the list keeps."""
-    return {name: sum(_passes(view, name) for view in views) for name in FILTERS}
-
-
-def attention(views: Sequence[PortfolioView]) -> list[dict[str, Any]]:
+def attention(counts: figures.Counts) -> list[dict[str, Any]]:
     """The tiles of the dashboard: what somebody should look at, with its count."""
-    counts = counts_of(views)
-    return [vars(FILTERS[name]) | {"count": counts[name]} for name in ATTENTION if counts[name] or name not in RARE]
-
-
-def _passes(view: PortfolioView, state: str) -> bool:
-    return view.has_low_cash if state == "low_cash" else view.state == state
+    shown = [name for name in ATTENTION if counts.of(name) or name not in RARE]
+    return [vars(FILTERS[name]) | {"count": counts.of(name)} for name in shown]
 
 
 @login_required
@@ -101,45 +95,41 @@ def _passes(view: PortfolioView, state: str) -> bool:
 def portfolios(request: SignedInRequest) -> HttpResponse:
     """Portfolios by band use; `?q=` part of a name, `?model=` an id, `?state=` one of FILTERS."""
     request.user.must("book.read")
-    everything = book_drift()
-    scope = _in_scope(everything, request.GET)
-    state = request.GET.get("state", "")
-    shown = [view for view in scope if _passes(view, state)] if state in FILTERS else scope
-    table = Table(shown, PORTFOLIO_COLUMNS, request.GET, default="-use", pages=Pages(_identity))
+    scope = _in_scope(request.GET)
+    counts = figures.counts(scope)
+    asked = request.GET.get("state", "")
+    state = asked if asked in FILTERS else ""
+    freshness = figures.freshness()
     context = {
-        "table": table,
-        "n_all": len(everything),
+        "table": KeyedTable(
+            figures.in_state(scope, state), PORTFOLIO_COLUMNS, request.GET,
+            default="-use", total=counts.of(state) if state else counts.total,
+        ),
+        "freshness": freshness,
+        "n_all": freshness.n,
         "q": request.GET.get("q", ""),
-        "state": state if state in FILTERS else "",
-        "state_word": FILTERS[state].word if state in FILTERS else "",
+        "state": state,
+        "state_word": FILTERS[state].word if state else "",
         "state_words": [(name, filter_.word) for name, filter_ in FILTERS.items()],
         "model_id": request.GET.get("model", ""),
-        "models": {view.model.pk: view.model.name for view in everything if view.model},
-        "tiles": _tiles(scope, request.GET, state),
-    }
+        "models": dict(InvestmentModel.objects.values_list("pk", "name")),
+        "tiles": _tiles(counts, request.GET, state),
+    }  # fmt: skip
     return render(request, "portfolios/list.html", context)
 
 
-def _tiles(scope: Sequence[PortfolioView], query: QueryDict, chosen: str) -> list[dict[str, Any]]:
-    counts = counts_of(scope)
+def _tiles(counts: figures.Counts, query: QueryDict, chosen: str) -> list[dict[str, Any]]:
     return [
-        vars(filter_) | {"count": counts[name], "href": _href(query, state=None if name == chosen else name)}
+        vars(filter_) | {"count": counts.of(name), "href": _href(query, state=None if name == chosen else name)}
         for name, filter_ in FILTERS.items()
-        if counts[name] or name == chosen or name not in RARE
+        if counts.of(name) or name == chosen or name not in RARE
     ]
 
 
-def _identity(view: PortfolioView) -> str:
-    return f"{view.info.id}-{view.model.pk}" if view.model else view.info.id
-
-
-def _in_scope(views: list[PortfolioView], query: QueryDict) -> list[PortfolioView]:
-    text, model_id = query.get("q", "").strip().lower(), query.get("model", "")
-    return [
-        view
-        for view in views
-        if text in view.info.name.lower() and (not model_id or (view.model and view.model.pk == model_id))
-    ]
+def _in_scope(query: QueryDict) -> QuerySet[DriftFigures]:
+    rows = figures.rows_of(query.get("model", "")[:24])
+    text = query.get("q", "").strip().lower()
+    return rows.filter(portfolio_key__contains=text[:300]) if text else rows
 
 
 def _href(query: QueryDict, **changes: str | None) -> str:

@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 from ninja import Field, Schema
 
-from models_app.drift import NO_BAND, Line, PortfolioView
+from models_app.drift import NO_BAND, ZERO, Line, PortfolioView
 from models_app.lots import HoldingLots
-from models_app.models import InvestmentModel, ModelVersion
+from models_app.models import DriftFigures, InvestmentModel, ModelVersion
 from models_app.rules import ModelDraft, PositionDraft
 from models_app.selectors import ModelSize, size_of
 from models_app.sources.base import PriceInfo, SecurityInfo
 from models_app.versions import FIELDS, Change
-from ordergen.api_v2 import DecimalText, HexId, SecurityId, Strict
+from ordergen.api_v2 import DecimalText, HexId, Page, SecurityId, Strict
 
 MAX_ROWS = 1_000  # positions or portfolios in one body; the rules are narrower
 
@@ -146,13 +146,30 @@ class DriftSummary(Schema):
     model_name: str | None
     state: str = Field(examples=["breach"])
     market_value: Decimal | None
-    cash: Decimal
+    cash: Decimal | None
     cash_weight: Decimal | None
     total_drift: Decimal | None
     total_drift_weight: Decimal | None
     band_use: Decimal | None = Field(description="The largest; null where a drift has no band at all")
     breaches: int
     trades_to_target: int
+
+
+class DriftFigure(DriftSummary):
+    """The same as last computed; fractions to six decimals."""
+
+    state: str = Field(examples=["breach"], description="`not_computed`: there are no figures yet")
+    as_of: datetime | None = Field(description="When it was computed")
+    is_outdated: bool = Field(description="Whether something has changed since")
+
+
+class FiguresPage(Page[DriftFigure]):
+    """A page of figures, and how old the oldest of all are."""
+
+    as_of: datetime | None = Field(description="All figures were true at this instant")
+    n_outdated: int = Field(description="Portfolios for which something has changed since they were computed")
+    is_refreshing: bool
+    fault: str | None = Field(description="Why the last refresh ended before its end")
 
 
 class DriftLine(Schema):
@@ -249,6 +266,25 @@ def holding_lots_out(holding: HoldingLots) -> dict[str, Any]:
     lots = [{name: getattr(lot, name) for name in names} | {"gain": gain} for lot, gain in holding.lot_gains]
     own = {name: getattr(holding, name) for name in ("security_id", "ticker", "held", "price", "cost", "gain")}
     return own | {"adds_up": holding.mismatch is None, "lots": lots}
+
+
+def figures_out(row: DriftFigures) -> dict[str, Any]:
+    told, worst = row.told, row.told.get("worst")
+    use = Decimal(worst["use"]) if worst else ZERO
+    same = ("market_value", "cash", "cash_weight", "total_drift")
+    return {name: told.get(name) for name in same} | {
+        "portfolio_id": row.portfolio_id,
+        "portfolio_name": row.portfolio_name,
+        "model_id": row.model_id or None,
+        "model_name": row.model_name or None,
+        "state": row.state,
+        "total_drift_weight": told.get("total_weight"),
+        "band_use": None if use.is_infinite() or row.computed_at is None else abs(use),
+        "breaches": told.get("breaches", 0),
+        "trades_to_target": told.get("trades", 0),
+        "as_of": row.computed_at,
+        "is_outdated": row.is_old,
+    }
 
 
 def drift_out(view: PortfolioView) -> dict[str, Any]:

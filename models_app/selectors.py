@@ -51,11 +51,7 @@ def model_draft(model: InvestmentModel) -> ModelDraft:
 def model_drafts(models: Iterable[InvestmentModel]) -> dict[str, ModelDraft]:
     """What each model says now, by id, in three queries or fewer. Rows keep the order they were saved in."""
     by_id = {model.pk: model for model in models}
-    positions: dict[str, list[PositionDraft]] = defaultdict(list)
-    rows = ModelPosition.objects.filter(model_id__in=by_id).order_by("pk")
-    values = rows.values_list("model_id", "security_id", "target", "low_drift", "high_drift")
-    for model_id, security_id, target, low_drift, high_drift in values:
-        positions[model_id].append(PositionDraft(security_id, target, low_drift, high_drift))
+    positions = model_positions(by_id)
     portfolios: dict[str, list[str]] = defaultdict(list)
     subscribed = ModelPortfolio.objects.filter(model_id__in=by_id).order_by("pk")
     for model_id, portfolio_id in subscribed.values_list("model_id", "portfolio_id"):
@@ -89,6 +85,16 @@ def model_sizes(models: Iterable[InvestmentModel]) -> dict[str, ModelSize]:
     followed = ModelPortfolio.objects.filter(model_id__in=ids).order_by().values_list("model_id")
     portfolios = dict(followed.annotate(count=Count("pk")))
     return {key: ModelSize(len(targets[key]), portfolios.get(key, 0), sum(targets[key], Decimal(0))) for key in ids}
+
+
+def model_positions(model_ids: Iterable[str]) -> dict[str, list[PositionDraft]]:
+    """The positions of each model, in the order they were saved in; a model without any is an empty list."""
+    positions: dict[str, list[PositionDraft]] = defaultdict(list)
+    rows = ModelPosition.objects.filter(model_id__in=list(model_ids)).order_by("pk")
+    values = rows.values_list("model_id", "security_id", "target", "low_drift", "high_drift")
+    for model_id, security_id, target, low_drift, high_drift in values:
+        positions[model_id].append(PositionDraft(security_id, target, low_drift, high_drift))
+    return positions
 
 
 def model_of_portfolio(portfolio_id: str) -> list[InvestmentModel]:

@@ -1,7 +1,7 @@
 """Writing models. Each verb is one transaction: the rows, the version that says who and why, the audit event.
 
     check the draft ─> raise the version, if it is still the one the editor saw ─> replace the rows
-                    ─> ModelVersion ─> audit
+                    ─> ModelVersion ─> audit ─> mark the figures that are old now
 
 Of two editors with the same version exactly one gets through the second step, on any database and from any process.
 `by` is None where the system itself acts (command line, an API opened to a closed network).
@@ -18,6 +18,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from models_app import selectors
+from models_app.changes import models_changed
 from models_app.models import InvestmentModel, ModelPortfolio, ModelPosition, ModelVersion
 from models_app.rules import MAX_REASON_LENGTH, ModelDraft, PositionDraft, check
 from models_app.versions import Change, changes, content_of
@@ -41,6 +42,7 @@ def model_create(*, draft: ModelDraft, by: User | None, reason: str = "") -> Inv
         _claim_name(checked.name, lambda: model.save(force_insert=True))
         _write_rows(model, checked)
         _remember(model, checked, by=by, reason=reason, action="model.create", before=None)
+        models_changed(checked.portfolios)
     return model
 
 
@@ -63,6 +65,7 @@ def model_update(
         ModelPortfolio.objects.filter(model_id=model_id).delete()
         _write_rows(model, checked)
         _remember(model, checked, by=by, reason=reason, action="model.update", before=before)
+        models_changed({*before.portfolios, *checked.portfolios})
     return model
 
 
@@ -75,9 +78,11 @@ def model_delete(*, model_id: str, version: int, by: User | None, reason: str = 
     with recorded():
         model = _claim(model_id, version)
         summary = f"Deleted model {model.name}, last version {version}{_because(reason)}"
-        detail = {"version": version, "reason": reason, "content": content_of(selectors.model_draft(model))}
+        draft = selectors.model_draft(model)
+        detail = {"version": version, "reason": reason, "content": content_of(draft)}
         record("model.delete", model, summary, by=by, detail=detail)
         model.delete()
+        models_changed(draft.portfolios)
 
 
 def model_position_add(*, model_id: str, position: PositionDraft, by: User | None) -> InvestmentModel:

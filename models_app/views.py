@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from statistics import median
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -14,15 +11,16 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from models_app import figure_selectors as figures
 from models_app import selectors
-from models_app.drift import Line, PortfolioView, book_drift
-from models_app.models import InvestmentModel, ModelVersion
+from models_app.figure_selectors import ModelStand
+from models_app.figures import NO_FIGURES, PositionFigures
+from models_app.models import InvestmentModel, ModelPosition, ModelVersion
 from models_app.portfolio_views import MODEL_PORTFOLIO_COLUMNS, PORTFOLIO_COLUMNS, ZERO, attention
 from models_app.rules import Totals, totals
-from models_app.selectors import ModelRow
 from models_app.sources import get_source
 from models_app.sources.base import PriceInfo, SecurityInfo
-from models_app.tables import Column, Pages, Table
+from models_app.tables import Column, KeyedTable, Pages, Table
 from models_app.versions import Change, changes, draft_of
 from ordergen.errors import NotFoundError
 from ordergen.http import SignedInRequest
@@ -36,80 +34,43 @@ QUEUE_COLUMNS = tuple(column for column in PORTFOLIO_COLUMNS if column.name not 
 def dashboard(request: SignedInRequest) -> HttpResponse:
     """What needs attention: counts that are links, the portfolios that lean most on their bands, breaches by model."""
     request.user.must("book.read")
-    views = book_drift()
-    by_model = sorted(_summaries(views), key=lambda row: (-row.n_breach, row.row.model.name))
-    leaning = [view for view in views if view.state in {"breach", "near"}]
-    queue = Table(leaning, QUEUE_COLUMNS, request.GET, default="-use")
+    counts, freshness = figures.counts(figures.rows_of()), figures.freshness()
+    leaning = figures.rows_of().filter(state__in=("breach", "near"))
+    n_leaning = counts.of("breach") + counts.of("near")
+    queue = KeyedTable(leaning, QUEUE_COLUMNS, request.GET, default="-use", total=n_leaning, size=QUEUE_LENGTH)
+    by_model = sorted(
+        figures.model_stands(InvestmentModel.objects.all()), key=lambda row: (-row.n_breach, row.model.name)
+    )
     context = {
-        "tiles": attention(views),
-        "n_views": len(views),
-        "n_checked": sum(view.state in {"breach", "near", "in_band"} for view in views),
-        "queue": queue.rows[:QUEUE_LENGTH],
+        "tiles": attention(counts),
+        "freshness": freshness,
+        "n_views": counts.total,
+        "n_checked": n_leaning + counts.of("in_band"),
+        "queue": queue.rows,
         "headings": queue.headings,
-        "n_leaning": len(leaning),
+        "n_leaning": n_leaning,
         "by_model": by_model,
         "most_breaches": max((row.n_breach for row in by_model), default=0),
-        "n_unpriced_securities": len({line.security_id for view in views for line in view.unpriced}),
-        "prices_as_of": max(
-            (line.price_date for view in views for line in view.lines if line.price_date), default=None
-        ),
-        "never_rebalanced": [row for row in by_model if row.row.model.last_rebalance_at is None],
+        "n_unpriced_securities": len(figures.unpriced_securities()),
+        "prices_as_of": figures.prices_of(),
+        "never_rebalanced": [row for row in by_model if row.model.last_rebalance_at is None],
     }
     return render(request, "dashboard.html", context)
 
 
-@dataclass(frozen=True)
-class ModelSummary:
-    """A model with how its portfolios stand."""
-
-    row: ModelRow
-    views: list[PortfolioView]
-
-    @property
-    def totals(self) -> Totals:
-        return self.row.totals
-
-    @property
-    def n_breach(self) -> int:
-        return sum(view.state == "breach" for view in self.views)
-
-    @property
-    def worst(self) -> Line | None:
-        return max(
-            (view.worst for view in self.views if view.worst), key=lambda line: line.weight_of_rank, default=None
-        )
-
-    @property
-    def band_use(self) -> Decimal:
-        return self.worst.rank if self.worst else ZERO
-
-    @property
-    def market_value(self) -> Decimal:
-        """Of the portfolios whose value is known."""
-        return sum((view.drift.market_value for view in self.views if view.drift.market_value is not None), ZERO)
-
-
-def _summaries(views: Iterable[PortfolioView]) -> list[ModelSummary]:
-    by_model: dict[str, list[PortfolioView]] = defaultdict(list)
-    for view in views:
-        if view.model:
-            by_model[view.model.pk].append(view)
-    return [ModelSummary(row, by_model[row.model.pk]) for row in selectors.model_list()]
-
-
-MODEL_COLUMNS: tuple[Column[ModelSummary], ...] = (
-    Column("name", "Model", lambda row: row.row.model.name.lower()),
-    Column("version", "Version", lambda row: row.row.model.version, numeric=True, first="-"),
+MODEL_COLUMNS: tuple[Column[ModelStand], ...] = (
+    Column("name", "Model", lambda row: row.model.name.lower()),
+    Column("version", "Version", lambda row: row.model.version, numeric=True, first="-"),
     Column("target", "Σ target %", lambda row: row.totals.target, numeric=True, first="-"),
     Column("cash", "Cash %", lambda row: row.totals.cash, numeric=True),
     Column("positions", "Positions", lambda row: row.totals.n_positions, numeric=True, first="-"),
-    Column("portfolios", "Portfolios", lambda row: len(row.row.draft.portfolios), numeric=True, first="-"),
+    Column("portfolios", "Portfolios", lambda row: row.n_followers, numeric=True, first="-"),
     Column("value", "Value", lambda row: row.market_value, numeric=True, first="-"),
     Column("breach", "In breach", lambda row: row.n_breach, numeric=True, first="-"),
-    Column("worst", "Worst", lambda row: row.worst.ticker if row.worst else None),
+    Column("worst", "Worst", lambda row: row.worst["ticker"] if row.worst else None),
     Column("bullet", "Band use"),
-    Column("use", "%", lambda row: row.band_use, numeric=True, first="-"),
-    Column("rebalanced", "Last rebalance", lambda row: row.row.model.last_rebalance_at, first="-"),
+    Column("use", "%", lambda row: row.use, numeric=True, first="-"),
+    Column("rebalanced", "Last rebalance", lambda row: row.model.last_rebalance_at, first="-"),
     Column("acts", "Actions"),
 )
 
@@ -119,20 +80,20 @@ MODEL_COLUMNS: tuple[Column[ModelSummary], ...] = (
 def models(request: SignedInRequest) -> HttpResponse:
     """Every model, the one with most breaches first; `?q=` searches names and tickers."""
     request.user.must("book.read")
-    summaries = _summaries(book_drift())
+    stands = figures.model_stands(InvestmentModel.objects.order_by("name"))
     text = request.GET.get("q", "").strip().lower()
-    holders = _models_holding(text) if text else frozenset()
     if text:
-        summaries = [s for s in summaries if text in s.row.model.name.lower() or s.row.model.pk in holders]
-    table = Table(summaries, MODEL_COLUMNS, request.GET, default="-breach", pages=Pages(lambda s: s.row.model.pk))
-    return render(request, "models/list.html", {"table": table, "q": text, "n_models": len(summaries)})
+        holders = _models_holding(text)
+        stands = [row for row in stands if text in row.model.name.lower() or row.model.pk in holders]
+    table = Table(stands, MODEL_COLUMNS, request.GET, default="-breach", pages=Pages(lambda row: row.model.pk))
+    context = {"table": table, "q": text, "n_models": len(stands), "freshness": figures.freshness()}
+    return render(request, "models/list.html", context)
 
 
 def _models_holding(text: str) -> frozenset[str]:
     """Models with a security whose ticker is `text`."""
     ids = {known.id for known in get_source().find_securities(text[:100], 20) if known.ticker.lower() == text}
-    rows = selectors.model_list()
-    return frozenset(row.model.pk for row in rows if ids & {p.security_id for p in row.draft.positions})
+    return frozenset(ModelPosition.objects.filter(security_id__in=ids).values_list("model_id", flat=True))
 
 
 @dataclass(frozen=True)
@@ -145,7 +106,7 @@ class PositionSummary:
     target: Decimal
     low: Decimal
     high: Decimal
-    lines: list[Line]
+    stand: PositionFigures
 
     @property
     def ticker(self) -> str:
@@ -159,19 +120,6 @@ class PositionSummary:
     def highest(self) -> Decimal:
         return self.target + self.high
 
-    @property
-    def n_over(self) -> int:
-        return sum(line.state == "over" for line in self.lines)
-
-    @property
-    def n_under(self) -> int:
-        return sum(line.state == "under" for line in self.lines)
-
-    @property
-    def median_drift(self) -> Decimal | None:
-        known = [line.drift.drift for line in self.lines if line.drift.drift is not None]
-        return median(known) if known else None
-
 
 POSITION_COLUMNS: tuple[Column[PositionSummary], ...] = (
     Column("ticker", "Security", lambda row: row.ticker),
@@ -181,9 +129,9 @@ POSITION_COLUMNS: tuple[Column[PositionSummary], ...] = (
     Column("band", "Band %", lambda row: row.lowest, numeric=True, first="-"),
     Column("price", "Price", lambda row: row.price.price if row.price else None, numeric=True, first="-"),
     Column("date", "Price of", lambda row: row.price.date if row.price else None),
-    Column("over", "Over", lambda row: row.n_over, numeric=True, first="-"),
-    Column("under", "Under", lambda row: row.n_under, numeric=True, first="-"),
-    Column("median", "Median drift pp", lambda row: row.median_drift, numeric=True, first="-"),
+    Column("over", "Over", lambda row: row.stand.n_over, numeric=True, first="-"),
+    Column("under", "Under", lambda row: row.stand.n_under, numeric=True, first="-"),
+    Column("median", "Median drift pp", lambda row: row.stand.median_drift, numeric=True, first="-"),
 )
 
 
@@ -193,40 +141,35 @@ def model(request: SignedInRequest, model_id: str) -> HttpResponse:
     """One model: its positions with their bands, and the portfolios that follow it with their drift."""
     request.user.must("book.read")
     found = selectors.model_get(model_id)
-    row = ModelRow(found, selectors.model_draft(found))
-    views = book_drift(model_id)
-    summary = ModelSummary(row, views)
-    positions = Table(_positions(summary), POSITION_COLUMNS, request.GET, default="-target", parameter="order")
-    known = {view.info.id for view in views}
+    (stand,) = figures.model_stands([found])
+    positions = Table(_positions(model_id), POSITION_COLUMNS, request.GET, default="-target", parameter="order")
     context = {
         "model": found,
-        "summary": summary,
+        "stand": stand,
+        "freshness": figures.freshness(model_id),
         "positions": positions,
         "segments": [(p.ticker, p.target) for p in positions.rows],
-        "upper": row.totals.upper,
-        "portfolios": Table(
-            views, MODEL_PORTFOLIO_COLUMNS, request.GET, default="-use", pages=Pages(lambda view: view.info.id)
+        "portfolios": KeyedTable(
+            figures.rows_of(model_id), MODEL_PORTFOLIO_COLUMNS, request.GET, default="-use", total=stand.n_known
         ),
-        "missing": [key for key in row.draft.portfolios if key not in known],
+        "missing": figures.portfolios_missing(model_id) if stand.n_known != stand.n_followers else [],
+        "is_remote": get_source().is_remote,
         "last": ModelVersion.objects.filter(model_id=model_id).select_related("saved_by").first(),
     }
     return render(request, "models/detail.html", context)
 
 
-def _positions(summary: ModelSummary) -> list[PositionSummary]:
-    source = get_source()
-    lines: dict[str, list[Line]] = defaultdict(list)
-    for view in summary.views:
-        for line in view.lines:
-            lines[line.security_id].append(line)
-    ids = [p.security_id for p in summary.row.draft.positions]
+def _positions(model_id: str) -> list[PositionSummary]:
+    source, stands = get_source(), figures.position_figures(model_id)
+    drafts = selectors.model_positions([model_id])[model_id]
+    ids = [p.security_id for p in drafts]
     infos, prices = source.securities(ids), source.latest_prices(ids)
     return [
         PositionSummary(
             p.security_id, infos.get(p.security_id), prices.get(p.security_id),
-            p.target, p.low_drift, p.high_drift, lines[p.security_id],
+            p.target, p.low_drift, p.high_drift, stands.get(p.security_id, NO_FIGURES),
         )
-        for p in summary.row.draft.positions
+        for p in drafts
     ]  # fmt: skip
 
 

@@ -93,6 +93,9 @@ class UnconditionalError(OrdergenError):
     status = HTTPStatus.PRECONDITION_REQUIRED
 
 
+NO_CURSOR = "This cursor is not one that a page gave; begin again without it."
+
+
 def write_cursor(*key: str | int) -> str:
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
 
@@ -105,8 +108,7 @@ def read_cursor(cursor: str, *kinds: type) -> list[Any]:
         key = None
     parts: list[Any] = key if isinstance(key, list) else []
     if [type(part) for part in parts] != list(kinds) or any("\x00" in str(part) for part in parts):
-        words = "This cursor is not one that a page gave; begin again without it."
-        raise InvalidInputError(words, fields={"cursor": words})
+        raise InvalidInputError(NO_CURSOR, fields={"cursor": NO_CURSOR})
     return parts
 
 

@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     _listens(add("serve", serve_command, "web server, worker and sweeper under one supervisor"))
     _listens(add("web", web_command_, "the web server alone"))
     add("worker", worker_command_, "a worker and a sweeper, for as many machines as needed")
-    sweep = add("sweep", sweep_command_, "queue again what lost its worker")
+    sweep = add("sweep", sweep_command_, "queue again what lost its worker, refresh figures that nobody does")
     sweep.add_argument("--forever", action="store_true", help="again and again, until stopped")
     add("migrate", migrate_command, "bring the database up to date")
     imports = add("import", import_command, "import a CSV file: all of it or nothing")
@@ -191,6 +191,7 @@ def sweep_command_(options: argparse.Namespace) -> None:
     from django.conf import settings
     from django.db import Error, connection
 
+    from models_app.refresh import sweep_figures
     from rebalance_app.services.sweep import stand_in, sweep
 
     while True:
@@ -198,6 +199,7 @@ def sweep_command_(options: argparse.Namespace) -> None:
         try:
             sweep()
             stood_in = options.forever and stand_in()
+            sweep_figures()
         except Error as error:
             if not options.forever:
                 raise

@@ -21,10 +21,10 @@ import numpy as np
 from django.utils import timezone
 from numpy.typing import NDArray
 
+from models_app.changes import book_changed
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
 from models_app.rules import ModelDraft, PositionDraft
 from models_app.services import model_create
-from models_app.sources.local import book_changed
 from ordergen.accounts.models import User
 from ordergen.audit.services import record
 from ordergen.db import atomic, bulk_insert

@@ -11,12 +11,13 @@ from typing import Any
 
 from django.db import models
 
+from models_app.changes import book_changed
 from models_app.imports.plan import Changes, Findings, Problems
 from models_app.imports.progress import Progress
 from models_app.imports.reading import Row
 from models_app.lots import mismatches
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
-from models_app.sources.local import IDS_PER_QUERY, LocalSource, book_changed, rows_where
+from models_app.sources.local import IDS_PER_QUERY, LocalSource, rows_where
 from ordergen.accounts.models import User
 from ordergen.db import bulk_insert, object_id
 
@@ -38,7 +39,7 @@ class RecordsWork:
         bulk_insert(self.table, self.fields, progress.each("Writing rows", self.new, len(self.new)))
         records = [self.table(**dict(zip(self.fields, row, strict=True))) for row in self.changed]
         self.table._default_manager.bulk_update(records, self.fields[1:], batch_size=_ROWS_PER_UPDATE)  # noqa: SLF001
-        book_changed()
+        book_changed({row[0] for row in [*self.new, *self.changed]} if self.table is Portfolio else None)
 
 
 @dataclass
@@ -55,12 +56,20 @@ class EntriesWork:
     removed: list[str] = field(default_factory=list)
 
     def write(self, *, by: User | None, reason: str, progress: Progress) -> None:  # noqa: ARG002  the audit event has them
+        owners = self._owners()
         outgoing = iter([*self.removed, *(row[0] for row in self.changed)])
         while ids := list(islice(outgoing, IDS_PER_QUERY)):
             self.table._default_manager.filter(pk__in=ids).delete()  # noqa: SLF001  typed for any table
         incoming = [*self.new, *self.changed]
         bulk_insert(self.table, self.fields, progress.each("Writing rows", incoming, len(incoming)))
-        book_changed()
+        book_changed(owners)
+
+    def _owners(self) -> set[str] | None:
+        """The portfolios whose holdings change: none with their lots; None for prices, which concern everybody."""
+        if self.table is not Holding:
+            return set() if self.table is TaxLot else None
+        removed = rows_where(Holding.objects.order_by(), "pk", self.removed, "portfolio_id")
+        return {row[1] for row in [*self.new, *self.changed]} | {key for (key,) in removed}
 
 
 class Seen:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from models_app import selectors
+from models_app.changes import models_changed_together
 from models_app.imports.book import Seen
 from models_app.imports.plan import Changes, Findings, Problems
 from models_app.imports.progress import Progress
@@ -31,10 +32,11 @@ class ModelsWork:
     def write(self, *, by: User | None, reason: str, progress: Progress) -> None:
         """Saves each through the models' own services, which refuse a version that has moved on."""
         progress.now("Saving models")
-        for draft in self.new:
-            model_create(draft=draft, by=by, reason=reason)
-        for model_id, version, draft in self.changed:
-            model_update(model_id=model_id, version=version, draft=draft, by=by, reason=reason)
+        with models_changed_together():
+            for draft in self.new:
+                model_create(draft=draft, by=by, reason=reason)
+            for model_id, version, draft in self.changed:
+                model_update(model_id=model_id, version=version, draft=draft, by=by, reason=reason)
 
 
 @dataclass(frozen=True)

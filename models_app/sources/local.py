@@ -12,7 +12,6 @@ from django.db.models import Case, IntegerField, OuterRef, Q, QuerySet, Subquery
 
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
 from models_app.sources.base import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo
-from ordergen.db import object_id
 from ordergen.models import Setting
 from rebalance_app.domain import types
 
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
 # SQLite takes 32,766 parameters in a statement and PostgreSQL 65,535; a query asks for at most this many ids.
 IDS_PER_QUERY = 10_000
 TICK = Decimal("0.0001")  # SQLite gives a subquery's decimal back with 15 digits; the column has four places
-
-
-def book_changed() -> None:
-    """Gives the book a new version. Call it inside the transaction that changes securities, prices or portfolios."""
-    Setting.objects.update_or_create(name="book_version", defaults={"value": object_id()})
 
 
 class LocalSource:

@@ -179,6 +179,14 @@ def moment(value: datetime | None) -> str:
 
 
 @register.filter
+def clock(value: datetime) -> str:
+    """<time>14:32:05 UTC</time>, with the day where it is not today's."""
+    utc = value.astimezone(UTC)
+    words = date_format(utc, "H:i:s" if utc.date() == datetime.now(UTC).date() else "j M Y H:i:s")
+    return format_html('<time class="nowrap" datetime="{}">{} UTC</time>', f"{utc:%Y-%m-%dT%H:%M:%SZ}", words)
+
+
+@register.filter
 def day(value: date | None) -> str:
     """<time>23 Nov 2026</time>."""
     if not value:

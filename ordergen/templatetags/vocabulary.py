@@ -53,6 +53,7 @@ STATES: dict[str, dict[str, Look]] = {
         "unpriced": Look("Unpriced", "hatch", "info"),
         "no_model": Look("No model", "ring"),
         "unknown": Look("Cannot tell", "hatch", "info"),
+        "not_computed": Look("Not computed yet", "clock", "info"),
     },
     "run": {
         "queued": Look("Queued", "clock"),

@@ -3,10 +3,10 @@ from decimal import Decimal
 
 import pytest
 
+from models_app.changes import book_changed
 from models_app.models import Holding, Portfolio, Price, Security
 from models_app.sources import get_source
 from models_app.sources.base import Balances, PriceInfo
-from models_app.sources.local import book_changed
 from tests.site import Site
 
 pytestmark = pytest.mark.django_db

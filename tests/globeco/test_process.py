@@ -21,7 +21,13 @@ def services():
 
 @pytest.fixture
 def site(tmp_path, services):
-    site = Site(tmp_path, ORDERGEN_SOURCE="globeco", EXTERNAL_SERVICE_PAUSE="0.05", **services.urls)
+    site = Site(
+        tmp_path,
+        ORDERGEN_SOURCE="globeco",
+        ORDERGEN_FIGURES_SECONDS="0",
+        EXTERNAL_SERVICE_PAUSE="0.05",
+        **services.urls,
+    )
     assert site.run("migrate").returncode == 0
     yield site
     site.stop()

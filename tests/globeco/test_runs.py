@@ -7,7 +7,8 @@ from django.core.cache import cache
 
 from models_app.exports import export
 from models_app.imports import apply_import, import_file, plan_import
-from models_app.models import InvestmentModel, Security
+from models_app.models import DriftFigures, InvestmentModel, Security
+from models_app.refresh import refresh, waiting_since
 from models_app.sources import get_source
 from models_app.sources import globeco as source_module
 from models_app.sources.base import PortfolioInfo
@@ -150,6 +151,7 @@ def browser(client, manager):
 
 def test_pages_show_names_and_tickers_of_the_services(browser, globeco, model, manager, run_worker, ids):
     run = run_worker(rebalance_launch(by=manager, model_id=model.pk))
+    refresh()
     proposal = PortfolioRebalance.objects.filter(rebalance=run).first()
     pages = {
         "/models/": "Growth",
@@ -167,10 +169,10 @@ def test_pages_show_names_and_tickers_of_the_services(browser, globeco, model, m
         assert (page.status_code, words in page.content.decode()) == (200, True), path
 
 
-def test_a_page_whose_service_is_down_says_which(browser, globeco, model):
+def test_a_page_whose_service_is_down_says_which(browser, globeco, model, ids):
     globeco.fault("accounting", "down")
 
-    page = browser.get("/portfolios/")
+    page = browser.get(f"/portfolios/{ids[0][0]}/")
 
     assert page.status_code == 503
     assert "portfolio accounting service" in page.content.decode()
@@ -202,6 +204,35 @@ def test_no_page_pretends_that_there_is_nothing_while_a_service_is_down(
             assert f"{service} service" in text, path
 
     assert failed >= 5
+
+
+def test_lists_keep_the_figures_they_have_when_a_service_is_down_and_say_so(browser, globeco, model, settings):
+    assert "Nobody has looked yet" in browser.get("/portfolios/").content.decode()
+    assert refresh() == 12
+    told = dict(DriftFigures.objects.values_list("portfolio_name", "told"))
+    before = browser.get("/portfolios/").content.decode()
+    assert ("Account 0011" in before, "could not be refreshed" in before) == (True, False)
+    globeco.fault("accounting", "down")
+    settings.FIGURES_SECONDS = 1e-9  # the next look is due
+
+    assert refresh() == 0
+
+    page = browser.get("/portfolios/").content.decode()
+    assert "The figures could not be refreshed." in page
+    assert "portfolio accounting service" in page
+    assert "Account 0011" in page
+    assert dict(DriftFigures.objects.values_list("portfolio_name", "told")) == told
+
+
+def test_a_book_that_does_not_tell_of_its_changes_is_looked_through_by_the_clock(globeco, model, settings):
+    assert refresh() == 12
+    assert waiting_since() is None, "nothing is due"
+    assert refresh() == 0
+    settings.FIGURES_SECONDS = 1e-9
+    assert waiting_since() is not None
+    assert refresh() == 12
+    settings.FIGURES_SECONDS = 0
+    assert waiting_since() is None, "never"
 
 
 def test_readiness_names_the_service_that_is_down(browser, globeco):

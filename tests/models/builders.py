@@ -2,9 +2,13 @@
 
 from decimal import Decimal
 
+from models_app.changes import book_changed
+from models_app.drift import PortfolioView, portfolio_view
+from models_app.figure_selectors import rows_of
 from models_app.models import Holding, Portfolio, Price, Security
 from models_app.rules import ModelDraft, PositionDraft
 from ordergen.accounts.models import User
+from ordergen.db import atomic
 
 DAY = "2026-11-20"
 
@@ -20,6 +24,8 @@ def security(ticker: str, price: str | None = "10", name: str = "") -> Security:
     made = Security.objects.create(ticker=ticker, name=name or f"{ticker} Corporation")
     if price is not None:
         Price.objects.create(security=made, date=DAY, close=Decimal(price))
+    with atomic():
+        book_changed()
     return made
 
 
@@ -28,7 +34,15 @@ def portfolio(name: str, cash: str = "0", **shares: str) -> Portfolio:
     made = Portfolio.objects.create(name=name, cash=Decimal(cash))
     for ticker, quantity in shares.items():
         Holding.objects.create(portfolio=made, security=Security.objects.get(ticker=ticker), quantity=Decimal(quantity))
+    with atomic():
+        book_changed([made.pk])
     return made
+
+
+def live_views(model_id: str = "") -> list[PortfolioView]:
+    """Every portfolio of the book, or of a model, as its own page shows it against each model it follows."""
+    pairs = rows_of(model_id).order_by("portfolio_key").values_list("portfolio_id", "model_id")
+    return [portfolio_view(key, model or None) for key, model in pairs]
 
 
 def position(security_id: str, target: str = "0.05", low: str = "0.01", high: str = "0.02") -> PositionDraft:

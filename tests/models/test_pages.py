@@ -135,7 +135,7 @@ def test_an_empty_book_says_what_to_do_next(maya):
 
 def test_portfolios_are_filtered_by_name_model_and_state_from_the_address(book, maya):
     def shown(query):
-        return [view.info.name for view in maya.get(f"/portfolios/?{query}").context["table"].rows]
+        return [row.portfolio_name for row in maya.get(f"/portfolios/?{query}").context["table"].rows]
 
     assert shown("q=cal") == ["Calm"]
     assert shown("state=unpriced") == ["Blind"]
@@ -211,7 +211,7 @@ def test_a_model_shows_its_positions_bands_and_portfolios(book, maya):
 
 def test_a_model_is_found_by_name_and_by_the_ticker_it_holds(book, maya):
     def names(text):
-        return [row.row.model.name for row in maya.get("/models/", {"q": text}).context["table"].rows]
+        return [row.model.name for row in maya.get("/models/", {"q": text}).context["table"].rows]
 
     assert len(names("growth")) == len(names("aaa")) == 1
     assert names("xxx") == names("nonsense") == []
@@ -409,7 +409,7 @@ def test_a_list_of_many_portfolios_is_paged_and_costs_no_more_queries(book, maya
     assert (len(table.rows), table.total) == (100, 115)
     rest = maya.get(f"/portfolios/{table.next_href}").context["table"]
     assert (rest.first, rest.last) == (101, 115)
-    assert not {view.info.id for view in rest.rows} & {view.info.id for view in table.rows}
+    assert not {row.pk for row in rest.rows} & {row.pk for row in table.rows}
 
 
 def test_a_model_with_a_security_the_book_does_not_know_can_still_be_read_and_edited(book, maya):

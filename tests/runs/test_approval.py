@@ -181,12 +181,14 @@ def test_cash_that_an_approved_order_is_to_spend_is_not_spent_by_another_run(boo
 
 
 def test_a_book_that_changes_while_it_is_looked_at_approves_nothing(run, approver, monkeypatch):
-    from models_app.sources.local import LocalSource, book_changed
+    from models_app.changes import book_changed
+    from models_app.sources.local import LocalSource
 
     read = LocalSource.balances
 
     def read_while_an_import_commits(self, ids):
         balances = read(self, ids)
+        monkeypatch.setattr(LocalSource, "balances", read)
         book_changed()
         return balances
 

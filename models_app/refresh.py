@@ -1,0 +1,241 @@
+"""Computing the figures that a change has made old: in the background, or at once where they are few.
+
+    refresh:      lease | look through the book, if that is due | rows with a mark, some at a time | models with a mark
+    some rows:    read their marks ─> read the book ─> compute ─> write, where the mark is still the one that was read
+
+A change while we compute sets another mark, so what we write is never taken for more than it is; a process that dies
+leaves marks behind, and a lease that lapses. Two who refresh do not do the same work, and it would do no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import reduce
+from operator import itemgetter
+
+from bson import ObjectId
+from django.conf import settings
+from django.db.models import Min, Q
+from django.utils import timezone
+
+from models_app import selectors
+from models_app.drift import read_facts, view_of
+from models_app.figures import Figures, figures_at_once, figures_of, positions_of
+from models_app.marks import basis, has_basis, hold_figures, mark_everything
+from models_app.models import DriftFigures, FiguresRefresh, InvestmentModel, ModelFigures
+from models_app.rules import ModelDraft
+from models_app.selectors import ModelRow
+from models_app.sources import get_source
+from models_app.sources.base import PortfolioInfo
+from ordergen.db import atomic, bulk_update, object_id
+from ordergen.errors import UnavailableError
+from rebalance_app.domain.drift import WIDE
+from rebalance_app.domain.types import ZERO
+
+logger = logging.getLogger(__name__)
+ROWS_AT_A_TIME = 250
+LEASE = timedelta(seconds=60)  # a chunk takes a second, and from other services no longer than their deadline
+REST_AFTER_FAULT = timedelta(seconds=30)
+PATIENCE = timedelta(seconds=10)  # so long the sweeper leaves the work to the workers
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+AT_ONCE_SECONDS = 1.0  # that a person who saves waits for
+SWEEP_SLICE = 2.0  # seconds that the sweeper gives at a time, so that lost runs do not wait for it
+_WRITTEN = (
+    "state", "state_order", "low_cash", "worst_ticker", "drift", "use", "total", "cash", "value", "prices_of",
+    "n_unpriced", "unpriced", "lines", "told", "model_version", "computed_at", "changed",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What of a row says what is to be computed."""
+
+    pk: str
+    portfolio_id: str
+    portfolio_name: str
+    model_id: str
+    mark: str | None
+
+
+def refresh(seconds: float | None = None) -> int:
+    """Refreshes what is marked, for `seconds` at most; returns how many rows: 0 while another process is at it."""
+    token = object_id()
+    if not _claim(token):
+        return 0
+    deadline = None if seconds is None else time.monotonic() + seconds
+    done = 0
+    try:
+        _look_through()
+        while (deadline is None or time.monotonic() < deadline) and (rows := _marked(ROWS_AT_A_TIME)):
+            computed = refresh_rows(rows, deadline)
+            done += computed
+            if not computed or not _renew(token):
+                break
+        refresh_models(list(ModelFigures.objects.exclude(changed=None)))
+    except UnavailableError as error:
+        _release(token, fault=error.message)
+        return done
+    _release(token)
+    return done
+
+
+def refresh_at_once(mark: str) -> None:
+    """Inside the transaction that set `mark`: computes the figures it made old, as far as that goes quickly."""
+    models = list(ModelFigures.objects.filter(changed=mark).values_list("pk", flat=True))
+    refresh_rows(_marked(None, mark), time.monotonic() + AT_ONCE_SECONDS)
+    refresh_models(list(ModelFigures.objects.filter(pk__in=models)))
+
+
+def sweep_figures() -> int:
+    """Refreshes a little of what nobody has taken up; returns how many rows."""
+    since = waiting_since()
+    return refresh(SWEEP_SLICE) if since and timezone.now() - since > PATIENCE else 0
+
+
+def waiting_since() -> datetime | None:
+    """When the oldest change came that figures do not know, or a look through the book fell due; None: all is done."""
+    if not are_kept():
+        return None
+    oldest = [table.objects.aggregate(mark=Min("changed"))["mark"] for table in (DriftFigures, ModelFigures)]
+    since = [ObjectId(mark).generation_time for mark in oldest if mark]
+    due = _look_due()
+    return min(since + ([due] if due and due <= timezone.now() else []), default=None)
+
+
+def are_kept() -> bool:
+    """Whether this installation has figures at all: a book that does not tell of its changes may be left unwatched."""
+    return not get_source().is_remote or bool(settings.FIGURES_SECONDS)
+
+
+def _look_due() -> datetime | None:
+    """When the book is to be looked through; only one that does not tell of its changes needs it again and again."""
+    last = FiguresRefresh.objects.filter(basis=basis()).values_list("listed_at", flat=True).first()
+    if last is None:
+        return None if has_basis() else _LONG_AGO
+    return last + timedelta(seconds=settings.FIGURES_SECONDS) if get_source().is_remote else None
+
+
+def _claim(token: str) -> bool:
+    FiguresRefresh.objects.get_or_create(pk="firm")
+    now = timezone.now()
+    free = FiguresRefresh.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now))
+    return bool(free.update(token=token, lease_until=now + LEASE))
+
+
+def _renew(token: str) -> bool:
+    return bool(FiguresRefresh.objects.filter(token=token).update(lease_until=timezone.now() + LEASE))
+
+
+def _release(token: str, fault: str = "") -> None:
+    rest = timezone.now() + REST_AFTER_FAULT if fault else None
+    FiguresRefresh.objects.filter(token=token).update(token="", lease_until=rest, fault=fault[:500])
+    if fault:
+        logger.warning("the figures could not be refreshed: %s", fault)
+
+
+def _look_through() -> None:
+    """Finds every portfolio, and marks everything: where the figures rest on something else, or by the clock."""
+    due = _look_due()
+    if due is None or due > timezone.now() or (has_basis() and _marked(1)):
+        return
+    source = get_source()
+    names = {key: info.name for key, info in source.portfolios().items()} if source.is_remote else {}
+    with atomic():
+        hold_figures()
+        if not source.is_remote:
+            names = {key: info.name for key, info in source.portfolios().items()}
+        mark_everything(names, object_id())
+        FiguresRefresh.objects.update(listed_at=timezone.now())
+
+
+def _marked(limit: int | None, mark: str | None = None) -> list[_Row]:
+    """The rows that wait longest, those of a model together."""
+    rows = DriftFigures.objects.exclude(changed=None) if mark is None else DriftFigures.objects.filter(changed=mark)
+    values = rows.values_list("pk", "portfolio_id", "portfolio_name", "model_id", "changed")
+    return [_Row(*row) for row in values.order_by("changed", "model_id", "pk")[:limit]]
+
+
+def refresh_rows(rows: Sequence[_Row], deadline: float | None = None) -> int:
+    """Computes these rows and writes those whose mark has not changed meanwhile; returns how many were computed.
+
+    After the deadline only what arrays answer for, which takes no time, is still computed; the others stay marked.
+    """
+    as_of = timezone.now()
+    computed = _compute(rows, deadline)
+    by_mark: dict[str | None, list[tuple[object, ...]]] = defaultdict(list)
+    for row, figures, version in computed:
+        columns = figures.columns() | {"model_version": version, "computed_at": as_of, "changed": None}
+        by_mark[row.mark].append((row.pk, *(columns[name] for name in _WRITTEN)))
+    with atomic():
+        hold_figures()
+        for mark, values in by_mark.items():
+            bulk_update(DriftFigures, _WRITTEN, values, {"changed": mark})
+        touched = {row.model_id for row in rows}
+        ModelFigures.objects.filter(pk__in=touched).update(changed=object_id())
+    return len(computed)
+
+
+def _compute(rows: Sequence[_Row], deadline: float | None) -> list[tuple[_Row, Figures, int | None]]:
+    models = _model_rows({row.model_id for row in rows if row.model_id})
+    known = [row for row in rows if not row.model_id or row.model_id in models]  # or its model was deleted just now
+    infos = {row.portfolio_id: PortfolioInfo(row.portfolio_id, row.portfolio_name) for row in known}
+    facts = read_facts(get_source(), [(infos[row.portfolio_id], models.get(row.model_id)) for row in known])
+    quick = {
+        key: figures_at_once(model, [row.portfolio_id for row in known if row.model_id == key], facts)
+        for key, model in models.items()
+    }
+    found = []
+    for row in known:
+        model = models.get(row.model_id)
+        figures = quick.get(row.model_id, {}).get(row.portfolio_id)
+        if figures is None:
+            if deadline is not None and time.monotonic() > deadline:
+                continue
+            figures = figures_of(view_of(infos[row.portfolio_id], model, facts), model)
+        found.append((row, figures, model.model.version if model else None))
+    return found
+
+
+def _model_rows(model_ids: Iterable[str]) -> dict[str, ModelRow]:
+    """The models with their positions, without the portfolios."""
+    models = list(InvestmentModel.objects.filter(pk__in=model_ids))
+    positions = selectors.model_positions(m.pk for m in models)
+    return {m.pk: ModelRow(m, ModelDraft(m.name, tuple(positions[m.pk]), ())) for m in models}
+
+
+def refresh_models(marked: Sequence[ModelFigures]) -> None:
+    """Sums up models whose portfolios have new figures, where none came since."""
+    models = _model_rows([figures.pk for figures in marked])
+    for figures in marked:
+        if figures.pk in models:
+            told = _summed_up(models[figures.pk])
+            ModelFigures.objects.filter(pk=figures.pk, changed=figures.changed).update(told=told, changed=None)
+
+
+def _summed_up(row: ModelRow) -> dict[str, object]:
+    """The known values and, by security id, portfolios over, portfolios under, and the median drift."""
+    positions = row.draft.positions
+    values, packed, worst, most = [], [], None, 0.0
+    rows = DriftFigures.objects.filter(model_id=row.model.pk).exclude(computed_at=None).order_by()
+    columns = ("model_version", "told", "use", "lines")
+    for version, told, use, lines in rows.values_list(*columns).iterator(chunk_size=2_000):
+        worst, most = max((worst, most), (told["worst"], use or 0.0), key=itemgetter(1))
+        values.append(Decimal(told["market_value"] or 0))
+        if version == row.model.version:
+            packed.append(bytes(lines))
+    stands = positions_of(packed, len(positions))
+    return {
+        "market_value": f"{reduce(WIDE.add, values, ZERO):f}",
+        "worst": worst,
+        "use": most,
+        "positions": {
+            p.security_id: [s.n_over, s.n_under, None if s.median_drift is None else str(s.median_drift)]
+            for p, s in zip(positions, stands, strict=True)
+        },
+    }

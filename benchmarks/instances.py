@@ -90,6 +90,27 @@ def small(seed, *, plain=False):
     return RebalanceProblem(f"small-{seed}", cash, tuple(positions), options)
 
 
+def alike(seed):
+    """Two to four securities of one price and one target, under limits that leave many answers equally good."""
+    rng = random.Random(f"alike{seed}")
+    n, price = rng.randint(2, 4), D(rng.choice([10, 25, 40]))
+    held = rng.randint(0, 4)
+    target, band = half_percents(rng, 20, 200 // n), half_percents(rng, 10, 40)
+    positions = tuple(
+        Position(f"S{i}", D(held), price, target, min(band, target), band) for i in rng.sample(range(n), n)
+    )
+    cash = decimal_between(rng, 20, 200)
+    limits = {
+        "min_cash": (0.7, lambda: decimal_between(rng, 0, 150)),
+        "max_turnover": (0.4, lambda: half_percents(rng, 5, 60)),
+        "max_trades": (0.3, lambda: rng.randint(1, n)),
+        "min_trade_value": (0.3, lambda: 2 * price),
+        "ticket_cost": (0.2, lambda: D(1)),
+    }
+    options = {name: make() for name, (chance, make) in limits.items() if rng.random() < chance}
+    return RebalanceProblem(f"alike-{seed}", cash, positions, Options(**options))
+
+
 @dataclass(frozen=True)
 class Spec:
     """What a realistic instance looks like.

@@ -72,6 +72,6 @@ def breakpoints(ledger: Ledger, line: Line, segment: Interval) -> list[int]:
 
 
 def best(ledger: Ledger, choice: Choice) -> int:
-    """The best trade of one line by itself; of equal ones the smallest. Needs a segment."""
+    """The best trade of one line by itself; of equal ones the smallest, a buy rather than a sale. Needs a segment."""
     candidates = [k for segment in choice.segments for k in breakpoints(ledger, choice.line, segment)]
-    return min(candidates, key=lambda k: (score(ledger, choice.line, k), abs(k), k))
+    return min(candidates, key=lambda k: (score(ledger, choice.line, k), abs(k), -k))

@@ -22,8 +22,8 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from pathlib import Path
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 

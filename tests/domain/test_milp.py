@@ -3,11 +3,12 @@
 import time
 from dataclasses import replace
 
+import cvxpy as cp
 import numpy as np
 import pytest
 
 from benchmarks.instances import Spec, large, small
-from rebalance_app.domain import joint
+from rebalance_app.domain import joint, milp
 from rebalance_app.domain.constraints import broken_rows
 from rebalance_app.domain.exchange import ANYTHING, Exchanges, total_score
 from rebalance_app.domain.integers import ledger
@@ -23,6 +24,7 @@ from rebalance_app.domain.verify import violations
 from tests.domain.build import D, position, problem
 from tests.domain.oracle import best
 
+PLAIN_SOLVE = cp.Problem.solve
 TIGHT = Spec(securities=40, floor="0.06", min_trade="500", turnover="0.05", oddities=0)
 
 
@@ -154,6 +156,32 @@ def test_a_subset_sum_that_cannot_be_proven_in_time_ends_in_time():
     assert time.monotonic() - started < 6
     assert solution.status in {"infeasible", "error", "optimal", "time_limit"}
     assert violations(stated, solution) == () if solution.solved else solution.trades == ()
+
+
+def stubborn(self, **options):
+    """A solver that does not look at the clock once it branches."""
+    if self.is_mixed_integer():
+        time.sleep(20)
+    return PLAIN_SOLVE(self, **options)
+
+
+@pytest.mark.parametrize(("seed", "status"), [(1, "time_limit"), (None, "error")])
+def test_a_solver_that_ignores_its_limit_is_left_behind_and_what_there_was_is_offered(seed, status, monkeypatch):
+    monkeypatch.setattr(cp.Problem, "solve", stubborn)
+    monkeypatch.setattr(joint, "best_remaining", lambda *_: None)
+    monkeypatch.setattr(Exchanges, "closer", lambda *_: None)
+    if seed is None:
+        monkeypatch.setattr(milp, "rounded", lambda *_: None)
+    stated = large(Spec(securities=40, floor="0.055", oddities=0, band=("0.02", "0.02")), seed or 1)
+    started = time.monotonic()
+    solution = solve(replace(stated, options=replace(stated.options, time_limit=1.0)))
+    assert time.monotonic() - started < 2
+    assert solution.status == status
+    if solution.solved:
+        assert violations(stated, solution) == ()
+        assert solution.gap > D("0.01")
+    else:
+        assert solution.reasons[0].code == "NO_ANSWER_IN_TIME"
 
 
 def test_relaxed_prices_are_those_of_the_rows_that_bind():

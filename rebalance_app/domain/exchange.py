@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bounds import Choice
-from .constraints import broken_rows
+from .coupling import broken_rows
 from .integers import EXCESS_WEIGHT, ONE, Ledger
 from .objective import score
 

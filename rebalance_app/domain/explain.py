@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 
-from .bounds import Choice, band_interval, ceil_div, choice, permitted_interval, smallest_trades, soft_interval
-from .constraints import totals_of
+from .bounds import Choice, band_interval, choice, permitted_interval, smallest_trades, wide_interval
+from .constraints import ceil_div
+from .coupling import totals_of
 from .integers import EXACT, Ledger, Line, scaled, unscaled
 from .integers import ledger as make_ledger
 from .objective import band_excess, breakpoints, realised_gain
@@ -79,8 +80,8 @@ def _drift_needed(ledger: Ledger, line: Line) -> tuple[str, Decimal] | None:
 
 def restriction_reason(ledger: Ledger, line: Line) -> Reason:
     """The band asks for a trade that a restriction, the mode or the minimum trade value forbids."""
-    band = soft_interval(ledger, line) if ledger.soft else band_interval(line)
-    least, most = permitted_interval(ledger, line, band)
+    band = wide_interval(ledger, line)
+    least, most = permitted_interval(ledger, line)
     name, wider, remedies = line.position.security_id, _drift_needed(ledger, line), []
     numbers = {"value_now": ledger.money(line.held)}
     if wider:

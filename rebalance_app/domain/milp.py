@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .answer import Found
 from .bounds import Choice
-from .constraints import broken_rows
+from .coupling import broken_rows
 from .integers import Ledger
 from .pricing import priced_bound, rounded, whole_prices
 from .programme import Programme, limit_rows, matrix_rows, programme, steps_of, variable, whole_trades

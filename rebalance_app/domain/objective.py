@@ -6,7 +6,8 @@ On each side of k = 0 it is convex and linear between the breakpoints below, so 
 of them; that makes both the closed form and the integer programme's columns.
 """
 
-from .bounds import Choice, Interval
+from .bounds import Choice
+from .constraints import Interval
 from .integers import EXCESS_WEIGHT, Ledger, Line
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounds import Choice, Interval
-from .constraints import Totals, coupling_rows
+from .bounds import Choice
+from .constraints import Interval
+from .coupling import Totals, coupling_rows
 from .exchange import rank, total_score
 from .integers import Ledger, Line
 from .milp import Relaxed

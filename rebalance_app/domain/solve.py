@@ -17,7 +17,7 @@ from .answer import Found, answer, refused
 from .batch import solve_plain
 from .bounds import Choice
 from .checks import refusals
-from .constraints import broken_rows
+from .coupling import broken_rows
 from .explain import conflict_reason, infeasible_reasons, no_value_reason, time_reason
 from .integers import Ledger, ledger
 from .joint import solve_jointly

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounds import Choice, Interval
+from .bounds import Choice
+from .constraints import Interval
 from .integers import Ledger, Line
 from .objective import breakpoints, realised_gain, score
 

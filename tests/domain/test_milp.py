@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.instances import Spec, large, small
 from rebalance_app.domain import joint, milp
-from rebalance_app.domain.constraints import broken_rows
+from rebalance_app.domain.coupling import broken_rows
 from rebalance_app.domain.exchange import ANYTHING, Exchanges, total_score
 from rebalance_app.domain.integers import ledger
 from rebalance_app.domain.joint import solve_jointly

@@ -7,7 +7,7 @@ from itertools import combinations
 import pytest
 
 from benchmarks.instances import Spec, alike, large, small
-from rebalance_app.domain.constraints import broken_rows
+from rebalance_app.domain.coupling import broken_rows
 from rebalance_app.domain.exchange import rank
 from rebalance_app.domain.integers import ledger
 from rebalance_app.domain.objective import score

@@ -165,9 +165,6 @@ class Spare:
         return np.asarray(each @ effects <= self.gap + SLACK)
 
 
-ANYTHING = Spare({}, np.inf)
-
-
 def _changes(ledger: Ledger, lines: _Lines, trades: Ints, spare: Spare) -> _Changes:
     """All small changes worth a look, and longer ones of the few lines that are furthest from their target.
 

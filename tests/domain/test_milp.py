@@ -10,7 +10,7 @@ import pytest
 from benchmarks.instances import Spec, large, small
 from rebalance_app.domain import joint, milp
 from rebalance_app.domain.coupling import broken_rows
-from rebalance_app.domain.exchange import ANYTHING, Exchanges, total_score
+from rebalance_app.domain.exchange import Exchanges, Spare, total_score
 from rebalance_app.domain.integers import ledger
 from rebalance_app.domain.joint import solve_jointly
 from rebalance_app.domain.milp import NoAnswerInTime, solve_relaxed, solve_whole
@@ -72,7 +72,7 @@ def test_exchanges_only_ever_return_something_better_that_honours_every_row():
         relaxed = solve_relaxed(book, choices, 10)
         if relaxed.trades is None:
             continue
-        found = Exchanges.of(book, choices).closer(relaxed.trades, ANYTHING, [(0.001, 1000.0)])
+        found = Exchanges.of(book, choices).closer(relaxed.trades, Spare({}, np.inf), [(0.001, 1000.0)])
         if found is not None:
             tried += 1
             assert total_score(book, found) < total_score(book, relaxed.trades)

@@ -34,7 +34,7 @@ chaos: .venv/dev ## every fault on every broker and database, for a night (SEED=
 	CHAOS_SEED=$(SEED) CHAOS_ROUNDS=$(ROUNDS) ORDERGEN_REQUIRE=redis,rabbitmq,postgres \
 		$(BIN)/python -m pytest -n 2 -v -o log_level=INFO tests/chaos tests/chaos/nightly.py
 
-bench: .venv/dev ## the optimiser beside others, about three minutes; installs the dependency group "peers"
+bench: .venv/dev ## the optimiser beside others, a minute or two; installs the dependency group "peers"
 	$(BIN)/uv pip install -q --python $(BIN)/python --group peers -c requirements-dev.lock
 	$(BIN)/python -W ignore -m benchmarks.optimiser
 

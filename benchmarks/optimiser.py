@@ -1,4 +1,4 @@
-"""The optimiser against the others and against its own targets, in one run of about three minutes.
+"""The optimiser against the others and against its own targets, in one run of about a minute and a half.
 
     make bench                    installs the peers and runs it
     python -m benchmarks.optimiser [--portfolios 40] [--sample 60] [--json]

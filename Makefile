@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8000
 
-.PHONY: help demo demo-globeco test quick lint format lock clean
+.PHONY: help demo demo-globeco test quick bench lint format lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -33,6 +33,10 @@ chaos: .venv/dev ## every fault on every broker and database, for a night (SEED=
 	@echo "SEED=$(SEED) ROUNDS=$(ROUNDS)"
 	CHAOS_SEED=$(SEED) CHAOS_ROUNDS=$(ROUNDS) ORDERGEN_REQUIRE=redis,rabbitmq,postgres \
 		$(BIN)/python -m pytest -n 2 -v -o log_level=INFO tests/chaos tests/chaos/nightly.py
+
+bench: .venv/dev ## the optimiser beside others, a minute or two; installs the dependency group "peers"
+	$(BIN)/uv pip install -q --python $(BIN)/python --group peers -c requirements-dev.lock
+	$(BIN)/python -W ignore -m benchmarks.optimiser
 
 lint: .venv/dev ## formatting, rules, types, layers, duplicates of none
 	$(BIN)/ruff format --check .

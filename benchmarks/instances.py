@@ -1,7 +1,8 @@
 """Seeded problems: the same seed gives the same problem on every machine.
 
-`small(seed)` stays within reach of brute force and mixes every option; `large(spec, seed)` has realistic sizes.
-`grid()` lists the specifications of the standing benchmark.
+`small(seed)` stays within reach of brute force and mixes every option, `alike(seed)` has many equally good answers,
+and `large(spec, seed)` has realistic sizes. `grid()` lists the specifications of the standing benchmark, and `kinds`
+says what is special about a problem.
 """
 
 import random
@@ -90,13 +91,36 @@ def small(seed, *, plain=False):
     return RebalanceProblem(f"small-{seed}", cash, tuple(positions), options)
 
 
+def alike(seed):
+    """Two to four securities of one price and one target, under limits that leave many answers equally good."""
+    rng = random.Random(f"alike{seed}")
+    n, price = rng.randint(2, 4), D(rng.choice([10, 25, 40]))
+    held = rng.randint(0, 4)
+    target, band = half_percents(rng, 20, 200 // n), half_percents(rng, 10, 40)
+    positions = tuple(
+        Position(f"S{i}", D(held), price, target, min(band, target), band) for i in rng.sample(range(n), n)
+    )
+    cash = decimal_between(rng, 20, 200)
+    limits = {
+        "min_cash": (0.7, lambda: decimal_between(rng, 0, 150)),
+        "max_turnover": (0.4, lambda: half_percents(rng, 5, 60)),
+        "max_trades": (0.3, lambda: rng.randint(1, n)),
+        "min_trade_value": (0.3, lambda: 2 * price),
+        "ticket_cost": (0.2, lambda: D(1)),
+    }
+    options = {name: make() for name, (chance, make) in limits.items() if rng.random() < chance}
+    return RebalanceProblem(f"alike-{seed}", cash, positions, Options(**options))
+
+
 @dataclass(frozen=True)
 class Spec:
     """What a realistic instance looks like.
 
     band     (low, high) drift, the same for every security
     invested sum of the targets; floor: cash floor as a weight, tight when it is near 1 − invested
-    kind     prices: "any", or "equal", or "even" (whole multiples of 2)
+    prices   "any", "equal", "even" (whole multiples of 2), or "round": 1000, so that with a market value of a million
+             targets lie half-way between two whole numbers and bands end exactly on one
+    debt     cash is this part of the market value below 0
     """
 
     securities: int = 100
@@ -108,11 +132,12 @@ class Spec:
     oddities: float = 0.05
     min_trade: str = "0"
     turnover: str | None = None
+    debt: str = "0"
 
 
 def _price(rng, kind):
-    if kind == "equal":
-        return D(50)
+    if kind in {"equal", "round"}:
+        return D(50) if kind == "equal" else D(1000)
     price = D(str(round(rng.lognormvariate(4, 0.8), 2))).quantize(D("0.01"))
     return max(D(2), price // 2 * 2) if kind == "even" else max(D("1.00"), price)
 
@@ -150,6 +175,7 @@ def large(spec, seed):
         positions.append(Position(f"S{i:04d}", quantity, price, weight, min(D(low), weight), D(high)))
     held = sum(p.quantity * p.price for p in positions)
     cash = (spec.market_value - held).quantize(D("0.01")) if held < spec.market_value else D("0.00")
+    cash -= D(spec.debt) * spec.market_value if spec.debt != "0" else 0
     options = Options(
         min_cash_weight=D(spec.floor),
         min_trade_value=D(spec.min_trade),
@@ -169,3 +195,38 @@ def grid() -> Iterator[Spec]:
     for prices in ("equal", "even"):
         for floor in ("0", "0.05", "0.06"):
             yield Spec(50, 100_000, prices=prices, floor=floor)
+    for floor in ("0", "0.05", "0.06"):
+        yield Spec(50, 1_000_000, ("0.002", "0.002"), prices="round", floor=floor)
+        yield Spec(100, 1_000_000, floor=floor, debt="0.4")
+
+
+def _edges(problem, value):
+    """Which of the exact coincidences occur: a target half-way between two whole numbers, a band's end on one."""
+    for p in problem.positions:
+        if p.target and (2 * value * p.target) % p.price == 0 and (value * p.target) % p.price:
+            yield "tie at .5"
+        if p.high_drift and (value * (p.target + p.high_drift)) % p.price == 0:
+            yield "exact edge"
+        if p.target and p.price > value * (p.low_drift + p.high_drift):
+            yield "single share above the band"
+
+
+def kinds(problem):
+    """What is special about a problem, in the words of the proof."""
+    positions, o = problem.positions, problem.options
+    value = problem.cash + sum(p.quantity * p.price for p in positions)
+    bands = [(p.low_drift, p.high_drift) for p in positions if p.target]
+    widths = [low + high for low, high in bands]
+    found = {f"{len(positions)} securities", *_edges(problem, value)}
+    checks = {
+        "narrow bands": any(width <= D("0.005") for width in widths),
+        "wide bands": any(width >= D("0.1") for width in widths),
+        "asymmetric bands": any(low != high for low, high in bands),
+        "tight floor": bool(o.min_cash_weight) and o.min_cash_weight >= 1 - sum(p.target for p in positions),
+        "equal prices": len({p.price for p in positions}) < len(positions),
+        "short": any(p.quantity < 0 for p in positions),
+        "negative cash": problem.cash < 0,
+        "fractional holding": any(p.quantity % 1 for p in positions),
+        "outside the model": any(p.quantity and not p.target and not p.high_drift for p in positions),
+    }
+    return found | {name for name, holds in checks.items() if holds}

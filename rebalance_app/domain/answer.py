@@ -18,7 +18,7 @@ CENT = Decimal("0.01")
 class Found:
     """Trades in steps per line of the ledger, and what is proven about them. `bound` None: they are the optimum."""
 
-    trades: Sequence[int]
+    trades: tuple[int, ...]
     method: Method = "separable"
     bound: Decimal | None = None
     binding: tuple[str, ...] = ()

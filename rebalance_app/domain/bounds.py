@@ -6,14 +6,9 @@ ceilings are taken of integers, because in floating point they are wrong at one 
 
 from dataclasses import dataclass
 
+from . import constraints
+from .constraints import Interval, ceil_div
 from .integers import Ledger, Line
-
-Interval = tuple[int, int]  # both ends included; empty when the first exceeds the second
-
-
-def ceil_div(a: int, b: int) -> int:
-    """⌈a/b⌉ for b > 0."""
-    return -(-a // b)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,37 +30,32 @@ class Choice:
 
 
 def band_interval(line: Line) -> Interval:
-    """Steps k with max(0, MV(t − l)) ≤ held + k·step ≤ MV(t + h).
-
-    A position without room in its band is sold out; when it holds a fraction of a share, that fraction stays.
-    """
-    least = ceil_div(max(0, line.low) - line.held, line.step)
-    most = least if line.sold_out else (line.high - line.held) // line.step
-    return least, most
+    """Steps that the band permits."""
+    if line.sold_out:
+        return constraints.sold_out(line.held, line.step)
+    return constraints.band(line.held, line.step, line.low, line.high)
 
 
-def soft_interval(ledger: Ledger, line: Line) -> Interval:
-    """Steps k where the band may be left: never short, never more than the whole market value in one security."""
-    least = ceil_div(-line.held, line.step)
-    most = ceil_div(max(0, ledger.market_value) - line.held, line.step)
-    return least, max(least, most, 0)
+def wide_interval(ledger: Ledger, line: Line) -> Interval:
+    """Steps that the band permits, hard or soft."""
+    return constraints.portfolio(line.held, line.step, ledger.market_value) if ledger.soft else band_interval(line)
 
 
-def permitted_interval(ledger: Ledger, line: Line, wide: Interval) -> Interval:
-    """`wide` cut down to what restrictions and mode permit: do-not-buy, do-not-sell, hold, buys or sells only."""
-    o, p = ledger.options, line.position
-    least, most = wide
-    if o.hold or (o.mode == "only_breached" and max(0, line.low) <= line.held <= line.high):
-        return 0, 0
+def permitted_interval(ledger: Ledger, line: Line) -> Interval:
+    """Steps that band, restrictions and mode permit."""
+    o, p, steps = ledger.options, line.position, wide_interval(ledger, line)
+    left_alone = o.mode == "only_breached" and not constraints.is_breached(line.held, line.low, line.high)
+    if o.hold or left_alone:
+        return constraints.do_not_trade()
     if o.mode == "raise_cash":
-        least, most = (min(least, 0), min(most, 0)) if line.held >= 0 else (0, 0)
+        steps = constraints.raise_cash(steps, line.held)
     if o.mode == "invest_cash":
-        least = max(least, 0)
+        steps = constraints.invest_cash(steps)
     if not p.can_buy:
-        most = min(most, 0)
+        steps = constraints.do_not_buy(steps)
     if not p.can_sell:
-        least = max(least, 0)
-    return least, most
+        steps = constraints.do_not_sell(steps)
+    return steps
 
 
 def smallest_trades(ledger: Ledger, line: Line) -> tuple[int, int]:
@@ -74,19 +64,6 @@ def smallest_trades(ledger: Ledger, line: Line) -> tuple[int, int]:
     return buy, min(buy, line.closing) if line.closing else buy
 
 
-def segments(interval: Interval, smallest: tuple[int, int]) -> tuple[Interval, ...]:
-    """The interval without the trades that are too small; one piece when every trade is large enough."""
-    least, most = interval
-    buy, sell = smallest
-    if least > most:
-        return ()
-    if buy == sell == 1:
-        return (interval,)
-    parts = [(least, min(most, -sell)), (0, 0) if least <= 0 <= most else (1, 0), (max(least, buy), most)]
-    return tuple(part for part in parts if part[0] <= part[1])
-
-
 def choice(ledger: Ledger, line: Line) -> Choice:
     """The segments that band, restrictions, mode and minimum trade leave to one line."""
-    wide = soft_interval(ledger, line) if ledger.soft else band_interval(line)
-    return Choice(line, segments(permitted_interval(ledger, line, wide), smallest_trades(ledger, line)))
+    return Choice(line, constraints.min_trade(permitted_interval(ledger, line), *smallest_trades(ledger, line)))

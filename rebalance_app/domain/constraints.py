@@ -1,15 +1,86 @@
-"""The limits that couple securities, each stated once.
+"""Every limit, stated once: a function each, with its inequality.
 
-Each function states one inequality. Its arguments are whole numbers (the answer is then a bool: the exact check) or
-CVXPY expressions (the answer is then a constraint of the integer programme).
+Δu is what is traded of a security and p·u what it is worth afterwards. Of one security, a limit says which numbers k of
+steps it permits, a step being a lot at its price: value afterwards = held + k·step, all in whole numbers.
+
+A limit that couples securities takes sums over them, as whole numbers (the answer is then a bool: the exact check) or
+as linear expressions (the answer is then a row of the integer programme).
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from .integers import Ledger
-from .objective import realised_gain
+Interval = tuple[int, int]  # of steps, both ends included; empty when the first exceeds the second
+
+
+def ceil_div(a: int, b: int) -> int:
+    """⌈a/b⌉ for b > 0."""
+    return -(-a // b)
+
+
+def lot(share: int, size: int) -> int:
+    """Δu = k·s: what a step is worth when only multiples of the lot size may be traded."""
+    return share * size
+
+
+def band(held: int, step: int, low: int, high: int) -> Interval:
+    """max(0, MV(t − l)) ≤ p·u ≤ MV(t + h)."""
+    return ceil_div(max(0, low) - held, step), (high - held) // step
+
+
+def sold_out(held: int, step: int) -> Interval:
+    """0 ≤ p·u < p: what has no room in its band goes; of a fraction of a share, the fraction stays."""
+    least = ceil_div(-held, step)
+    return least, least
+
+
+def portfolio(held: int, step: int, market_value: int) -> Interval:
+    """0 ≤ p·u ≤ MV, up to a step, where bands are soft: never short, never more than everything, or no trade."""
+    least = ceil_div(-held, step)
+    return least, max(least, ceil_div(max(0, market_value) - held, step), 0)
+
+
+def do_not_buy(steps: Interval) -> Interval:
+    """Δu ≤ 0."""
+    return steps[0], min(steps[1], 0)
+
+
+def do_not_sell(steps: Interval) -> Interval:
+    """Δu ≥ 0."""
+    return max(steps[0], 0), steps[1]
+
+
+def do_not_trade() -> Interval:
+    """Δu = 0: a portfolio on hold, or what *only breached* finds inside its band."""
+    return 0, 0
+
+
+def invest_cash(steps: Interval) -> Interval:
+    """Δu ≥ 0: cash is invested, nothing is sold for it."""
+    return do_not_sell(steps)
+
+
+def raise_cash(steps: Interval, held: int) -> Interval:
+    """Δu ≤ 0, and a short is left alone: covering it costs cash."""
+    return (min(steps[0], 0), min(steps[1], 0)) if held >= 0 else do_not_trade()
+
+
+def is_breached(held: int, low: int, high: int) -> bool:
+    """Whether max(0, MV(t − l)) ≤ p·q ≤ MV(t + h) fails before any trade; *only breached* trades nothing else."""
+    return not max(0, low) <= held <= high
+
+
+def min_trade(steps: Interval, buy: int, sell: int) -> tuple[Interval, ...]:
+    """Δu = 0, or p·|Δu| ≥ m: of the interval, sales of `sell` steps or more, no trade, buys of `buy` or more.
+
+    One interval when every trade is large enough; none where nothing is left.
+    """
+    least, most = steps
+    if least > most:
+        return ()
+    if buy == sell == 1:
+        return (steps,)
+    parts = [(least, min(most, -sell)), (0, 0) if least <= 0 <= most else (1, 0), (max(least, buy), most)]
+    return tuple(part for part in parts if part[0] <= part[1])
 
 
 def cash_floor(cash: Any, bought: Any, floor: Any) -> Any:  # numbers or expressions
@@ -35,46 +106,3 @@ def max_trades(orders: Any, most: Any) -> Any:
 def gain_budget(gain: Any, budget: Any) -> Any:
     """Σ realised gain ≤ G: what the sales realise, highest cost first, stays within the budget."""
     return gain <= budget
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Sums over all securities of a proposed set of trades: money bought net of sales, traded, orders, gain."""
-
-    bought: Any
-    traded: Any
-    orders: Any
-    gain: Any
-
-
-def coupling_rows(ledger: Ledger, totals: Totals, unit: Callable[[int], Any]) -> dict[str, Any]:
-    """Every coupling inequality the options ask for, by name; `unit` turns grains into the unit of `totals`."""
-    if ledger.options.hold:
-        return {}
-    rows = {"cash_floor": cash_floor(unit(ledger.cash), totals.bought, unit(ledger.floor))}
-    if ledger.ceiling is not None:
-        rows["cash_ceiling"] = cash_ceiling(unit(ledger.cash), totals.bought, unit(ledger.ceiling))
-    if ledger.trade_cap is not None:
-        rows["turnover"] = turnover(totals.traded, unit(ledger.trade_cap))
-    if ledger.options.max_trades is not None:
-        rows["max_trades"] = max_trades(totals.orders, ledger.options.max_trades)
-    if ledger.gain_budget is not None:
-        rows["gain_budget"] = gain_budget(totals.gain, unit(ledger.gain_budget))
-    return rows
-
-
-def totals_of(ledger: Ledger, trades: Sequence[int]) -> Totals:
-    """The sums, in grains, of trading `trades[i]` steps of line i."""
-    pairs = list(zip(ledger.lines, trades, strict=True))
-    return Totals(
-        bought=sum(k * line.step for line, k in pairs),
-        traded=sum(abs(k) * line.step for line, k in pairs),
-        orders=sum(1 for k in trades if k),
-        gain=sum(realised_gain(line, k) for line, k in pairs if k < 0) if ledger.gain_budget is not None else 0,
-    )
-
-
-def broken_rows(ledger: Ledger, trades: Sequence[int]) -> tuple[str, ...]:
-    """Names of the coupling rows that `trades` break, exactly."""
-    rows = coupling_rows(ledger, totals_of(ledger, trades), int)
-    return tuple(name for name, kept in rows.items() if not kept)

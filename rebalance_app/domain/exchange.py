@@ -9,7 +9,8 @@ The prices that prove the bound say which changes are worth a look: one whose ef
 priced row, exceeds the gap belongs to no answer that closes it.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bounds import Choice
-from .constraints import broken_rows
+from .coupling import broken_rows
 from .integers import EXCESS_WEIGHT, ONE, Ledger
 from .objective import score
 
@@ -32,13 +33,18 @@ FLOAT_EXACT = 2**53
 SLACK = 1e-7  # money; what floats may be wrong by before the exact check
 SEGMENTS = 3
 NO_LINE = -1
-TIE_ROUNDS = 20
-LEAST_SAVING = 1e-4  # money
+TRADED_PLACES = 4  # money; what is saved less than that is not told apart from nothing
 
 
 def total_score(ledger: Ledger, trades: Sequence[int]) -> int:
     """The objective of a whole set of trades, in score units."""
     return sum(score(ledger, line, k) for line, k in zip(ledger.lines, trades, strict=True))
+
+
+def rank(ledger: Ledger, trades: Sequence[int]) -> tuple[int, int, tuple[int, ...], tuple[int, ...]]:
+    """What orders answers: the score, then what is traded; then the lower id trades more, then it buys."""
+    traded = sum(abs(k) * line.step for line, k in zip(ledger.lines, trades, strict=True))
+    return total_score(ledger, trades), traded, tuple(-abs(k) for k in trades), tuple(-k for k in trades)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +165,6 @@ class Spare:
         return np.asarray(each @ effects <= self.gap + SLACK)
 
 
-ANYTHING = Spare({}, np.inf)
-
-
 def _changes(ledger: Ledger, lines: _Lines, trades: Ints, spare: Spare) -> _Changes:
     """All small changes worth a look, and longer ones of the few lines that are furthest from their target.
 
@@ -232,11 +235,6 @@ def _with_third(changes: _Changes, trades: Ints, room: Floats, window: tuple[flo
     return None
 
 
-def _searchable(ledger: Ledger, choices: Sequence[Choice]) -> bool:
-    """Whether floats tell the lines' numbers apart and every row is one that the search knows."""
-    return ledger.gain_budget is None and all(max(abs(c.least), abs(c.most)) < FLOAT_EXACT for c in choices)
-
-
 def _closed(changes: _Changes, trades: Ints, room: Floats, windows: Sequence[tuple[float, float]]) -> Ints | None:
     """The first window that a pair reaches; else the first window with three lines changed."""
     for window in windows:
@@ -246,50 +244,64 @@ def _closed(changes: _Changes, trades: Ints, room: Floats, windows: Sequence[tup
     return _with_third(changes, trades, room, windows[0])
 
 
-def close_gap(
-    ledger: Ledger,
-    choices: Sequence[Choice],
-    trades: tuple[int, ...],
-    spare: Spare,
-    windows: Sequence[tuple[float, float]],
-) -> tuple[int, ...] | None:
-    """Trades whose score, in money, is lower by at least window[0] and at most window[1] for the first window possible.
-
-    Two or three lines are changed; None when no exchange reaches any window. The given trades must honour every row;
-    what is returned does so exactly.
-    """
-    if not _searchable(ledger, choices):
-        return None
-    lines, now = _Lines.of(ledger, choices), np.array(trades, dtype=np.int64)
-    room = _room(ledger, lines.sums(ledger, now[:, None]).sum(axis=(1, 2)))
-    found = _closed(
-        _changes(ledger, lines, now, spare), now, room, [(-most - SLACK, SLACK - least) for least, most in windows]
-    )
-    if found is None:
-        return None
-    moved = tuple(int(k) for k in found)
-    better = not broken_rows(ledger, moved) and total_score(ledger, moved) < total_score(ledger, trades)
-    return moved if better else None
+def _ranked_pairs(changes: _Changes, trades: Ints, room: Floats) -> Iterator[tuple[int, int]]:
+    """Pairs that keep the score, as far as floats can tell, and come before `trades` by `rank`; most saved first."""
+    a, b = _pairs(changes, room, (-SLACK, SLACK))
+    saved = -np.round(changes.effects[2][a] + changes.effects[2][b], TRADED_PLACES)
+    before = np.append(trades, 0)  # NO_LINE has traded nothing
+    first, second = (np.abs(changes.steps[i]) - np.abs(before[changes.line[i]]) for i in (a, b))
+    sign = np.where(first == second, changes.steps[a] - before[changes.line[a]], 0)
+    lower_id = np.where(first != 0, first, np.where(second != 0, second, sign)) > 0
+    useful = np.flatnonzero((saved > 0) | ((saved == 0) & lower_id))
+    order = np.lexsort((changes.line[b[useful]], -first[useful], changes.line[a[useful]], -saved[useful]))
+    yield from zip(a[useful[order]].tolist(), b[useful[order]].tolist(), strict=True)
 
 
-def less_trading(ledger: Ledger, choices: Sequence[Choice], trades: tuple[int, ...], spare: Spare) -> tuple[int, ...]:
-    """Trades of the same score from which no exchange of two lines trades less; exact, and every row is honoured."""
-    if not _searchable(ledger, choices):
-        return trades
-    lines, score_now = _Lines.of(ledger, choices), total_score(ledger, trades)
-    for _ in range(TIE_ROUNDS):
+@dataclass(frozen=True, slots=True)
+class Exchanges:
+    """The exchanges of one problem. Every answer given and returned honours every row, exactly."""
+
+    ledger: Ledger
+    lines: _Lines | None  # None: floats cannot tell the numbers apart, or a row is not one that the search knows
+
+    @classmethod
+    def of(cls, ledger: Ledger, choices: Sequence[Choice]) -> "Exchanges":
+        """The exchanges that the choices permit."""
+        small = all(max(abs(c.least), abs(c.most)) < FLOAT_EXACT for c in choices)
+        return cls(ledger, _Lines.of(ledger, choices) if small and ledger.gain_budget is None else None)
+
+    def _around(self, lines: _Lines, trades: Ints, spare: Spare) -> tuple[_Changes, Floats]:
+        """Changes of the trades that are worth a look, and the room that the rows leave for them."""
+        room = _room(self.ledger, lines.sums(self.ledger, trades[:, None]).sum(axis=(1, 2)))
+        return _changes(self.ledger, lines, trades, spare), room
+
+    def closer(
+        self, trades: tuple[int, ...], spare: Spare, windows: Sequence[tuple[float, float]]
+    ) -> tuple[int, ...] | None:
+        """Trades whose score, in money, is lower by window[0] to window[1] for the first window possible.
+
+        Two or three lines are changed; None when no exchange reaches any window.
+        """
+        if self.lines is None:
+            return None
         now = np.array(trades, dtype=np.int64)
-        changes = _changes(ledger, lines, now, spare)
-        room = _room(ledger, lines.sums(ledger, now[:, None]).sum(axis=(1, 2)))
-        a, b = _pairs(changes, room, (-SLACK, SLACK))
-        saved = -(changes.effects[2][a] + changes.effects[2][b])
-        useful = saved > LEAST_SAVING
-        if not useful.any():
-            break
-        pick = np.lexsort((changes.line[b[useful]], changes.line[a[useful]], -np.round(saved[useful], 6)))[0]
-        moved = _applied(now, changes, int(a[useful][pick]), int(b[useful][pick]))
-        following = tuple(int(k) for k in moved)
-        if broken_rows(ledger, following) or total_score(ledger, following) > score_now:
-            break
-        trades = following
-    return trades
+        changes, room = self._around(self.lines, now, spare)
+        found = _closed(changes, now, room, [(-most - SLACK, SLACK - least) for least, most in windows])
+        moved = None if found is None else tuple(found.tolist())
+        return moved if moved and not broken_rows(self.ledger, moved) else None
+
+    def less_trading(self, trades: tuple[int, ...], spare: Spare, seconds: float) -> tuple[int, ...]:
+        """Trades of the same score which no exchange of two lines brings before themselves by `rank`."""
+        deadline = time.monotonic() + seconds
+        following: tuple[int, ...] | None = trades
+        while following is not None and self.lines is not None and time.monotonic() < deadline:
+            trades = following
+            now = np.array(trades, dtype=np.int64)
+            changes, room = self._around(self.lines, now, spare)
+            pairs = _ranked_pairs(changes, now, room)
+            moves = (tuple(_applied(now, changes, *pair).tolist()) for pair in pairs)
+            best = rank(self.ledger, trades)
+            following = next(
+                (m for m in moves if rank(self.ledger, m) < best and not broken_rows(self.ledger, m)), None
+            )
+        return trades

@@ -1,15 +1,20 @@
 """Why there is no solution, in words and numbers, each with a remedy. All arithmetic is exact."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 
-from .bounds import Choice, band_interval, ceil_div, permitted_interval, smallest_trades, soft_interval
-from .constraints import totals_of
+from .bounds import Choice, band_interval, choice, permitted_interval, smallest_trades, wide_interval
+from .constraints import ceil_div
+from .coupling import totals_of
 from .integers import EXACT, Ledger, Line, scaled, unscaled
-from .objective import band_excess
-from .types import Reason
+from .integers import ledger as make_ledger
+from .objective import band_excess, breakpoints, realised_gain
+from .types import ZERO, Reason
 
 FOUR = Decimal("0.0001")
+CENT = Decimal("0.01")
+MOST_ADDITIONS = 10  # of cash; each is a fraction of the one before
 
 
 def _percent(part: int, whole: int) -> str:
@@ -25,64 +30,79 @@ def _weight_up(part: int, whole: int) -> Decimal:
     return EXACT.divide(Decimal(max(0, part)), Decimal(whole or 1)).quantize(FOUR, rounding=ROUND_CEILING)
 
 
+def _points(weight: Decimal) -> str:
+    return f"{weight * 100:.2f} points"
+
+
 def band_reason(ledger: Ledger, line: Line) -> Reason:
     """No whole number of lots has a value inside the band: which band, or which market value, would work."""
     least, most = band_interval(line)
     below, above = line.held + most * line.step, line.held + least * line.step
     mv, name, unit = ledger.market_value, line.position.security_id, "share" if line.lot == 1 else f"lot of {line.lot}"
-    high_drift, low_drift = _weight_up(above - line.target, mv), _weight_up(line.target - below, mv)
     # MV·(t+h) must reach the next lot: MV' = value·MV/(MV·(t+h)), rounded up to the cent.
-    cents = ledger.places - 2
-    enough = ceil_div(above * mv, line.high * 10**cents) if line.high > 0 else 0
+    enough = ceil_div(above * mv, line.high * 10 ** (ledger.places - 2))
     numbers = {
         "share_value": ledger.money(line.step),
         "band_low": ledger.money(max(0, line.low)),
         "band_high": ledger.money(line.high),
         "value_below": ledger.money(below),
         "value_above": ledger.money(above),
-        "high_drift_needed": high_drift,
-        "low_drift_needed": low_drift,
         "market_value_needed": unscaled(enough, 2),
     }
-    below_words = (
-        f"widen the low drift to {low_drift * 100:.2f} points" if below >= 0 else "the position cannot be smaller"
-    )
+    remedies = []
+    if above <= mv:
+        numbers["high_drift_needed"] = _weight_up(above - line.target, mv)
+        remedies.append(f"widen the high drift to {_points(numbers['high_drift_needed'])}")
+    if below >= 0:
+        numbers["low_drift_needed"] = _weight_up(line.target - below, mv)
+        remedies.append(f"widen the low drift to {_points(numbers['low_drift_needed'])}")
+    remedies += [f"exclude {name}", f"bring the market value to at least {numbers['market_value_needed']:,.2f}"]
     message = (
-        f"One {unit} of {name} is worth {_money(ledger, line.step)}, {_percent(line.step, mv)} of "
-        "this portfolio. Its band is "
-        f"{_money(ledger, max(0, line.low))} to {_money(ledger, line.high)}, and no whole number of "
-        "them has a value in it: the nearest "
-        f"are {_money(ledger, below)} and {_money(ledger, above)}. Widen the high drift to "
-        f"{high_drift * 100:.2f} points, or "
-        f"{below_words}, or exclude {name}, or bring the market value to at least "
-        f"{numbers['market_value_needed']:,.2f}."
+        f"One {unit} of {name} is worth {_money(ledger, line.step)}, {_percent(line.step, mv)} of this portfolio, and "
+        f"its band is {_points(_weight_up(line.high - max(0, line.low), mv))} wide: "
+        f"{_money(ledger, max(0, line.low))} to {_money(ledger, line.high)}. No whole number of them has a value in "
+        f"it; the nearest are {_money(ledger, below)} and {_money(ledger, above)}. {_any_of(remedies)}."
     )
     return Reason("BAND_TOO_NARROW", message, name, numbers)
 
 
+def _any_of(remedies: Sequence[str]) -> str:
+    """The remedies as the start of a sentence."""
+    text = ", or ".join(remedies)
+    return text[:1].upper() + text[1:]
+
+
+def _drift_needed(ledger: Ledger, line: Line) -> tuple[str, Decimal] | None:
+    """Which drift, how wide, would let the holding stay as it is; None where no band reaches so far."""
+    side, off = ("low", line.target - line.held) if line.held < line.target else ("high", line.held - line.target)
+    return (side, _weight_up(off, ledger.market_value)) if line.held >= 0 and off <= ledger.market_value else None
+
+
 def restriction_reason(ledger: Ledger, line: Line) -> Reason:
     """The band asks for a trade that a restriction, the mode or the minimum trade value forbids."""
-    band = soft_interval(ledger, line) if ledger.soft else band_interval(line)
-    least, most = permitted_interval(ledger, line, band)
-    name, p = line.position.security_id, line.position
-    numbers = {"steps_least": Decimal(band[0]), "steps_most": Decimal(band[1]), "value_now": ledger.money(line.held)}
+    band = wide_interval(ledger, line)
+    least, most = permitted_interval(ledger, line)
+    name, wider, remedies = line.position.security_id, _drift_needed(ledger, line), []
+    numbers = {"value_now": ledger.money(line.held)}
+    if wider:
+        numbers[f"{wider[0]}_drift_needed"] = wider[1]
+        remedies.append(f"widen the {wider[0]} drift to {_points(wider[1])}")
     if least > most:
         side, needed = ("buying", band[0]) if band[0] > 0 else ("selling", -band[1])
         flag = "do-not-buy" if side == "buying" else "do-not-sell"
+        numbers["shares_needed"] = Decimal(needed * line.lot)
         message = (
             f"{name} is {'below' if band[0] > 0 else 'above'} its band: that takes {side} at least "
-            f"{needed * line.lot} shares, "
-            f"but {flag} forbids it. Lift the restriction, or widen the band to include "
-            f"{_percent(line.held, ledger.market_value)}."
+            f"{needed * line.lot:,} shares, but {flag} forbids it. {_any_of(['lift the restriction', *remedies])}."
         )
         return Reason("RESTRICTION_CONFLICT", message, name, numbers)
     buy, sell = smallest_trades(ledger, line)
+    enough = max(abs(least), abs(most)) * line.step
+    numbers["min_trade_needed"] = ledger.money(enough)
     message = (
-        f"{name} needs a trade of {least * p.lot_size} to {most * p.lot_size} shares to be in its "
-        "band, but the minimum trade value "
-        f"allows no buy below {buy * p.lot_size} and no sale below {sell * p.lot_size} shares. Lower "
-        "the minimum trade value "
-        f"to {_money(ledger, max(abs(least), abs(most)) * line.step)}, or widen the band."
+        f"{name} needs a trade of {least * line.lot:,} to {most * line.lot:,} shares to be in its band, but the "
+        f"minimum trade value allows no buy below {buy * line.lot:,} and no sale below {sell * line.lot:,} shares. "
+        f"{_any_of([f'lower the minimum trade value to {_money(ledger, enough)}', *remedies])}."
     )
     return Reason("MIN_TRADE_CONFLICT", message, name, numbers)
 
@@ -100,40 +120,75 @@ def _largest(choices: Sequence[Choice], steps: Sequence[int]) -> str:
     return ", ".join(c.line.position.security_id for c, k in ranked[:3] if k)
 
 
+def _cash_needed(ledger: Ledger) -> Decimal | None:
+    """Cash to add so that the lowest whole numbers of all bands leave the floor; None where no amount is known to do.
+
+    More cash also raises the bands: of each unit, only what their lower ends and the floor leave of it helps. Whole
+    shares make that an estimate, so what is missing afterwards is added again.
+    """
+    problem, added = ledger.problem, ZERO
+    by_weight = EXACT.multiply(problem.options.min_cash_weight, Decimal(ledger.market_value))
+    helping = ledger.market_value - int(by_weight) - sum(max(0, line.low) for line in ledger.lines)
+    if helping <= 0:
+        return None
+    for _ in range(MOST_ADDITIONS):
+        book = make_ledger(replace(problem, cash=problem.cash + added))
+        choices = [choice(book, line) for line in book.lines]
+        if not all(c.segments for c in choices):
+            return None
+        short = book.floor - book.cash + totals_of(book, [c.least for c in choices]).bought
+        if short <= 0:
+            return added
+        added += book.money(ceil_div(short * ledger.market_value, helping)).quantize(CENT, rounding=ROUND_CEILING)
+    return None
+
+
+def _short_of_cash(ledger: Ledger, least: Sequence[int], choices: Sequence[Choice]) -> Reason | None:
+    """The lowest whole numbers of all bands leave less than the floor: by how much, because of what."""
+    highest_cash = ledger.cash - totals_of(ledger, least).bought
+    if highest_cash >= ledger.floor:
+        return None
+    short = ledger.floor - highest_cash
+    numbers = {
+        "short": ledger.money(short),
+        "cash_at_most": ledger.money(highest_cash),
+        "floor": ledger.money(ledger.floor),
+    }
+    remedies = [f"lower the floor to {_money(ledger, highest_cash)}", "widen low drifts"]
+    needed = _cash_needed(ledger)
+    if needed:
+        numbers["cash_needed"] = needed
+        remedies.insert(0, f"add {needed:,.2f} of cash, which raises the bands as well")
+    message = (
+        f"Cash is short by {_money(ledger, short)}: with every position at the lowest whole number its band allows, "
+        f"{_money(ledger, highest_cash)} is left, and the cash floor is {_money(ledger, ledger.floor)}. The largest "
+        f"trades this takes are in {_largest(choices, least) or 'no security'}. {_any_of(remedies)}."
+    )
+    return Reason("SHORT_OF_CASH", message, None, numbers)
+
+
+def _above_ceiling(ledger: Ledger, most: Sequence[int]) -> Reason | None:
+    """The highest whole numbers of all bands leave more cash than the ceiling."""
+    lowest_cash = ledger.cash - totals_of(ledger, most).bought
+    if ledger.ceiling is None or lowest_cash <= ledger.ceiling:
+        return None
+    over = lowest_cash - ledger.ceiling
+    message = (
+        f"Cash stays {_money(ledger, over)} above its ceiling of {_money(ledger, ledger.ceiling)} even with every "
+        f"position at the highest whole number its band allows. Raise the ceiling to {_money(ledger, lowest_cash)}, or "
+        "widen high drifts, or raise targets."
+    )
+    numbers = {"over": ledger.money(over), "cash_at_least": ledger.money(lowest_cash)}
+    return Reason("CASH_ABOVE_CEILING", message, None, numbers)
+
+
 def cash_reasons(ledger: Ledger, choices: Sequence[Choice]) -> tuple[Reason, ...]:
     """Cash limits that fail even with the least, or the most, that the bands allow to be bought."""
     if ledger.options.hold:
         return ()
-    found = []
-    least, most = [c.least for c in choices], [c.most for c in choices]
-    highest_cash = ledger.cash - totals_of(ledger, least).bought
-    lowest_cash = ledger.cash - totals_of(ledger, most).bought
-    if highest_cash < ledger.floor:
-        short = ledger.floor - highest_cash
-        message = (
-            f"Cash is short by {_money(ledger, short)}: with every position at the lowest whole "
-            "number its band allows, "
-            f"{_money(ledger, highest_cash)} is left, and the cash floor is "
-            f"{_money(ledger, ledger.floor)}. The largest trades this "
-            f"takes are in {_largest(choices, least) or 'no security'}. Add {_money(ledger, short)} "
-            "of cash, lower the floor, or widen "
-            f"low drifts."
-        )
-        numbers = {
-            "short": ledger.money(short),
-            "cash_at_most": ledger.money(highest_cash),
-            "floor": ledger.money(ledger.floor),
-        }
-        found.append(Reason("SHORT_OF_CASH", message, None, numbers))
-    if ledger.ceiling is not None and lowest_cash > ledger.ceiling:
-        over = lowest_cash - ledger.ceiling
-        message = (
-            f"Cash stays {_money(ledger, over)} above its ceiling of {_money(ledger, ledger.ceiling)} "
-            "even with every position at the "
-            f"highest whole number its band allows. Raise the ceiling, widen high drifts, or raise targets."
-        )
-        found.append(Reason("CASH_ABOVE_CEILING", message, None, {"over": ledger.money(over)}))
-    return tuple(found)
+    short = _short_of_cash(ledger, [c.least for c in choices], choices)
+    over = _above_ceiling(ledger, [c.most for c in choices])
+    return tuple(reason for reason in (short, over) if reason)
 
 
 def nearest_to_zero(choice: Choice) -> int:
@@ -146,6 +201,8 @@ def forced_reasons(ledger: Ledger, choices: Sequence[Choice]) -> tuple[Reason, .
     """Turnover, number of orders and realised gain that bands force, where they exceed their limits."""
     forced = [nearest_to_zero(c) for c in choices]
     totals, o, found = totals_of(ledger, forced), ledger.options, []
+    if o.hold:
+        return ()
     if ledger.trade_cap is not None and totals.traded > ledger.trade_cap:
         needed = _weight_up(totals.traded, 2 * ledger.market_value)
         message = (
@@ -163,7 +220,26 @@ def forced_reasons(ledger: Ledger, choices: Sequence[Choice]) -> tuple[Reason, .
             f"{o.max_trades}. Raise the limit to {totals.orders}, or widen bands."
         )
         found.append(Reason("TOO_FEW_TRADES", message, None, {"trades_needed": Decimal(totals.orders)}))
-    return tuple(found)
+    return (*found, *_gain_reasons(ledger, choices))
+
+
+def _gain_reasons(ledger: Ledger, choices: Sequence[Choice]) -> tuple[Reason, ...]:
+    """The gain that the bands force to be realised, where it exceeds the budget."""
+    if ledger.gain_budget is None:
+        return ()
+    trades = [
+        min((k for s in c.segments for k in breakpoints(ledger, c.line, s)), key=lambda k: realised_gain(c.line, k))
+        for c in choices
+    ]
+    least = totals_of(ledger, trades).gain
+    if least <= ledger.gain_budget:
+        return ()
+    message = (
+        f"Bringing every position into its band realises a gain of at least {_money(ledger, least)}, highest cost "
+        f"first, and the budget is {_money(ledger, ledger.gain_budget)}. The largest of these sales are in "
+        f"{_largest(choices, trades)}. Raise the budget to {_money(ledger, least)}, or widen bands."
+    )
+    return (Reason("GAIN_BUDGET_TOO_LOW", message, None, {"gain_needed": ledger.money(least)}),)
 
 
 def infeasible_reasons(ledger: Ledger, choices: Sequence[Choice]) -> tuple[Reason, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
+from . import constraints
 from .types import Options, Position, ProblemError, RebalanceProblem
 
 EXACT = Context(prec=400)
@@ -156,7 +157,7 @@ def _line(p: Position, market_value: int, s: _Scale) -> Line:
     lots = sorted(p.lots, key=lambda lot: lot.cost, reverse=True)
     return Line(
         position=p,
-        step=share * lot,
+        step=constraints.lot(share, lot),
         held=held,
         target=target,
         low=target - low_drift,

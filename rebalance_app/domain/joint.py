@@ -1,29 +1,103 @@
-"""A coupled problem from its choices to trades: relaxation, exchanges, branch and bound, ties."""
+"""A coupled problem from its choices to trades: relaxation, exchanges, what remains, branch and bound, ties."""
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from .answer import CENT, Found
 from .bounds import Choice
-from .exchange import total_score
+from .exchange import Exchanges, Spare, total_score
 from .integers import Ledger
-from .milp import solve_proven, solve_relaxed
-from .ties import least_trading
+from .milp import NoAnswerInTime, ProgramInfeasible, Relaxed, SolverFailed, solve_relaxed, solve_whole
+from .pricing import cut
+from .remaining import best_remaining
+
+ROUNDS = 20  # of exchanges
+TIE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """One coupled problem with its relaxation and its exchanges. Every answer here honours every row, exactly."""
+
+    ledger: Ledger
+    choices: Sequence[Choice]
+    relaxed: Relaxed
+    exchanges: Exchanges
+
+    def rounded(self) -> Found | None:
+        """The relaxation's rounding, improved by exchanges; None where no rounding honours every row."""
+        if self.relaxed.trades is None:
+            return None
+        return self.narrowed(Found(self.relaxed.trades, "milp", self.ledger.score_money(self.relaxed.bound)))
+
+    def gap(self, found: Found) -> Decimal:
+        """What the trades may be above the best, in money."""
+        return self.ledger.score_money(total_score(self.ledger, found.trades)) - (found.bound or 0)
+
+    def spare(self, found: Found) -> Spare:
+        """What the prices leave open, given an answer."""
+        gap = total_score(self.ledger, found.trades) - self.relaxed.bound
+        return Spare(self.relaxed.prices, float(self.ledger.score_money(gap)))
+
+    def narrowed(self, found: Found) -> Found:
+        """The trades, or better ones that exchanges reach, if possible within a cent of the bound."""
+        for _ in range(ROUNDS):
+            exact_gap = self.gap(found)
+            if exact_gap <= CENT:
+                break
+            gap = float(exact_gap)
+            windows = ((gap - float(CENT), gap), (gap * 0.9, gap), (gap * 0.5, gap), (gap * 0.1, gap))
+            trades = self.exchanges.closer(found.trades, self.spare(found), windows)
+            better = found if trades is None else replace(found, trades=trades)
+            if self.gap(better) >= exact_gap:
+                break
+            found = better
+        return found
+
+    def branched(self, known: Found | None, seconds: float) -> Found:
+        """Branch and bound over what the prices leave open; the known answer where that fails or time runs out."""
+        if known is None:
+            return self.narrowed(solve_whole(self.ledger, self.choices, seconds))
+        gap = total_score(self.ledger, known.trades) - self.relaxed.bound
+        left = cut(self.choices, self.relaxed.points, self.relaxed.prices, gap)
+        try:
+            found = solve_whole(self.ledger, left, seconds)
+        except (NoAnswerInTime, ProgramInfeasible, SolverFailed):
+            return known
+        best = min((known, found), key=lambda x: total_score(self.ledger, x.trades))
+        return self.narrowed(replace(best, bound=max(x.bound for x in (known, found) if x.bound is not None)))
+
+    def exact(self, found: Found) -> Found | None:
+        """The exact optimum and of equal ones the first, where few answers are as good as the one found."""
+        trades = best_remaining(self.ledger, self.choices, self.relaxed, found.trades)
+        return None if trades is None else Found(trades, "milp")
+
+    def first_of_equals(self, found: Found, seconds: float) -> Found:
+        """Trades with the same score that come first by `exchange.rank`, as far as exchanges of two lines tell."""
+        trades = self.exchanges.less_trading(found.trades, self.spare(found), min(seconds, TIE_SECONDS))
+        return replace(found, trades=trades)
 
 
 def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Found:
     """The best trades under all coupling rows, with the bound that is proven. Needs a segment in every choice.
 
-    First the relaxation: its rounding, improved by exchanges, is often within a cent of the bound its prices prove.
-    Otherwise branch and bound. Of equally good answers the one that trades least. Raises ProgramInfeasible, or
-    NoAnswerInTime. The answer is still to be checked exactly.
+    First the relaxation: its rounding, improved by exchanges, is often within a cent of the bound its prices prove, or
+    so near that all answers nearer can be tried. Otherwise branch and bound. Of equally good answers the first by
+    `exchange.rank`. Raises ProgramInfeasible, or NoAnswerInTime. The answer is still to be checked exactly.
     """
     deadline = time.monotonic() + seconds
-    relaxed = solve_relaxed(ledger, choices, seconds)
-    found = solve_proven(ledger, choices, relaxed, deadline - time.monotonic())
-    gap = ledger.score_money(total_score(ledger, found.trades)) - found.bound if found.bound is not None else 0
-    left = deadline - time.monotonic()
-    if gap > CENT or left <= 0:
-        return found
-    return replace(found, trades=least_trading(ledger, choices, relaxed, tuple(found.trades), left))
+    joint = Joint(ledger, choices, solve_relaxed(ledger, choices, seconds), Exchanges.of(ledger, choices))
+    rounded = joint.rounded()
+    exact = rounded and joint.exact(rounded)
+    if exact:
+        return exact
+    if rounded is None or joint.gap(rounded) > CENT:
+        found = joint.branched(rounded, deadline - time.monotonic())
+        exact = joint.exact(found)
+    else:
+        found = rounded
+    if exact or joint.gap(found) > CENT:
+        return exact or found
+    return joint.first_of_equals(found, deadline - time.monotonic())

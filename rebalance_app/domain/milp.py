@@ -7,19 +7,20 @@ portfolio of 50 million.
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from functools import cache
+from threading import Thread
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .answer import CENT, Found
+from .answer import Found
 from .bounds import Choice
-from .exchange import ANYTHING, Spare, close_gap, total_score
+from .coupling import broken_rows
 from .integers import Ledger
-from .pricing import cut, priced_bound, rounded, whole_prices
+from .pricing import priced_bound, rounded, whole_prices
 from .programme import Programme, limit_rows, matrix_rows, programme, steps_of, variable, whole_trades
 from .table import Table, table
 
@@ -27,7 +28,7 @@ Floats = NDArray[np.float64]
 ABSOLUTE_GAP = 0.009  # money: less than the cent that `optimal` allows, since bounds are rounded down
 FEASIBLE_POINT = 2  # HiGHS: SolutionStatus.kSolutionStatusFeasible
 LEAST_TIME = 0.05
-ROUNDS = 20  # of exchanges
+LATE = 0.5  # seconds after its limit until HiGHS is left behind
 
 
 class ProgramInfeasible(Exception):  # noqa: N818  # an outcome with a name, not a defect
@@ -78,7 +79,33 @@ def prepare_solver() -> None:
         os.close(nowhere)
 
 
-def solve_statement(problem: Any, seconds: float, **more: str) -> None:  # a CVXPY problem
+def _run(problem: Any, seconds: float, options: Mapping[str, Any]) -> None:  # a CVXPY problem
+    """Solve, but wait no longer than `seconds`: HiGHS looks at its clock only between steps, and a step can be long.
+
+    Raises NoAnswerInTime; the thread then goes on until HiGHS sees the time, and its process is best ended.
+    """
+    from cvxpy.error import SolverError  # noqa: PLC0415
+
+    outcome: list[SolverError | None] = []
+
+    def attempt() -> None:
+        try:
+            problem.solve(solver="HIGHS", **options)
+        except SolverError as error:
+            outcome.append(error)
+        else:
+            outcome.append(None)
+
+    thread = Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise NoAnswerInTime
+    if outcome != [None]:
+        raise SolverFailed(str(outcome[0]) if outcome else "it ended without an outcome")
+
+
+def solve_statement(problem: Any, seconds: float, **more: str) -> None:
     """Run HiGHS for at most `seconds`; afterwards the problem holds a feasible point, or an error says why not.
 
     One thread and a fixed seed make the answer the same on every machine. A warm start would return the last answer of
@@ -86,16 +113,11 @@ def solve_statement(problem: Any, seconds: float, **more: str) -> None:  # a CVX
     of the benchmark's hard cases takes 0.6 instead of 3.8 s. On a time-out without any feasible point CVXPY shows all
     zeros, which would read as "sell everything": only `primal_solution_status` tells.
     """
-    from cvxpy.error import SolverError  # noqa: PLC0415
-
     prepare_solver()
     limits = {"time_limit": max(seconds, LEAST_TIME), "mip_abs_gap": ABSOLUTE_GAP, "mip_rel_gap": 0.0}
     same = {"threads": 1, "random_seed": 0, "warm_start": False}
     plain = {"mip_allow_restart": False, "mip_detect_symmetry": False, "output_flag": False}
-    try:
-        problem.solve(solver="HIGHS", **limits, **same, **plain, **more)
-    except SolverError as error:
-        raise SolverFailed(str(error)) from error
+    _run(problem, seconds + LATE, {**limits, **same, **plain, **more})
     if problem.status in {"infeasible", "infeasible_or_unbounded", "infeasible_inaccurate"}:
         raise ProgramInfeasible
     if problem.solver_stats.extra_stats.primal_solution_status != FEASIBLE_POINT:
@@ -128,67 +150,23 @@ def solve_relaxed(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     problem, filled, rows = statement(stated, whole=False)
     solve_statement(problem, seconds, presolve="off")  # it takes longer than the relaxation itself
     prices = whole_prices(dict(zip(limit_rows(stated), rows.dual_value, strict=False)))
-    bound = priced_bound(points, prices)
     trades = rounded(ledger, choices, steps_of(stated, filled.value).tolist())
-    return Relaxed(
-        points, prices, bound, trades and narrowed(ledger, choices, trades, ledger.score_money(bound), prices)
-    )
-
-
-def narrowed(
-    ledger: Ledger,
-    choices: Sequence[Choice],
-    trades: tuple[int, ...],
-    bound: Decimal,
-    prices: Mapping[str, int] | None = None,
-) -> tuple[int, ...]:
-    """The trades, or better ones that exchanges reach, if possible within a cent of the bound.
-
-    `prices` are those that prove the bound; None where branch and bound proved it.
-    """
-    for _ in range(ROUNDS):
-        exact_gap = ledger.score_money(total_score(ledger, trades)) - bound
-        if exact_gap <= CENT:
-            return trades
-        gap = float(exact_gap)
-        windows = ((gap - float(CENT), gap), (gap * 0.9, gap), (gap * 0.5, gap), (gap * 0.1, gap))
-        spare = ANYTHING if prices is None else Spare(prices, gap)
-        better = close_gap(ledger, choices, trades, spare, windows)
-        if better is None:
-            return trades
-        trades = better
-    return trades
+    return Relaxed(points, prices, priced_bound(points, prices), trades)
 
 
 def solve_whole(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Found:
-    """The answer of branch and bound, with the bound it proved. Raises NoAnswerInTime and ProgramInfeasible."""
+    """The answer of branch and bound, with the bound it proved.
+
+    Raises NoAnswerInTime, ProgramInfeasible, and SolverFailed, also where the solver's tolerance passed what breaks a
+    row in exact arithmetic.
+    """
     stated = programme(ledger, table(ledger, choices))
     if not stated.width:
         return Found(stated.base, "milp")
     problem, filled, _ = statement(stated)
     solve_statement(problem, seconds)
-    trades, bound = whole_trades(stated, filled), proven_bound(problem, stated)
-    return Found(narrowed(ledger, choices, trades, bound), "milp", bound)
-
-
-def _branched(ledger: Ledger, choices: Sequence[Choice], relaxed: Relaxed, seconds: float) -> Found:
-    """Branch and bound over what the relaxation leaves open; its own answer where time runs out first."""
-    bound = ledger.score_money(relaxed.bound)
-    if relaxed.trades is None:
-        return solve_whole(ledger, choices, seconds)
-    known = total_score(ledger, relaxed.trades)
-    try:
-        found = solve_whole(ledger, cut(choices, relaxed.points, relaxed.prices, known - relaxed.bound), seconds)
-    except NoAnswerInTime:
-        return Found(relaxed.trades, "milp", bound)
-    best = min((relaxed.trades, found.trades), key=lambda trades: total_score(ledger, trades))
-    proven = None if found.bound is None else max(found.bound, bound)
-    return replace(found, trades=best, bound=proven)
-
-
-def solve_proven(ledger: Ledger, choices: Sequence[Choice], relaxed: Relaxed, seconds: float) -> Found:
-    """The relaxation's answer when exchanges brought it within a cent of its bound, else that of branch and bound."""
-    bound = ledger.score_money(relaxed.bound)
-    if relaxed.trades is not None and ledger.score_money(total_score(ledger, relaxed.trades)) - bound <= CENT:
-        return Found(relaxed.trades, "milp", bound)
-    return _branched(ledger, choices, relaxed, seconds)
+    trades = whole_trades(stated, filled)
+    broken = broken_rows(ledger, trades)
+    if broken:
+        raise SolverFailed(f"Its answer breaks {', '.join(broken)} by less than its tolerance.")
+    return Found(trades, "milp", proven_bound(problem, stated))

@@ -6,7 +6,8 @@ On each side of k = 0 it is convex and linear between the breakpoints below, so 
 of them; that makes both the closed form and the integer programme's columns.
 """
 
-from .bounds import Choice, Interval
+from .bounds import Choice
+from .constraints import Interval
 from .integers import EXCESS_WEIGHT, Ledger, Line
 
 
@@ -72,6 +73,6 @@ def breakpoints(ledger: Ledger, line: Line, segment: Interval) -> list[int]:
 
 
 def best(ledger: Ledger, choice: Choice) -> int:
-    """The best trade of one line by itself; of equal ones the smallest. Needs a segment."""
+    """The best trade of one line by itself; of equal ones the smallest, a buy rather than a sale. Needs a segment."""
     candidates = [k for segment in choice.segments for k in breakpoints(ledger, choice.line, segment)]
-    return min(candidates, key=lambda k: (score(ledger, choice.line, k), abs(k), k))
+    return min(candidates, key=lambda k: (score(ledger, choice.line, k), abs(k), -k))

@@ -11,8 +11,9 @@ from math import prod
 
 import numpy as np
 
-from .bounds import Choice, Interval
-from .constraints import broken_rows
+from .bounds import Choice
+from .constraints import Interval
+from .coupling import broken_rows
 from .exchange import total_score
 from .integers import ONE, Ledger
 from .table import Table, Whole

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .constraints import Totals, coupling_rows
+from .coupling import Totals, coupling_rows
 from .integers import ONE, Ledger
 from .table import Table
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 import numpy as np
 
 from .bounds import Choice
-from .constraints import coupling_rows, totals_of
+from .coupling import coupling_rows, totals_of
 from .integers import Ledger
 from .milp import NoAnswerInTime, ProgramInfeasible, SolverFailed, solve_statement
 from .programme import matrix_rows, programme, variable, whole_trades

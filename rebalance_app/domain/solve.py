@@ -8,14 +8,16 @@ verify      exact and independent; an answer that fails is none   -> error
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from decimal import Decimal
+from typing import Any
 
 from .answer import Found, answer, refused
 from .batch import solve_plain
 from .bounds import Choice
 from .checks import refusals
-from .constraints import broken_rows
+from .coupling import broken_rows
 from .explain import conflict_reason, infeasible_reasons, no_value_reason, time_reason
 from .integers import Ledger, ledger
 from .joint import solve_jointly
@@ -129,32 +131,38 @@ def solve(problem: RebalanceProblem) -> RebalanceSolution:
     return solve_many([problem])[0]
 
 
-def _relaxed(options: Options, reasons: Sequence[Reason], solution: RebalanceSolution) -> Options | None:
-    """Options with the first limit that helps set to what it needs; None when no single one is known to help."""
-    value = solution.market_value or ZERO
-    for numbers in (reason.numbers for reason in reasons if reason.code == "LIMITS_CONFLICT"):
-        if "turnover" in numbers:
-            return replace(options, max_turnover=numbers["turnover"])
-        if "max_trades" in numbers:
-            return replace(options, max_trades=int(numbers["max_trades"]))
-        if "gain_budget" in numbers:
-            return replace(options, gain_budget=numbers["gain_budget"])
-    shortages = [reason.numbers["cash_at_most"] for reason in reasons if reason.code == "SHORT_OF_CASH"]
-    if shortages:
-        return replace(options, min_cash=min(shortages[0], value), min_cash_weight=ZERO)
-    return None
+RELAXED: dict[str, Callable[[Decimal], dict[str, Any]]] = {  # by what a reason says is needed, options that grant it
+    "turnover": lambda needed: {"max_turnover": needed},
+    "turnover_needed": lambda needed: {"max_turnover": needed},
+    "max_trades": lambda needed: {"max_trades": int(needed)},
+    "trades_needed": lambda needed: {"max_trades": int(needed)},
+    "gain_budget": lambda needed: {"gain_budget": needed},
+    "gain_needed": lambda needed: {"gain_budget": needed},
+    "min_trade_needed": lambda needed: {"min_trade_value": needed},
+    "cash_ceiling": lambda needed: {"max_cash": needed, "max_cash_weight": None},
+    "cash_at_least": lambda needed: {"max_cash": needed, "max_cash_weight": None},
+    "cash_floor": lambda needed: {"min_cash": needed, "min_cash_weight": ZERO},
+    "cash_at_most": lambda needed: {"min_cash": needed, "min_cash_weight": ZERO},
+}
+
+
+def relaxed(options: Options, reason: Reason) -> list[Options]:
+    """The options with one limit relaxed to what a reason says is needed, for each limit that alone would do."""
+    return [replace(options, **RELAXED[name](value)) for name, value in reason.numbers.items() if name in RELAXED]
 
 
 def nearest(problem: RebalanceProblem) -> RebalanceSolution:
     """The nearest answer to an infeasible problem: bands may be left, each excess weighing a thousand times drift.
 
-    Where that is not enough, the one limit that helps is relaxed to what it needs. Its reasons name every excess
-    (OUTSIDE_BAND) and the limit that was relaxed (LIMIT_RELAXED).
+    Where that is not enough, limits are relaxed to what they need, of alternatives the first. Its reasons name every
+    excess (OUTSIDE_BAND) and the limits that were relaxed (LIMIT_RELAXED).
     """
     options = replace(problem.options, soft_bands=True, nearest=False)
-    solution = solve(replace(problem, options=options))
-    easier = _relaxed(options, solution.reasons, solution) if solution.status == "infeasible" else None
-    if easier is None:
+    solution, easier = solve(replace(problem, options=options)), options
+    if solution.status == "infeasible":
+        for reason in solution.reasons:
+            easier = next(iter(relaxed(easier, reason)), easier)
+    if easier == options:
         return solution
     changed = [f.name for f in fields(Options) if getattr(easier, f.name) != getattr(options, f.name)]
     told = tuple(

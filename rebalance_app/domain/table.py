@@ -4,15 +4,16 @@ Between neighbouring points of a part everything that is summed is linear, and i
 prices on the coupling rows. The columns hold Python integers of any size: exact, and added up without loops.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounds import Choice, Interval
-from .integers import Ledger
+from .bounds import Choice
+from .constraints import Interval
+from .integers import Ledger, Line
 from .objective import breakpoints, realised_gain, score
 
 Whole = NDArray[np.object_]  # Python integers
@@ -68,15 +69,19 @@ class Table:
         return np.asarray(total + prices.get("gain_budget", 0) * self.gain)
 
 
-def table(ledger: Ledger, choices: Sequence[Choice]) -> Table:
-    """All breakpoints of all choices, each of which needs a segment."""
+def table(
+    ledger: Ledger,
+    choices: Sequence[Choice],
+    steps: Callable[[Ledger, Line, Interval], Iterable[int]] = breakpoints,
+) -> Table:
+    """The breakpoints, or other steps, of all choices, each of which needs a segment."""
     rows: list[tuple[int, int, bool, int, int, int, int, int]] = []
     start, part = [], 0
     for i, choice in enumerate(choices):
         start.append(len(rows))
         intervals, line = parts(ledger, choice), choice.line
         for interval in intervals:
-            for k in breakpoints(ledger, line, interval):
+            for k in steps(ledger, line, interval):
                 gain = realised_gain(line, k) if ledger.gain_budget is not None else 0
                 rows.append((i, part, len(intervals) > 1, k, score(ledger, line, k), k * line.step, int(k != 0), gain))
             part += 1

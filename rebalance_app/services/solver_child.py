@@ -1,7 +1,7 @@
 """The integer programme in a process of its own, because a native solver may ignore its time limit, hang or crash.
 
 The child is `ordergen solve`: a JSON line with a problem in, a JSON line with its solution out. It stays for the next
-problem, so CVXPY is imported once per worker and never in the worker itself.
+problem, so CVXPY is imported once per worker and never in the worker itself; after a time-out another one starts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rebalance_app.domain.types import RebalanceProblem, RebalanceSolution
 
 COMMAND = [sys.executable, "-m", "ordergen.cli", "solve"]
 STARTUP_SECONDS = 30.0  # importing CVXPY on a busy machine
-GRACE_SECONDS = 5.0  # between the limit the solver was given and the end of our patience
+GRACE_SECONDS = 2.0  # between the limit the solver was given and the end of our patience
 SOLVES_WITH_NEAREST = 3
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
@@ -50,13 +50,16 @@ class SolverChild:
             patience += STARTUP_SECONDS
         try:
             answer = self._ask(json.dumps(problem_to_json(_shared_out(problem))).encode() + b"\n", patience)
-            return solution_from_json(json.loads(answer))
+            solution = solution_from_json(json.loads(answer))
         except (OSError, ValueError, KeyError) as error:
             self.close()
             raise SolverCrashedError(f"the solver process ended or answered nonsense: {error}") from error
         except SolverHungError:
             self.close()
             raise
+        if solution.status == "time_limit" or any(r.code == "NO_ANSWER_IN_TIME" for r in solution.reasons):
+            self.close()  # HiGHS may have been left behind in it, still at work
+        return solution
 
     def close(self) -> None:
         """Ends the child, however busy it is."""

@@ -82,7 +82,10 @@ def coupled(problem, mv, total):
 
 
 def best(problem):
-    """(objective, least traded value at it, changes by security of one such answer), or None when infeasible."""
+    """(objective, least traded value at it, changes by security), or None when infeasible.
+
+    Of answers equal in both, the one in which the lower id trades more; then the one that buys.
+    """
     mv = Fraction(problem.cash) + sum(Fraction(p.quantity) * Fraction(p.price) for p in problem.positions)
     tables = [line_table(problem, p, mv) for p in problem.positions]
     if mv < 0 or not all(tables):
@@ -104,6 +107,8 @@ def best(problem):
     objective = np.where(allowed, total(5), np.iinfo(np.int64).max)
     least = objective.min()
     trade = np.where(objective == least, traded, np.iinfo(np.int64).max)
-    at = np.unravel_index(trade.argmin(), shape)
-    changes = {p.security_id: t[i][0] for p, t, i in zip(problem.positions, tables, at, strict=True)}
-    return Decimal(int(least)) / SCALE, Decimal(int(trade.min())) / SCALE, changes
+    equals = [[t[i][0] for t, i in zip(tables, at, strict=True)] for at in np.argwhere(trade == trade.min())]
+    names = [p.security_id for p in problem.positions]
+    by_id = sorted(range(len(names)), key=names.__getitem__)
+    first = min(equals, key=lambda row: ([-abs(row[i]) for i in by_id], [-row[i] for i in by_id]))
+    return Decimal(int(least)) / SCALE, Decimal(int(trade.min())) / SCALE, dict(zip(names, first, strict=True))

@@ -1,10 +1,12 @@
-"""Each coupling inequality with numbers plugged in, and no solver."""
+"""Each inequality with numbers plugged in, and no solver."""
 
 import pytest
 
 from rebalance_app.domain import constraints
-from rebalance_app.domain.constraints import broken_rows, totals_of
+from rebalance_app.domain.bounds import smallest_trades
+from rebalance_app.domain.coupling import broken_rows, totals_of
 from rebalance_app.domain.integers import ledger
+from rebalance_app.domain.objective import score
 from rebalance_app.domain.types import TaxLot
 from tests.domain.build import D, position, problem
 
@@ -32,6 +34,108 @@ def test_max_trades(orders, kept):
 @pytest.mark.parametrize(("gain", "kept"), [(5, True), (6, False), (-10, True)])
 def test_gain_budget(gain, kept):
     assert constraints.gain_budget(gain, 5) is kept
+
+
+@pytest.mark.parametrize(
+    ("held", "steps"),
+    [(0, (3, 4)), (30, (0, 1)), (50, (-2, -1)), (35, (0, 0)), (-10, (4, 5))],
+)
+def test_band_of_30_to_40_in_steps_of_10(held, steps):
+    assert constraints.band(held, 10, 30, 40) == steps
+
+
+def test_a_band_that_no_step_ends_in_is_an_empty_interval():
+    least, most = constraints.band(0, 30, 40, 50)
+    assert least > most
+
+
+def test_a_band_below_zero_permits_no_short():
+    assert constraints.band(20, 10, -15, 5) == (-2, -2)
+
+
+@pytest.mark.parametrize(("held", "step", "steps"), [(30, 10, -3), (35, 10, -3), (-25, 10, 3), (0, 10, 0)])
+def test_sold_out_but_for_a_fraction_and_never_short(held, step, steps):
+    assert constraints.sold_out(held, step) == (steps, steps)
+
+
+def test_a_lot_multiplies_the_step():
+    assert constraints.lot(7, 100) == 700
+
+
+def test_where_bands_are_soft_anything_up_to_the_whole_portfolio_may_be_held():
+    assert constraints.portfolio(30, 10, 100) == (-3, 7)
+    assert constraints.portfolio(300, 10, 100) == (-30, 0)
+
+
+@pytest.mark.parametrize(
+    ("limit", "steps"),
+    [
+        (constraints.do_not_buy, (-3, 0)),
+        (constraints.do_not_sell, (0, 5)),
+        (constraints.invest_cash, (0, 5)),
+        (lambda steps: constraints.raise_cash(steps, held=30), (-3, 0)),
+        (lambda steps: constraints.raise_cash(steps, held=-30), (0, 0)),
+        (lambda _: constraints.do_not_trade(), (0, 0)),
+    ],
+)
+def test_restrictions_and_modes_cut_the_interval(limit, steps):
+    assert limit((-3, 5)) == steps
+
+
+def test_do_not_buy_leaves_nothing_where_the_band_asks_for_a_buy():
+    least, most = constraints.do_not_buy((2, 5))
+    assert least > most
+
+
+@pytest.mark.parametrize(("held", "breached"), [(29, True), (30, False), (40, False), (41, True)])
+def test_only_what_is_outside_its_band_is_breached(held, breached):
+    assert constraints.is_breached(held, 30, 40) is breached
+
+
+@pytest.mark.parametrize(
+    ("steps", "segments"),
+    [
+        ((-5, 5), ((-5, -2), (0, 0), (3, 5))),
+        ((-1, 2), ((0, 0),)),
+        ((1, 2), ()),
+        ((1, 4), ((3, 4),)),
+        ((-4, -3), ((-4, -3),)),
+        ((3, 2), ()),
+    ],
+)
+def test_no_sale_below_two_steps_and_no_buy_below_three(steps, segments):
+    assert constraints.min_trade(steps, buy=3, sell=2) == segments
+
+
+def test_a_minimum_trade_of_one_step_parts_nothing():
+    assert constraints.min_trade((-5, 5), buy=1, sell=1) == ((-5, 5),)
+
+
+@pytest.mark.parametrize(("held", "minimum", "expected"), [(10, 35, (4, 4)), (3, 35, (4, 3)), (0, 35, (4, 4))])
+def test_an_order_is_large_enough_or_closes_the_position(held, minimum, expected):
+    book = ledger(problem(100, position("A", held, 10, "0.5", "0.5"), min_trade_value=D(minimum)))
+    assert smallest_trades(book, book.lines[0]) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "steps", "expected"),
+    [
+        ({}, 2, 10),
+        ({}, -1, 40),
+        ({"cost_bps": D(50)}, 2, D("10.1")),
+        ({"ticket_cost": D(4)}, 2, 14),
+        ({"ticket_cost": D(4)}, 0, 30),
+        ({"mode": "within_bands"}, 2, D("20.01")),
+        ({"mode": "only_breached"}, 2, 10),
+        ({"mode": "invest_cash"}, 1, 20 + 1000 * 10),
+        ({"mode": "raise_cash"}, -1, 40 + 2 * 10 + 1000 * 30),
+        ({"mode": "raise_cash"}, 5, 20 + 2 * 50),
+        ({"soft_bands": True}, 5, 20 + 1000 * 10),
+    ],
+)
+def test_what_each_mode_and_cost_adds_to_the_objective_of_20_held_of_50_within_40_to_60(options, steps, expected):
+    book = ledger(problem(80, position("A", 2, 10, "0.5", "0.1"), **options))
+    assert book.score_money(score(book, book.lines[0], steps)) == expected
 
 
 def test_totals_and_broken_rows_of_a_set_of_trades():

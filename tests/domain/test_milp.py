@@ -3,13 +3,14 @@
 import time
 from dataclasses import replace
 
+import cvxpy as cp
 import numpy as np
 import pytest
 
 from benchmarks.instances import Spec, large, small
-from rebalance_app.domain import milp
-from rebalance_app.domain.constraints import broken_rows
-from rebalance_app.domain.exchange import ANYTHING, close_gap, total_score
+from rebalance_app.domain import joint, milp
+from rebalance_app.domain.coupling import broken_rows
+from rebalance_app.domain.exchange import Exchanges, Spare, total_score
 from rebalance_app.domain.integers import ledger
 from rebalance_app.domain.joint import solve_jointly
 from rebalance_app.domain.milp import NoAnswerInTime, solve_relaxed, solve_whole
@@ -23,6 +24,7 @@ from rebalance_app.domain.verify import violations
 from tests.domain.build import D, position, problem
 from tests.domain.oracle import best
 
+PLAIN_SOLVE = cp.Problem.solve
 TIGHT = Spec(securities=40, floor="0.06", min_trade="500", turnover="0.05", oddities=0)
 
 
@@ -62,8 +64,7 @@ def test_what_prices_cut_away_never_holds_the_optimum():
         assert book.score_money(total_score(book, left.trades)) == optimum
 
 
-def test_exchanges_only_ever_return_something_better_that_honours_every_row(monkeypatch):
-    monkeypatch.setattr(milp, "narrowed", lambda _ledger, _choices, trades, *_: trades)
+def test_exchanges_only_ever_return_something_better_that_honours_every_row():
     tried = 0
     for seed in range(6):
         book = ledger(large(TIGHT, seed))
@@ -71,7 +72,7 @@ def test_exchanges_only_ever_return_something_better_that_honours_every_row(monk
         relaxed = solve_relaxed(book, choices, 10)
         if relaxed.trades is None:
             continue
-        found = close_gap(book, choices, relaxed.trades, ANYTHING, [(0.001, 1000.0)])
+        found = Exchanges.of(book, choices).closer(relaxed.trades, Spare({}, np.inf), [(0.001, 1000.0)])
         if found is not None:
             tried += 1
             assert total_score(book, found) < total_score(book, relaxed.trades)
@@ -84,7 +85,7 @@ def test_the_last_cents_under_a_cash_floor_are_closed_by_exchanges_and_not_by_br
     def branching(*_):
         raise AssertionError
 
-    monkeypatch.setattr(milp, "solve_whole", branching)
+    monkeypatch.setattr(joint, "solve_whole", branching)
     stated = large(Spec(floor="0.055", band=("0.02", "0.02"), oddities=0), seed)
     solution = solve(stated)
     assert (solution.status, solution.method) == ("optimal", "milp")
@@ -137,7 +138,7 @@ def test_a_time_out_after_the_relaxation_offers_its_answer_with_its_gap(monkeypa
     def no_time(*_):
         raise NoAnswerInTime
 
-    monkeypatch.setattr(milp, "solve_whole", no_time)
+    monkeypatch.setattr(joint, "solve_whole", no_time)
     found = solve_jointly(book, choices, 10)
     objective = book.score_money(total_score(book, found.trades))
     assert found.bound <= objective
@@ -155,6 +156,32 @@ def test_a_subset_sum_that_cannot_be_proven_in_time_ends_in_time():
     assert time.monotonic() - started < 6
     assert solution.status in {"infeasible", "error", "optimal", "time_limit"}
     assert violations(stated, solution) == () if solution.solved else solution.trades == ()
+
+
+def stubborn(self, **options):
+    """A solver that does not look at the clock once it branches."""
+    if self.is_mixed_integer():
+        time.sleep(20)
+    return PLAIN_SOLVE(self, **options)
+
+
+@pytest.mark.parametrize(("seed", "status"), [(1, "time_limit"), (None, "error")])
+def test_a_solver_that_ignores_its_limit_is_left_behind_and_what_there_was_is_offered(seed, status, monkeypatch):
+    monkeypatch.setattr(cp.Problem, "solve", stubborn)
+    monkeypatch.setattr(joint, "best_remaining", lambda *_: None)
+    monkeypatch.setattr(Exchanges, "closer", lambda *_: None)
+    if seed is None:
+        monkeypatch.setattr(milp, "rounded", lambda *_: None)
+    stated = large(Spec(securities=40, floor="0.055", oddities=0, band=("0.02", "0.02")), seed or 1)
+    started = time.monotonic()
+    solution = solve(replace(stated, options=replace(stated.options, time_limit=1.0)))
+    assert time.monotonic() - started < 2
+    assert solution.status == status
+    if solution.solved:
+        assert violations(stated, solution) == ()
+        assert solution.gap > D("0.01")
+    else:
+        assert solution.reasons[0].code == "NO_ANSWER_IN_TIME"
 
 
 def test_relaxed_prices_are_those_of_the_rows_that_bind():

@@ -87,6 +87,16 @@ def test_a_nearest_answer_shares_the_time_that_one_answer_has(child, monkeypatch
     assert child.solve(problem).seconds == given
 
 
+TIMED_OUT = TELLING.replace('"error"', '"time_limit"')
+
+
+def test_after_a_time_out_the_child_is_replaced_for_its_solver_may_still_be_at_work(child, monkeypatch):
+    monkeypatch.setattr(solver_child, "COMMAND", [sys.executable, "-c", TIMED_OUT])
+
+    assert child.solve(SHORT_OF_CASH).status == "time_limit"
+    assert child._process is None
+
+
 @pytest.fixture
 def short_of_cash(book):
     """Harbour's cash floor is set above what the nearest whole shares leave, so a programme has to be solved."""

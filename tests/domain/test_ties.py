@@ -1,0 +1,98 @@
+"""Of equally good answers: the least trading, then the lower id. The same input has the same orders."""
+
+import random
+from dataclasses import replace
+from itertools import combinations
+
+import pytest
+
+from benchmarks.instances import Spec, alike, large, small
+from rebalance_app.domain.coupling import broken_rows
+from rebalance_app.domain.exchange import rank
+from rebalance_app.domain.integers import ledger
+from rebalance_app.domain.objective import score
+from rebalance_app.domain.separable import solve_alone
+from rebalance_app.domain.solve import solve
+from tests.domain.build import D, position, problem, shares
+from tests.domain.oracle import best
+
+REACH = 3  # steps
+
+
+def test_of_two_that_are_alike_the_lower_id_is_bought():
+    two = (position(name, 0, 51, "0.475", "0.475") for name in "BA")
+    assert shares(solve(problem(100, *two))) == {"A": 1}
+
+
+def test_of_two_that_are_alike_the_lower_id_is_sold():
+    two = (position(name, 2, 51, "0.25", "0.25") for name in "BA")
+    assert shares(solve(problem(0, *two, min_cash=D(50), max_trades=1))) == {"A": -1}
+
+
+@pytest.mark.parametrize("block", range(3))
+def test_the_orders_among_securities_that_are_alike_are_those_of_brute_force(block):
+    coupled = 0
+    for seed in range(40 * block, 40 * block + 40):
+        stated = alike(seed)
+        expected, solution = best(stated), solve(stated)
+        assert (expected is None) == (solution.status == "infeasible")
+        if expected is not None:
+            assert shares(solution) == {name: change for name, change in expected[2].items() if change}
+            coupled += solution.method == "milp"
+    assert coupled > 4
+
+
+def improvement(stated, solution):
+    """An exchange of two securities, a few steps each, that brings another answer before this one; None for none."""
+    book = ledger(stated)
+    choices, _ = solve_alone(book)
+    moved = shares(solution)
+    trades = [moved.get(line.position.security_id, 0) // line.lot for line in book.lines]
+    here = rank(book, trades)
+
+    def near(i):
+        """The trade of a line as it is, and those around it that keep its segment."""
+        around = range(trades[i] - REACH, trades[i] + REACH + 1)
+        return [k for k in around if any(a <= k <= b for a, b in choices[i].segments)]
+
+    for i, j in combinations(range(len(trades)), 2):
+        now = score(book, book.lines[i], trades[i]) + score(book, book.lines[j], trades[j])
+        for a in near(i):
+            rest = now - score(book, book.lines[i], a)
+            for b in near(j):
+                other = [*trades[:i], a, *trades[i + 1 : j], b, *trades[j + 1 :]]
+                equal = score(book, book.lines[j], b) == rest
+                if equal and not broken_rows(book, other) and rank(book, other) < here:
+                    return other
+    return None
+
+
+@pytest.mark.parametrize("prices", ["equal", "even"])
+def test_where_many_answers_are_as_good_no_exchange_of_two_comes_before_the_one_chosen(prices):
+    spec, tried = Spec(20, 40_000, ("0.03", "0.03"), floor="0.07", prices=prices, min_trade="90"), 0
+    for seed in range(12):
+        stated = large(spec, seed)
+        solution = solve(stated)
+        if solution.method == "milp":
+            tried += 1
+            assert improvement(stated, solution) is None
+    assert tried > 2
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        large(Spec(40, floor="0.06", min_trade="500", turnover="0.05"), 7),
+        large(Spec(50, 100_000, prices="equal", floor="0.06"), 3),
+        large(Spec(50, 100_000, prices="even", floor="0.06"), 2),
+        large(Spec(30, floor="0.02"), 1),
+        *(small(seed) for seed in range(12)),
+    ],
+    ids=lambda stated: stated.portfolio_id,
+)
+def test_the_order_of_the_input_does_not_change_the_orders(stated):
+    expected = solve(stated)
+    for seed in range(3):
+        positions = list(stated.positions)
+        random.Random(seed).shuffle(positions)
+        assert solve(replace(stated, positions=tuple(positions))).trades == expected.trades

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 
 from models_app import selectors as models
-from models_app.drift import PortfolioView, book_drift
+from models_app.drift import book_drift
 from models_app.models import InvestmentModel
-from rebalance_app.selectors import busy_portfolios, failed_portfolio_ids, run_get
+from models_app.sources import get_source
+from rebalance_app.selectors import failed_portfolio_ids, n_busy, run_get
+
+MOST_COMPUTED = 1_000  # portfolios whose drift is computed while somebody waits for the page
 
 
 @dataclass(frozen=True)
@@ -33,34 +35,24 @@ class Scope:
 
 
 @dataclass(frozen=True)
+class Stand:
+    """How the portfolios of a model stand now: ids by drift state, and what is missing."""
+
+    by_state: Mapping[str, Sequence[str]]
+    low_cash: int
+    unpriced_tickers: Sequence[str]
+    prices_to: date | None  # the day of the newest price among what they hold or are to hold
+
+
+@dataclass(frozen=True)
 class Preflight:
-    """A model's portfolios as they are now, and the scopes a run could have."""
+    """A model's portfolios as they are now, and the scopes a run could have; `stand` is None for too many of them."""
 
     model: InvestmentModel
-    views: Sequence[PortfolioView]
-    busy: Mapping[str, int]
+    n_portfolios: int
+    n_busy: int
+    stand: Stand | None
     scopes: Sequence[Scope]
-
-    @cached_property
-    def in_state(self) -> dict[str, list[PortfolioView]]:
-        """The portfolios by drift state."""
-        states: dict[str, list[PortfolioView]] = {"breach": [], "near": [], "in_band": [], "unpriced": []}
-        for view in self.views:
-            states.setdefault(view.state, []).append(view)
-        return states
-
-    @property
-    def low_cash(self) -> int:
-        return sum(view.has_low_cash for view in self.views)
-
-    @cached_property
-    def unpriced_tickers(self) -> list[str]:
-        return sorted({line.ticker for view in self.views for line in view.unpriced})
-
-    @property
-    def prices_to(self) -> date | None:
-        """The day of the newest price among what these portfolios hold or are to hold."""
-        return max((line.price_date for view in self.views for line in view.lines if line.price_date), default=None)
 
     def scope(self, key: str) -> Scope:
         return next(scope for scope in self.scopes if scope.key == key)
@@ -74,36 +66,47 @@ def choices(wanted: Request) -> list[InvestmentModel]:
         return [models.model_get(wanted.model)]
     if wanted.portfolio:
         return models.model_of_portfolio(wanted.portfolio)
-    return [row.model for row in models.model_list()]
+    return list(InvestmentModel.objects.order_by("name"))
 
 
 def preflight(model: InvestmentModel, wanted: Request) -> Preflight:
-    """Computes the drift of every portfolio of the model: six queries, and arithmetic in proportion."""
+    """Computes the drift of every portfolio of the model, up to as many as that takes a moment for."""
+    followers = set(model.portfolios.values_list("portfolio_id", flat=True))
+    stand = _stand(model) if len(followers) <= MOST_COMPUTED else None
+    scopes = [*_asked(followers, wanted), *_everyone(model, len(followers), stand)]
+    return Preflight(model, len(followers), n_busy(model.pk), stand, scopes)
+
+
+def _stand(model: InvestmentModel) -> Stand:
     views = book_drift(model.pk)
-    return Preflight(
-        model,
-        views,
-        busy_portfolios(view.info.id for view in views),
-        [*_asked(views, wanted), *_everyone(model, views)],
+    by_state: dict[str, list[str]] = {}
+    for view in views:
+        by_state.setdefault(view.state, []).append(view.info.id)
+    return Stand(
+        by_state,
+        sum(view.has_low_cash for view in views),
+        sorted({line.ticker for view in views for line in view.unpriced}),
+        max((line.price_date for view in views for line in view.lines if line.price_date), default=None),
     )
 
 
-def _everyone(model: InvestmentModel, views: Sequence[PortfolioView]) -> list[Scope]:
-    breached = [view.info.id for view in views if view.state == "breach"]
-    everyone = Scope("all", f"All {len(views)} portfolios of {model.name}", None, len(views))
-    if not breached or len(breached) == len(views):
+def _everyone(model: InvestmentModel, count: int, stand: Stand | None) -> list[Scope]:
+    breached = stand.by_state.get("breach", ()) if stand else ()
+    everyone = Scope("all", f"All {count:,} portfolios of {model.name}", None, count)
+    if not breached or len(breached) == count:
         return [everyone]
-    return [everyone, Scope("breach", f"Only the {len(breached)} outside a band", breached, len(breached))]
+    return [everyone, Scope("breach", f"Only the {len(breached):,} outside a band", breached, len(breached))]
 
 
-def _asked(views: Sequence[PortfolioView], wanted: Request) -> list[Scope]:
-    names = {view.info.id: view.info.name for view in views}
+def _asked(followers: Collection[str], wanted: Request) -> list[Scope]:
     scopes = []
-    if wanted.portfolio in names:
-        scopes.append(Scope("one", f"Only {names[wanted.portfolio]}", [wanted.portfolio], 1))
+    if wanted.portfolio in followers:
+        known = get_source().portfolios([wanted.portfolio])
+        name = known[wanted.portfolio].name if known else wanted.portfolio
+        scopes.append(Scope("one", f"Only {name}", [wanted.portfolio], 1))
     if wanted.again:
-        failed = [key for key in failed_portfolio_ids(wanted.again) if key in names]
+        failed = [key for key in failed_portfolio_ids(wanted.again) if key in followers]
         number = run_get(wanted.again).run.number
-        label = f"Only the {len(failed)} that run #{number} could not solve"
+        label = f"Only the {len(failed):,} that run #{number} could not solve"
         scopes += [Scope("again", label, failed, len(failed))] if failed else []
     return scopes

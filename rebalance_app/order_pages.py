@@ -123,7 +123,7 @@ def _few(wanted: OrderFilter, run: Rebalance | None) -> QuerySet[Order] | None:
     rows = run.portfolios.filter(portfolio_name__icontains=wanted.portfolio)
     if wanted.value is not None:
         rows = rows.filter(largest_order__gte=wanted.value)
-    keys = list(rows.order_by("pk").values_list("pk", flat=True)[: FEW + 1])
+    keys = list(rows.values_list("pk", flat=True)[: FEW + 1])
     return None if len(keys) > FEW else Order.objects.filter(proposal_id__in=keys)
 
 
@@ -140,7 +140,8 @@ def order_list(scope: Scope | None, *, after: str = "") -> OrderPage:
     if scope is None:
         return OrderPage([])
     page = _keys(scope, after, PAGE_SIZE)
-    orders = Order.objects.select_related("rebalance", "rebalance__launched_by").in_bulk(page.rows)
+    with_runs = Order.objects.select_related("rebalance", "rebalance__launched_by").defer("rebalance__limits")
+    orders = with_runs.in_bulk(page.rows)
     return OrderPage([orders[key] for key in page.rows if key in orders], page.next, page.is_partial)
 
 

@@ -13,7 +13,7 @@ from ordergen.errors import NotFoundError
 from rebalance_app.domain.gains import gain, lots_sold
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
 from rebalance_app.proposals import read_lots
-from rebalance_app.selectors import UNDECIDED, ZERO, run_totals
+from rebalance_app.selectors import LONG, UNDECIDED, ZERO, run_totals
 
 TABS: dict[str, tuple[OrderState, ...]] = {
     "awaiting": (OrderState.PROPOSED,),
@@ -137,14 +137,15 @@ def preview(orders: Sequence[Order], why_not: Mapping[str, str]) -> Preview:
 
 def orders_of(ids: Sequence[str]) -> list[Order]:
     """The orders with these ids; raises NotFoundError when one is unknown."""
-    found = list(Order.objects.select_related("rebalance").filter(pk__in=ids).order_by("pk"))
+    orders = Order.objects.select_related("rebalance").defer("rebalance__limits")
+    found = list(orders.filter(pk__in=ids).order_by("pk"))
     if len(found) != len(set(ids)):
         raise NotFoundError("Some of these orders do not exist. Reload the list and select again.")
     return found
 
 
 def run_numbered(number: int | None) -> Rebalance | None:
-    return None if number is None else Rebalance.objects.filter(number=number).first()
+    return None if number is None else Rebalance.objects.defer(*LONG).filter(number=number).first()
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,11 @@ class OrderView:
 def order_get(order_id: str) -> OrderView:
     """Raises NotFoundError."""
     orders = Order.objects.select_related("rebalance__launched_by", "rebalance__snapshot", "proposal")
-    order = orders.defer("rebalance__snapshot__payload", "proposal__document").filter(pk=order_id).first()
+    order = (
+        orders.defer("rebalance__limits", "rebalance__snapshot__payload", "proposal__document")
+        .filter(pk=order_id)
+        .first()
+    )
     if order is None:
         raise NotFoundError(f"There is no order {order_id[:40]}.")
     decisions = list(order.decisions.select_related("decided_by").order_by("decided_at", "pk"))

@@ -47,8 +47,8 @@ def order_list(request: SignedInRequest) -> HttpResponse:
 
 def _shown_totals(run: Rebalance) -> selectors.OrderTotals | None:
     """Of what awaits a decision in a run; None where so many orders are left that adding them up would take seconds."""
-    is_quick = run.n_awaiting == run.n_orders or run.n_awaiting <= pages.SORTABLE
-    return selectors.awaiting_totals(run) if is_quick else None
+    is_untouched = run.n_awaiting == run.n_orders and not run.is_active
+    return selectors.awaiting_totals(run) if is_untouched or run.n_awaiting <= pages.SORTABLE else None
 
 
 @page("GET")

@@ -22,7 +22,9 @@ Everything the pages can do.
   With an `Idempotency-Key` a repetition gives the run it gave before. Nobody approves orders of a run they launched.
 - **What if**: `POST /what-if` shows what a run would propose for one portfolio under up to five sets of options, and
   writes nothing. `GET` and `PUT /limits/{scope}/{id}` keep limits for every run.
-- **Throttling**: so many reads and writes a minute for each person; 429 says in `Retry-After` when to come back.
+- **Throttling**: so many reads and writes a minute, and so many runs under way at a time, for each person; 429 says in
+  `Retry-After` when to come back. So does 503: too much waits for the workers, or the database is busy; nothing was
+  changed. `progress` of a run says how much waits before it, and how long it may take once that can be measured.
 
 ```sh
 curl -H "X-API-Key: $KEY" "$HOST/api/v2/drift?limit=10"
@@ -43,12 +45,17 @@ for row in api.get(f"/runs/{run['id']}/proposals").json()["items"]:
 ```
 """
 _WITH_BODY = frozenset({"post", "put", "delete", "patch"})
-_ALWAYS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
+_ALWAYS = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.SERVICE_UNAVAILABLE,  # the database is busy
+)
 _ON_WRITE = (HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 _V2_ALWAYS = (HTTPStatus.TOO_MANY_REQUESTS,)
 _V2_ON_WRITE = (HTTPStatus.UNSUPPORTED_MEDIA_TYPE,)
 _V2_CONDITIONAL = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED)
-_TRIGGER_ERRORS = (HTTPStatus.SERVICE_UNAVAILABLE,)
+_TRIGGER_ERRORS = (HTTPStatus.TOO_MANY_REQUESTS,)
 
 _V1_ERROR = {
     "title": "Error",

@@ -10,13 +10,15 @@ from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from ordergen.api_json import OtherMediaTypeError, UnreadableError
 from ordergen.correlation import correlation
-from ordergen.errors import InvalidInputError, OrdergenError
+from ordergen.db import is_busy
+from ordergen.errors import BusyError, InvalidInputError, OrdergenError
 
 log = logging.getLogger(__name__)
 _MISSING = object()
@@ -88,7 +90,7 @@ def problem(
 
 def _known(request: HttpRequest, error: OrdergenError) -> HttpResponse:
     response = _v2_known(error) if is_v2(request) else _v1_known(request, error)
-    if isinstance(error, RefusedRunError) and error.retry_after is not None:
+    if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
     return response
 
@@ -180,6 +182,14 @@ def _plain(value: object) -> object:
     return float(value) if isinstance(value, Decimal) and abs(value.adjusted()) < 300 else str(value)
 
 
+def _database(request: HttpRequest, error: DatabaseError) -> HttpResponse:
+    if is_busy(error):
+        log.warning("The database is busy: %s", error)
+        return _known(request, BusyError())
+    log.error("An API request failed", exc_info=error)
+    return plain_error(request, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
 def _not_found(request: HttpRequest, _error: Http404) -> HttpResponse:
     return plain_error(request, HTTPStatus.NOT_FOUND)
 
@@ -190,4 +200,5 @@ _TRANSLATORS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] 
     UnreadableError: _unreadable,
     HttpError: _http_error,
     Http404: _not_found,
+    DatabaseError: _database,
 }

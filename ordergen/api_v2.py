@@ -112,6 +112,11 @@ def read_cursor(cursor: str, *kinds: type) -> list[Any]:
     return parts
 
 
+def key_of(cursor: str) -> str:
+    """The id that a page of records begins after; empty for the first."""
+    return read_cursor(cursor, str)[0] if cursor else ""
+
+
 def page_of(
     rows: QuerySet[Record],
     show: Callable[[Record], dict[str, Any]],

@@ -10,9 +10,12 @@ from contextlib import AbstractContextManager
 from itertools import count, islice
 from typing import Any
 
-from django.db import connection, models, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, models, transaction
 
 ROWS_PER_STATEMENT = 10_000
+_SQLITE_BUSY = (5, 6)  # SQLITE_BUSY and SQLITE_LOCKED
+# Of PostgreSQL: connection lost, too many connections, shutting down; a lock not had, a deadlock, writers in conflict.
+_POSTGRES_BUSY = ("08", "53", "57P", "55P03", "40")
 
 
 class _Ids:
@@ -49,6 +52,17 @@ def one_at_a_time(name: str) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [name])
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Whether the database only could not now (a lock, a deadlock, no connection), so that trying again may help."""
+    cause = error.__cause__ if isinstance(error, DatabaseError) else None
+    if (code := getattr(cause, "sqlite_errorcode", None)) is not None:
+        return code & 0xFF in _SQLITE_BUSY
+    if connection.vendor != "postgresql" or not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = getattr(cause, "sqlstate", None)  # none: it did not even answer
+    return state is None or state.startswith(_POSTGRES_BUSY)
 
 
 def bulk_insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:

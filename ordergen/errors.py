@@ -15,6 +15,7 @@ class OrdergenError(Exception):
 
     code = "error"
     status = HTTPStatus.BAD_REQUEST
+    retry_after: int | None = None  # seconds after which the same request may well succeed
 
     def __init__(self, message: str, *, fields: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -51,3 +52,33 @@ class UnavailableError(OrdergenError):
 
     code = "unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class TooManyError(OrdergenError):
+    """One person has as much under way as one person may."""
+
+    code = "too_many"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class OverloadedError(UnavailableError):
+    """There is more to do than can be taken in now; nothing was changed, and trying again later helps."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BusyError(OverloadedError):
+    """The database could not have a lock, or a connection, in the time that we wait for one."""
+
+    code = "busy"
+
+    def __init__(self) -> None:
+        super().__init__("The database is busy. Nothing was changed; try again in a few seconds.", retry_after=5)

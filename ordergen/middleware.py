@@ -8,12 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
 from ordergen.correlation import HEADER, correlated, correlation
-from ordergen.errors import InvalidInputError, OrdergenError
+from ordergen.db import is_busy
+from ordergen.errors import BusyError, InvalidInputError, OrdergenError
 
 Handler = Callable[[HttpRequest], HttpResponse]
+_NOT_KEPT = ("csrfmiddlewaretoken", "password")
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -43,8 +47,20 @@ def no_store(get_response: Handler) -> Handler:
     return middleware
 
 
+def later_page(request: HttpRequest, error: OrdergenError) -> HttpResponse:
+    """Why something was not done now, with a button that sends what was typed once more.
+
+    Made without the database, which may be the reason. A password is not sent back to the browser, nor is a file.
+    """
+    typed = [(name, text) for name, texts in request.POST.lists() for text in texts if name not in _NOT_KEPT]
+    context = {"request": request, "error": error, "typed": typed, "csrf_token": get_token(request)}
+    response = HttpResponse(render_to_string("later.html", context), status=error.status)
+    response["Retry-After"] = str(error.retry_after)
+    return response
+
+
 class errors_as_pages:  # noqa: N801  middleware reads as a function in the settings
-    """Turns an OrdergenError that a view let through into a page (or fragment) with its status and words."""
+    """Turns an OrdergenError that a view let through, or a busy database, into a page with its status and words."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -53,8 +69,12 @@ class errors_as_pages:  # noqa: N801  middleware reads as a function in the sett
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if is_busy(exception):
+            return later_page(request, BusyError())
         if not isinstance(exception, OrdergenError):
             return None
+        if exception.retry_after is not None:
+            return later_page(request, exception)
         return render(request, "error.html", {"error": exception}, status=exception.status)
 
 

@@ -227,6 +227,8 @@ SWEEP_SECONDS = env.int("ORDERGEN_SWEEP_SECONDS", default=5)
 RESEND_SECONDS = env.int("ORDERGEN_RESEND_SECONDS", default=30)  # a message is sent again, or its work done, after that
 # How often the drift figures of a book that does not tell of its changes are computed anew; 0: never.
 FIGURES_SECONDS = env.int("ORDERGEN_FIGURES_SECONDS", default=300)
+RUNS_PER_PERSON = env.int("ORDERGEN_RUNS_PER_PERSON", default=20)  # under way at a time
+MAX_QUEUED = env.int("ORDERGEN_MAX_QUEUED", default=100_000)  # portfolios that may wait for the workers, of everybody
 PRICE_MAX_AGE_DAYS = env.int("ORDERGEN_PRICE_MAX_AGE_DAYS", default=7)  # behind the newest price of the book
 V1_WAIT_SECONDS = env.float("ORDERGEN_V1_WAIT_SECONDS", default=25)  # API v1's triggers wait this long for their run
 API_READS_PER_MINUTE = env.int("ORDERGEN_API_READS_PER_MINUTE", default=600)  # of API v2, for each person

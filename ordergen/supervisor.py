@@ -95,7 +95,7 @@ def _stop(children: Sequence[Supervised]) -> None:
 
 def web_command(host: str, port: int) -> list[str]:
     """gunicorn with threads, since pages wait for the database more than for the processor."""
-    options = ["--worker-class=gthread", "--workers=2", "--threads=8", "--timeout=60", "--graceful-timeout=15"]
+    options = ["--worker-class=gthread", "--workers=2", "--threads=16", "--timeout=60", "--graceful-timeout=15"]
     # The longest that gunicorn reads at all: from there on Django answers, in the shape of the API that was asked.
     options += ["--limit-request-line=8190", "--config=python:ordergen.gunicorn_hooks"]
     log = ["--log-level=warning", "--access-logfile=/dev/null"]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from django.contrib.auth import views as auth_views
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+
+from ordergen.api_errors import to_response
+from ordergen.db import is_busy
+from ordergen.errors import BusyError
+from ordergen.middleware import later_page
 
 
 class SignIn(auth_views.LoginView):
@@ -33,7 +39,14 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # no
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500 without a word about the inside; the log has the rest under the same correlation id."""
+    """500 without a word about the inside; the log has the rest under the same correlation id.
+
+    Also what middleware meets on its way out, such as a busy database when a session is saved: that is 503.
+    """
+    if is_busy(sys.exc_info()[1]):
+        return (
+            to_response(request, BusyError()) if request.path.startswith("/api/") else later_page(request, BusyError())
+        )
     if request.path.startswith("/api/"):
         return JsonResponse({"detail": "Internal Server Error"}, status=500)
     return HttpResponse(render_to_string("500.html"), status=500)  # without the request: the database may be what broke

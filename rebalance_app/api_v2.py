@@ -6,16 +6,19 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from ninja import Header, Path, Query, Router, Status
 
 from ordergen.api_auth import caller, needs
 from ordergen.api_json import answer
-from ordergen.api_v2 import Cursor, HexId, Limit, Page, PathId, SecurityId, page_of
+from ordergen.api_v2 import Cursor, HexId, Limit, Page, PathId, SecurityId, key_of, page_of
 from ordergen.errors import NotFoundError
 from rebalance_app import schemas_v2 as out
-from rebalance_app.models import Order, ProposalState, Rebalance, RunState
+from rebalance_app.models import ProposalState, Rebalance, RunState
+from rebalance_app.order_pages import orders_by_id
 from rebalance_app.order_selectors import order_get
-from rebalance_app.selectors import run_get
+from rebalance_app.progress import run_progress
+from rebalance_app.selectors import LONG, run_get
 from rebalance_app.services.approve import Decided, order_decide, run_decide
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch
@@ -60,14 +63,15 @@ def list_runs(
     limit: Limit = 50,
 ) -> dict[str, Any]:
     """Runs, the latest first."""
-    runs = Rebalance.objects.select_related("launched_by").filter(**_given(state=state, model_id=model_id))
+    runs = Rebalance.objects.defer(*LONG).select_related("launched_by").filter(**_given(state=state, model_id=model_id))
     return page_of(runs, out.run_out, cursor=cursor, limit=limit, rising=False, key="number")
 
 
-@router.get("/runs/{run_id}", response=out.RunOut, auth=READ, tags=["runs"])
+@router.get("/runs/{run_id}", response=out.RunDetail, auth=READ, tags=["runs"])
 def get_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
-    """One run with its progress: `n_done` of `n_portfolios`."""
-    return out.run_out(run_get(run_id).run)
+    """One run with its progress: `n_done` of `n_portfolios`, what comes first, and how long it may take."""
+    run = run_get(run_id).run
+    return out.run_out(run) | {"progress": run_progress(run, timezone.now()) if run.is_active else None}
 
 
 @router.post("/runs/{run_id}/cancel", response=out.RunOut, auth=LAUNCH, tags=["runs"])
@@ -116,9 +120,7 @@ def list_orders(
     limit: Limit = 50,
 ) -> HttpResponse:
     """Proposed orders in the order they were proposed, with what was decided on them."""
-    orders = Order.objects.filter(
-        **_given(rebalance_id=filters.run_id, portfolio_id=filters.portfolio_id, state=filters.state)
-    )
+    orders = orders_by_id(filters.run_id, filters.portfolio_id, filters.state, after=key_of(cursor), limit=limit + 1)
     return answer(page_of(orders, out.order_out, cursor=cursor, limit=limit))
 
 

@@ -13,8 +13,10 @@ from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.types import ProblemError
 from rebalance_app.limit_forms import FIELDS, NUMBER, entered
 from rebalance_app.models import ProposalState
+from rebalance_app.order_pages import SortLink
 from rebalance_app.order_selectors import SORTS, TABS, OrderFilter
 from rebalance_app.preflight import Preflight, Scope
+from rebalance_app.selectors import PROPOSAL_SORTS, ProposalFilter
 from rebalance_app.services.approve import MAX_COMMENT
 
 _SEPARATORS = str.maketrans("", "", " ,.\N{NO-BREAK SPACE}\N{APOSTROPHE}")
@@ -106,7 +108,26 @@ class ProposalFilterForm(forms.Form):
     outcome = forms.ChoiceField(required=False, choices=[("failures", "Failures"), *ProposalState.choices])
     reason = forms.CharField(max_length=40, required=False)
     name = forms.CharField(label="Portfolio", max_length=255, required=False)
+    sort = forms.ChoiceField(
+        required=False, choices=[(sign + name, name) for name in PROPOSAL_SORTS for sign in ("", "-")]
+    )
     after = forms.CharField(max_length=24, required=False)
+
+    @property
+    def wanted(self) -> ProposalFilter:
+        return ProposalFilter(*(self.cleaned_data.get(name, "") for name in ("outcome", "reason", "name", "sort")))
+
+    @property
+    def sort_links(self) -> dict[str, SortLink]:
+        """By column: the largest first, then the smallest, then by name again."""
+        sort = self.wanted.sort
+        return {
+            name: SortLink(
+                f"-{name}" if sort.lstrip("-") != name else name if sort.startswith("-") else "",
+                {name: "ascending", f"-{name}": "descending"}.get(sort, ""),
+            )
+            for name in PROPOSAL_SORTS
+        }
 
 
 class OrderFilterForm(forms.Form):
@@ -117,6 +138,7 @@ class OrderFilterForm(forms.Form):
         label="Ticker", max_length=20, required=False, widget=forms.TextInput({"type": "search", "autocomplete": "off"})
     )
     portfolio = forms.CharField(label="Portfolio", max_length=255, required=False)
+    value = forms.DecimalField(label="Value from", min_value=0, max_digits=15, required=False, widget=NUMBER)
     sort = forms.ChoiceField(
         required=False,
         choices=[(sign + name, name) for name in SORTS for sign in ("", "-")],
@@ -135,6 +157,7 @@ class OrderFilterForm(forms.Form):
             given.get("ticker", "").strip(),
             given.get("portfolio", "").strip(),
             given.get("sort", ""),
+            given.get("value"),
         )
 
 

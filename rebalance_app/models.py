@@ -84,6 +84,7 @@ class Rebalance(models.Model):
     state = models.CharField(max_length=12, choices=RunState, default=RunState.QUEUED, db_index=True)
     launched_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     launched_at = models.DateTimeField(db_index=True)
+    started_at = models.DateTimeField(null=True, blank=True)  # when a worker took its first portfolios
     finished_at = models.DateTimeField(null=True, blank=True)
     idempotency_key = models.CharField(max_length=100, unique=True, null=True, blank=True)
     request_hash = models.CharField(max_length=64, blank=True)
@@ -148,6 +149,7 @@ class PortfolioRebalance(models.Model):
     n_orders = models.PositiveIntegerField(default=0)
     buy_value = money(default=Decimal(0))
     sell_value = money(default=Decimal(0))
+    largest_order = money(default=Decimal(0))  # its value: where a run's largest orders are looked for
     market_value = money(null=True, blank=True)
     cash_before = money(null=True, blank=True)
     cash_after = money(null=True, blank=True)
@@ -161,6 +163,8 @@ class PortfolioRebalance(models.Model):
     class Meta:
         constraints = (models.UniqueConstraint(fields=["rebalance", "portfolio_id"], name="a_portfolio_once_per_run"),)
         indexes = (
+            models.Index(fields=["rebalance", "id"]),
+            models.Index(fields=["rebalance", "largest_order"]),
             models.Index(fields=["rebalance", "chunk", "state"]),
             models.Index(fields=["state", "lease_until"]),
         )

@@ -14,9 +14,11 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from ordergen.http import SignedInRequest, page, wants_fragment
+from rebalance_app import order_pages as pages
 from rebalance_app import order_selectors as selectors
 from rebalance_app.forms import DecisionForm, OrderFilterForm, SelectionForm
-from rebalance_app.models import Order
+from rebalance_app.models import Order, OrderState, Rebalance
+from rebalance_app.selectors import run_get
 from rebalance_app.services.approve import Decided, Verdict, content_hash, order_decide, run_decide, why_not
 
 
@@ -25,8 +27,9 @@ def order_list(request: SignedInRequest) -> HttpResponse:
     """The blotter. Rows that this person may not decide on say why."""
     form = OrderFilterForm(request.GET)
     form.is_valid()
-    orders = selectors.order_list(form.wanted, after=form.cleaned_data.get("after", ""))
-    run = selectors.run_numbered(form.wanted.run)
+    scope = pages.order_scope(form.wanted)
+    orders = pages.order_list(scope, after=form.cleaned_data.get("after", ""))
+    run = scope.run if scope else None
     context = {
         "form": form,
         "wanted": form.wanted,
@@ -34,11 +37,18 @@ def order_list(request: SignedInRequest) -> HttpResponse:
         "orders": orders,
         "rows": [_row(request, order) for order in orders.rows],
         "run": run,
-        "totals": selectors.order_totals(selectors.awaiting_of(run.pk)) if run else None,
+        "totals": _shown_totals(run) if run else None,
         "may_decide": request.user.can("order.decide") and form.wanted.tab in ("awaiting", "approved"),
-        "sorts": selectors.sort_links(form.wanted),
+        "sorts": pages.sort_links(scope, form.wanted),
+        "looked_at": pages.LOOKED_AT,
     }
     return render(request, "orders/list.html", context)
+
+
+def _shown_totals(run: Rebalance) -> selectors.OrderTotals | None:
+    """Of what awaits a decision in a run; None where so many orders are left that adding them up would take seconds."""
+    is_untouched = run.n_awaiting == run.n_orders and not run.is_active
+    return selectors.awaiting_totals(run) if is_untouched or run.n_awaiting <= pages.SORTABLE else None
 
 
 @page("GET")
@@ -47,7 +57,7 @@ def order_export(request: SignedInRequest) -> HttpResponseBase:
     form = OrderFilterForm(request.GET)
     form.is_valid()
     return StreamingHttpResponse(
-        selectors.order_csv(form.wanted),
+        pages.order_csv(pages.order_scope(form.wanted)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="orders.csv"'},
     )
@@ -110,29 +120,37 @@ def _confirmed(request: SignedInRequest, form: DecisionForm, run_id: str) -> boo
     """A large approval takes typing how many orders it covers; anything else does not."""
     if form.cleaned_data["verdict"] != "approved":
         return True
-    preview = _preview(request, _chosen(request, run_id), "approved")
+    preview = _preview(request, run_id, "approved")
     return not preview.is_large or form.confirms(preview.totals.count)
 
 
-def _chosen(request: SignedInRequest, run_id: str) -> list[Order]:
-    return selectors.awaiting_of(run_id) if run_id else selectors.orders_of(request.POST.getlist("order"))
-
-
-def _preview(request: SignedInRequest, orders: list[Order], verdict: Verdict) -> selectors.Preview:
+def _preview(request: SignedInRequest, run_id: str, verdict: Verdict) -> selectors.Preview:
+    if run_id:
+        return _preview_of_run(request, run_get(run_id).run, verdict)
+    orders = selectors.orders_of(request.POST.getlist("order"))
     return selectors.preview(orders, {order.pk: why_not(request.user, order, verdict) for order in orders})
 
 
+def _preview_of_run(request: SignedInRequest, run: Rebalance, verdict: Verdict) -> selectors.Preview:
+    """Of a whole run without reading its orders: what awaits a decision awaits it for the same reason."""
+    reason = why_not(request.user, Order(rebalance=run, state=OrderState.PROPOSED), verdict)
+    if reason and run.n_awaiting:
+        return selectors.Preview(selectors.order_totals(()), [], [selectors.Exclusion(reason, run.n_awaiting)])
+    largest = pages.order_list(pages.order_scope(selectors.OrderFilter(run=run.number, sort=pages.BY_VALUE)))
+    return selectors.Preview(selectors.awaiting_totals(run), largest.rows[: selectors.LARGEST_SHOWN], [])
+
+
 def _review(request: SignedInRequest, form: DecisionForm, run_id: str, verdict: str, status: int = 200) -> HttpResponse:
-    orders = _chosen(request, run_id)
     chosen: Verdict = "rejected" if verdict == "rejected" else "approved"
+    run = run_get(run_id).run if run_id else None
     context: dict[str, Any] = {
         "form": form,
         "verdict": chosen,
         "run_id": run_id,
-        "run": orders[0].rebalance if orders and run_id else None,
-        "orders": [] if run_id else orders,
-        "expected": len(orders),
-        "preview": _preview(request, orders, chosen),
+        "run": run,
+        "orders": [] if run_id else request.POST.getlist("order"),
+        "expected": run.n_awaiting if run else None,
+        "preview": _preview(request, run_id, chosen),
         "back": _back(request),
     }
     template = "orders/review.html#dialog" if wants_fragment(request) else "orders/review.html"

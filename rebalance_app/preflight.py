@@ -7,7 +7,7 @@ they are, and the run itself takes the book as it is then.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -17,7 +17,7 @@ from models_app import selectors as models
 from models_app.figure_selectors import Freshness, Standing
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
-from rebalance_app.selectors import busy_portfolios, failed_portfolio_ids, run_get
+from rebalance_app.selectors import failed_portfolio_ids, n_busy, run_get
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Preflight:
     model: InvestmentModel
     standings: Sequence[Standing]
     freshness: Freshness
-    busy: Mapping[str, int]
+    n_busy: int  # portfolios that another run is working on
     scopes: Sequence[Scope]
 
     @cached_property
@@ -91,17 +91,17 @@ def preflight(model: InvestmentModel, wanted: Request) -> Preflight:
         model,
         standings,
         figures.freshness(model.pk),
-        busy_portfolios(one.portfolio_id for one in standings),
+        n_busy(model.pk),
         [*_asked(standings, wanted), *_everyone(model, standings)],
     )
 
 
 def _everyone(model: InvestmentModel, standings: Sequence[Standing]) -> list[Scope]:
     breached = [one.portfolio_id for one in standings if one.state == "breach"]
-    everyone = Scope("all", f"All {len(standings)} portfolios of {model.name}", None, len(standings))
+    everyone = Scope("all", f"All {len(standings):,} portfolios of {model.name}", None, len(standings))
     if not breached or len(breached) == len(standings):
         return [everyone]
-    return [everyone, Scope("breach", f"Only the {len(breached)} outside a band", breached, len(breached))]
+    return [everyone, Scope("breach", f"Only the {len(breached):,} outside a band", breached, len(breached))]
 
 
 def _asked(standings: Sequence[Standing], wanted: Request) -> list[Scope]:
@@ -112,6 +112,6 @@ def _asked(standings: Sequence[Standing], wanted: Request) -> list[Scope]:
     if wanted.again:
         failed = [key for key in failed_portfolio_ids(wanted.again) if key in names]
         number = run_get(wanted.again).run.number
-        label = f"Only the {len(failed)} that run #{number} could not solve"
+        label = f"Only the {len(failed):,} that run #{number} could not solve"
         scopes += [Scope("again", label, failed, len(failed))] if failed else []
     return scopes

@@ -152,6 +152,16 @@ class RunOut(Schema):
     n_awaiting: int
 
 
+class ProgressOut(Schema):
+    portfolios_ahead: int = Field(description="Portfolios of earlier runs that come first, while none of this is done")
+    runs_ahead: int
+    seconds_left: int | None = Field(description="About; null while there is nothing to measure it by")
+
+
+class RunDetail(RunOut):
+    progress: ProgressOut | None = Field(description="Null once the run has ended")
+
+
 class ProposalSummary(Schema):
     run_id: str
     portfolio_id: str

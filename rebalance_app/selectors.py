@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from django.db.models import Count, F, Min, Q
+from django.db.models import Count, F, Min, Q, QuerySet
 
+from models_app.models import ModelPortfolio
 from ordergen.errors import NotFoundError
 from rebalance_app import proposals
 from rebalance_app.models import OPEN, Order, PortfolioRebalance, ProposalState, Rebalance, RunState
@@ -18,7 +20,9 @@ PAGE_SIZE = 50
 MAX_FAILURE_GROUPS = 20
 ZERO = Decimal(0)
 FAILURES = (ProposalState.INFEASIBLE, ProposalState.FAILED)
+PROPOSAL_SORTS = ("n_orders", "buy_value", "sell_value", "cash_after", "band_use_after")
 ANSWERED = (ProposalState.SOLVED, ProposalState.TIME_LIMIT, ProposalState.NO_TRADES)
+LONG = ("limits",)  # of a run: perhaps a line for each of 10,000 portfolios, read only where it is worked on
 UNDECIDED = F("n_approved") + F("n_rejected") + F("n_superseded")
 RUN_FILTERS: dict[str, Q] = {
     "active": Q(state__in=(RunState.QUEUED, RunState.RUNNING)),
@@ -61,13 +65,14 @@ class RunView:
 
 def run_list(*, only: str = "", model: str = "", portfolio: str = "", before: int | None = None) -> Page[RunView]:
     """Runs, the latest first; `only` is one of RUN_FILTERS, `model` a part of its name, `portfolio` the id of one."""
-    runs = Rebalance.objects.select_related("launched_by").order_by("-number")
+    runs = Rebalance.objects.defer(*LONG).select_related("launched_by").order_by("-number")
     if only in RUN_FILTERS:
         runs = runs.filter(RUN_FILTERS[only])
     if model:
         runs = runs.filter(model_name__icontains=model)
     if portfolio:
-        runs = runs.filter(portfolios__portfolio_id=portfolio)
+        holding = PortfolioRebalance.objects.filter(portfolio_id=portfolio)
+        runs = runs.filter(pk__in=list(holding.values_list("rebalance_id", flat=True)))
     if before is not None:
         runs = runs.filter(number__lt=before)
     found = list(runs[: PAGE_SIZE + 1])
@@ -77,42 +82,11 @@ def run_list(*, only: str = "", model: str = "", portfolio: str = "", before: in
 
 def run_get(run_id: str) -> RunView:
     """The run with its prices' date; raises NotFoundError."""
-    run = Rebalance.objects.select_related("launched_by", "snapshot").defer("snapshot__payload").filter(pk=run_id)
-    found = run.first()
+    runs = Rebalance.objects.select_related("launched_by", "snapshot").defer("snapshot__payload", *LONG)
+    found = runs.filter(pk=run_id).first()
     if found is None:
         raise NotFoundError(f"There is no run {run_id[:40]}.")
     return RunView(found)
-
-
-@dataclass(frozen=True)
-class Segment:
-    name: str
-    count: int
-    share: str
-    words: str
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far an active run is: `segments` of the bar in per cent, and the seconds left once that can be told."""
-
-    segments: Sequence[Segment]
-    seconds_left: int | None
-    quarter: int
-
-
-def run_progress(run: Rebalance, now: datetime) -> Progress:
-    """From the run's counters alone, so polling reads one row."""
-    parts = (
-        ("solved", run.n_solved + run.n_time_limit, "solved"),
-        ("idle", run.n_no_trades, "without trades"),
-        ("failed", run.n_infeasible + run.n_failed, "failed"),
-    )
-    total = max(1, run.n_portfolios)
-    segments = [Segment(name, n, f"{Decimal(100 * n) / total:.2f}", words) for name, n, words in parts if n]
-    elapsed = (now - run.launched_at).total_seconds()
-    left = round(elapsed / run.n_done * (run.n_portfolios - run.n_done)) if run.n_done else None
-    return Progress(segments, left, 25 * (4 * run.n_done // total))
 
 
 @dataclass(frozen=True)
@@ -148,7 +122,16 @@ def _share(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
 
 
 def run_totals(run: Rebalance) -> RunTotals:
-    """One pass over the run's answered portfolios."""
+    """One pass over the run's answered portfolios, and for a run that has ended one in the life of this process."""
+    return _totals(run) if run.is_active else _totals_at_the_end(run.pk)
+
+
+@lru_cache(maxsize=256)
+def _totals_at_the_end(run_id: str) -> RunTotals:
+    return _totals(Rebalance(pk=run_id))
+
+
+def _totals(run: Rebalance) -> RunTotals:
     rows = run.portfolios.filter(state__in=ANSWERED).values_list(
         "buy_value", "sell_value", "market_value", "drift_before", "drift_after"
     )
@@ -171,6 +154,8 @@ class FailureGroup:
 
 def failure_groups(run: Rebalance) -> list[FailureGroup]:
     """Why portfolios of this run have no answer, the most frequent reason first."""
+    if not run.n_infeasible + run.n_failed:
+        return []
     failed = run.portfolios.filter(state__in=FAILURES).order_by()
     groups = failed.values("reason_code").annotate(count=Count("pk"), first=Min("pk")).order_by("-count", "reason_code")
     found = list(groups[:MAX_FAILURE_GROUPS])
@@ -202,11 +187,43 @@ class ProposalRow:
         return _share(self.row.cash_after, self.row.market_value)
 
 
-def proposal_list(
-    run: Rebalance, *, outcome: str = "", reason: str = "", name: str = "", after: str = ""
-) -> Page[ProposalRow]:
-    """The run's portfolios by name (rows are written in that order); `outcome` is a ProposalState or "failures"."""
-    rows = run.portfolios.defer("document").order_by("pk")
+@dataclass(frozen=True)
+class ProposalFilter:
+    """Which portfolios of a run; `outcome` is a ProposalState or "failures", `sort` one of PROPOSAL_SORTS."""
+
+    outcome: str = ""
+    reason: str = ""
+    name: str = ""
+    sort: str = ""
+
+
+def proposal_list(run: Rebalance, wanted: ProposalFilter | None = None, *, after: str = "") -> Page[ProposalRow]:
+    """The run's portfolios by name (rows are written in that order), or by a figure where they have it."""
+    wanted = wanted or ProposalFilter()
+    rows = _proposals(run, wanted)
+    if after:
+        rows = rows.filter(behind(rows, wanted.sort, after))
+    found = list(rows.order_by(*filter(None, (wanted.sort, "pk")))[: PAGE_SIZE + 1])
+    more = found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else ""
+    return Page([ProposalRow(row) for row in found[:PAGE_SIZE]], more)
+
+
+def behind(rows: QuerySet[Any], sort: str, after: str, *, is_rising: bool = True) -> Q:
+    """What comes behind the row with the key `after`; nothing when there is no such row to sort from."""
+    by_key = Q(pk__gt=after) if is_rising else Q(pk__lt=after)
+    if not sort:
+        return by_key
+    name = sort.lstrip("-")
+    last = rows.model.objects.filter(pk=after).values_list(name, flat=True).first()
+    if last is None:
+        return Q(pk__in=())
+    further = "lt" if sort.startswith("-") else "gt"
+    return Q(**{f"{name}__{further}": last}) | Q(**{name: last}) & by_key
+
+
+def _proposals(run: Rebalance, wanted: ProposalFilter) -> QuerySet[PortfolioRebalance]:
+    rows = run.portfolios.defer("document")
+    outcome, reason, name = wanted.outcome, wanted.reason, wanted.name
     if outcome == "failures":
         rows = rows.filter(state__in=FAILURES)
     elif outcome in ProposalState.values:
@@ -215,11 +232,9 @@ def proposal_list(
         rows = rows.filter(reason_code=reason)
     if name:
         rows = rows.filter(portfolio_name__icontains=name)
-    if after:
-        rows = rows.filter(pk__gt=after)
-    found = list(rows[: PAGE_SIZE + 1])
-    more = found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else ""
-    return Page([ProposalRow(row) for row in found[:PAGE_SIZE]], more)
+    if wanted.sort:
+        rows = rows.filter(**{f"{wanted.sort.lstrip('-')}__isnull": False})
+    return rows
 
 
 def failed_portfolio_ids(run_id: str) -> list[str]:
@@ -397,8 +412,7 @@ def proposal_get(run_id: str, portfolio_id: str) -> Proposal:
     )
 
 
-def busy_portfolios(portfolio_ids: Iterable[str]) -> dict[str, int]:
-    """Of these portfolios, those that a run is working on, with the run's number."""
-    wanted = set(portfolio_ids)
-    rows = PortfolioRebalance.objects.filter(state__in=OPEN).order_by()
-    return {key: number for key, number in rows.values_list("portfolio_id", "rebalance__number") if key in wanted}
+def n_busy(model_id: str) -> int:
+    """How many portfolios of a model a run is working on."""
+    followers = ModelPortfolio.objects.filter(model_id=model_id).values("portfolio_id")
+    return PortfolioRebalance.objects.filter(state__in=OPEN, portfolio_id__in=followers).count()

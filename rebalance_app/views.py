@@ -13,6 +13,7 @@ from ordergen.http import SignedInRequest, page, wants_fragment
 from rebalance_app import charts, selectors
 from rebalance_app.forms import LaunchForm, ProposalFilterForm, RunFilterForm
 from rebalance_app.preflight import Request, choices, preflight
+from rebalance_app.progress import run_progress
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch
 
@@ -68,7 +69,7 @@ def run_detail(request: SignedInRequest, run_id: str) -> HttpResponse:
         return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
     context: dict[str, Any] = {"view": view, "run": view.run, "failures": selectors.failure_groups(view.run)}
     if active:
-        context["progress"] = selectors.run_progress(view.run, timezone.now())
+        context["progress"] = run_progress(view.run, timezone.now())
         return render(
             request, "rebalance/run.html#progress" if wants_fragment(request) else "rebalance/run.html", context
         )
@@ -78,16 +79,10 @@ def run_detail(request: SignedInRequest, run_id: str) -> HttpResponse:
 def _results(request: SignedInRequest, view: selectors.RunView) -> dict[str, Any]:
     form = ProposalFilterForm(request.GET)
     form.is_valid()
-    given = form.cleaned_data
-    rows = selectors.proposal_list(
-        view.run,
-        outcome=given.get("outcome", ""),
-        reason=given.get("reason", ""),
-        name=given.get("name", ""),
-        after=given.get("after", ""),
-    )
+    rows = selectors.proposal_list(view.run, form.wanted, after=form.cleaned_data.get("after", ""))
     most = max((row.drift_before for row in rows.rows if row.drift_before is not None), default=None)
-    return {"form": form, "rows": rows, "most": most, "totals": selectors.run_totals(view.run)}
+    totals = selectors.run_totals(view.run)
+    return {"form": form, "rows": rows, "most": most, "totals": totals, "sorts": form.sort_links}
 
 
 @page("POST")

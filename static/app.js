@@ -81,6 +81,7 @@
   });
   on("htmx:sendError", () => failed("The server cannot be reached."));
   on("htmx:responseError", ({ detail: { xhr } }) => {
+    if (xhr.status === 429 || xhr.status === 503) return failed("Busy: nothing was changed. Try again in a few seconds.");
     if (xhr.status !== 401) return failed(`The server answered with an error (${xhr.status}, reference ${xhr.getResponseHeader("X-Correlation-ID")}).`);
     if (dirty) return failed("Your session has ended. Sign in again in another tab, then go on here.");
     location.assign(`${document.body.dataset.signin}?next=${encodeURIComponent(location.pathname + location.search)}`);

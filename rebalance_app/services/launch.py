@@ -26,6 +26,7 @@ from ordergen.errors import ConflictError, InvalidInputError
 from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.types import ProblemError
 from rebalance_app.models import OPEN, PortfolioRebalance, PriceSnapshot, Rebalance
+from rebalance_app.services.admit import admit
 from rebalance_app.services.limits import limits_now, refuse_unknowable_gains
 from rebalance_app.tasks import solve_chunk
 
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 SMALLEST_CHUNK, FAIR_CHUNKS = 25, 8
 ROW = (
     "id", "rebalance", "portfolio_id", "portfolio_name", "chunk", "state", "attempt", "token", "enqueued_at",
-    "reason_code", "reason", "method", "n_orders", "buy_value", "sell_value",
+    "reason_code", "reason", "method", "n_orders", "buy_value", "sell_value", "largest_order",
 )  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def rebalance_launch(
 
     Raises NotAllowedError, NotFoundError (model), InvalidInputError (an option, an unknown or foreign portfolio, a
     model with nothing to buy or to price) and ConflictError (the key was used for something else; a portfolio is being
-    rebalanced already; the model was changed meanwhile). Nothing is written then.
+    rebalanced already; the model was changed meanwhile), and what `admit` raises. Nothing is written then.
     """
     by.must("rebalance.launch")
     request = {
@@ -65,6 +66,7 @@ def rebalance_launch(
     key = _scoped(idempotency_key, by)
     if earlier := _earlier_run(key, request):
         return earlier
+    admit(by)
     model = model_get(model_id)
     source = get_source()
     names = _portfolio_names(model, portfolio_ids, source)
@@ -74,6 +76,7 @@ def rebalance_launch(
     with recorded():
         if earlier := _earlier_run(key, request):
             return earlier
+        admit(by, len(names))
         _refuse_changed(model)
         _refuse_running(names)
         snapshot.save(force_insert=True)
@@ -223,7 +226,7 @@ def _write_rows(run: Rebalance, names: Mapping[str, str]) -> int:
     now = timezone.now()
     size = chunk_size(len(names))
     rows = (
-        (object_id(), run.pk, key, name, at // size, "queued", 0, "", now, "", "", "", 0, 0, 0)
+        (object_id(), run.pk, key, name, at // size, "queued", 0, "", now, "", "", "", 0, 0, 0, 0)
         for at, (key, name) in enumerate(names.items())
     )
     bulk_insert(PortfolioRebalance, ROW, rows)

@@ -29,15 +29,16 @@ COLUMN_DIGITS = 15
 LARGEST_MONEY = CENT_FRACTION.scaleb(COLUMN_DIGITS)
 SECURITY_ID = re.compile(r"\b[A-Za-z0-9]{24}\b")
 PROPOSAL_FIELDS = (
-    "state", "reason_code", "reason", "method", "seconds", "n_orders", "buy_value", "sell_value", "market_value",
-    "cash_before", "cash_after", "drift_before", "drift_after", "band_use_before", "band_use_after", "document",
+    "state", "reason_code", "reason", "method", "seconds", "n_orders", "buy_value", "sell_value", "largest_order",
+    "market_value", "cash_before", "cash_after", "drift_before", "drift_after", "band_use_before", "band_use_after",
+    "document",
 )  # fmt: skip
 ORDER_FIELDS = (
     "id", "rebalance", "proposal", "portfolio_id", "portfolio_name", "security_id", "ticker", "side", "quantity",
     "quantity_before", "price", "value", "weight_before", "weight_after", "reason", "state",
 )  # fmt: skip
 UNKNOWN = dict.fromkeys(PROPOSAL_FIELDS) | {"reason_code": "", "reason": "", "method": "", "n_orders": 0}
-UNKNOWN |= {"buy_value": Decimal(0), "sell_value": Decimal(0)}
+UNKNOWN |= dict.fromkeys(("buy_value", "sell_value", "largest_order"), Decimal(0))
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ def _figures(before: PortfolioDrift, after: PortfolioDrift | None, orders: Seque
         "n_orders": len(orders),
         "buy_value": sum((order[value] for order in orders if order[side] == "BUY"), Decimal(0)),
         "sell_value": sum((order[value] for order in orders if order[side] == "SELL"), Decimal(0)),
+        "largest_order": max((order[value] for order in orders), default=Decimal(0)),
         "market_value": _rounded(before.market_value),
         "cash_before": before.cash,
         "cash_after": after.cash if after else None,
@@ -244,7 +246,7 @@ def _block_rows(
     totals = list(zip(before.total.tolist(), after.total.tolist(), strict=True))
     held, aimed = block.quantities.tolist(), answer.after.tolist()
     for at, row in enumerate(rows):
-        made, bought, sold = orders.of(row, at)
+        made, bought, sold, largest = orders.of(row, at)
         values = UNKNOWN | {
             "state": (ProposalState.SOLVED if made else ProposalState.NO_TRADES).value,
             "method": "separable",
@@ -252,6 +254,7 @@ def _block_rows(
             "n_orders": len(made),
             "buy_value": _money(bought),
             "sell_value": _money(sold),
+            "largest_order": _money(largest),
             "market_value": _money(int(answer.market_value[at])),
             "cash_before": _money(int(block.cash[at])),
             "cash_after": _money(int(answer.cash_after[at])),
@@ -306,16 +309,17 @@ class _BlockOrders:
         self.after = weights(block, answer.after, answer.market_value)
         self.why = why_
 
-    def of(self, row: PortfolioRebalance, at: int) -> tuple[list[tuple[Any, ...]], int, int]:
-        """The orders of one portfolio, and what they buy and sell for in 1/MONEY."""
+    def of(self, row: PortfolioRebalance, at: int) -> tuple[list[tuple[Any, ...]], int, int, int]:
+        """The orders of one portfolio, what they buy and sell for, and the value of the largest, in 1/MONEY."""
         cells = np.flatnonzero(self.change[at])
         columns = (self.change[at], self.held[at], self.before[at], self.after[at], self.why[at])
         found = zip(cells.tolist(), *(column[cells].tolist() for column in columns), strict=True)
         head = (row.rebalance_id, row.pk, row.portfolio_id, row.portfolio_name)
-        orders, bought, sold = [], 0, 0
+        orders, bought, sold, largest = [], 0, 0, 0
         for cell, change, held, was, then, why_ in found:
             units, price = self.prices[cell]
             value = units * abs(change)
+            largest = max(largest, value)
             if change > 0:
                 bought += value
             else:
@@ -323,4 +327,4 @@ class _BlockOrders:
             what = ("BUY" if change > 0 else "SELL", abs(change), held, price, f"{value // MONEY}.{value % MONEY:04d}")
             weighed = (was / WEIGHT, then / WEIGHT, REASONS[why_], "proposed")
             orders.append((object_id(), *head, *self.names[cell], *what, *weighed))
-        return orders, bought, sold
+        return orders, bought, sold, largest

@@ -120,7 +120,9 @@ def _claim(rebalance_id: str, chunk: int) -> Claim | None:
         ).update(state=ProposalState.SOLVING, token=token, attempt=F("attempt") + 1, lease_until=_lease())
         if not claimed:
             return None
-        Rebalance.objects.filter(pk=rebalance_id, state=RunState.QUEUED).update(state=RunState.RUNNING)
+        Rebalance.objects.filter(pk=rebalance_id, state=RunState.QUEUED).update(
+            state=RunState.RUNNING, started_at=timezone.now()
+        )
     run = Rebalance.objects.get(pk=rebalance_id)
     if run.cancel_requested:  # asked after the claim: in its condition, a join would let two workers claim one row
         claim_cancel(run, token)

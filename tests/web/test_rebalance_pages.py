@@ -14,7 +14,6 @@ import pytest
 from ordergen.audit.models import AuditEvent
 from rebalance_app import charts, order_selectors, selectors
 from rebalance_app.models import Decision, Order, PortfolioRebalance, Rebalance
-from rebalance_app.order_selectors import OrderFilter
 from rebalance_app.services.launch import rebalance_launch
 from tests.models.builders import portfolio, position
 from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
@@ -367,32 +366,6 @@ def test_a_viewer_cannot_decide_by_knowing_the_address(client, run, viewer):
     form = {"order": run.orders.first().pk, "verdict": "approved"}
     assert client.post("/orders/decision", form).status_code == 403
     assert not Decision.objects.exists()
-
-
-def test_pages_of_orders_neither_skip_nor_repeat(run, monkeypatch):
-    monkeypatch.setattr(order_selectors, "PAGE_SIZE", 2)
-    for wanted in (OrderFilter(), OrderFilter(tab="all"), OrderFilter(run=1, tab="all")):
-        seen, after = [], ""
-        while True:
-            found = order_selectors.order_list(wanted, after=after)
-            seen += [order.pk for order in found.rows]
-            if not (after := found.next):
-                break
-        assert sorted(seen) == sorted(run.orders.values_list("pk", flat=True))
-
-
-@pytest.mark.parametrize("sort", ["ticker", "-ticker", "value", "-value"])
-def test_sorted_pages_of_orders_neither_skip_nor_repeat(run, monkeypatch, sort):
-    monkeypatch.setattr(order_selectors, "PAGE_SIZE", 2)
-    wanted, seen, after = OrderFilter(tab="all", sort=sort), [], ""
-    while True:
-        found = order_selectors.order_list(wanted, after=after)
-        seen += found.rows
-        if not (after := found.next):
-            break
-    values = [getattr(order, sort.lstrip("-")) for order in seen]
-    assert values == sorted(values, reverse=sort.startswith("-"))
-    assert sorted(order.pk for order in seen) == sorted(run.orders.values_list("pk", flat=True))
 
 
 def test_the_blotter_sorts_by_a_click_and_keeps_its_filter(as_approver, run):

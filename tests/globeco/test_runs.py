@@ -203,7 +203,7 @@ def test_no_page_pretends_that_there_is_nothing_while_a_service_is_down(
             failed += 1
             assert f"{service} service" in text, path
 
-    assert failed >= 5
+    assert failed >= 2, "what is not kept as figures is read now"
 
 
 def test_lists_keep_the_figures_they_have_when_a_service_is_down_and_say_so(browser, globeco, model, settings):

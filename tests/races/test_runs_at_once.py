@@ -13,7 +13,7 @@ from rebalance_app.models import Rebalance
 from rebalance_app.services import solve, store
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.solve import chunk_solve
+from rebalance_app.services.solve import _claim, chunk_solve
 from rebalance_app.services.stop import run_stop
 from rebalance_app.services.sweep import sweep
 
@@ -143,6 +143,7 @@ def test_a_run_that_stops_while_another_worker_writes_ends_once_and_counts(
     monkeypatch.setattr(store, "_supersede", write_slowly)
     for _ in range(TRIALS):
         run = rebalance_launch(by=manager, model_id=book.model.pk)
+        _claim(run.pk, 2)
         stop = partial(run_stop, run.pk, first=run.portfolios.get(chunk=2).pk, why="The service does not answer.")
         outcomes = at_once(
             partial(chunk_solve, rebalance_id=run.pk, chunk=0),

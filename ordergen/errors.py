@@ -16,6 +16,7 @@ class OrdergenError(Exception):
     code = "error"
     status = HTTPStatus.BAD_REQUEST
     retry_after: int | None = None  # seconds after which the same request may well succeed
+    is_partly_done = False  # otherwise nothing was changed
 
     def __init__(self, message: str, *, fields: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -40,6 +41,12 @@ class ConflictError(OrdergenError):
 
     code = "conflict"
     status = HTTPStatus.CONFLICT
+
+
+class PartlyDoneError(ConflictError):
+    """What is done in parts stopped at one of them; the message says what was done before."""
+
+    is_partly_done = True
 
 
 class NotAllowedError(OrdergenError):

@@ -199,6 +199,11 @@ CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_BROKER_HEARTBEAT = 30
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # nobody needs it, and who reaches the broker could stop workers by it
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
+OPTIMIZATION_TIMEOUT = env.int("OPTIMIZATION_TIMEOUT", default=30)  # seconds for one portfolio's integer programme
+CHUNK_SIZE = env.int("ORDERGEN_CHUNK_SIZE", default=200)  # portfolios per task, at most
+# Longer than a chunk of nothing but programmes that each use their limit up, after which the solver's process is killed
+# and another one starts (services/solver_child.py); only a process that hangs is ended by it.
+CELERY_TASK_TIME_LIMIT = CHUNK_SIZE * (OPTIMIZATION_TIMEOUT + 32) + 120
 if CELERY_BROKER_URL.startswith("filesystem"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(BROKER_FOLDER / "messages"),
@@ -209,17 +214,13 @@ if CELERY_BROKER_URL.startswith("filesystem"):
 elif CELERY_BROKER_URL.startswith("redis"):
     # The sweeper, not Redis, brings back what a killed worker held; the first of these only bounds duplicates.
     CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "visibility_timeout": 4 * 3600,  # longer than any task, see its limit below
+        "visibility_timeout": CELERY_TASK_TIME_LIMIT + 600,
         "socket_connect_timeout": 2,
         "socket_timeout": 3,
         "health_check_interval": 15,
     }
 
 # Rebalancing
-OPTIMIZATION_TIMEOUT = env.int("OPTIMIZATION_TIMEOUT", default=30)  # seconds for one portfolio's integer programme
-CHUNK_SIZE = env.int("ORDERGEN_CHUNK_SIZE", default=200)  # portfolios per task, at most
-# Longer than a chunk of nothing but programmes that each use their limit up; only a process that hangs is ended by it.
-CELERY_TASK_TIME_LIMIT = CHUNK_SIZE * (OPTIMIZATION_TIMEOUT + 10) + 120
 MAX_ATTEMPTS = 3
 # Longer than any single step of a worker, the start of its solver included, so that only a dead one's lease lapses.
 LEASE_SECONDS = env.int("ORDERGEN_LEASE_SECONDS", default=OPTIMIZATION_TIMEOUT + 60)

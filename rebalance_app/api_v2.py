@@ -143,7 +143,10 @@ def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
 
 @router.post("/runs/{run_id}/decisions", response=out.Decided, auth=DECIDE, tags=["orders"])
 def decide_run(request: HttpRequest, run_id: PathId, payload: out.RunDecisionIn) -> dict[str, Any]:
-    """Approves or rejects every order of a run that awaits a decision, if there are as many as you saw."""
+    """Approves or rejects every order of a run that awaits a decision, if there are as many as you saw.
+
+    A large run is decided in parts, each all or nothing; what stops it is then a 409 that says how many were decided.
+    """
     decided = run_decide(
         by=caller(request),
         rebalance_id=run_id,

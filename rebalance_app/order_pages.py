@@ -176,7 +176,8 @@ def _largest(scope: Scope, run: Rebalance, after: str, size: int) -> Keys:
     further = _behind(scope, after)
     portfolios = run.portfolios.filter(portfolio_name__icontains=scope.wanted.portfolio)
     largest = portfolios.order_by("-largest_order", "-pk").values_list("pk", "largest_order")
-    unread = iter(list(largest[:COMPARED]))
+    first = list(largest[: COMPARED + 1])
+    unread = iter(first[:COMPARED])
     found: list[tuple[Decimal, str]] = []
     bound = Decimal(0)
     while batch := list(islice(unread, size)):
@@ -186,7 +187,7 @@ def _largest(scope: Scope, run: Rebalance, after: str, size: int) -> Keys:
         bound = batch[-1][1]
         if len(found) > size and found[-1][0] > bound:
             return _cut([key for _, key in found], size)
-    if run.n_portfolios <= COMPARED:
+    if len(first) <= COMPARED:
         return _cut([key for _, key in found], size)
     certain = [key for value, key in found if value > bound]
     return Keys(certain[:size], certain[size - 1] if len(certain) > size else "", is_partial=len(certain) <= size)

@@ -11,6 +11,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Literal, NamedTuple
 
+from django.db import DatabaseError
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -18,8 +19,8 @@ from models_app.sources import get_source
 from models_app.sources.base import Balances
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
-from ordergen.db import bulk_insert, in_batches, object_id
-from ordergen.errors import ConflictError, InvalidInputError, NotFoundError
+from ordergen.db import bulk_insert, in_batches, is_busy, object_id
+from ordergen.errors import ConflictError, InvalidInputError, NotFoundError, OrdergenError, PartlyDoneError
 from rebalance_app.facts import has_gain_budget
 from rebalance_app.models import Decision, Order, OrderState, PortfolioRebalance, Rebalance
 from rebalance_app.proposals import pack_lots
@@ -78,7 +79,7 @@ def run_decide(
 
     That is all or nothing for PORTFOLIOS_AT_ONCE portfolios; a larger run is decided so many at a time.
     `expected_count` is how many the person saw; where there are more or fewer now, ConflictError asks to look again.
-    Raises what `order_decide` raises; a ConflictError says how many orders were decided before it.
+    Raises what `order_decide` raises, and PartlyDoneError where something stops it after orders were decided.
     """
     _check(by, verdict, comment)
     run = Rebalance.objects.filter(pk=rebalance_id).first()
@@ -89,10 +90,11 @@ def run_decide(
         try:
             with_count = expected_count if not n_decided and not skipped else None
             decided = _decide_portfolios(by, run, at_once, verdict, comment, with_count)
-        except ConflictError as error:
-            if n_decided:
-                raise ConflictError(f"{error.message} Before that, {n_decided} orders were {verdict}.") from error
-            raise
+        except (OrdergenError, DatabaseError) as error:
+            if not n_decided or not (isinstance(error, OrdergenError) or is_busy(error)):
+                raise
+            why = error.message if isinstance(error, OrdergenError) else "The database is busy."
+            raise PartlyDoneError(f"{why} Before that, {n_decided:,} orders were {verdict}.") from error
         n_decided += decided.n_decided
         skipped += decided.skipped
     return Decided(n_decided, tuple(skipped))

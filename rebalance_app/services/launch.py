@@ -72,13 +72,13 @@ def rebalance_launch(
     names = _portfolio_names(model, portfolio_ids, source)
     given = checked_options(options)
     snapshot = prices_now(source, model)
-    limits = limits_in_force(model, names, snapshot)
     with recorded():
         if earlier := _earlier_run(key, request):
             return earlier
         admit(by, len(names))
         _refuse_changed(model)
         _refuse_running(names)
+        limits = limits_in_force(model, names, snapshot)  # here, where nobody sets one meanwhile
         snapshot.save(force_insert=True)
         run = Rebalance.objects.create(
             number=(Rebalance.objects.aggregate(last=Max("number"))["last"] or 0) + 1,
@@ -211,8 +211,8 @@ def _refuse_changed(model: InvestmentModel) -> None:
 
 def _refuse_running(names: Mapping[str, str]) -> None:
     """A portfolio is in one open run at a time, or two proposals would spend the same cash."""
-    open_rows = PortfolioRebalance.objects.filter(state__in=OPEN).select_related("rebalance")
-    busy = {row.portfolio_id: row.rebalance.number for row in open_rows.only("portfolio_id", "rebalance__number")}
+    open_rows = PortfolioRebalance.objects.filter(state__in=OPEN).order_by()
+    busy = dict(open_rows.values_list("portfolio_id", "rebalance__number"))
     if taken := [key for key in names if key in busy]:
         raise ConflictError(
             f"{names[taken[0]]} is being rebalanced by run #{busy[taken[0]]}"

@@ -27,7 +27,7 @@ from models_app.models import InvestmentModel
 from ordergen.audit.selectors import request_behind
 from ordergen.audit.services import record, recorded
 from ordergen.correlation import correlated
-from ordergen.db import atomic, object_id
+from ordergen.db import object_id
 from ordergen.errors import UnavailableError
 from rebalance_app.domain.block import block_solve
 from rebalance_app.domain.solve import solve_separable
@@ -114,16 +114,18 @@ def _lease() -> datetime:
 
 def _claim(rebalance_id: str, chunk: int) -> Claim | None:
     token = object_id()
-    with atomic():
-        claimed = PortfolioRebalance.objects.filter(
-            rebalance_id=rebalance_id, chunk=chunk, state=ProposalState.QUEUED
-        ).update(state=ProposalState.SOLVING, token=token, attempt=F("attempt") + 1, lease_until=_lease())
-        if not claimed:
-            return None
+    claimed = PortfolioRebalance.objects.filter(
+        rebalance_id=rebalance_id, chunk=chunk, state=ProposalState.QUEUED
+    ).update(state=ProposalState.SOLVING, token=token, attempt=F("attempt") + 1, lease_until=_lease())
+    if not claimed:
+        return None
+    run = Rebalance.objects.get(pk=rebalance_id)
+    if run.state == RunState.QUEUED:
+        # Not with the claim: a cancellation locks the run and then its queued rows, and would wait for us as we for it.
         Rebalance.objects.filter(pk=rebalance_id, state=RunState.QUEUED).update(
             state=RunState.RUNNING, started_at=timezone.now()
         )
-    run = Rebalance.objects.get(pk=rebalance_id)
+        run.refresh_from_db(fields=["cancel_requested"])
     if run.cancel_requested:  # asked after the claim: in its condition, a join would let two workers claim one row
         claim_cancel(run, token)
         return None

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from ordergen.db import atomic
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
+from rebalance_app.selectors import LONG
 from rebalance_app.services.launch import enqueue
 from rebalance_app.services.solve import run_finish
 from rebalance_app.tasks import solve_chunk
@@ -41,7 +42,7 @@ class Swept:
 def sweep() -> Swept:
     """Looks once over every active run."""
     requeued = given_up = 0
-    runs = list(Rebalance.objects.filter(state__in=ACTIVE).order_by("number"))
+    runs = list(Rebalance.objects.defer(*LONG).filter(state__in=ACTIVE).order_by("number"))
     for run in runs:
         _end_cancelled(run)
         given_up += _give_up(run)

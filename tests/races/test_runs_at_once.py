@@ -10,6 +10,7 @@ from django.utils import timezone
 from ordergen.errors import ConflictError
 from ordergen.verify import verify_all
 from rebalance_app.models import Rebalance
+from rebalance_app.services import cancel as cancelling
 from rebalance_app.services import solve, store
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch
@@ -90,6 +91,32 @@ def test_after_a_cancellation_was_answered_nothing_more_is_proposed(book, manage
         else:
             refuse_late_cancel(seen)
     assert trials >= TRIALS
+    assert verify_all()["faults"] == []
+
+
+def test_a_cancellation_and_the_first_claim_do_not_wait_for_each_other(book, manager, at_once, monkeypatch):
+    """The worst moment: the run is marked as cancelled and its rows are not yet."""
+    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    marked = threading.Event()
+
+    class SlowClock:
+        @staticmethod
+        def now():
+            marked.set()
+            time.sleep(0.5)
+            return timezone.now()
+
+    def work():
+        marked.wait(timeout=20)
+        chunk_solve(rebalance_id=run.pk, chunk=0)
+
+    monkeypatch.setattr(cancelling, "timezone", SlowClock)
+    outcomes = at_once(partial(rebalance_cancel, by=manager, rebalance_id=run.pk), work)
+    sweep()
+    run.refresh_from_db()
+
+    assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert (run.state, run.orders.count()) == ("cancelled", 0)
     assert verify_all()["faults"] == []
 
 

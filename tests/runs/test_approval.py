@@ -1,13 +1,15 @@
 """Who may decide on an order, and what an approval is worth."""
 
+import sqlite3
 from decimal import Decimal
 
 import pytest
+from django.db import OperationalError
 
 from models_app.models import Holding, Portfolio
 from models_app.sources.local import LocalSource
 from ordergen.audit.models import AuditEvent
-from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
+from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError, UnavailableError
 from ordergen.verify import verify_all
 from rebalance_app.models import Decision
 from rebalance_app.services import approve
@@ -20,6 +22,20 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def run(book, manager, run_worker):
     return run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+
+
+def _locked():
+    error = OperationalError("database is locked")
+    error.__cause__ = sqlite3.OperationalError("database is locked")
+    error.__cause__.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return error
+
+
+def _raises(error):
+    def fail(*_arguments):
+        raise error
+
+    return fail
 
 
 def _ids(run):
@@ -132,6 +148,43 @@ def test_a_large_decision_that_is_stopped_says_how_much_of_it_was_done(run, appr
         run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
     run.refresh_from_db()
     assert run.n_approved == first.n_orders == Decision.objects.count()
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "why"),
+    [
+        (UnavailableError("The book does not answer."), "The book does not answer."),
+        (_locked(), "The database is busy."),
+    ],
+)
+def test_whatever_stops_a_large_decision_does_not_claim_that_nothing_was_changed(
+    run, approver, client, monkeypatch, stopped_by, why
+):
+    decide, calls = approve._decide, []
+
+    def stop_at_the_second(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise stopped_by
+        return decide(*arguments)
+
+    monkeypatch.setattr(approve, "PORTFOLIOS_AT_ONCE", 1)
+    monkeypatch.setattr(approve, "_decide", stop_at_the_second)
+    client.force_login(approver)
+    form = {"run": run.pk, "expected": run.n_orders, "verdict": "approved", "comment": ""}
+    answer = client.post("/orders/decision", form)
+    done, page = Decision.objects.count(), answer.content.decode()
+
+    assert answer.status_code == 409
+    assert 0 < done < run.n_orders
+    assert f"{why} Before that, {done} orders were approved." in page
+    assert "Nothing was changed" not in page
+
+
+def test_what_stops_a_large_decision_at_its_first_part_is_said_as_it_is(run, approver, monkeypatch):
+    monkeypatch.setattr(approve, "_decide", _raises(_locked()))
+    with pytest.raises(OperationalError):
+        run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
 
 
 def test_orders_are_not_approved_once_the_holding_has_changed(book, run, approver):

@@ -10,6 +10,7 @@ from ordergen.verify import verify_all
 from rebalance_app import proposals
 from rebalance_app.domain.limits import merged
 from rebalance_app.domain.types import Options, ProblemError
+from rebalance_app.services import launch
 from rebalance_app.services.launch import rebalance_launch
 from rebalance_app.services.limits import limits_now, limits_set
 
@@ -139,6 +140,22 @@ def test_limits_of_nothing_or_by_nobody_are_refused(book, manager, approver):
         limits_set(by=manager, scope="portfolio", subject_id="f" * 24, values={"hold": True}, reason="x")
     with pytest.raises(NotAllowedError):
         limits_set(by=approver, scope="portfolio", subject_id=book.harbour.pk, values={"hold": True}, reason="x")
+
+
+@database
+def test_a_limit_set_while_a_run_is_launched_holds_for_it(book, manager, monkeypatch):
+    admit, asked = launch.admit, []
+
+    def set_one_meanwhile(*arguments):
+        asked.append(arguments)
+        if len(asked) == 2:
+            limits_set(by=manager, scope="security", subject_id=book.bbb.pk, values={"can_buy": False}, reason="now")
+        admit(*arguments)
+
+    monkeypatch.setattr(launch, "admit", set_one_meanwhile)
+    run = rebalance_launch(by=manager, model_id=book.model.pk)
+
+    assert run.limits["securities"] == {book.bbb.pk: {"can_buy": False}}
 
 
 @pytest.mark.slow

@@ -113,6 +113,16 @@ def test_the_largest_of_many_are_found_and_none_is_shown_before_a_larger(orders,
             assert compared < 5 or seen == whole, wanted
 
 
+def test_the_largest_are_whole_where_all_portfolios_of_a_name_were_compared(orders, monkeypatch):
+    monkeypatch.setattr(order_pages, "PAGE_SIZE", 2)
+    for name, limit in (("SORTABLE", 0), ("FEW", 0), ("COMPARED", 2)):
+        monkeypatch.setattr(order_pages, name, limit)
+    wanted = OrderFilter(tab="all", run=1, portfolio="lee", sort="-value")
+
+    assert every_page(wanted) == expected(orders, wanted)
+    assert not order_list(order_scope(wanted)).is_partial
+
+
 def test_what_so_many_orders_cannot_be_sorted_by_is_not_offered(orders, monkeypatch, client, approver):
     def offered(wanted):
         return {name: link.ask for name, link in sort_links(order_scope(wanted), wanted).items()}

@@ -176,7 +176,9 @@ class DecisionForm(forms.Form):
     run = forms.CharField(max_length=24, required=False)
     expected = forms.IntegerField(required=False, min_value=0)
     typed = forms.CharField(max_length=20, required=False)
-    comment = forms.CharField(max_length=MAX_COMMENT, required=False, widget=forms.Textarea({"rows": 2}))
+    comment = forms.CharField(
+        max_length=MAX_COMMENT, required=False, widget=forms.Textarea({"rows": 2, "autofocus": True})
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,7 +1,7 @@
 """SQLite has one writer at a time, and lets the others look again after pauses of up to a tenth of a second.
 
 Between two workers that write for that long, one after the other, a third writer would find no gap for seconds, and the
-workers themselves would idle. Here a transaction that has to wait looks again every millisecond.
+workers themselves would idle. Here a transaction that has to wait looks again after milliseconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from django.db.backends.sqlite3 import base
 from django.db.utils import OperationalError
 
-LOOK_SECONDS = 0.001
+LOOK_SECONDS, LONGEST_LOOK = 0.001, 0.01
 BUSY = "database is locked"
 
 
@@ -24,8 +24,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         with self.cursor() as cursor:
             cursor.execute("PRAGMA busy_timeout = 0")
             try:
+                pause = LOOK_SECONDS
                 while not self._begun(give_up=time.monotonic() > deadline):
-                    time.sleep(LOOK_SECONDS)
+                    time.sleep(pause)
+                    pause = min(1.2 * pause, LONGEST_LOOK)
             finally:
                 cursor.execute(f"PRAGMA busy_timeout = {round(timeout * 1000)}")
 

@@ -128,6 +128,7 @@ def _claim(rebalance_id: str, chunk: int) -> Claim | None:
         run.refresh_from_db(fields=["cancel_requested"])
     if run.cancel_requested:  # asked after the claim: in its condition, a join would let two workers claim one row
         claim_cancel(run, token)
+        run_finish(rebalance_id)
         return None
     return Claim(run, token, list(run.portfolios.filter(token=token)))
 

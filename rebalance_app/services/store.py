@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 
+from django.db import DatabaseError, connection
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from ordergen.audit.services import take_turn
-from ordergen.db import atomic, bulk_insert, bulk_update
+from ordergen.db import atomic, bulk_insert, bulk_update, is_busy
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, ProposalState, Rebalance
 from rebalance_app.services.propose import ORDER_FIELDS, PROPOSAL_FIELDS, Proposal
+
+logger = logging.getLogger(__name__)
+TRIES = 3  # each waits for a lock as long as the database lets it, and all together less than a lease
 
 
 def proposals_store(run: Rebalance, token: str, proposals: Sequence[Proposal]) -> None:
     """Stores the proposals of the rows that are still ours under `token`; what is not is thrown away whole.
 
-    A run that was cancelled meanwhile takes no more proposals: its portfolios end as cancelled, without orders.
+    A run that was cancelled meanwhile takes no more proposals: its portfolios end as cancelled, without orders. A
+    database that is busy is asked again, within the lease: what was solved is not solved anew for that.
     """
     if not proposals:
         return
-    try:
-        with atomic():
-            if _earlier(run, proposals).exists():
-                take_turn()  # before any row is locked; nobody decides on those orders meanwhile
-            written = _write(token, proposals)
-            counts = Counter(f"n_{proposal.values['state']}" for proposal in written)
-            _supersede(run, written)
-            counts["n_orders"] = bulk_insert(Order, ORDER_FIELDS, chain.from_iterable(p.orders for p in written))
-            _count(run, counts)
-    except _CancelledError:
-        claim_cancel(run, token)
+    for left in reversed(range(TRIES)):
+        try:
+            _store(run, token, proposals)
+        except _CancelledError:
+            claim_cancel(run, token)
+            return
+        except DatabaseError as error:
+            if not left or not is_busy(error):
+                raise
+            logger.warning("run #%s: the database is busy, storing again: %s", run.number, error)
+            connection.close_if_unusable_or_obsolete()
+        else:
+            return
+
+
+def _store(run: Rebalance, token: str, proposals: Sequence[Proposal]) -> None:
+    with atomic():
+        if _earlier(run, proposals).exists():
+            take_turn()  # before any row is locked; nobody decides on those orders meanwhile
+        written = _write(token, proposals)
+        counts = Counter(f"n_{proposal.values['state']}" for proposal in written)
+        _supersede(run, written)
+        counts["n_orders"] = bulk_insert(Order, ORDER_FIELDS, chain.from_iterable(p.orders for p in written))
+        _count(run, counts)
 
 
 def claim_cancel(run: Rebalance, token: str) -> None:

@@ -27,7 +27,9 @@ from rebalance_app.tasks import solve_chunk
 
 logger = logging.getLogger(__name__)
 ACTIVE = (RunState.QUEUED, RunState.RUNNING)
-ALONE = 1 << 24  # chunks from here on hold one portfolio each; a run has fewer chunks than that
+ALONE = 1 << 24  # chunks from here on hold one portfolio each, or few; a run has fewer chunks than that
+FEW = 5  # portfolios that the sweeper does itself before it sweeps again
+PROGRAMME_GRACE = 32  # seconds that one programme may take beyond its time limit: the start of its solver, the kill
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def sweep() -> Swept:
 
 
 def stand_in() -> bool:
-    """Does one chunk in this process, if one waits though it was told of and nobody is at work; False otherwise.
+    """Does a few portfolios in this process, if a chunk waits though it was told of and nobody works; else False.
 
     So no run stays open for a broker that is down, or for workers that look alive and take nothing.
     """
@@ -66,8 +68,19 @@ def stand_in() -> bool:
     if chunk is None or _at_work(rows):
         return False
     logger.warning("no worker takes run %s, chunk %s: done by the sweeper", *chunk)
-    solve_chunk.apply(chunk)  # as a worker would: what goes wrong is logged, and stays with the chunk
+    # As a worker would: what goes wrong is logged, and stays with the chunk.
+    solve_chunk.apply((chunk[0], _few_of(*chunk)))
     return True
+
+
+def _few_of(rebalance_id: str, chunk: int) -> int:
+    """Some portfolios of a chunk in one of their own, so that a sweep comes between them and the rest."""
+    queued = PortfolioRebalance.objects.filter(rebalance_id=rebalance_id, chunk=chunk, state=ProposalState.QUEUED)
+    few = list(queued.order_by("pk").only("pk")[:FEW])
+    if not few:
+        return chunk
+    queued.filter(pk__in=[row.pk for row in few]).update(chunk=_alone(few[0]))
+    return _alone(few[0])
 
 
 def _lapsed(run: Rebalance) -> list[PortfolioRebalance]:
@@ -150,6 +163,10 @@ def _unheard(run: Rebalance) -> list[int]:
 
 
 def _at_work(rows: QuerySet[PortfolioRebalance]) -> bool:
-    """Whether somebody took or renewed a lease on one of the rows a short while ago, and still has it."""
-    recent = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS - settings.RESEND_SECONDS)
+    """Whether somebody took or renewed a lease on one of the rows a short while ago, and still has it.
+
+    Leases are renewed between programmes, so a worker may be silent for as long as one of them takes.
+    """
+    silence = max(settings.RESEND_SECONDS, settings.OPTIMIZATION_TIMEOUT + PROGRAMME_GRACE)
+    recent = timezone.now() + timedelta(seconds=max(0, settings.LEASE_SECONDS - silence))
     return rows.filter(state=ProposalState.SOLVING, lease_until__gt=recent).exists()

@@ -62,7 +62,7 @@ def test_every_row_of_the_real_files_is_imported(imported):
 
 
 def test_what_is_exported_from_the_real_book_imports_without_a_change(imported, tmp_path):
-    for kind in KINDS:
+    for kind in KINDS.keys() - {"lots"}:  # the real book has none
         path = tmp_path / f"{kind}.csv"
         path.write_text("".join(export(kind)), encoding="utf-8", newline="")
 

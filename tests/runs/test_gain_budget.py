@@ -108,7 +108,7 @@ def test_where_bands_force_more_gain_than_the_budget_there_is_no_answer_and_it_s
     row = ridge_run(gain_budget="0")
 
     assert (row.state, row.n_orders) == ("infeasible", 0)
-    assert "gain budget to 50" in row.reason
+    assert "Raise the budget to 50.00" in row.reason
     assert row.document["realised_gain"] is None
     assert row.document["lots"], "the inputs are kept for the auditor, whatever came of them"
 

@@ -1,10 +1,12 @@
 """A run, from launch to its last portfolio."""
 
+import sqlite3
 from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 from django.conf import settings
+from django.db import OperationalError
 from django.utils import timezone
 
 from models_app.models import Holding, Price
@@ -15,7 +17,7 @@ from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, N
 from ordergen.verify import verify_all
 from rebalance_app import proposals
 from rebalance_app.models import Order, PriceSnapshot, Rebalance
-from rebalance_app.services import solve
+from rebalance_app.services import solve, store
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch
 from rebalance_app.services.retry import rebalance_retry
@@ -335,3 +337,22 @@ def test_only_a_portfolio_manager_tries_again(book, manager, person, run_worker,
     run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
     with pytest.raises(NotAllowedError):
         rebalance_retry(by=person(role), rebalance_id=run.pk)
+
+
+def test_a_database_that_is_busy_for_a_moment_costs_no_answer(book, manager, run_worker, monkeypatch):
+    write, asked = store._store, []
+
+    def busy_once(*given):
+        asked.append(given)
+        if len(asked) == 1:
+            cause = sqlite3.OperationalError("database is locked")
+            cause.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise OperationalError("database is locked") from cause
+        write(*given)
+
+    monkeypatch.setattr(store, "_store", busy_once)
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+
+    assert (run.state, run.n_failed, run.n_done) == ("completed", 0, run.n_portfolios)
+    assert set(run.portfolios.values_list("attempt", flat=True)) == {1}
+    assert verify_all()["violations"] == 0

@@ -94,8 +94,25 @@ def test_the_sweeper_leaves_the_work_to_workers_who_are_at_it(run, broker, setti
     run.portfolios.filter(chunk=0).update(state="solving", token="busy", attempt=1, lease_until=lease)
     assert not stand_in()
 
-    run.portfolios.filter(chunk=0).update(lease_until=lease - timedelta(seconds=31))
-    assert stand_in(), "nobody has taken or renewed anything for half a minute: they hang"
+    run.portfolios.filter(chunk=0).update(lease_until=lease - timedelta(seconds=settings.OPTIMIZATION_TIMEOUT + 31))
+    assert not stand_in(), "one programme may take so long, and no lease is renewed while it does"
+
+    run.portfolios.filter(chunk=0).update(lease_until=lease - timedelta(seconds=settings.OPTIMIZATION_TIMEOUT + 33))
+    assert stand_in(), "nobody has taken or renewed anything for longer than that: they hang"
+
+
+def test_the_sweeper_does_a_few_portfolios_and_sweeps_again(book, manager, broker, monkeypatch):
+    monkeypatch.setattr(sweeping, "FEW", 2)
+    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    _told(run, 16)
+    assert set(run.portfolios.values_list("chunk", flat=True)) == {0}
+
+    assert stand_in()
+    assert run.portfolios.filter(state="queued", chunk=0).count() == run.n_portfolios - 2
+    assert stand_in()
+    run.refresh_from_db()
+    assert run.state == "completed"
+    assert verify_all()["faults"] == []
 
 
 def test_a_chunk_that_fails_in_the_sweeper_does_not_end_it(run, broker, monkeypatch, caplog):

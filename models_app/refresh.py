@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from models_app import selectors
 from models_app.drift import read_facts, view_of
-from models_app.figures import Figures, figures_at_once, figures_of, positions_of
+from models_app.figures import BYTES_PER_LINE, Figures, figures_at_once, figures_of, positions_of
 from models_app.marks import basis, has_basis, hold_figures, mark_everything
 from models_app.models import DriftFigures, FiguresRefresh, InvestmentModel, ModelFigures
 from models_app.rules import ModelDraft
@@ -213,9 +213,11 @@ def refresh_models(marked: Sequence[ModelFigures]) -> None:
     """Sums up models whose portfolios have new figures, where none came since."""
     models = _model_rows([figures.pk for figures in marked])
     for figures in marked:
-        if figures.pk in models:
-            told = _summed_up(models[figures.pk])
-            ModelFigures.objects.filter(pk=figures.pk, changed=figures.changed).update(told=told, changed=None)
+        if figures.pk not in models:  # deleted after the last of its portfolios had left the book
+            ModelFigures.objects.filter(pk=figures.pk).delete()
+            continue
+        told = _summed_up(models[figures.pk])
+        ModelFigures.objects.filter(pk=figures.pk, changed=figures.changed).update(told=told, changed=None)
 
 
 def _summed_up(row: ModelRow) -> dict[str, object]:
@@ -227,7 +229,7 @@ def _summed_up(row: ModelRow) -> dict[str, object]:
     for version, told, use, lines in rows.values_list(*columns).iterator(chunk_size=2_000):
         worst, most = max((worst, most), (told["worst"], use or 0.0), key=itemgetter(1))
         values.append(Decimal(told["market_value"] or 0))
-        if version == row.model.version:
+        if version == row.model.version and len(lines) == BYTES_PER_LINE * len(positions):  # it may change meanwhile
             packed.append(bytes(lines))
     stands = positions_of(packed, len(positions))
     return {

@@ -20,6 +20,7 @@ from models_app.rules import ModelDraft
 from models_app.selectors import ModelRow, model_draft
 from models_app.sources import get_source
 from models_app.sources.base import PortfolioInfo
+from models_app.sources.parse import MalformedAnswerError
 from ordergen.audit import services as audit
 from tests.models.builders import draft, portfolio, position, security
 
@@ -372,7 +373,7 @@ def test_a_model_that_changes_while_it_is_summed_up_stops_nobody(book, later, ma
 
 
 def test_who_changes_takes_the_turn_to_record_before_the_figures(book, manager, monkeypatch):
-    """In one order everywhere: else an import and a save would wait for each other, which PostgreSQL ends by failing one."""
+    """In one order everywhere: else an import and a save wait for each other, and PostgreSQL fails one of them."""
     taken = []
     for module in (audit, marks):
         monkeypatch.setattr(module, "one_at_a_time", taken.append)
@@ -382,3 +383,26 @@ def test_who_changes_takes_the_turn_to_record_before_the_figures(book, manager, 
     taken.clear()
     services.model_position_update(model_id=book["model"].pk, position=position(_id("AAA"), "0.3"), by=manager)
     assert list(dict.fromkeys(taken)) == ["audit", "figures"]
+
+
+def test_a_portfolio_that_is_refused_keeps_no_other_waiting(book, later, monkeypatch):
+    book_changed()
+    read = refresh.read_facts
+
+    def refusing(source, pairs):
+        if any(info.name == "Calm" for info, _ in pairs):
+            raise MalformedAnswerError("The summary of Calm is wrong.")
+        return read(source, pairs)
+
+    monkeypatch.setattr(refresh, "read_facts", refusing)
+    before = DriftFigures.objects.exclude(changed=None).values_list("changed", flat=True).first()
+    assert refresh.refresh() == 12
+    left = DriftFigures.objects.exclude(changed=None)
+    assert {(row.portfolio_name, row.changed > before) for row in left} == {("Calm", True)}
+    assert figures.freshness().fault == "The summary of Calm is wrong."
+    assert refresh.refresh() == 0, "it rests after a fault"
+    FiguresRefresh.objects.update(lease_until=None)
+    monkeypatch.undo()
+    assert refresh.refresh() == 2
+    check_all()
+    assert figures.freshness().is_current

@@ -15,6 +15,7 @@ from models_app.models import DriftFigures
 from models_app.refresh import are_kept, refresh_at_once
 from models_app.sources import get_source
 from models_app.tasks import refresh_figures
+from ordergen.audit.services import take_turn
 from ordergen.db import object_id
 from ordergen.models import Setting
 
@@ -54,6 +55,9 @@ def models_changed_together() -> Iterator[None]:
 
 
 def _tell(portfolio_ids: Collection[str] | None) -> None:
+    # Who saves a model has the turn to record before the figures; an import that took them the other way round would
+    # wait for it and be waited for.
+    take_turn()
     mark = mark_changed(portfolio_ids)
     marked = DriftFigures.objects.filter(changed=mark)
     if not get_source().is_remote and marked.count() <= FEW:

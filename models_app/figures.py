@@ -25,6 +25,7 @@ STATES = ("breach", "near", "in_band", "unpriced", "unknown", "no_model", "not_c
 # The first five in the order of drift_table's codes.
 LINE_STATES = ("in_band", "near", "over", "under", "not_in_model", "unpriced", "unknown")
 _CODES = {word: code for code, word in enumerate(LINE_STATES)}
+BYTES_PER_LINE = 5  # packed: four of drift, one of state
 _UNKNOWN = -(2**31)  # a drift that cannot be told
 _FARTHEST = 2**31 - 1
 _MOST = Decimal(_FARTHEST)  # of a weight: a million times beyond what is kept of drifts
@@ -179,7 +180,7 @@ def positions_of(packed: Sequence[bytes], n_positions: int) -> list[PositionFigu
     """From the packed lines of portfolios, one for each of the model's positions, in its order."""
     if not packed or not n_positions:
         return [NO_FIGURES] * n_positions
-    rows = np.frombuffer(b"".join(packed), dtype=np.uint8).reshape(len(packed), 5 * n_positions)
+    rows = np.frombuffer(b"".join(packed), dtype=np.uint8).reshape(len(packed), BYTES_PER_LINE * n_positions)
     drifts = np.ascontiguousarray(rows[:, : 4 * n_positions]).view("<i4")
     states = rows[:, 4 * n_positions :]
     over, under = ((states == _CODES[word]).sum(axis=0).tolist() for word in ("over", "under"))

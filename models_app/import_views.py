@@ -63,8 +63,10 @@ class _Visit:
 def import_index(request: SignedInRequest) -> HttpResponseBase:
     """Every kind of file, in the order in which an empty book takes them."""
     request.user.must("book.import")
-    kinds = [(kind, None if is_kept_elsewhere(kind) else _TABLES[kind.name].objects.count()) for kind in KINDS.values()]
-    return render(request, "import/index.html", {"kinds": kinds, "is_remote": get_source().is_remote})
+    source = get_source()
+    offered = [kind for kind in KINDS.values() if kind.name != "lots" or source.has_tax_lots]
+    kinds = [(kind, None if is_kept_elsewhere(kind) else _TABLES[kind.name].objects.count()) for kind in offered]
+    return render(request, "import/index.html", {"kinds": kinds, "is_remote": source.is_remote})
 
 
 @login_required

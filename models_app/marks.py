@@ -52,7 +52,7 @@ def mark_changed(portfolio_ids: Collection[str] | None) -> str:
     hold_figures()
     source, mark = get_source(), object_id()
     if source.is_remote:
-        names = dict(_rows(portfolio_ids).values_list("portfolio_id", "portfolio_name"))
+        names = dict(_values(portfolio_ids, "portfolio_id", "portfolio_name"))
         _write_pairs(names, portfolio_ids, mark)
     elif portfolio_ids is None or not has_basis():
         mark_everything(_names_of(source, None), mark)

@@ -26,13 +26,14 @@ from django.utils import timezone
 
 from models_app import selectors
 from models_app.drift import read_facts, view_of
-from models_app.figures import Figures, figures_at_once, figures_of, positions_of
+from models_app.figures import BYTES_PER_LINE, Figures, figures_at_once, figures_of, positions_of
 from models_app.marks import basis, has_basis, hold_figures, mark_everything
 from models_app.models import DriftFigures, FiguresRefresh, InvestmentModel, ModelFigures
 from models_app.rules import ModelDraft
 from models_app.selectors import ModelRow
 from models_app.sources import get_source
 from models_app.sources.base import PortfolioInfo
+from models_app.sources.parse import MalformedAnswerError
 from ordergen.db import atomic, bulk_update, object_id
 from ordergen.errors import UnavailableError
 from rebalance_app.domain.drift import WIDE
@@ -40,6 +41,7 @@ from rebalance_app.domain.types import ZERO
 
 logger = logging.getLogger(__name__)
 ROWS_AT_A_TIME = 250
+MOST_TRIES = 40  # of some rows: 16 find one among 250 that is refused
 LEASE = timedelta(seconds=60)  # a chunk takes a second, and from other services no longer than their deadline
 REST_AFTER_FAULT = timedelta(seconds=30)
 PATIENCE = timedelta(seconds=10)  # so long the sweeper leaves the work to the workers
@@ -69,19 +71,18 @@ def refresh(seconds: float | None = None) -> int:
     if not _claim(token):
         return 0
     deadline = None if seconds is None else time.monotonic() + seconds
-    done = 0
+    done, fault = 0, ""
     try:
         _look_through()
         while (deadline is None or time.monotonic() < deadline) and (rows := _marked(ROWS_AT_A_TIME)):
-            computed = refresh_rows(rows, deadline)
-            done += computed
+            computed, refused = _refresh_apart(rows, deadline)
+            done, fault = done + computed, fault or refused
             if not computed or not _renew(token):
                 break
         refresh_models(list(ModelFigures.objects.exclude(changed=None)))
     except UnavailableError as error:
-        _release(token, fault=error.message)
-        return done
-    _release(token)
+        fault = error.message
+    _release(token, fault)
     return done
 
 
@@ -132,7 +133,7 @@ def _renew(token: str) -> bool:
     return bool(FiguresRefresh.objects.filter(token=token).update(lease_until=timezone.now() + LEASE))
 
 
-def _release(token: str, fault: str = "") -> None:
+def _release(token: str, fault: str) -> None:
     rest = timezone.now() + REST_AFTER_FAULT if fault else None
     FiguresRefresh.objects.filter(token=token).update(token="", lease_until=rest, fault=fault[:500])
     if fault:
@@ -142,7 +143,7 @@ def _release(token: str, fault: str = "") -> None:
 def _look_through() -> None:
     """Finds every portfolio, and marks everything: where the figures rest on something else, or by the clock."""
     due = _look_due()
-    if due is None or due > timezone.now() or (has_basis() and _marked(1)):
+    if due is None or due > timezone.now() or (has_basis() and _is_being_looked_through()):
         return
     source = get_source()
     names = {key: info.name for key, info in source.portfolios().items()} if source.is_remote else {}
@@ -154,11 +155,39 @@ def _look_through() -> None:
         FiguresRefresh.objects.update(listed_at=timezone.now())
 
 
+def _is_being_looked_through() -> bool:
+    """Whether rows still wait since the last look."""
+    listed_at = FiguresRefresh.objects.values_list("listed_at", flat=True).get()
+    oldest = DriftFigures.objects.aggregate(mark=Min("changed"))["mark"]
+    return bool(oldest and listed_at and ObjectId(oldest).generation_time <= listed_at)
+
+
 def _marked(limit: int | None, mark: str | None = None) -> list[_Row]:
     """The rows that wait longest, those of a model together."""
     rows = DriftFigures.objects.exclude(changed=None) if mark is None else DriftFigures.objects.filter(changed=mark)
     values = rows.values_list("pk", "portfolio_id", "portfolio_name", "model_id", "changed")
     return [_Row(*row) for row in values.order_by("changed", "model_id", "pk")[:limit]]
+
+
+def _refresh_apart(rows: Sequence[_Row], deadline: float | None) -> tuple[int, str]:
+    """`refresh_rows`, and what was refused: one portfolio that its service answers wrongly for keeps no other waiting.
+
+    Such rows are found by halving. They stay marked, behind all others.
+    """
+    left, done, fault = [rows], 0, ""
+    for _ in range(MOST_TRIES):
+        if not left:
+            break
+        some = left.pop()
+        try:
+            done += refresh_rows(some, deadline)
+        except MalformedAnswerError as error:
+            fault, half = error.message, len(some) // 2
+            if half:
+                left += [some[half:], some[:half]]
+            else:
+                DriftFigures.objects.filter(pk=some[0].pk, changed=some[0].mark).update(changed=object_id())
+    return done, fault
 
 
 def refresh_rows(rows: Sequence[_Row], deadline: float | None = None) -> int:
@@ -213,9 +242,11 @@ def refresh_models(marked: Sequence[ModelFigures]) -> None:
     """Sums up models whose portfolios have new figures, where none came since."""
     models = _model_rows([figures.pk for figures in marked])
     for figures in marked:
-        if figures.pk in models:
-            told = _summed_up(models[figures.pk])
-            ModelFigures.objects.filter(pk=figures.pk, changed=figures.changed).update(told=told, changed=None)
+        if figures.pk not in models:  # deleted after the last of its portfolios had left the book
+            ModelFigures.objects.filter(pk=figures.pk).delete()
+            continue
+        told = _summed_up(models[figures.pk])
+        ModelFigures.objects.filter(pk=figures.pk, changed=figures.changed).update(told=told, changed=None)
 
 
 def _summed_up(row: ModelRow) -> dict[str, object]:
@@ -227,7 +258,7 @@ def _summed_up(row: ModelRow) -> dict[str, object]:
     for version, told, use, lines in rows.values_list(*columns).iterator(chunk_size=2_000):
         worst, most = max((worst, most), (told["worst"], use or 0.0), key=itemgetter(1))
         values.append(Decimal(told["market_value"] or 0))
-        if version == row.model.version:
+        if version == row.model.version and len(lines) == BYTES_PER_LINE * len(positions):  # it may change meanwhile
             packed.append(bytes(lines))
     stands = positions_of(packed, len(positions))
     return {

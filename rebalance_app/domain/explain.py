@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from .bounds import Choice, band_interval, choice, permitted_interval, smallest_trades, wide_interval
 from .constraints import ceil_div
@@ -21,8 +21,9 @@ def _percent(part: int, whole: int) -> str:
     return f"{Decimal(part) * 100 / Decimal(whole):.2f} %" if whole else "0 %"
 
 
-def _money(ledger: Ledger, grains: int) -> str:
-    return f"{ledger.money(grains):,.2f}"
+def _money(ledger: Ledger, grains: int, rounding: str = ROUND_HALF_EVEN) -> str:
+    """To the cent; what is said to suffice is rounded to the side that does."""
+    return f"{ledger.money(grains).quantize(CENT, rounding=rounding, context=EXACT):,}"
 
 
 def _weight_up(part: int, whole: int) -> Decimal:
@@ -102,7 +103,7 @@ def restriction_reason(ledger: Ledger, line: Line) -> Reason:
     message = (
         f"{name} needs a trade of {least * line.lot:,} to {most * line.lot:,} shares to be in its band, but the "
         f"minimum trade value allows no buy below {buy * line.lot:,} and no sale below {sell * line.lot:,} shares. "
-        f"{_any_of([f'lower the minimum trade value to {_money(ledger, enough)}', *remedies])}."
+        f"{_any_of([f'lower the minimum trade value to {_money(ledger, enough, ROUND_FLOOR)}', *remedies])}."
     )
     return Reason("MIN_TRADE_CONFLICT", message, name, numbers)
 
@@ -154,7 +155,7 @@ def _short_of_cash(ledger: Ledger, least: Sequence[int], choices: Sequence[Choic
         "cash_at_most": ledger.money(highest_cash),
         "floor": ledger.money(ledger.floor),
     }
-    remedies = [f"lower the floor to {_money(ledger, highest_cash)}", "widen low drifts"]
+    remedies = [f"lower the floor to {_money(ledger, highest_cash, ROUND_FLOOR)}", "widen low drifts"]
     needed = _cash_needed(ledger)
     if needed:
         numbers["cash_needed"] = needed
@@ -175,8 +176,8 @@ def _above_ceiling(ledger: Ledger, most: Sequence[int]) -> Reason | None:
     over = lowest_cash - ledger.ceiling
     message = (
         f"Cash stays {_money(ledger, over)} above its ceiling of {_money(ledger, ledger.ceiling)} even with every "
-        f"position at the highest whole number its band allows. Raise the ceiling to {_money(ledger, lowest_cash)}, or "
-        "widen high drifts, or raise targets."
+        "position at the highest whole number its band allows. "
+        f"Raise the ceiling to {_money(ledger, lowest_cash, ROUND_CEILING)}, or widen high drifts, or raise targets."
     )
     numbers = {"over": ledger.money(over), "cash_at_least": ledger.money(lowest_cash)}
     return Reason("CASH_ABOVE_CEILING", message, None, numbers)
@@ -237,7 +238,7 @@ def _gain_reasons(ledger: Ledger, choices: Sequence[Choice]) -> tuple[Reason, ..
     message = (
         f"Bringing every position into its band realises a gain of at least {_money(ledger, least)}, highest cost "
         f"first, and the budget is {_money(ledger, ledger.gain_budget)}. The largest of these sales are in "
-        f"{_largest(choices, trades)}. Raise the budget to {_money(ledger, least)}, or widen bands."
+        f"{_largest(choices, trades)}. Raise the budget to {_money(ledger, least, ROUND_CEILING)}, or widen bands."
     )
     return (Reason("GAIN_BUDGET_TOO_LOW", message, None, {"gain_needed": ledger.money(least)}),)
 

@@ -38,11 +38,11 @@ def combinations(spare: Whole, lines: Sequence[Ints], gap: int) -> Ints | None:
     order = sorted(range(len(lines)), key=lambda i: sorted(spare[lines[i]])[1], reverse=True)
     rows, used = np.empty((1, 0), dtype=np.int64), np.zeros(1, dtype=object)
     for i in order:
-        total = used[:, None] + spare[lines[i]]
-        row, place = np.nonzero(total <= gap)
-        if len(row) > MOST_COMBINATIONS:
+        kept = spare[lines[i]] <= (gap - used)[:, None]  # of millions of sums only the answers are held
+        if np.count_nonzero(kept) > MOST_COMBINATIONS:
             return None
-        rows, used = np.column_stack([rows[row], lines[i][place]]), total[row, place]
+        row, place = np.nonzero(kept)
+        rows, used = np.column_stack([rows[row], lines[i][place]]), used[row] + spare[lines[i][place]]
     return rows[:, np.argsort(order)]
 
 

@@ -1,9 +1,12 @@
 """Infeasible is an answer: with numbers, and with a remedy that works when it is followed."""
 
+import re
 from dataclasses import replace
 
+import pytest
+
 from rebalance_app.domain.solve import nearest, solve
-from rebalance_app.domain.types import Options
+from rebalance_app.domain.types import Options, TaxLot
 from rebalance_app.domain.what_if import what_if
 from tests.domain.build import D, codes, position, problem
 
@@ -102,3 +105,24 @@ def test_what_if_puts_several_options_side_by_side_on_one_problem():
     assert capped.drift_value > base.drift_value
     assert impossible.orders is None
     assert impossible.solution.status == "infeasible"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("min_cash", "120", "lower the floor to"),
+        ("max_cash", "20", "Raise the ceiling to"),
+        ("gain_budget", "1", "Raise the budget to"),
+        ("min_trade_value", "70", "minimum trade value to"),
+    ],
+)
+@pytest.mark.parametrize("part", ["0.0014", "0.0066"])
+def test_what_the_words_say_suffices_does_although_they_end_at_the_cent(option, value, words, part):
+    """Half of all amounts beyond the cent round to the side that does not help."""
+    price = 10 + D(part)
+    lots = {"lots": (TaxLot(D(14), D(1)),)} if option == "gain_budget" else {}
+    held = 10 if option in {"min_cash", "max_cash"} else 14
+    asked = problem(100 + D(part), position("A", held, price, "0.5", "0.05", **lots), **{option: D(value)})
+    (reason,) = solve(asked).reasons
+    said = re.search(rf"{words} ([\d,.]*\d)", reason.message)
+    assert solve(replace(asked, options=replace(asked.options, **{option: D(said[1])}))).solved

@@ -263,6 +263,8 @@ def test_import_pages_say_that_the_book_is_kept_elsewhere(browser, globeco):
     assert "only models can be uploaded" in index
     assert "/import/holdings/" not in index
     assert "/import/models/" in index
+    assert "/export/holdings.csv" in index
+    assert "/export/lots.csv" not in index, "the services know no lots"
     assert (refused.status_code, "kept by other services" in refused.content.decode()) == (422, True)
     assert browser.get("/import/models/").status_code == 200
 

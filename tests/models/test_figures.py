@@ -1,5 +1,6 @@
 """Figures that lists are made from: they say what the live view says, and never look newer than they are."""
 
+import io
 import random
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -7,17 +8,20 @@ from decimal import Decimal
 
 import pytest
 
-from models_app import changes, refresh, services
+from models_app import changes, marks, refresh, services
 from models_app import figure_selectors as figures
 from models_app.changes import book_changed
 from models_app.drift import portfolio_view, read_facts
 from models_app.figures import figures_at_once, figures_of
+from models_app.imports import apply_import, plan_import
 from models_app.models import DriftFigures, FiguresRefresh, Holding, InvestmentModel, ModelFigures, Portfolio, Price
 from models_app.portfolio_views import PORTFOLIO_COLUMNS
 from models_app.rules import ModelDraft
 from models_app.selectors import ModelRow, model_draft
 from models_app.sources import get_source
 from models_app.sources.base import PortfolioInfo
+from models_app.sources.parse import MalformedAnswerError
+from ordergen.audit import services as audit
 from tests.models.builders import draft, portfolio, position, security
 
 pytestmark = pytest.mark.django_db
@@ -344,3 +348,61 @@ def test_the_api_walks_the_firm_by_key_from_the_worst(book, client, manager):
         assert Decimal(poor[name]) == Decimal(one[name]).quantize(Decimal("0.000001"))
     for name in ("state", "breaches", "trades_to_target", "model_name"):
         assert poor[name] == one[name]
+
+
+def test_the_sums_of_a_model_that_is_gone_go_too(book):
+    ModelFigures.objects.create(model_id="f" * 24, changed="0" * 24)
+    assert not figures.freshness().is_current
+    refresh.refresh()
+    assert figures.freshness().is_current
+    check_models()
+
+
+def test_a_model_that_changes_while_it_is_summed_up_stops_nobody(book, later, manager, monkeypatch):
+    """Its version is read first and its positions then: a save in between has another number of them."""
+    read = refresh._model_rows
+
+    def disturbed(ids):
+        rows = read(ids)
+        row = rows[book["model"].pk]
+        fewer = ModelDraft(row.draft.name, row.draft.positions[:-1], ())
+        return rows | {book["model"].pk: ModelRow(row.model, fewer)}
+
+    monkeypatch.setattr(refresh, "_model_rows", disturbed)
+    refresh.refresh_models(list(ModelFigures.objects.filter(pk=book["model"].pk)))
+
+
+def test_who_changes_takes_the_turn_to_record_before_the_figures(book, manager, monkeypatch):
+    """In one order everywhere: else an import and a save wait for each other, and PostgreSQL fails one of them."""
+    taken = []
+    for module in (audit, marks):
+        monkeypatch.setattr(module, "one_at_a_time", taken.append)
+    rows = io.BytesIO(b"date,ticker,close\n2026-11-20,AAA,11\n")
+    apply_import(plan_import("prices", rows, None), by=None)
+    assert list(dict.fromkeys(taken)) == ["audit", "figures"]
+    taken.clear()
+    services.model_position_update(model_id=book["model"].pk, position=position(_id("AAA"), "0.3"), by=manager)
+    assert list(dict.fromkeys(taken)) == ["audit", "figures"]
+
+
+def test_a_portfolio_that_is_refused_keeps_no_other_waiting(book, later, monkeypatch):
+    book_changed()
+    read = refresh.read_facts
+
+    def refusing(source, pairs):
+        if any(info.name == "Calm" for info, _ in pairs):
+            raise MalformedAnswerError("The summary of Calm is wrong.")
+        return read(source, pairs)
+
+    monkeypatch.setattr(refresh, "read_facts", refusing)
+    before = DriftFigures.objects.exclude(changed=None).values_list("changed", flat=True).first()
+    assert refresh.refresh() == 12
+    left = DriftFigures.objects.exclude(changed=None)
+    assert {(row.portfolio_name, row.changed > before) for row in left} == {("Calm", True)}
+    assert figures.freshness().fault == "The summary of Calm is wrong."
+    assert refresh.refresh() == 0, "it rests after a fault"
+    FiguresRefresh.objects.update(lease_until=None)
+    monkeypatch.undo()
+    assert refresh.refresh() == 2
+    check_all()
+    assert figures.freshness().is_current

@@ -99,7 +99,7 @@ def portfolio_lots(portfolio_id: str) -> list[HoldingLots]:
 
 
 def unrealised_gain(holdings: Sequence[HoldingLots]) -> Decimal | None:
-    """Of all holdings together; None as soon as that of one is unknown."""
+    """Of all these holdings together, which are long; None as soon as that of one is unknown."""
     gains = [holding.gain for holding in holdings]
     known = [value for value in gains if value is not None]
     return sum(known, ZERO) if len(known) == len(gains) else None

@@ -47,6 +47,7 @@ REST_AFTER_FAULT = timedelta(seconds=30)
 PATIENCE = timedelta(seconds=10)  # so long the sweeper leaves the work to the workers
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 AT_ONCE_SECONDS = 1.0  # that a person who saves waits for
+SUMMED_AT_ONCE = 2_000  # portfolios of a model whose sums are made anew meanwhile
 SWEEP_SLICE = 2.0  # seconds that the sweeper gives at a time, so that lost runs do not wait for it
 _WRITTEN = (
     "state", "state_order", "low_cash", "worst_ticker", "drift", "use", "total", "cash", "value", "prices_of",
@@ -83,6 +84,8 @@ def refresh(seconds: float | None = None) -> int:
     except UnavailableError as error:
         fault = error.message
     _release(token, fault)
+    if done and not fault and seconds is None and _marked(1):  # a change whose hint found us still at it
+        done += refresh()
     return done
 
 
@@ -90,13 +93,14 @@ def refresh_at_once(mark: str) -> None:
     """Inside the transaction that set `mark`: computes the figures it made old, as far as that goes quickly."""
     models = list(ModelFigures.objects.filter(changed=mark).values_list("pk", flat=True))
     refresh_rows(_marked(None, mark), time.monotonic() + AT_ONCE_SECONDS)
-    refresh_models(list(ModelFigures.objects.filter(pk__in=models)))
+    small = [key for key in models if DriftFigures.objects.filter(model_id=key).count() <= SUMMED_AT_ONCE]
+    refresh_models(list(ModelFigures.objects.filter(pk__in=small)))
 
 
-def sweep_figures() -> int:
-    """Refreshes a little of what nobody has taken up; returns how many rows."""
+def is_left_lying() -> bool:
+    """Whether something waits that workers have had the time to take up."""
     since = waiting_since()
-    return refresh(SWEEP_SLICE) if since and timezone.now() - since > PATIENCE else 0
+    return since is not None and timezone.now() - since > PATIENCE
 
 
 def waiting_since() -> datetime | None:

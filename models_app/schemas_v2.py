@@ -151,8 +151,8 @@ class DriftSummary(Schema):
     total_drift: Decimal | None
     total_drift_weight: Decimal | None
     band_use: Decimal | None = Field(description="The largest; null where a drift has no band at all")
-    breaches: int
-    trades_to_target: int
+    breaches: int | None = Field(description="Null where nothing was computed yet")
+    trades_to_target: int | None
 
 
 class DriftFigure(DriftSummary):
@@ -280,8 +280,8 @@ def figures_out(row: DriftFigures) -> dict[str, Any]:
         "state": row.state,
         "total_drift_weight": told.get("total_weight"),
         "band_use": None if use.is_infinite() or row.computed_at is None else abs(use),
-        "breaches": told.get("breaches", 0),
-        "trades_to_target": told.get("trades", 0),
+        "breaches": told.get("breaches"),
+        "trades_to_target": told.get("trades"),
         "as_of": row.computed_at,
         "is_outdated": row.is_old,
     }

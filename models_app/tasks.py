@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from models_app.refresh import refresh
+from models_app.refresh import SWEEP_SLICE, is_left_lying, refresh
 
 
 @shared_task(name="figures.refresh")  # type: ignore[untyped-decorator]  # Celery has no types
-def refresh_figures() -> None:
-    refresh()
+def refresh_figures(seconds: float | None = None) -> int:
+    return refresh(seconds)
+
+
+def sweep_figures() -> None:
+    """Refreshes a little of what nobody has taken up, as a worker would: what goes wrong is logged, and ends nobody."""
+    if is_left_lying():
+        refresh_figures.apply((SWEEP_SLICE,))

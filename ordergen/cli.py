@@ -191,7 +191,7 @@ def sweep_command_(options: argparse.Namespace) -> None:
     from django.conf import settings
     from django.db import Error, connection
 
-    from models_app.refresh import sweep_figures
+    from models_app.tasks import sweep_figures
     from rebalance_app.services.sweep import stand_in, sweep
 
     while True:

@@ -21,6 +21,7 @@ from models_app.selectors import ModelRow, model_draft
 from models_app.sources import get_source
 from models_app.sources.base import PortfolioInfo
 from models_app.sources.parse import MalformedAnswerError
+from models_app.tasks import sweep_figures
 from ordergen.audit import services as audit
 from tests.models.builders import draft, portfolio, position, security
 
@@ -250,10 +251,23 @@ def test_one_refreshes_at_a_time_and_a_dead_one_is_replaced(book, later):
 
 def test_the_sweeper_does_what_no_worker_did(book, later, monkeypatch):
     book_changed()
-    assert refresh.sweep_figures() == 0, "a worker may be about to"
+    assert not refresh.is_left_lying(), "a worker may be about to"
     monkeypatch.setattr(refresh, "PATIENCE", timedelta(seconds=-1))
-    assert refresh.sweep_figures() == 14
+    sweep_figures()
     assert refresh.waiting_since() is None
+    assert not DriftFigures.objects.exclude(changed=None).exists()
+
+
+def test_figures_that_cannot_be_computed_do_not_end_the_sweeper(book, later, monkeypatch, caplog):
+    def fail(*_arguments):
+        raise ZeroDivisionError("a bug")
+
+    book_changed()
+    monkeypatch.setattr(refresh, "PATIENCE", timedelta(seconds=-1))
+    monkeypatch.setattr(refresh, "_compute", fail)
+    sweep_figures()
+    assert "a bug" in caplog.text
+    assert refresh.waiting_since() is not None, "nothing is taken for computed"
 
 
 def test_another_band_of_near_makes_every_figure_old(book, settings):

@@ -266,7 +266,7 @@ def test_the_page_of_the_proposal_shows_budget_gain_and_lots(client, lots, ridge
 
     assert "of at most 60.00 (run)" in page
     assert "Which lots are sold" in page
-    assert "A2" in page
+    assert ">A2<" in page
     assert ">A1<" not in page
 
 

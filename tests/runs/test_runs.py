@@ -4,9 +4,10 @@ import sqlite3
 from datetime import date, timedelta
 from decimal import Decimal
 
+import psycopg
 import pytest
 from django.conf import settings
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from models_app.models import Holding, Price
@@ -339,15 +340,22 @@ def test_only_a_portfolio_manager_tries_again(book, manager, person, run_worker,
         rebalance_retry(by=person(role), rebalance_id=run.pk)
 
 
+def _lock_refused():
+    """What the driver says when it waited for a lock in vain."""
+    if connection.vendor == "postgresql":
+        return psycopg.errors.LockNotAvailable("canceling statement due to lock timeout")
+    refused = sqlite3.OperationalError("database is locked")
+    refused.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return refused
+
+
 def test_a_database_that_is_busy_for_a_moment_costs_no_answer(book, manager, run_worker, monkeypatch):
     write, asked = store._store, []
 
     def busy_once(*given):
         asked.append(given)
         if len(asked) == 1:
-            cause = sqlite3.OperationalError("database is locked")
-            cause.sqlite_errorcode = sqlite3.SQLITE_BUSY
-            raise OperationalError("database is locked") from cause
+            raise OperationalError("busy") from _lock_refused()
         write(*given)
 
     monkeypatch.setattr(store, "_store", busy_once)

@@ -38,7 +38,8 @@ def proposals_store(run: Rebalance, token: str, proposals: Sequence[Proposal]) -
             if not left or not is_busy(error):
                 raise
             logger.warning("run #%s: the database is busy, storing again: %s", run.number, error)
-            connection.close_if_unusable_or_obsolete()
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
         else:
             return
 

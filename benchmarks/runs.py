@@ -272,7 +272,7 @@ def _original(count: int) -> None:
     from rebalance_app.models import Order, PortfolioRebalance
 
     model = InvestmentModel.objects.latest("created_at")
-    rows = PortfolioRebalance.objects.filter(rebalance__model_id=model.pk).select_related("rebalance")[:count]
+    rows = list(PortfolioRebalance.objects.filter(rebalance__model_id=model.pk).order_by("pk")[:count])
     positions, source = model_draft(model).positions, get_source()
     quotes = source.latest_prices([p.security_id for p in positions])
     price = np.array([float(quotes[p.security_id].price) for p in positions])
@@ -280,7 +280,8 @@ def _original(count: int) -> None:
         np.array([float(getattr(p, n)) for p in positions]) for n in ("target", "low_drift", "high_drift")
     )
     assert ModelPortfolio.objects.filter(model=model).count() >= count
-    Order.objects.filter(proposal__in=rows).delete()
+    orders = Order.objects.filter(proposal__in=[row.pk for row in rows])
+    orders._raw_delete(orders.db)
     started = time.perf_counter()
     for row in rows:
         held = source.balances([row.portfolio_id])[row.portfolio_id]
@@ -293,7 +294,7 @@ def _original(count: int) -> None:
         for place, change in zip(positions, np.round(units.value) - before, strict=True):
             if change:
                 Order.objects.create(
-                    rebalance=row.rebalance, proposal=row, portfolio_id=row.portfolio_id, portfolio_name="",
+                    rebalance_id=row.rebalance_id, proposal=row, portfolio_id=row.portfolio_id, portfolio_name="",
                     security_id=place.security_id, ticker="", side="BUY" if change > 0 else "SELL",
                     quantity=abs(int(change)), quantity_before=0, price=0, value=0, reason="",
                 )  # fmt: skip

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from models_app.models import InvestmentModel
 from ordergen.models import Setting
-from rebalance_app.models import Rebalance, RunState
+from rebalance_app.models import ACTIVE, Rebalance
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -23,6 +23,6 @@ def _counts() -> dict[str, int]:
     awaiting = F("n_orders") - F("n_approved") - F("n_rejected") - F("n_superseded")
     return {
         "models": InvestmentModel.objects.count(),
-        "running": Rebalance.objects.filter(state__in=(RunState.QUEUED, RunState.RUNNING)).count(),
+        "running": Rebalance.objects.filter(state__in=ACTIVE).count(),
         "awaiting": Rebalance.objects.aggregate(n=Sum(awaiting))["n"] or 0,
     }

@@ -29,6 +29,7 @@ from ordergen.audit.models import AuditEvent
 from ordergen.audit.services import first_broken_link
 from rebalance_app.facts import facts_of
 from rebalance_app.models import (
+    ACTIVE,
     OPEN,
     Decision,
     Order,
@@ -160,7 +161,7 @@ def ended_runs_have_ended() -> Faults:
 def runs_come_to_an_end() -> Faults:
     """No run stands still for longer than a dead worker's lease, a lost message and the sweeps after them take."""
     patience = settings.LEASE_SECONDS + 2 * settings.RESEND_SECONDS + 2 * settings.SWEEP_SECONDS + 60
-    active = Rebalance.objects.filter(state__in=(RunState.QUEUED, RunState.RUNNING)).order_by("number")
+    active = Rebalance.objects.filter(state__in=ACTIVE).order_by("number")
     for number, *signs in active.values_list(
         "number",
         "launched_at",

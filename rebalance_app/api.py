@@ -19,7 +19,7 @@ from ordergen.api_json import answer, dumps
 from ordergen.errors import NotFoundError
 from ordergen.ids import HEX_ID
 from rebalance_app import results
-from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
+from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance, RunState
 from rebalance_app.schemas import (
     Accepted,
     Message,
@@ -216,7 +216,7 @@ def _visible() -> QuerySet[Rebalance]:
 
 def _stored() -> QuerySet[Rebalance]:
     """Runs that ended with a result: a failure is never listed as if it were one."""
-    ended = _visible().exclude(state__in=(RunState.QUEUED, RunState.RUNNING))
+    ended = _visible().exclude(state__in=ACTIVE)
     return ended.filter(Q(n_solved__gt=0) | Q(n_no_trades__gt=0))
 
 

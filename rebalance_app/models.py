@@ -30,6 +30,9 @@ class RunState(TextChoices):
     STOPPED = "stopped", "Stopped"  # a service it depends on was down
 
 
+ACTIVE = (RunState.QUEUED, RunState.RUNNING)
+
+
 class ProposalState(TextChoices):
     QUEUED = "queued", "Queued"
     SOLVING = "solving", "Solving"
@@ -122,7 +125,7 @@ class Rebalance(models.Model):
 
     @property
     def is_active(self) -> bool:
-        return self.state in (RunState.QUEUED, RunState.RUNNING)
+        return self.state in ACTIVE
 
 
 class PortfolioRebalance(models.Model):

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from rebalance_app.models import Rebalance, RunState
+from rebalance_app.models import ACTIVE, Rebalance
 from rebalance_app.selectors import LONG
 
-ACTIVE = (RunState.QUEUED, RunState.RUNNING)
 MEASURED_SECONDS = 5.0  # before that, one chunk more or less doubles an estimate
 STEPS = ((60, 5), (600, 15), (3600, 60))  # up to so many seconds, an estimate is said in steps of so many
 LONGEST_STEP = 300

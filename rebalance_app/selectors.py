@@ -14,7 +14,7 @@ from django.db.models import Count, F, Min, Q, QuerySet
 from models_app.models import ModelPortfolio
 from ordergen.errors import NotFoundError
 from rebalance_app import proposals
-from rebalance_app.models import OPEN, Order, PortfolioRebalance, ProposalState, Rebalance, RunState
+from rebalance_app.models import ACTIVE, OPEN, Order, PortfolioRebalance, ProposalState, Rebalance, RunState
 
 PAGE_SIZE = 50
 MAX_FAILURE_GROUPS = 20
@@ -25,7 +25,7 @@ ANSWERED = (ProposalState.SOLVED, ProposalState.TIME_LIMIT, ProposalState.NO_TRA
 LONG = ("limits",)  # of a run: perhaps a line for each of 10,000 portfolios, read only where it is worked on
 UNDECIDED = F("n_approved") + F("n_rejected") + F("n_superseded")
 RUN_FILTERS: dict[str, Q] = {
-    "active": Q(state__in=(RunState.QUEUED, RunState.RUNNING)),
+    "active": Q(state__in=ACTIVE),
     "awaiting": Q(n_orders__gt=UNDECIDED),
     "failures": Q(n_infeasible__gt=0) | Q(n_failed__gt=0),
 }

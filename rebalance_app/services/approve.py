@@ -40,7 +40,7 @@ class Decided:
     skipped: tuple[tuple[str, str], ...]
 
 
-class Line(NamedTuple):
+class OrderLine(NamedTuple):
     """An order as deciding on it needs it; a million model instances would take gigabytes and minutes."""
 
     pk: str
@@ -139,14 +139,14 @@ def _policy(user: User, launched_by_id: str | None, state: str, verdict: Verdict
     return f"It is {OrderState(state).label.lower()} already."
 
 
-def content_hash(order: Order | Line) -> str:
+def content_hash(order: Order | OrderLine) -> str:
     """sha256 of what an approval signs: who trades what, which way, how much, at which price."""
     signed = {name: str(getattr(order, name)) for name in SIGNED}
     return hashlib.sha256(json.dumps(signed, sort_keys=True).encode()).hexdigest()
 
 
-def _lines(which: Q) -> list[Line]:
-    return [Line(*row) for row in Order.objects.filter(which).order_by("pk").values_list(*Line._fields)]
+def _lines(which: Q) -> list[OrderLine]:
+    return [OrderLine(*row) for row in Order.objects.filter(which).order_by("pk").values_list(*OrderLine._fields)]
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _book(which: Iterable[Q], verdict: str) -> _Book:
     return _Book(version, ids, source.balances(ids) if verdict == "approved" else {})
 
 
-def _decide(by: User, orders: Sequence[Line], verdict: Verdict, comment: str, book: _Book) -> Decided:
+def _decide(by: User, orders: Sequence[OrderLine], verdict: Verdict, comment: str, book: _Book) -> Decided:
     runs = Rebalance.objects.in_bulk({order.rebalance_id for order in orders})
     why = {
         order.pk: reason
@@ -202,7 +202,7 @@ def _check(by: User, verdict: str, comment: str) -> None:
         raise InvalidInputError("Say why the orders are rejected.", fields={"comment": "say why"})
 
 
-def _out_of_date(orders: Sequence[Line], now: Mapping[str, Balances]) -> dict[str, str]:
+def _out_of_date(orders: Sequence[OrderLine], now: Mapping[str, Balances]) -> dict[str, str]:
     """Orders whose portfolio no longer holds what they were computed from, by order id."""
     cash: dict[str, Decimal | None] = {}
     for batch in in_batches({order.proposal_id for order in orders}):
@@ -214,7 +214,7 @@ def _out_of_date(orders: Sequence[Line], now: Mapping[str, Balances]) -> dict[st
     }
 
 
-def _moved(order: Line, cash_before: Decimal | None, balances: Balances | None) -> str:
+def _moved(order: OrderLine, cash_before: Decimal | None, balances: Balances | None) -> str:
     if balances is None:
         return "The book has no such portfolio any more."
     if balances.quantities.get(order.security_id, 0) != order.quantity_before:
@@ -224,7 +224,7 @@ def _moved(order: Line, cash_before: Decimal | None, balances: Balances | None) 
     return ""
 
 
-def _lots_changed(orders: Sequence[Line], runs: Mapping[str, Rebalance]) -> dict[str, str]:
+def _lots_changed(orders: Sequence[OrderLine], runs: Mapping[str, Rebalance]) -> dict[str, str]:
     """Orders under a gain budget whose portfolio has other tax lots than they were computed from, by order id.
 
     Only a book of our own has lots, so this reads no other service; any other book leaves such orders out of date.
@@ -240,7 +240,7 @@ def _lots_changed(orders: Sequence[Line], runs: Mapping[str, Rebalance]) -> dict
     return {order.pk: message for order in orders if order.proposal_id in changed}
 
 
-def _already_traded(orders: Sequence[Line], now: Mapping[str, Balances]) -> dict[str, str]:
+def _already_traded(orders: Sequence[OrderLine], now: Mapping[str, Balances]) -> dict[str, str]:
     """Orders of portfolios with approved orders of another run that the holdings do not show yet, by order id.
 
     Both were computed from the same holdings and would spend the same cash, whichever securities they trade.
@@ -260,7 +260,9 @@ def _already_traded(orders: Sequence[Line], now: Mapping[str, Balances]) -> dict
     }
 
 
-def _write(by: User, orders: Sequence[Line], verdict: Verdict, comment: str, runs: Mapping[str, Rebalance]) -> None:
+def _write(
+    by: User, orders: Sequence[OrderLine], verdict: Verdict, comment: str, runs: Mapping[str, Rebalance]
+) -> None:
     now, comment = timezone.now(), comment.strip()
     for state, ids in _by_state(orders).items():
         changed = sum(
@@ -276,12 +278,12 @@ def _write(by: User, orders: Sequence[Line], verdict: Verdict, comment: str, run
 
 
 def _decisions(
-    by: User, orders: Sequence[Line], verdict: Verdict, comment: str, now: datetime
+    by: User, orders: Sequence[OrderLine], verdict: Verdict, comment: str, now: datetime
 ) -> Iterator[tuple[object, ...]]:
     return ((object_id(), order.pk, verdict, by.pk, now, comment, content_hash(order)) for order in orders)
 
 
-def _tell(by: User, run: Rebalance, orders: Sequence[Line], verdict: Verdict, comment: str) -> None:
+def _tell(by: User, run: Rebalance, orders: Sequence[OrderLine], verdict: Verdict, comment: str) -> None:
     """Counts the decided orders of one run at the run, and records them."""
     withdrawn = sum(order.state == OrderState.APPROVED for order in orders)
     changes = {f"n_{verdict}": F(f"n_{verdict}") + len(orders)}
@@ -292,7 +294,7 @@ def _tell(by: User, run: Rebalance, orders: Sequence[Line], verdict: Verdict, co
     record(f"orders.{verdict}", run, f"{len(orders)} orders of run #{run.number} {verdict}", by=by, detail=detail)
 
 
-def _by_state(orders: Iterable[Line]) -> Mapping[str, list[str]]:
+def _by_state(orders: Iterable[OrderLine]) -> Mapping[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for order in orders:
         groups.setdefault(order.state, []).append(order.pk)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.errors import ConflictError, NotFoundError
-from rebalance_app.models import ProposalState, Rebalance, RunState
+from rebalance_app.models import ACTIVE, ProposalState, Rebalance
 from rebalance_app.services.solve import run_finish, run_outcome
 
 
@@ -19,9 +19,9 @@ def rebalance_cancel(*, by: User, rebalance_id: str) -> Rebalance:
     """
     by.must("rebalance.launch")
     with recorded():
-        asked = Rebalance.objects.filter(
-            pk=rebalance_id, state__in=(RunState.QUEUED, RunState.RUNNING), cancel_requested=False
-        ).update(cancel_requested=True)
+        asked = Rebalance.objects.filter(pk=rebalance_id, state__in=ACTIVE, cancel_requested=False).update(
+            cancel_requested=True
+        )
         run = Rebalance.objects.filter(pk=rebalance_id).first()
         if run is None:
             raise NotFoundError("No such run.")

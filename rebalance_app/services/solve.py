@@ -34,7 +34,7 @@ from rebalance_app.domain.solve import solve_separable
 from rebalance_app.domain.types import RebalanceProblem
 from rebalance_app.domain.verify import violations
 from rebalance_app.facts import RunFacts, facts_of
-from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
+from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance, RunState
 from rebalance_app.services.gather import gather, refusal, refusals
 from rebalance_app.services.propose import block_proposals, proposal
 from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
@@ -176,7 +176,7 @@ def run_finish(rebalance_id: str) -> None:
 def _all_done() -> QuerySet[Rebalance]:
     """Active runs without a portfolio that is still open."""
     done = reduce(add, (F(f"n_{state}") for state in OUTCOMES))
-    return Rebalance.objects.filter(state__in=(RunState.QUEUED, RunState.RUNNING), n_portfolios__lte=done)
+    return Rebalance.objects.filter(state__in=ACTIVE, n_portfolios__lte=done)
 
 
 def run_outcome(run: Rebalance) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
     lapsed   | whoever held the lease is dead: the portfolio is queued again, alone, or fails at its last attempt
     unheard  | a message is old and nobody is at the run: it is sent again
-    undone   | nobody works at all, for the broker is down or the workers hang: the sweeper does a chunk itself
+    undone   | nobody works at all, for the broker is down or the workers hang: the sweeper does a few portfolios itself
 
 Every step is a conditional update, so any number of sweepers may run at once, and a message too many changes nothing.
 """
@@ -19,17 +19,17 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from ordergen.db import atomic
-from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
+from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance
 from rebalance_app.selectors import LONG
 from rebalance_app.services.launch import enqueue
 from rebalance_app.services.solve import run_finish
+from rebalance_app.services.solver_child import GRACE_SECONDS, STARTUP_SECONDS
 from rebalance_app.tasks import solve_chunk
 
 logger = logging.getLogger(__name__)
-ACTIVE = (RunState.QUEUED, RunState.RUNNING)
 ALONE = 1 << 24  # chunks from here on hold one portfolio each, or few; a run has fewer chunks than that
 FEW = 5  # portfolios that the sweeper does itself before it sweeps again
-PROGRAMME_GRACE = 32  # seconds that one programme may take beyond its time limit: the start of its solver, the kill
+PROGRAMME_GRACE = STARTUP_SECONDS + GRACE_SECONDS  # that one programme may take beyond its time limit
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ they are, and the run itself takes the book as it is then.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -41,9 +41,10 @@ class Scope:
 
 @dataclass(frozen=True)
 class Preflight:
-    """A model's portfolios as they are now, and the scopes a run could have."""
+    """How a model's portfolios stand, as far as figures are there, and the scopes a run could have."""
 
     model: InvestmentModel
+    n_portfolios: int  # that follow the model, whether or not there are figures of them yet
     standings: Sequence[Standing]
     freshness: Freshness
     n_busy: int  # portfolios that another run is working on
@@ -87,30 +88,33 @@ def choices(wanted: Request) -> list[InvestmentModel]:
 def preflight(model: InvestmentModel, wanted: Request) -> Preflight:
     """Reads how every portfolio of the model stands: a few queries, however many portfolios there are."""
     standings = figures.standings(model.pk)
+    followers = frozenset(model.portfolios.values_list("portfolio_id", flat=True))
     return Preflight(
         model,
+        len(followers),
         standings,
         figures.freshness(model.pk),
         n_busy(model.pk),
-        [*_asked(standings, wanted), *_everyone(model, standings)],
+        [*_asked(followers, wanted), *_everyone(model, followers, standings)],
     )
 
 
-def _everyone(model: InvestmentModel, standings: Sequence[Standing]) -> list[Scope]:
-    breached = [one.portfolio_id for one in standings if one.state == "breach"]
-    everyone = Scope("all", f"All {len(standings):,} portfolios of {model.name}", None, len(standings))
-    if not breached or len(breached) == len(standings):
+def _everyone(model: InvestmentModel, followers: Collection[str], standings: Sequence[Standing]) -> list[Scope]:
+    breached = [one.portfolio_id for one in standings if one.state == "breach" and one.portfolio_id in followers]
+    everyone = Scope("all", f"All {len(followers):,} portfolios of {model.name}", None, len(followers))
+    if not breached or len(breached) == len(followers):
         return [everyone]
     return [everyone, Scope("breach", f"Only the {len(breached):,} outside a band", breached, len(breached))]
 
 
-def _asked(standings: Sequence[Standing], wanted: Request) -> list[Scope]:
-    names = {one.portfolio_id: one.name for one in standings}
+def _asked(followers: Collection[str], wanted: Request) -> list[Scope]:
     scopes = []
-    if wanted.portfolio in names:
-        scopes.append(Scope("one", f"Only {names[wanted.portfolio]}", [wanted.portfolio], 1))
+    if wanted.portfolio in followers:
+        known = get_source().portfolios([wanted.portfolio])
+        name = known[wanted.portfolio].name if known else wanted.portfolio
+        scopes.append(Scope("one", f"Only {name}", [wanted.portfolio], 1))
     if wanted.again:
-        failed = [key for key in failed_portfolio_ids(wanted.again) if key in names]
+        failed = [key for key in failed_portfolio_ids(wanted.again) if key in followers]
         number = run_get(wanted.again).run.number
         label = f"Only the {len(failed):,} that run #{number} could not solve"
         scopes += [Scope("again", label, failed, len(failed))] if failed else []

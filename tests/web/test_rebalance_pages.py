@@ -11,6 +11,7 @@ from html import unescape
 
 import pytest
 
+from models_app.models import DriftFigures
 from ordergen.audit.models import AuditEvent
 from rebalance_app import charts, order_selectors, selectors
 from rebalance_app.models import Decision, Order, PortfolioRebalance, Rebalance
@@ -112,6 +113,17 @@ def test_the_launch_page_says_what_is_to_be_expected_before_anything_starts(as_m
     assert "Breach" in text
     assert "prices up to 20 Nov 2026" in text
     assert "somebody other than you has to approve" in text
+
+
+def test_the_launch_page_counts_who_follows_the_model_even_before_there_are_figures(as_manager, book):  # noqa: F811
+    """The run takes every follower, so that is the number to confirm: never the number of figures that are there."""
+    followers = book.model.portfolios.count()
+    DriftFigures.objects.all().delete()
+    page = as_manager.get(f"/rebalances/new?model={book.model.pk}&portfolio={book.harbour.pk}").content.decode()
+
+    assert followers > 1
+    assert f"All {followers} portfolios of {book.model.name}" in page
+    assert "Only Harbour" in page
 
 
 def test_a_run_starts_once_however_often_its_button_is_pressed(as_manager, book):  # noqa: F811

@@ -41,10 +41,10 @@ def total_score(ledger: Ledger, trades: Sequence[int]) -> int:
     return sum(score(ledger, line, k) for line, k in zip(ledger.lines, trades, strict=True))
 
 
-def rank(ledger: Ledger, trades: Sequence[int]) -> tuple[int, int, tuple[int, ...], tuple[int, ...]]:
-    """What orders answers: the score, then what is traded; then the lower id trades more, then it buys."""
+def rank(ledger: Ledger, trades: Sequence[int]) -> tuple[int, int, tuple[tuple[int, int], ...]]:
+    """What orders answers: the score, then what is traded; then, id by id, who trades more, then who buys."""
     traded = sum(abs(k) * line.step for line, k in zip(ledger.lines, trades, strict=True))
-    return total_score(ledger, trades), traded, tuple(-abs(k) for k in trades), tuple(-k for k in trades)
+    return total_score(ledger, trades), traded, tuple((-abs(k), -k) for k in trades)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +250,8 @@ def _ranked_pairs(changes: _Changes, trades: Ints, room: Floats) -> Iterator[tup
     saved = -np.round(changes.effects[2][a] + changes.effects[2][b], TRADED_PLACES)
     before = np.append(trades, 0)  # NO_LINE has traded nothing
     first, second = (np.abs(changes.steps[i]) - np.abs(before[changes.line[i]]) for i in (a, b))
-    sign = np.where(first == second, changes.steps[a] - before[changes.line[a]], 0)
-    lower_id = np.where(first != 0, first, np.where(second != 0, second, sign)) > 0
+    turned = changes.steps[a] - before[changes.line[a]]
+    lower_id = np.where(first != 0, first, np.where(turned != 0, turned, second)) > 0
     useful = np.flatnonzero((saved > 0) | ((saved == 0) & lower_id))
     order = np.lexsort((changes.line[b[useful]], -first[useful], changes.line[a[useful]], -saved[useful]))
     yield from zip(a[useful[order]].tolist(), b[useful[order]].tolist(), strict=True)

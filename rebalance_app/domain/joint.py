@@ -11,7 +11,8 @@ from .exchange import Exchanges, Spare, total_score
 from .integers import Ledger
 from .milp import NoAnswerInTime, ProgramInfeasible, Relaxed, SolverFailed, solve_relaxed, solve_whole
 from .pricing import cut
-from .remaining import best_remaining
+from .remaining import best_within
+from .tight import first_tight
 
 ROUNDS = 20  # of exchanges
 TIE_SECONDS = 2.0
@@ -71,7 +72,13 @@ class Joint:
 
     def exact(self, found: Found) -> Found | None:
         """The exact optimum and of equal ones the first, where few answers are as good as the one found."""
-        trades = best_remaining(self.ledger, self.choices, self.relaxed, found.trades)
+        gap = total_score(self.ledger, found.trades) - self.relaxed.bound
+        trades = best_within(self.ledger, self.choices, self.relaxed, gap)
+        return None if trades is None else Found(trades, "milp")
+
+    def tight(self) -> Found | None:
+        """The exact optimum and of equal ones the first, where it is as good as the bound allows."""
+        trades = first_tight(self.ledger, self.relaxed.points, self.relaxed.prices)
         return None if trades is None else Found(trades, "milp")
 
     def first_of_equals(self, found: Found, seconds: float) -> Found:
@@ -89,6 +96,9 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     """
     deadline = time.monotonic() + seconds
     joint = Joint(ledger, choices, solve_relaxed(ledger, choices, seconds), Exchanges.of(ledger, choices))
+    tight = joint.tight()
+    if tight:
+        return tight
     rounded = joint.rounded()
     exact = rounded and joint.exact(rounded)
     if exact:

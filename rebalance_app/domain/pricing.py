@@ -7,7 +7,7 @@ prices came from (here: the duals of the relaxation that CVXPY states), the boun
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise, product
-from math import prod
+from math import gcd, prod
 
 import numpy as np
 
@@ -26,13 +26,22 @@ def whole_prices(duals: Mapping[str, float]) -> dict[str, int]:
     return {name: max(0, round(float(value) * ONE)) for name, value in duals.items()}
 
 
-def _row_limits(ledger: Ledger) -> dict[str, int]:
-    """The constant of every row that is asked for, in grains (orders in orders)."""
+def grid(ledger: Ledger) -> int:
+    """The grains of which all that is bought, and all that is traded, is a multiple."""
+    return gcd(*(line.step for line in ledger.lines))
+
+
+def row_limits(ledger: Ledger) -> dict[str, int]:
+    """The most that every row that is asked for permits, in grains, rounded to what trades reach.
+
+    As in `Table.uses`, an order counts as a unit of money.
+    """
+    unit = grid(ledger)
     limits: dict[str, int | None] = {
-        "cash_floor": ledger.cash - ledger.floor,
-        "cash_ceiling": None if ledger.ceiling is None else ledger.ceiling - ledger.cash,
-        "turnover": ledger.trade_cap,
-        "max_trades": ledger.options.max_trades,
+        "cash_floor": (ledger.cash - ledger.floor) // unit * unit,
+        "cash_ceiling": None if ledger.ceiling is None else (ledger.ceiling - ledger.cash) // unit * unit,
+        "turnover": None if ledger.trade_cap is None else ledger.trade_cap // unit * unit,
+        "max_trades": None if ledger.options.max_trades is None else ledger.options.max_trades * 10**ledger.places,
         "gain_budget": ledger.gain_budget,
     }
     return {name: limit for name, limit in limits.items() if limit is not None}
@@ -41,12 +50,11 @@ def _row_limits(ledger: Ledger) -> dict[str, int]:
 def priced_bound(points: Table, prices: Mapping[str, int]) -> int:
     """A proven lower bound on the score of every answer, exact."""
     least: int = np.minimum.reduceat(points.priced(prices), points.start).sum()
-    unit = {name: 10**points.ledger.places if name == "max_trades" else 1 for name in prices}
-    limits = _row_limits(points.ledger)
-    return least - sum(price * limits[name] * unit[name] for name, price in prices.items())
+    limits = row_limits(points.ledger)
+    return least - sum(price * limits[name] for name, price in prices.items())
 
 
-def _kept(points: Table, values: Whole, gap: int) -> dict[int, list[Interval]]:
+def kept_steps(points: Table, values: Whole, gap: int) -> dict[int, list[Interval]]:
     """By line, the steps of each part where the values, convex and linear between points, are within `gap` of least."""
     limit = np.minimum.reduceat(values, points.start)[points.line] + gap
     inside, k = values <= limit, points.steps
@@ -78,7 +86,7 @@ def cut(choices: Sequence[Choice], points: Table, prices: Mapping[str, int], gap
     trade belongs to no better one. What is left for branch and bound is often a handful of lines. `points` are the
     breakpoints of the choices.
     """
-    kept = _kept(points, points.priced(prices), gap)
+    kept = kept_steps(points, points.priced(prices), gap)
     return tuple(_cut_choice(c, kept[i]) for i, c in enumerate(choices))
 
 

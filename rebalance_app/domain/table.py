@@ -6,7 +6,6 @@ prices on the coupling rows. The columns hold Python integers of any size: exact
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,12 +60,27 @@ class Table:
     orders: Whole
     gain: Whole
 
+    @property
+    def uses(self) -> dict[str, Whole]:
+        """By coupling row, what each point uses of it, in grains; an order counts as a unit of money."""
+        return {
+            "cash_floor": self.bought,
+            "cash_ceiling": -self.bought,
+            "turnover": np.abs(self.bought),
+            "max_trades": self.orders * 10**self.ledger.places,
+            "gain_budget": self.gain,
+        }
+
     def priced(self, prices: Mapping[str, int]) -> Whole:
         """(m,) score of each point plus what it uses of each priced row, in score units."""
-        net = prices.get("cash_floor", 0) - prices.get("cash_ceiling", 0)
-        total: Any = self.score + net * self.bought + prices.get("turnover", 0) * np.abs(self.bought)
-        total = total + prices.get("max_trades", 0) * 10**self.ledger.places * self.orders
-        return np.asarray(total + prices.get("gain_budget", 0) * self.gain)
+        uses = self.uses
+        return np.asarray(sum((price * uses[name] for name, price in prices.items() if price), self.score))
+
+    def only(self, which: NDArray[np.bool_]) -> "Table":
+        """Some of the points, at least one of each line."""
+        names = ("line", "part", "gated", "steps", "score", "bought", "orders", "gain")
+        columns = {name: getattr(self, name)[which] for name in names}
+        return Table(self.ledger, start=np.flatnonzero(np.diff(columns["line"], prepend=-1)), **columns)
 
 
 def table(

@@ -84,7 +84,7 @@ def coupled(problem, mv, total):
 def best(problem):
     """(objective, least traded value at it, changes by security), or None when infeasible.
 
-    Of answers equal in both, the one in which the lower id trades more; then the one that buys.
+    Of answers equal in both the first, id by id, in which more is traded, or bought rather than sold.
     """
     mv = Fraction(problem.cash) + sum(Fraction(p.quantity) * Fraction(p.price) for p in problem.positions)
     tables = [line_table(problem, p, mv) for p in problem.positions]
@@ -110,5 +110,5 @@ def best(problem):
     equals = [[t[i][0] for t, i in zip(tables, at, strict=True)] for at in np.argwhere(trade == trade.min())]
     names = [p.security_id for p in problem.positions]
     by_id = sorted(range(len(names)), key=names.__getitem__)
-    first = min(equals, key=lambda row: ([-abs(row[i]) for i in by_id], [-row[i] for i in by_id]))
+    first = min(equals, key=lambda row: [(-abs(row[i]), -row[i]) for i in by_id])
     return Decimal(int(least)) / SCALE, Decimal(int(trade.min())) / SCALE, dict(zip(names, first, strict=True))

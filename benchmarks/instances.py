@@ -1,13 +1,13 @@
 """Seeded problems: the same seed gives the same problem on every machine.
 
-`small(seed)` stays within reach of brute force and mixes every option, `alike(seed)` has many equally good answers,
-and `large(spec, seed)` has realistic sizes. `grid()` lists the specifications of the standing benchmark, and `kinds`
-says what is special about a problem.
+`small(seed)` stays within reach of brute force and mixes every option; `alike(seed)` and `short_of_cash(seed)` have
+many equally good answers; `large(spec, seed)` has realistic sizes, and `mixed(seed)` mixes every option there. `grid()`
+lists the specifications of the standing benchmark, and `kinds` says what is special about a problem.
 """
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
 
 from rebalance_app.domain.types import MODES, Options, Position, RebalanceProblem, TaxLot
@@ -182,6 +182,62 @@ def large(spec, seed):
         max_turnover=None if spec.turnover is None else D(spec.turnover),
     )
     return RebalanceProblem(f"large-{seed}", cash, tuple(positions), options)
+
+
+def _two_lots(rng, position):
+    """Half of the shares bought dearer or cheaper than the other half."""
+    if position.quantity <= 0:
+        return position
+    half = position.quantity // 2
+    parts = ((half, ("0.7", "0.9", "1.2")), (position.quantity - half, ("0.8", "1.1")))
+    lots = [TaxLot(shares, (position.price * D(rng.choice(costs))).quantize(D("0.01"))) for shares, costs in parts]
+    return replace(position, lots=tuple(lot for lot in lots if lot.quantity))
+
+
+def mixed(seed):
+    """Realistic sizes under any mixture of limits, modes and costs."""
+    rng = random.Random(f"mixed{seed}")
+    bands = (("0.01", "0.01"), ("0.02", "0.02"), ("0.002", "0.02"), ("0.05", "0.05"))
+    spec = Spec(
+        securities=rng.choice([8, 20, 50, 100]),
+        market_value=rng.choice([50_000, 1_000_000, 10_000_000]),
+        band=rng.choice(bands),
+        floor=rng.choice(["0", "0.05", "0.052", "0.06"]),
+        prices=rng.choice(["any", "any", "any", "even", "equal"]),
+        min_trade=rng.choice(["0", "0", "500"]),
+        turnover=rng.choice([None, None, "0.03", "0.05", "0.08"]),
+    )
+    chances = {
+        "max_trades": (0.25, lambda: rng.choice([5, 20, 50, 80])),
+        "cost_bps": (0.25, lambda: D(rng.choice([5, 20]))),
+        "ticket_cost": (0.2, lambda: D(rng.choice([1, 10]))),
+        "max_cash_weight": (0.2, lambda: D("0.055")),
+        "mode": (0.15, lambda: rng.choice(MODES)),
+        "soft_bands": (0.15, lambda: True),
+        "gain_budget": (0.25, lambda: D(rng.choice([0, 1000, 20_000]))),
+    }
+    problem = large(spec, seed)
+    chosen = {name: make() for name, (chance, make) in chances.items() if rng.random() < chance}
+    positions = problem.positions
+    if "gain_budget" in chosen:
+        positions = tuple(_two_lots(rng, p) for p in positions)
+    options = replace(problem.options, **chosen)
+    return replace(problem, portfolio_id=f"mixed-{seed}", positions=positions, options=options)
+
+
+SHORT_OF_CASH = (  # few enough shares for brute force, and many ways to be short of a target
+    Spec(4, 8_000, ("0.04", "0.04"), floor="0.07", oddities=0),
+    Spec(4, 8_000, ("0.04", "0.04"), floor="0.07", oddities=0, min_trade="100"),
+    Spec(4, 8_000, ("0.05", "0.05"), floor="0.05", oddities=0, turnover="0.04"),
+    Spec(4, 8_000, ("0.05", "0.05"), floor="0.06", oddities=0, turnover="0.05", min_trade="60"),
+    Spec(5, 4_000, ("0.06", "0.06"), floor="0.08", oddities=0.2, prices="even"),
+    Spec(5, 4_000, ("0.06", "0.06"), floor="0.06", oddities=0.2, prices="even", turnover="0.06"),
+)
+
+
+def short_of_cash(seed):
+    """Four or five securities, where cash or turnover does not reach and it does not matter whom it leaves out."""
+    return large(SHORT_OF_CASH[seed % len(SHORT_OF_CASH)], seed)
 
 
 def grid() -> Iterator[Spec]:

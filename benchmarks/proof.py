@@ -2,10 +2,10 @@
 
     python -m benchmarks.proof [--small 1000] [--grid 8] [--plainly 2] [--from 0]
 
-Small problems: with every option, plain, and of securities that are alike; orders and objective have to be exactly
-those of brute force. The grid, 5 to 500 securities: whether there is an answer is decided again in fractions; every
-answer is put through the exact check; and where a plain CVXPY statement finishes in time, it has to find the same
-optimum. Prints what was compared and what disagrees, and exits with 1 when anything does.
+Small problems: with every option, plain, of securities that are alike, and where cash does not reach for all; orders
+and objective have to be exactly those of brute force. The grid, 5 to 500 securities: whether there is an answer is
+decided again in fractions; every answer is put through the exact check; and where a plain CVXPY statement finishes in
+time, it has to find the same optimum. Prints what was compared and what disagrees, and exits with 1 when anything does.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from fractions import Fraction
 
-from benchmarks.instances import alike, grid, kinds, large, small
+from benchmarks.instances import alike, grid, kinds, large, short_of_cash, small
 from rebalance_app.domain.solve import solve
 from rebalance_app.domain.verify import violations
 from tests.domain.build import shares
@@ -25,6 +25,7 @@ SMALL = {
     "every option": small,
     "plain": lambda seed: small(seed, plain=True),
     "alike": alike,
+    "short of cash": short_of_cash,
 }
 PLAIN_SECURITIES = 20
 PLAIN_SECONDS = 3.0

@@ -126,7 +126,7 @@ def solve_statement(problem: Any, seconds: float, **more: str) -> None:
 
 def proven_bound(problem: Any, stated: Programme) -> Decimal:
     """The proven lower bound on the objective in money, rounded down beyond the solver's tolerance of 1e-6."""
-    above_base = Decimal(float(problem.solver_stats.extra_stats.mip_dual_bound)) + Decimal("0.000001")
+    above_base = Decimal(float(problem.solver_stats.extra_stats.mip_dual_bound)) - Decimal("0.000001")
     exact = stated.ledger.score_money(stated.base_score) + above_base
     return max(Decimal(0), exact.quantize(Decimal("0.0001"), rounding=ROUND_FLOOR))
 

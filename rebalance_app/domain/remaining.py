@@ -21,6 +21,7 @@ from .exchange import total_score
 from .integers import ONE, Ledger, Line
 from .milp import Relaxed
 from .pricing import cut, row_limits
+from .sums import TooMany
 from .table import Table, Whole, table
 
 Ints = NDArray[np.int64]
@@ -38,10 +39,6 @@ BLOCK = 256
 def every_step(_ledger: Ledger, _line: Line, interval: Interval) -> range:
     """All whole numbers of an interval."""
     return range(interval[0], interval[1] + 1)
-
-
-class TooMany(Exception):  # noqa: N818
-    """More would have to be tried than pays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,9 @@ largest trade whose rest the lines after it can still make up.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import merge
-from itertools import accumulate, groupby, product
-from typing import Any
+from itertools import groupby, product
 
 import numpy as np
 
@@ -21,12 +19,9 @@ from .coupling import broken_rows
 from .exchange import rank
 from .integers import Ledger, Line
 from .pricing import grid, kept_steps, row_limits
+from .sums import Piece, Sums, TooMany, TwoSums, pieces
 from .table import Table, Whole
 
-KNOWN = 2**20  # sums: where lines can make no more of them, all are known; else those in a window at either end
-WINDOW = 2**16
-JUMPS = 4  # how often the longest step fits into the window
-MOST_LOOKS = 50_000  # at single trades, until the search for the first sum is given up
 UNITS = 4  # of a priced row that may be left, at most, less one
 
 Sets = Mapping[int, Sequence[Interval]]  # by line, ascending intervals of steps
@@ -63,222 +58,10 @@ def _least_trading(lines: Sequence[Line], sets: Sets, bought: int) -> Sets:
     return tried[max(tried, key=lambda y: bound(y, tried[y]))]
 
 
-class TooMany(Exception):  # noqa: N818
-    """There may be an answer, but too much would have to be tried to know which is the first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Trades of one side, `least` to `most` steps, each of which adds to a sum `unit`, which may be below 0."""
-
-    side: int
-    least: int
-    most: int
-    unit: int
-
-    @property
-    def ends(self) -> Interval:
-        """The smallest and the largest amount."""
-        a, b = self.least * self.unit, self.most * self.unit
-        return min(a, b), max(a, b)
-
-    def between(self, low: int, high: int) -> Iterator[tuple[int, int, int]]:
-        """(−steps, −k, amount) of its trades that amount to `low` to `high`, the largest trade first."""
-        if not self.unit:
-            first, last = (self.least, self.most) if low <= 0 <= high else (1, 0)
-        elif self.unit > 0:
-            first, last = -(-low // self.unit), high // self.unit
-        else:
-            first, last = -(high // -self.unit), -low // -self.unit
-        for steps in range(min(last, self.most), max(first, self.least) - 1, -1):
-            yield -steps, -steps * self.side, steps * self.unit
-
-
-def pieces(intervals: Sequence[Interval], buy: int, sell: int) -> list[Piece]:
-    """The intervals by side, where a step bought adds `buy` to a sum and a step sold `sell`; no trade is a buy of 0."""
-    found = []
-    for a, b in intervals:
-        if b >= 0:
-            found.append(Piece(1, max(a, 0), b, buy))
-        if a < 0:
-            found.append(Piece(-1, max(1, -b), -a, sell))
-    return found
-
-
 def pieces_of(ledger: Ledger, sets: Sets, sell: int) -> list[list[Piece]]:
     """By line, its trades in grains; a sale counts `sell`, 1 or −1, times what it sells."""
     lines = ledger.lines
     return [pieces(of, lines[i].step, sell * lines[i].step) for i, of in sets.items()]
-
-
-def spread(bits: int, unit: int, times: int, mask: int) -> int:
-    """The sums in `bits` (one per bit) with 0 to `times` units added to each, within the mask."""
-    covered = 1
-    while covered <= times and unit * covered <= mask.bit_length():
-        more = min(covered, times + 1 - covered)
-        bits |= bits << more * unit & mask
-        covered += more
-    return bits
-
-
-Trades = Iterator[tuple[int, Any]]  # k and what is to be made up after it; None: that is impossible
-
-
-def first_path(lines: int, start: Any, trades: Callable[[int, Any], Trades]) -> list[int] | None:
-    """The first trades, line by line, that lead from `start` through all lines; None for none. Raises TooMany.
-
-    `trades` gives those of a line in the order in which they are to be tried.
-    """
-    looks, dead = 0, set()
-    path, tried = list[tuple[int, Any]](), [trades(0, start)]
-    while len(path) < lines:
-        for k, state in tried[-1]:
-            looks += 1
-            if looks > MOST_LOOKS:
-                raise TooMany
-            if state is not None and (len(path), state) not in dead:
-                path.append((k, state))
-                tried.append(trades(len(path), state))
-                break
-        else:
-            tried.pop()
-            if not path:
-                return None
-            _, state = path.pop()
-            dead.add((len(path), state))
-    return [k for k, _ in path]
-
-
-class Sums:
-    """What lines of pieces can add up to: from line i on, known exactly, or but within a window from either end."""
-
-    def __init__(self, lines: Sequence[Sequence[Piece]], unit: int) -> None:
-        """Each line needs a piece; `unit` divides what every one of its trades adds."""
-        self.lines, self.unit = lines, unit
-        ends = [[p.ends for p in line] for line in lines]
-        self.least = [*accumulate((min(a for a, _ in line) for line in reversed(ends)), initial=0)][::-1]
-        self.most = [*accumulate((max(b for _, b in line) for line in reversed(ends)), initial=0)][::-1]
-        jumps = [abs(p.unit) * max(1, p.least if len(line) > 1 else 1) for line in lines for p in line]
-        window = min(max(WINDOW, JUMPS * max(jumps, default=1) // unit), KNOWN)
-        ranges = ((most - least) // unit + 1 for least, most in zip(self.least, self.most, strict=True))
-        self.known = [every if every <= KNOWN else window for every in ranges]
-        self.from_least = self._reached(1)
-        self.from_most = self._reached(-1)
-
-    def _reached(self, sign: int) -> list[int]:
-        """By line, which sums of it and those after it lie 0, 1, ... units above the least, or below the most."""
-        reached = [1]
-        for i in reversed(range(len(self.lines))):
-            mask = (1 << self.known[i]) - 1
-            bits, end = 0, self.least[i] - self.least[i + 1] if sign > 0 else self.most[i] - self.most[i + 1]
-            for p in self.lines[i]:
-                away = (p.ends[0] - end if sign > 0 else end - p.ends[1]) // self.unit
-                if away < self.known[i]:
-                    bits |= spread(reached[-1] << away & mask, abs(p.unit) // self.unit, p.most - p.least, mask)
-            reached.append(bits)
-        return reached[::-1]
-
-    def reached(self, i: int, sign: int) -> int:
-        """The sums of the lines from i on, as `_reached` has them: of `known[i]` units from one end."""
-        return (self.from_least if sign > 0 else self.from_most)[i]
-
-    def away(self, i: int, total: int, sign: int) -> int:
-        """Units from the least (sign 1) or the most (−1) of the lines from i on."""
-        return (total - self.least[i] if sign > 0 else self.most[i] - total) // self.unit
-
-    def possible(self, i: int, total: int) -> bool:
-        """Whether the lines from i on may add up to the total; what is said to be impossible is."""
-        if not self.least[i] <= total <= self.most[i] or total % self.unit:
-            return False
-        aways = ((self.away(i, total, sign), sign) for sign in (1, -1))
-        return all(away >= self.known[i] or self.reached(i, sign) >> away & 1 for away, sign in aways)
-
-    def trades(self, i: int, total: int) -> Trades:
-        """The trades of line i, largest first, and what the lines after it must add up to."""
-        if i < len(self.lines):
-            low, high = total - self.most[i + 1], total - self.least[i + 1]
-            for _, minus_k, amount in merge(*(p.between(low, high) for p in self.lines[i])):
-                rest = total - amount
-                yield -minus_k, rest if self.possible(i + 1, rest) else None
-
-    def first(self, total: int) -> list[int] | None:
-        """The trades that add up to the total: of all such, line by line, the largest, and a buy before a sale.
-
-        None where there are none. Raises TooMany.
-        """
-        return first_path(len(self.lines), total, self.trades) if self.possible(0, total) else None
-
-
-def _one_side(line: Sequence[Piece], side: int) -> list[Piece]:
-    """What a line may add on one side: nothing, where it may trade on the other."""
-    these = [p for p in line if p.side == side]
-    return these if len(these) == len(line) else [*these, Piece(side, 0, 0, 0)]
-
-
-class TwoSums:
-    """What lines can buy and sell, where both together must come to a sum, and buys may come to a range of sums.
-
-    A state is that sum, and the range of buys, for the lines still to come.
-    """
-
-    def __init__(self, lines: Sequence[Sequence[Piece]], unit: int) -> None:
-        """As `Sums` has them; a step sold adds what it sells."""
-        self.lines, self.unit = lines, unit
-        self.buys, self.sales = (Sums([_one_side(line, side) for line in lines], unit) for side in (1, -1))
-        self.mirrors: dict[tuple[int, int], int] = {}
-
-    def _mirrored(self, i: int, sign: int) -> int:
-        """The known sums of sales from line i on and from one end, last bit first."""
-        if (i, sign) not in self.mirrors:
-            self.mirrors[i, sign] = int(f"{self.sales.reached(i, sign):0{self.sales.known[i]}b}"[::-1], 2)
-        return self.mirrors[i, sign]
-
-    def _meet(self, i: int, both: int, low: int, high: int) -> bool:
-        """Whether sums are known, or not known not to be, with buys of `low` to `high` and sales for the rest.
-
-        Looked at from each of two ends of the buys and of the sales, wherever the windows tell.
-        """
-        buys, sales, window = self.buys, self.sales, self.sales.known[i]
-        for sign in (1, -1):
-            far, near = (low, high) if sign < 0 else (high, low)
-            first, last = buys.away(i, near, sign), buys.away(i, far, sign)
-            if last >= buys.known[i]:
-                continue
-            bought = buys.reached(i, sign) >> first & (1 << last - first + 1) - 1
-            with_first = both - near
-            same, other = sales.away(i, with_first, sign), sales.away(i, with_first, -sign)
-            if same < window and not bought & self._mirrored(i, sign) >> window - 1 - same:
-                return False
-            if other + last - first < window:
-                known = sales.reached(i, -sign)
-                if not bought & (known >> other if other >= 0 else known << -other):
-                    return False
-        return True
-
-    def possible(self, i: int, both: int, low: int, high: int) -> bool:
-        """Whether the lines from i on may come to `both` with buys of `low` to `high`; what is impossible is."""
-        buys, sales, unit = self.buys, self.sales, self.unit
-        low = max(low, buys.least[i], both - sales.most[i])
-        high = min(high, buys.most[i], both - sales.least[i])
-        low, high = -(-low // unit) * unit, high // unit * unit
-        return low <= high and not both % unit and self._meet(i, both, low, high)
-
-    def trades(self, i: int, state: tuple[int, int, int]) -> Trades:
-        """The trades of line i, largest first, and the state after it."""
-        both, low, high = state
-        if i < len(self.lines):
-            after = i + 1
-            most = both - self.buys.least[after] - self.sales.least[after]
-            for _, minus_k, amount in merge(*(p.between(0, most) for p in self.lines[i])):
-                bought = amount if minus_k < 0 else 0
-                rest = both - amount, low - bought, high - bought
-                yield -minus_k, rest if self.possible(after, *rest) else None
-
-    def first(self, both: int, low: int, high: int) -> list[int] | None:
-        """The trades that come to `both`, of which `low` to `high` is bought, as `Sums.first` has them."""
-        if not self.possible(0, both, low, high):
-            return None
-        return first_path(len(self.lines), (both, low, high), self.trades)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +114,14 @@ def _first_of(ledger: Ledger, sets: Sets, total: int, sell: int = 1) -> dict[int
     return None if first is None else dict(zip(sets, first, strict=True))
 
 
+def _with_least_trading(ledger: Ledger, sets: Sets, bought: int) -> dict[int, int] | None:
+    """The first trades that come to `bought`, buys less sales, with as little trading as that can take."""
+    found = _first_of(ledger, _least_trading(ledger.lines, sets, bought), bought, -1)
+    if found is None and _first_of(ledger, sets, bought, -1) is not None:
+        raise TooMany  # more must be traded than the bound says
+    return found
+
+
 def _on_each_side(ledger: Ledger, sets: Sets, bought: int, traded: int) -> dict[int, int] | None:
     """The first trades where buys and sales must each come to a sum of their own."""
     if (bought + traded) % 2:
@@ -359,7 +150,7 @@ def _first_at(ledger: Ledger, sets: Sets, level: Level) -> tuple[int, ...] | Non
     """The first answer of a level by `exchange.rank`; None for none. Raises TooMany."""
     if level.traded is None:
         assert level.bought is not None
-        found = _first_of(ledger, _least_trading(ledger.lines, sets, level.bought), level.bought, -1)
+        found = _with_least_trading(ledger, sets, level.bought)
     elif level.bought is None:
         found = _within_cash(ledger, sets, level.traded)
     else:

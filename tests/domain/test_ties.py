@@ -6,7 +6,8 @@ from itertools import combinations
 
 import pytest
 
-from benchmarks.instances import Spec, alike, large, small
+from benchmarks.instances import Spec, alike, large, short_of_cash, small
+from rebalance_app.domain import joint
 from rebalance_app.domain.coupling import broken_rows
 from rebalance_app.domain.exchange import rank
 from rebalance_app.domain.integers import ledger
@@ -40,6 +41,35 @@ def test_the_orders_among_securities_that_are_alike_are_those_of_brute_force(blo
             assert shares(solution) == {name: change for name, change in expected[2].items() if change}
             coupled += solution.method == "milp"
     assert coupled > 4
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_where_it_does_not_matter_whom_the_cash_leaves_out_the_orders_are_those_of_brute_force(block):
+    coupled = 0
+    for seed in range(12 * block, 12 * block + 12):
+        stated = short_of_cash(seed)
+        expected, solution = best(stated), solve(stated)
+        assert (expected is None) == (solution.status == "infeasible")
+        if expected is not None:
+            assert shares(solution) == {name: change for name, change in expected[2].items() if change}
+            assert solution.gap == 0
+            coupled += solution.method == "milp"
+    assert coupled > 3
+
+
+def test_the_first_of_all_is_the_same_whether_sums_or_partial_answers_find_it(monkeypatch):
+    compared = 0
+    for seed in range(30):
+        spec = Spec(8, 20_000, ("0.02", "0.02"), floor="0.06", turnover=(None, "0.05")[seed % 2], min_trade="150")
+        stated = large(spec, seed)
+        found = solve(stated)
+        with monkeypatch.context() as without:
+            without.setattr(joint, "first_tight", lambda *_: None)
+            other = solve(stated)
+        if found.method == "milp" and found.gap == other.gap == 0:
+            assert found.trades == other.trades
+            compared += 1
+    assert compared > 10
 
 
 def improvement(stated, solution):

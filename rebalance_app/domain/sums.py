@@ -1,0 +1,237 @@
+"""Which whole trades, line by line, add up to a sum; and of all that do, the first.
+
+The sums that some lines can make are the bits of one large integer; a shift adds a trade to all of them at once. So it
+is known before a trade is chosen whether the lines after it can make up the rest, and the first way is found almost
+without turning back. Where the lines can make more sums than are worth holding, those near the least and the most are
+known, and the others are taken to be possible until they come near.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import merge
+from itertools import accumulate
+from typing import Any
+
+from .constraints import Interval
+
+KNOWN = 2**20  # sums: where lines can make no more of them, all are known
+WINDOW = 2**16  # else so many at either end, or more:
+JUMPS = 4  # how often the longest step of a sum fits into them
+MOST_LOOKS = 50_000  # at single trades, until the search for the first way is given up
+
+
+class TooMany(Exception):  # noqa: N818
+    """More would have to be tried than pays, to know which is the first, or whether there is any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Trades of one side, `least` to `most` steps, each of which adds to a sum `unit`, which may be below 0."""
+
+    side: int
+    least: int
+    most: int
+    unit: int
+
+    @property
+    def ends(self) -> Interval:
+        """The smallest and the largest amount."""
+        a, b = self.least * self.unit, self.most * self.unit
+        return min(a, b), max(a, b)
+
+    def between(self, low: int, high: int) -> Iterator[tuple[int, int, int]]:
+        """(−steps, −k, amount) of its trades that amount to `low` to `high`, the largest trade first."""
+        if not self.unit:
+            first, last = (self.least, self.most) if low <= 0 <= high else (1, 0)
+        elif self.unit > 0:
+            first, last = -(-low // self.unit), high // self.unit
+        else:
+            first, last = -(high // -self.unit), -low // -self.unit
+        for steps in range(min(last, self.most), max(first, self.least) - 1, -1):
+            yield -steps, -steps * self.side, steps * self.unit
+
+
+def pieces(intervals: Sequence[Interval], buy: int, sell: int) -> list[Piece]:
+    """The intervals by side, where a step bought adds `buy` to a sum and a step sold `sell`; no trade is a buy of 0."""
+    found = []
+    for a, b in intervals:
+        if b >= 0:
+            found.append(Piece(1, max(a, 0), b, buy))
+        if a < 0:
+            found.append(Piece(-1, max(1, -b), -a, sell))
+    return found
+
+
+def spread(bits: int, unit: int, times: int, mask: int) -> int:
+    """The sums in `bits` (one per bit) with 0 to `times` units added to each, within the mask."""
+    covered = 1
+    while covered <= times and unit * covered <= mask.bit_length():
+        more = min(covered, times + 1 - covered)
+        bits |= bits << more * unit & mask
+        covered += more
+    return bits
+
+
+Trades = Iterator[tuple[int, Any]]  # k and what is to be made up after it; None: that is impossible
+
+
+def first_path(lines: int, start: Any, trades: Callable[[int, Any], Trades]) -> list[int] | None:
+    """The first trades, line by line, that lead from `start` through all lines; None for none. Raises TooMany.
+
+    `trades` gives those of a line in the order in which they are to be tried.
+    """
+    looks, dead = 0, set()
+    path, tried = list[tuple[int, Any]](), [trades(0, start)]
+    while len(path) < lines:
+        for k, state in tried[-1]:
+            looks += 1
+            if looks > MOST_LOOKS:
+                raise TooMany
+            if state is not None and (len(path), state) not in dead:
+                path.append((k, state))
+                tried.append(trades(len(path), state))
+                break
+        else:
+            tried.pop()
+            if not path:
+                return None
+            _, state = path.pop()
+            dead.add((len(path), state))
+    return [k for k, _ in path]
+
+
+class Sums:
+    """What lines of pieces can add up to: from line i on, known exactly, or but within a window from either end."""
+
+    def __init__(self, lines: Sequence[Sequence[Piece]], unit: int) -> None:
+        """Each line needs a piece; `unit` divides what every one of its trades adds."""
+        self.lines, self.unit = lines, unit
+        ends = [[p.ends for p in line] for line in lines]
+        self.least = [*accumulate((min(a for a, _ in line) for line in reversed(ends)), initial=0)][::-1]
+        self.most = [*accumulate((max(b for _, b in line) for line in reversed(ends)), initial=0)][::-1]
+        jumps = [abs(p.unit) * max(1, p.least if len(line) > 1 else 1) for line in lines for p in line]
+        window = min(max(WINDOW, JUMPS * max(jumps, default=1) // unit), KNOWN)
+        ranges = ((most - least) // unit + 1 for least, most in zip(self.least, self.most, strict=True))
+        self.known = [every if every <= KNOWN else window for every in ranges]
+        self.from_least = self._reached(1)
+        self.from_most = self._reached(-1)
+
+    def _reached(self, sign: int) -> list[int]:
+        """By line, which sums of it and those after it lie 0, 1, ... units above the least, or below the most."""
+        reached = [1]
+        for i in reversed(range(len(self.lines))):
+            mask = (1 << self.known[i]) - 1
+            bits, end = 0, self.least[i] - self.least[i + 1] if sign > 0 else self.most[i] - self.most[i + 1]
+            for p in self.lines[i]:
+                away = (p.ends[0] - end if sign > 0 else end - p.ends[1]) // self.unit
+                if away < self.known[i]:
+                    bits |= spread(reached[-1] << away & mask, abs(p.unit) // self.unit, p.most - p.least, mask)
+            reached.append(bits)
+        return reached[::-1]
+
+    def reached(self, i: int, sign: int) -> int:
+        """The sums of the lines from i on, as `_reached` has them: of `known[i]` units from one end."""
+        return (self.from_least if sign > 0 else self.from_most)[i]
+
+    def away(self, i: int, total: int, sign: int) -> int:
+        """Units from the least (sign 1) or the most (−1) of the lines from i on."""
+        return (total - self.least[i] if sign > 0 else self.most[i] - total) // self.unit
+
+    def possible(self, i: int, total: int) -> bool:
+        """Whether the lines from i on may add up to the total; what is said to be impossible is."""
+        if not self.least[i] <= total <= self.most[i] or total % self.unit:
+            return False
+        aways = ((self.away(i, total, sign), sign) for sign in (1, -1))
+        return all(away >= self.known[i] or self.reached(i, sign) >> away & 1 for away, sign in aways)
+
+    def trades(self, i: int, total: int) -> Trades:
+        """The trades of line i, largest first, and what the lines after it must add up to."""
+        if i < len(self.lines):
+            low, high = total - self.most[i + 1], total - self.least[i + 1]
+            for _, minus_k, amount in merge(*(p.between(low, high) for p in self.lines[i])):
+                yield -minus_k, total - amount if self.possible(i + 1, total - amount) else None
+
+    def first(self, total: int) -> list[int] | None:
+        """The trades that add up to the total: of all such, line by line, the largest, and a buy before a sale.
+
+        None where there are none. Raises TooMany.
+        """
+        return first_path(len(self.lines), total, self.trades) if self.possible(0, total) else None
+
+
+def _one_side(line: Sequence[Piece], side: int) -> list[Piece]:
+    """What a line may add on one side: nothing, where it may trade on the other."""
+    these = [p for p in line if p.side == side]
+    return these if len(these) == len(line) else [*these, Piece(side, 0, 0, 0)]
+
+
+class TwoSums:
+    """What lines can buy and sell, where both together must come to a sum, and buys may come to a range of sums.
+
+    A state is that sum, and the range of buys, for the lines still to come.
+    """
+
+    def __init__(self, lines: Sequence[Sequence[Piece]], unit: int) -> None:
+        """As `Sums` has them; a step sold adds what it sells."""
+        self.lines, self.unit = lines, unit
+        self.buys, self.sales = (Sums([_one_side(line, side) for line in lines], unit) for side in (1, -1))
+        self.mirrors: dict[tuple[int, int], int] = {}
+
+    def _mirrored(self, i: int, sign: int) -> int:
+        """The known sums of sales from line i on and from one end, last bit first."""
+        if (i, sign) not in self.mirrors:
+            self.mirrors[i, sign] = int(f"{self.sales.reached(i, sign):0{self.sales.known[i]}b}"[::-1], 2)
+        return self.mirrors[i, sign]
+
+    def _meet(self, i: int, both: int, low: int, high: int) -> bool:
+        """Whether sums are known, or not known not to be, with buys of `low` to `high` and sales for the rest.
+
+        Looked at from each of two ends of the buys and of the sales, wherever the windows tell.
+        """
+        buys, sales, window = self.buys, self.sales, self.sales.known[i]
+        for sign in (1, -1):
+            far, near = (low, high) if sign < 0 else (high, low)
+            first, last = buys.away(i, near, sign), buys.away(i, far, sign)
+            if last >= buys.known[i]:
+                continue
+            bought = buys.reached(i, sign) >> first & (1 << last - first + 1) - 1
+            with_first = both - near
+            same, other = sales.away(i, with_first, sign), sales.away(i, with_first, -sign)
+            if same < window and not bought & self._mirrored(i, sign) >> window - 1 - same:
+                return False
+            if other + last - first < window:
+                known = sales.reached(i, -sign)
+                if not bought & (known >> other if other >= 0 else known << -other):
+                    return False
+        return True
+
+    def possible(self, i: int, both: int, low: int, high: int) -> bool:
+        """Whether the lines from i on may come to `both` with buys of `low` to `high`; what is impossible is."""
+        buys, sales, unit = self.buys, self.sales, self.unit
+        low = max(low, buys.least[i], both - sales.most[i])
+        high = min(high, buys.most[i], both - sales.least[i])
+        low, high = -(-low // unit) * unit, high // unit * unit
+        return low <= high and not both % unit and self._meet(i, both, low, high)
+
+    def _between(self, i: int, state: tuple[int, int, int], side: int) -> Interval:
+        """The least and the most that line i may buy, or sell, as far as what lies after it tells."""
+        both, low, high = state
+        low, high = max(low, self.buys.least[i]), min(high, self.buys.most[i])
+        if side > 0:
+            return low - self.buys.most[i + 1], high - self.buys.least[i + 1]
+        return both - high - self.sales.most[i + 1], both - low - self.sales.least[i + 1]
+
+    def trades(self, i: int, state: tuple[int, int, int]) -> Trades:
+        """The trades of line i, largest first, and the state after it."""
+        both, low, high = state
+        of = self.lines[i] if i < len(self.lines) else ()
+        for _, minus_k, amount in merge(*(p.between(*self._between(i, state, p.side)) for p in of)):
+            bought = amount if minus_k < 0 else 0
+            rest = both - amount, low - bought, high - bought
+            yield -minus_k, rest if self.possible(i + 1, *rest) else None
+
+    def first(self, both: int, low: int, high: int) -> list[int] | None:
+        """The trades that come to `both`, of which `low` to `high` is bought, as `Sums.first` has them."""
+        if not self.possible(0, both, low, high):
+            return None
+        return first_path(len(self.lines), (both, low, high), self.trades)

@@ -9,7 +9,6 @@ The prices that prove the bound say which changes are worth a look: one whose ef
 priced row, exceeds the gap belongs to no answer that closes it.
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -33,6 +32,7 @@ FLOAT_EXACT = 2**53
 SLACK = 1e-7  # money; what floats may be wrong by before the exact check
 SEGMENTS = 3
 NO_LINE = -1
+MOST_EXCHANGES = 100  # of equally good answers
 TRADED_PLACES = 4  # money; what is saved less than that is not told apart from nothing
 
 
@@ -290,18 +290,22 @@ class Exchanges:
         moved = None if found is None else tuple(found.tolist())
         return moved if moved and not broken_rows(self.ledger, moved) else None
 
-    def less_trading(self, trades: tuple[int, ...], spare: Spare, seconds: float) -> tuple[int, ...]:
-        """Trades of the same score which no exchange of two lines brings before themselves by `rank`."""
-        deadline = time.monotonic() + seconds
-        following: tuple[int, ...] | None = trades
-        while following is not None and self.lines is not None and time.monotonic() < deadline:
-            trades = following
+    def less_trading(self, trades: tuple[int, ...], spare: Spare) -> tuple[int, ...]:
+        """Trades of the same score that come before these by `rank`, after up to MOST_EXCHANGES of two lines each.
+
+        Counted, not timed, so that a slow machine gives no other answer.
+        """
+        for _ in range(MOST_EXCHANGES):
+            if self.lines is None:
+                break
             now = np.array(trades, dtype=np.int64)
             changes, room = self._around(self.lines, now, spare)
             pairs = _ranked_pairs(changes, now, room)
             moves = (tuple(_applied(now, changes, *pair).tolist()) for pair in pairs)
             best = rank(self.ledger, trades)
-            following = next(
-                (m for m in moves if rank(self.ledger, m) < best and not broken_rows(self.ledger, m)), None
-            )
+            better = (m for m in moves if rank(self.ledger, m) < best and not broken_rows(self.ledger, m))
+            following = next(better, None)
+            if following is None:
+                break
+            trades = following
         return trades

@@ -1,4 +1,4 @@
-"""A coupled problem from its choices to trades: relaxation, exchanges, what remains, branch and bound, ties."""
+"""A coupled problem from its choices to trades: relaxation, sums, exchanges, what remains, branch and bound."""
 
 import time
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from .integers import Ledger
 from .milp import NoAnswerInTime, ProgramInfeasible, Relaxed, SolverFailed, solve_relaxed, solve_whole
 from .pricing import cut
 from .remaining import best_within
+from .sums import TooMany
 from .tight import first_tight
 
 ROUNDS = 20  # of exchanges
-TIE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,10 @@ class Joint:
     def exact(self, found: Found) -> Found | None:
         """The exact optimum and of equal ones the first, where few answers are as good as the one found."""
         gap = total_score(self.ledger, found.trades) - self.relaxed.bound
-        trades = best_within(self.ledger, self.choices, self.relaxed, gap)
+        try:
+            trades = best_within(self.ledger, self.choices, self.relaxed, gap)
+        except TooMany:
+            return None
         return None if trades is None else Found(trades, "milp")
 
     def tight(self) -> Found | None:
@@ -81,18 +84,18 @@ class Joint:
         trades = first_tight(self.ledger, self.relaxed.points, self.relaxed.prices)
         return None if trades is None else Found(trades, "milp")
 
-    def first_of_equals(self, found: Found, seconds: float) -> Found:
-        """Trades with the same score that come first by `exchange.rank`, as far as exchanges of two lines tell."""
-        trades = self.exchanges.less_trading(found.trades, self.spare(found), min(seconds, TIE_SECONDS))
-        return replace(found, trades=trades)
+    def before_equals(self, found: Found) -> Found:
+        """Trades as good that come first by `exchange.rank`, as far as exchanges of two lines tell."""
+        return replace(found, trades=self.exchanges.less_trading(found.trades, self.spare(found)))
 
 
 def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Found:
     """The best trades under all coupling rows, with the bound that is proven. Needs a segment in every choice.
 
-    First the relaxation: its rounding, improved by exchanges, is often within a cent of the bound its prices prove, or
-    so near that all answers nearer can be tried. Otherwise branch and bound. Of equally good answers the first by
-    `exchange.rank`. Raises ProgramInfeasible, or NoAnswerInTime. The answer is still to be checked exactly.
+    First the relaxation: an answer that meets the bound its prices prove, if there is one; else its rounding, improved
+    by exchanges, if it is within a cent or so near that all answers nearer can be tried. Otherwise branch and bound.
+    Where the optimum is exact, it is the first of equals by `exchange.rank`. Raises ProgramInfeasible, or
+    NoAnswerInTime. The answer is still to be checked exactly.
     """
     deadline = time.monotonic() + seconds
     joint = Joint(ledger, choices, solve_relaxed(ledger, choices, seconds), Exchanges.of(ledger, choices))
@@ -110,4 +113,4 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
         found = rounded
     if exact or joint.gap(found) > CENT:
         return exact or found
-    return joint.first_of_equals(found, deadline - time.monotonic())
+    return joint.before_equals(found)

@@ -150,6 +150,8 @@ def _replaced(used: Ints, earlier: Ints) -> Bools:
             replaced[block] |= fewer.any(axis=0)
             block = block[~replaced[block]]
         kept = np.concatenate([kept, block])
+        if len(kept) > MOST_PARTIAL:
+            raise TooMany
     return replaced
 
 
@@ -233,18 +235,12 @@ def _starts(sums: Ints) -> Ints:
 
 
 def best_within(ledger: Ledger, choices: Sequence[Choice], relaxed: Relaxed, gap: int) -> tuple[int, ...] | None:
-    """The first of all answers by `exchange.rank`, if one is within `gap` (score) of the bound and it is found.
-
-    None also where too much would have to be tried.
-    """
-    try:
-        for part in sorted({gap // part for part in DISTANCES}):
-            left, points = _left(ledger, choices, relaxed, part)
-            distance = float(part / (ONE * 10**ledger.places)) * (1 + MARGIN) + MARGIN
-            best = _Search(points, distance, points.open_lines).best()
-            trades = None if best is None else tuple(left.steps[best].tolist())
-            if trades is not None and total_score(ledger, trades) - relaxed.bound <= part:
-                return trades
-    except TooMany:
-        pass
+    """The first of all answers by `exchange.rank`, if any is within `gap` (score) of the bound. Raises TooMany."""
+    for part in sorted({gap // part for part in DISTANCES}):
+        left, points = _left(ledger, choices, relaxed, part)
+        distance = float(part / (ONE * 10**ledger.places)) * (1 + MARGIN) + MARGIN
+        best = _Search(points, distance, points.open_lines).best()
+        trades = None if best is None else tuple(left.steps[best].tolist())
+        if trades is not None and total_score(ledger, trades) - relaxed.bound <= part:
+            return trades
     return None

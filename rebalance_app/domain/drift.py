@@ -135,7 +135,7 @@ def _state(p: Position, mv: Decimal | None, place: BandPlace | None, near: Decim
     breach = _edge_state(value, mv, p)
     if breach:
         return breach
-    return "near" if place.band_use is not None and abs(place.band_use) >= near else "in_band"
+    return "near" if place.band_use and abs(place.band_use) >= near else "in_band"  # on target is near no edge
 
 
 def nearest_trade(line: Line) -> int:

@@ -82,8 +82,8 @@ def _without(block: Block, rows: Bools) -> Block:
 
 
 def _states(found: BlockDrift, exact: Ints, side: Ints, near: Decimal) -> NDArray[np.uint8]:
-    """The breaches as they were found; of the rest, near where |drift| ≥ near · side."""
-    states = np.where((np.abs(exact) >= _share(side, near)) & (side > 0), NEAR, IN_BAND)
+    """The breaches as they were found; of the rest, near where |drift| ≥ near · side, unless it is 0."""
+    states = np.where((np.abs(exact) >= _share(side, near)) & (side > 0) & (exact != 0), NEAR, IN_BAND)
     for which, state in ((found.over, OVER), (found.under, UNDER), (found.outside, OUTSIDE)):
         states[which] = state
     return states.astype(np.uint8)

@@ -61,6 +61,8 @@ def compare_worst(table, row, one):
 
 @settings(max_examples=150, deadline=None)
 @given(blocks(), st.sampled_from([NEAR, Decimal("0.333333"), Decimal(1), Decimal(0)]))
+@example(block_of([0], prices=[1], targets=[0], band=0, cash=1), Decimal(0))
+@example(block_of([1], prices=[1], targets=[500_000], band=1000, cash=MONEY), Decimal(0))
 def test_every_row_that_is_answered_is_what_the_general_way_says(block, near):
     compare(block, near)
 

@@ -17,6 +17,8 @@ from .constraints import Interval
 KNOWN = 2**20  # sums: where lines can make no more of them, all are known
 WINDOW = 2**16  # else so many at either end, or more:
 JUMPS = 4  # how often the longest step of a sum fits into them
+FEW = 20_000  # sums of the last lines are held one by one
+FEWEST = 200  # and looked through
 MOST_LOOKS = 50_000  # at single trades, until the search for the first way is given up
 
 
@@ -62,16 +64,6 @@ def pieces(intervals: Sequence[Interval], buy: int, sell: int) -> list[Piece]:
     return found
 
 
-def spread(bits: int, unit: int, times: int, mask: int) -> int:
-    """The sums in `bits` (one per bit) with 0 to `times` units added to each, within the mask."""
-    covered = 1
-    while covered <= times and unit * covered <= mask.bit_length():
-        more = min(covered, times + 1 - covered)
-        bits |= bits << more * unit & mask
-        covered += more
-    return bits
-
-
 Trades = Iterator[tuple[int, Any]]  # k and what is to be made up after it; None: that is impossible
 
 
@@ -113,25 +105,54 @@ class Sums:
         window = min(max(WINDOW, JUMPS * max(jumps, default=1) // unit), KNOWN)
         ranges = ((most - least) // unit + 1 for least, most in zip(self.least, self.most, strict=True))
         self.known = [every if every <= KNOWN else window for every in ranges]
-        self.from_least = self._reached(1)
-        self.from_most = self._reached(-1)
+        self._reached: dict[tuple[int, bool], list[int]] = {}
+        self._few: list[frozenset[int] | None] = [frozenset({0})]
 
-    def _reached(self, sign: int) -> list[int]:
-        """By line, which sums of it and those after it lie 0, 1, ... units above the least, or below the most."""
-        reached = [1]
-        for i in reversed(range(len(self.lines))):
-            mask = (1 << self.known[i]) - 1
-            bits, end = 0, self.least[i] - self.least[i + 1] if sign > 0 else self.most[i] - self.most[i + 1]
-            for p in self.lines[i]:
-                away = (p.ends[0] - end if sign > 0 else end - p.ends[1]) // self.unit
-                if away < self.known[i]:
-                    bits |= spread(reached[-1] << away & mask, abs(p.unit) // self.unit, p.most - p.least, mask)
-            reached.append(bits)
-        return reached[::-1]
+    def reached(self, i: int, sign: int, *, mirrored: bool = False) -> int:
+        """Which sums of the lines from i on lie 0, 1, ... units above their least, or below their most (sign −1).
 
-    def reached(self, i: int, sign: int) -> int:
-        """The sums of the lines from i on, as `_reached` has them: of `known[i]` units from one end."""
-        return (self.from_least if sign > 0 else self.from_most)[i]
+        One per bit, `known[i]` of them, the last one lowest if mirrored. Worked out from the last line on, as far as it
+        is asked for: far from both ends nobody asks.
+        """
+        from_last = self._reached.setdefault((sign, mirrored), [1])
+        for at in reversed(range(i, len(self.lines) + 1 - len(from_last))):
+            from_last.append(self._with_line(at, from_last[-1], sign, mirrored=mirrored))
+        return from_last[len(self.lines) - i]
+
+    def _with_line(self, i: int, after: int, sign: int, *, mirrored: bool) -> int:
+        """What `reached` is for line i, given what it is for the line after it."""
+        known = self.known[i]
+        mask, more = (1 << known) - 1, known - self.known[i + 1]
+        if mirrored:
+            after = after << more if more > 0 else after >> -more
+
+        def raised(bits: int, by: int) -> int:
+            return bits >> by if mirrored else bits << by & mask
+
+        found, end = 0, self.least[i] - self.least[i + 1] if sign > 0 else self.most[i] - self.most[i + 1]
+        for p in self.lines[i]:
+            away, unit = (p.ends[0] - end if sign > 0 else end - p.ends[1]) // self.unit, abs(p.unit) // self.unit
+            if away < known:
+                bits, times, covered = raised(after, away), p.most - p.least, 1
+                while covered <= times and unit * covered < known:  # bits hold 0 to covered − 1 more trades
+                    more = min(covered, times + 1 - covered)
+                    bits |= raised(bits, more * unit)
+                    covered += more
+                found |= bits
+        return found
+
+    def few(self, i: int) -> frozenset[int] | None:
+        """All that the lines from i on can add up to, where that is not much."""
+        from_last = self._few
+        for at in reversed(range(i, len(self.lines) + 1 - len(from_last))):
+            after = from_last[-1]
+            trades = sum(p.most - p.least + 1 for p in self.lines[at])
+            if after is None or len(after) * trades > FEW:
+                from_last.append(None)
+            else:
+                amounts = [steps * p.unit for p in self.lines[at] for steps in range(p.least, p.most + 1)]
+                from_last.append(frozenset(amount + rest for amount in amounts for rest in after))
+        return from_last[len(self.lines) - i]
 
     def away(self, i: int, total: int, sign: int) -> int:
         """Units from the least (sign 1) or the most (−1) of the lines from i on."""
@@ -141,6 +162,9 @@ class Sums:
         """Whether the lines from i on may add up to the total; what is said to be impossible is."""
         if not self.least[i] <= total <= self.most[i] or total % self.unit:
             return False
+        few = self.few(i)
+        if few is not None:
+            return total in few
         aways = ((self.away(i, total, sign), sign) for sign in (1, -1))
         return all(away >= self.known[i] or self.reached(i, sign) >> away & 1 for away, sign in aways)
 
@@ -175,13 +199,6 @@ class TwoSums:
         """As `Sums` has them; a step sold adds what it sells."""
         self.lines, self.unit = lines, unit
         self.buys, self.sales = (Sums([_one_side(line, side) for line in lines], unit) for side in (1, -1))
-        self.mirrors: dict[tuple[int, int], int] = {}
-
-    def _mirrored(self, i: int, sign: int) -> int:
-        """The known sums of sales from line i on and from one end, last bit first."""
-        if (i, sign) not in self.mirrors:
-            self.mirrors[i, sign] = int(f"{self.sales.reached(i, sign):0{self.sales.known[i]}b}"[::-1], 2)
-        return self.mirrors[i, sign]
 
     def _meet(self, i: int, both: int, low: int, high: int) -> bool:
         """Whether sums are known, or not known not to be, with buys of `low` to `high` and sales for the rest.
@@ -197,7 +214,7 @@ class TwoSums:
             bought = buys.reached(i, sign) >> first & (1 << last - first + 1) - 1
             with_first = both - near
             same, other = sales.away(i, with_first, sign), sales.away(i, with_first, -sign)
-            if same < window and not bought & self._mirrored(i, sign) >> window - 1 - same:
+            if same < window and not bought & sales.reached(i, sign, mirrored=True) >> window - 1 - same:
                 return False
             if other + last - first < window:
                 known = sales.reached(i, -sign)
@@ -211,7 +228,12 @@ class TwoSums:
         low = max(low, buys.least[i], both - sales.most[i])
         high = min(high, buys.most[i], both - sales.least[i])
         low, high = -(-low // unit) * unit, high // unit * unit
-        return low <= high and not both % unit and self._meet(i, both, low, high)
+        if low > high or both % unit:
+            return False
+        some, others = buys.few(i), sales.few(i)
+        if some is None or others is None or len(some) > FEWEST:
+            return self._meet(i, both, low, high)
+        return any(low <= bought <= high and both - bought in others for bought in some)
 
     def _between(self, i: int, state: tuple[int, int, int], side: int) -> Interval:
         """The least and the most that line i may buy, or sell, as far as what lies after it tells."""

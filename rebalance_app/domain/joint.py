@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from .answer import CENT, Found
 from .bounds import Choice
+from .branch import first_of_all
 from .exchange import Exchanges, Spare, total_score
 from .integers import Ledger
 from .milp import NoAnswerInTime, ProgramInfeasible, Relaxed, SolverFailed, solve_relaxed, solve_whole
@@ -79,6 +80,11 @@ class Joint:
             return None
         return None if trades is None else Found(trades, "milp")
 
+    def parted(self, found: Found, seconds: float) -> Found | None:
+        """The exact optimum and of equal ones the first, where a few branches are enough to know it."""
+        trades = first_of_all(self.ledger, self.choices, found.trades, seconds)
+        return None if trades is None else Found(trades, "milp")
+
     def tight(self) -> Found | None:
         """The exact optimum and of equal ones the first, where it is as good as the bound allows."""
         trades = first_tight(self.ledger, self.relaxed.points, self.relaxed.prices)
@@ -103,12 +109,12 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     if tight:
         return tight
     rounded = joint.rounded()
-    exact = rounded and joint.exact(rounded)
+    exact = rounded and (joint.exact(rounded) or joint.parted(rounded, deadline - time.monotonic()))
     if exact:
         return exact
     if rounded is None or joint.gap(rounded) > CENT:
         found = joint.branched(rounded, deadline - time.monotonic())
-        exact = joint.exact(found)
+        exact = joint.exact(found) or (joint.parted(found, deadline - time.monotonic()) if rounded is None else None)
     else:
         found = rounded
     if exact or joint.gap(found) > CENT:

@@ -133,11 +133,18 @@ def proven_bound(problem: Any, stated: Programme) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Relaxed:
-    """What the relaxation gives: prices of the rows, the exact bound they prove, and a whole answer near it, if any."""
+    """What the relaxation gives.
+
+    points   breakpoints of the choices
+    steps    (n,) trade of each line
+    prices   of the rows, over ONE, and the exact `bound` on the score that they prove
+    trades   a whole answer near it, if any
+    """
 
     points: Table
+    steps: Floats
     prices: dict[str, int]
-    bound: int  # score
+    bound: int
     trades: tuple[int, ...] | None
 
 
@@ -150,8 +157,9 @@ def solve_relaxed(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     problem, filled, rows = statement(stated, whole=False)
     solve_statement(problem, seconds, presolve="off")  # it takes longer than the relaxation itself
     prices = whole_prices(dict(zip(limit_rows(stated), rows.dual_value, strict=False)))
-    trades = rounded(ledger, choices, steps_of(stated, filled.value).tolist())
-    return Relaxed(points, prices, priced_bound(points, prices), trades)
+    steps = steps_of(stated, filled.value)
+    trades = rounded(ledger, choices, steps.tolist())
+    return Relaxed(points, steps, prices, priced_bound(points, prices), trades)
 
 
 def solve_whole(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Found:

@@ -168,8 +168,8 @@ def stubborn(self, **options):
 @pytest.mark.parametrize(("seed", "status"), [(1, "time_limit"), (None, "error")])
 def test_a_solver_that_ignores_its_limit_is_left_behind_and_what_there_was_is_offered(seed, status, monkeypatch):
     monkeypatch.setattr(cp.Problem, "solve", stubborn)
-    monkeypatch.setattr(joint, "first_tight", lambda *_: None)
-    monkeypatch.setattr(joint, "best_within", lambda *_: None)
+    for search in ("first_tight", "best_within", "first_of_all"):
+        monkeypatch.setattr(joint, search, lambda *_: None)
     monkeypatch.setattr(Exchanges, "closer", lambda *_: None)
     if seed is None:
         monkeypatch.setattr(milp, "rounded", lambda *_: None)

@@ -43,7 +43,7 @@ def traded(lines, way):
 @pytest.fixture(params=[False, True], ids=["all sums known", "few sums known"])
 def _known(request, monkeypatch):
     if request.param:
-        for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1)):
+        for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("FEW", 2)):
             monkeypatch.setattr(sums, name, value)
 
 
@@ -87,7 +87,7 @@ def test_a_coarse_unit_says_that_a_sum_between_its_multiples_is_impossible():
 
 
 def test_a_search_that_would_take_too_long_is_given_up_not_answered(monkeypatch):
-    for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("MOST_LOOKS", 200)):
+    for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("FEW", 2), ("MOST_LOOKS", 200)):
         monkeypatch.setattr(sums, name, value)
     lines = [pieces([(0, 40)], 20, 20) for _ in range(12)]
     with pytest.raises(TooMany):

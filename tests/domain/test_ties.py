@@ -7,10 +7,12 @@ from itertools import combinations
 import pytest
 
 from benchmarks.instances import Spec, alike, large, short_of_cash, small
-from rebalance_app.domain import joint
+from rebalance_app.domain import branch, joint, remaining
+from rebalance_app.domain.branch import first_of_all
 from rebalance_app.domain.coupling import broken_rows
 from rebalance_app.domain.exchange import rank
 from rebalance_app.domain.integers import ledger
+from rebalance_app.domain.milp import solve_relaxed
 from rebalance_app.domain.objective import score
 from rebalance_app.domain.separable import solve_alone
 from rebalance_app.domain.solve import solve
@@ -70,6 +72,25 @@ def test_the_first_of_all_is_the_same_whether_sums_or_partial_answers_find_it(mo
             assert found.trades == other.trades
             compared += 1
     assert compared > 10
+
+
+def test_parts_of_a_problem_find_the_first_of_all_where_the_whole_leaves_too_much_open(monkeypatch):
+    monkeypatch.setattr(remaining, "MOST_STEPS", 12)
+    monkeypatch.setattr(branch, "MOST_PARTS", 60)
+    monkeypatch.setattr(branch, "first_tight", lambda *_: None)
+    found = 0
+    for seed in range(40):
+        stated = short_of_cash(seed)
+        expected = best(stated)
+        if expected is not None and solve(stated).method == "milp":
+            book = ledger(stated)
+            choices, _ = solve_alone(book)
+            some = solve_relaxed(book, choices, 10).trades
+            first = some and first_of_all(book, choices, some, 10)
+            if first:
+                assert first == tuple(expected[2][line.position.security_id] // line.lot for line in book.lines)
+                found += 1
+    assert found > 10
 
 
 def improvement(stated, solution):

@@ -32,7 +32,7 @@ def _small_quantity(rng):
 
 
 def _small_lots(rng, quantity):
-    if quantity <= 0 or rng.random() < 0.4:
+    if quantity <= 0:
         return ()
     first = D(rng.randint(0, int(quantity)))
     return tuple(TaxLot(part, decimal_between(rng, 5, 100)) for part in (first, quantity - first) if part > 0)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from .bounds import band_interval
+from .bounds import Choice, band_interval, permitted_interval, smallest_trades
 from .exchange import total_score
 from .explain import excess_reasons, fraction_reasons
-from .integers import Ledger
-from .objective import drift_value
+from .integers import Ledger, Line
+from .objective import best, drift_value
 from .types import Method, Reason, RebalanceProblem, RebalanceSolution, Status, Trade
 
 CENT = Decimal("0.01")
@@ -37,6 +37,20 @@ def binding_bands(ledger: Ledger, trades: Sequence[int]) -> tuple[str, ...]:
             if (k == most and doubled > 0) or (k == least and doubled < 0):
                 names.append(f"band:{line.position.security_id}")
     return tuple(names)
+
+
+def binding_options(ledger: Ledger) -> tuple[str, ...]:
+    """`hold`, and `min_trade` where some line by itself would make a smaller trade."""
+    if ledger.options.hold:
+        return ("hold",)
+
+    def too_small(line: Line) -> bool:
+        interval = permitted_interval(ledger, line)
+        alone = best(ledger, Choice(line, (interval,))) if interval[0] <= interval[1] else 0
+        buy, sell = smallest_trades(ledger, line)
+        return 0 < alone < buy or 0 < -alone < sell
+
+    return ("min_trade",) if ledger.min_trade and any(map(too_small, ledger.lines)) else ()
 
 
 def refused(
@@ -71,6 +85,6 @@ def answer(ledger: Ledger, found: Found) -> RebalanceSolution:
         trades=tuple(trade(name, n) for name, n in shares.items() if n),
         cash_after=ledger.money(ledger.cash - sum(k * line.step for line, k in pairs)),
         reasons=found.reasons + kept + left,
-        binding=found.binding + binding_bands(ledger, found.trades),
+        binding=found.binding + binding_options(ledger) + binding_bands(ledger, found.trades),
         drift_value=ledger.money(sum(drift_value(line, k) for line, k in pairs)),
     )

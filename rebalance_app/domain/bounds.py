@@ -37,8 +37,11 @@ def band_interval(line: Line) -> Interval:
 
 
 def wide_interval(ledger: Ledger, line: Line) -> Interval:
-    """Steps that the band permits, hard or soft."""
-    return constraints.portfolio(line.held, line.step, ledger.market_value) if ledger.soft else band_interval(line)
+    """Steps that the band permits, hard or soft. What is to be sold out is not bought, but for a short."""
+    if not ledger.soft:
+        return band_interval(line)
+    first, last = constraints.portfolio(line.held, line.step, ledger.market_value)
+    return (first, max(first, 0)) if line.sold_out else (first, last)
 
 
 def permitted_interval(ledger: Ledger, line: Line) -> Interval:
@@ -66,4 +69,5 @@ def smallest_trades(ledger: Ledger, line: Line) -> tuple[int, int]:
 
 def choice(ledger: Ledger, line: Line) -> Choice:
     """The segments that band, restrictions, mode and minimum trade leave to one line."""
-    return Choice(line, constraints.min_trade(permitted_interval(ledger, line), *smallest_trades(ledger, line)))
+    segments = constraints.min_trade(permitted_interval(ledger, line), *smallest_trades(ledger, line))
+    return Choice(line, constraints.all_or_nothing(segments) if line.odd else segments)

@@ -56,6 +56,19 @@ def _option_reasons(problem: RebalanceProblem) -> Iterator[Reason]:
         yield _invalid("cash", "cash and cash floor must be finite numbers")
 
 
+def _unknown_gains(problem: RebalanceProblem) -> Iterator[Reason]:
+    """Holdings whose sale would realise a gain that nobody knows, under a gain budget."""
+    if problem.options.gain_budget is None:
+        return
+    for p in problem.positions:
+        if p.quantity > 0 and not p.lots:
+            message = (
+                f"{p.security_id} is held without tax lots. What a sale gains is unknown, so the gain budget cannot be "
+                "kept: give its lots, or solve without a gain budget."
+            )
+            yield Reason("UNKNOWN_GAIN", message, p.security_id)
+
+
 def refusals(problem: RebalanceProblem) -> tuple[Reason, ...]:
     """Every reason why the problem cannot be solved as given; empty when it can be tried."""
     found = [*_option_reasons(problem)]
@@ -63,4 +76,5 @@ def refusals(problem: RebalanceProblem) -> tuple[Reason, ...]:
     found += [_invalid("positions", f"{name} is listed {n} times", name) for name, n in counts.items() if n > 1]
     for position in problem.positions:
         found += _position_reasons(position)
+    found += _unknown_gains(problem)
     return tuple(found)

@@ -83,6 +83,14 @@ def min_trade(steps: Interval, buy: int, sell: int) -> tuple[Interval, ...]:
     return tuple(part for part in parts if part[0] <= part[1])
 
 
+def all_or_nothing(segments: tuple[Interval, ...]) -> tuple[Interval, ...]:
+    """Δu = 0, or the largest sale there is: an odd lot leaves with everything or stays."""
+    if not segments or segments[0][0] >= 0:
+        return segments
+    least = segments[0][0]
+    return ((least, least), (0, 0)) if segments[-1][1] >= 0 else ((least, least),)
+
+
 def cash_floor(cash: Any, bought: Any, floor: Any) -> Any:  # numbers or expressions
     """cash − Σ p·Δu ≥ floor: what is left after buys and sells is at least the floor."""
     return cash - bought >= floor

@@ -10,11 +10,12 @@ from .coupling import totals_of
 from .integers import EXACT, Ledger, Line, scaled, unscaled
 from .integers import ledger as make_ledger
 from .objective import band_excess, breakpoints, realised_gain
-from .types import ZERO, Reason
+from .types import ZERO, Reason, RebalanceProblem
 
 FOUR = Decimal("0.0001")
 CENT = Decimal("0.01")
 MOST_ADDITIONS = 10  # of cash; each is a fraction of the one before
+MOST_HALVINGS = 40
 
 
 def _percent(part: int, whole: int) -> str:
@@ -65,6 +66,10 @@ def band_reason(ledger: Ledger, line: Line) -> Reason:
         f"it; the nearest are {_money(ledger, below)} and {_money(ledger, above)}. {_any_of(remedies)}."
     )
     return Reason("BAND_TOO_NARROW", message, name, numbers)
+
+
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
 
 
 def _any_of(remedies: Sequence[str]) -> str:
@@ -121,11 +126,33 @@ def _largest(choices: Sequence[Choice], steps: Sequence[int]) -> str:
     return ", ".join(c.line.position.security_id for c, k in ranked[:3] if k)
 
 
-def _cash_needed(ledger: Ledger) -> Decimal | None:
-    """Cash to add so that the lowest whole numbers of all bands leave the floor; None where no amount is known to do.
+def _still_short(problem: RebalanceProblem, added: Decimal) -> Decimal | None:
+    """Money short of the floor after cash is added and as little bought as is allowed; None: a line has no choice."""
+    book = make_ledger(replace(problem, cash=problem.cash + added))
+    choices = [choice(book, line) for line in book.lines]
+    if not all(c.segments for c in choices):
+        return None
+    bought: int = totals_of(book, [c.least for c in choices]).bought
+    return book.money(book.floor - book.cash + bought)
 
-    More cash also raises the bands: of each unit, only what their lower ends and the floor leave of it helps. Whole
-    shares make that an estimate, so what is missing afterwards is added again.
+
+def _least_cash(problem: RebalanceProblem, enough: Decimal) -> Decimal:
+    """Of the cash to add that is enough, no more than is needed, to the cent; more where that is not found soon."""
+    too_little = ZERO
+    for _ in range(MOST_HALVINGS):
+        half = ((too_little + enough) / 2).quantize(CENT, rounding=ROUND_FLOOR, context=EXACT)
+        if half == too_little:
+            break
+        short = _still_short(problem, half)
+        too_little, enough = (too_little, half) if short is not None and short <= 0 else (half, enough)
+    return enough
+
+
+def _cash_needed(ledger: Ledger) -> Decimal | None:
+    """Cash to add so that as little bought as is allowed leaves the floor; None where no amount is known to do.
+
+    More cash also raises hard bands: of each unit, only what their lower ends and the floor leave of it helps. Whole
+    shares make that an estimate, so what is missing afterwards is added again, and what is too much taken off.
     """
     problem, added = ledger.problem, ZERO
     by_weight = EXACT.multiply(problem.options.min_cash_weight, Decimal(ledger.market_value))
@@ -133,15 +160,28 @@ def _cash_needed(ledger: Ledger) -> Decimal | None:
     if helping <= 0:
         return None
     for _ in range(MOST_ADDITIONS):
-        book = make_ledger(replace(problem, cash=problem.cash + added))
-        choices = [choice(book, line) for line in book.lines]
-        if not all(c.segments for c in choices):
+        short = _still_short(problem, added)
+        if short is None:
             return None
-        short = book.floor - book.cash + totals_of(book, [c.least for c in choices]).bought
         if short <= 0:
-            return added
-        added += book.money(ceil_div(short * ledger.market_value, helping)).quantize(CENT, rounding=ROUND_CEILING)
+            return _least_cash(problem, added)
+        more = EXACT.divide(EXACT.multiply(short, Decimal(ledger.market_value)), Decimal(helping))
+        added += more.quantize(CENT, rounding=ROUND_CEILING, context=EXACT)
     return None
+
+
+def _both(money: object, weight: object) -> str:
+    """What to add where a limit stands twice: relaxing one of the two does not help."""
+    return ", in money as well as in per cent" if money and weight else ""
+
+
+def _lower_floor(ledger: Ledger, value: str) -> str:
+    return f"lower the floor to {value}{_both(ledger.options.min_cash, ledger.options.min_cash_weight)}"
+
+
+def _raise_ceiling(ledger: Ledger, value: str) -> str:
+    o = ledger.options
+    return f"raise the ceiling to {value}{_both(o.max_cash is not None, o.max_cash_weight is not None)}"
 
 
 def _short_of_cash(ledger: Ledger, least: Sequence[int], choices: Sequence[Choice]) -> Reason | None:
@@ -155,15 +195,18 @@ def _short_of_cash(ledger: Ledger, least: Sequence[int], choices: Sequence[Choic
         "cash_at_most": ledger.money(highest_cash),
         "floor": ledger.money(ledger.floor),
     }
-    remedies = [f"lower the floor to {_money(ledger, highest_cash, ROUND_FLOOR)}", "widen low drifts"]
+    remedies = [_lower_floor(ledger, _money(ledger, highest_cash, ROUND_FLOOR))]
+    remedies += [] if ledger.soft else ["widen low drifts"]
     needed = _cash_needed(ledger)
     if needed:
         numbers["cash_needed"] = needed
-        remedies.insert(0, f"add {needed:,.2f} of cash, which raises the bands as well")
+        remedies.insert(0, f"add {needed:,.2f} of cash{'' if ledger.soft else ', which raises the bands as well'}")
+    largest = _largest(choices, least)
     message = (
-        f"Cash is short by {_money(ledger, short)}: with every position at the lowest whole number its band allows, "
-        f"{_money(ledger, highest_cash)} is left, and the cash floor is {_money(ledger, ledger.floor)}. The largest "
-        f"trades this takes are in {_largest(choices, least) or 'no security'}. {_any_of(remedies)}."
+        f"Cash is short by {_money(ledger, short)}: with as little bought, and as much sold, as bands, restrictions "
+        f"and mode allow, {_money(ledger, highest_cash)} is left, and the cash floor is "
+        f"{_money(ledger, ledger.floor)}. {f'The largest trades this takes are in {largest}. ' if largest else ''}"
+        f"{_any_of(remedies)}."
     )
     return Reason("SHORT_OF_CASH", message, None, numbers)
 
@@ -177,7 +220,8 @@ def _above_ceiling(ledger: Ledger, most: Sequence[int]) -> Reason | None:
     message = (
         f"Cash stays {_money(ledger, over)} above its ceiling of {_money(ledger, ledger.ceiling)} even with every "
         "position at the highest whole number its band allows. "
-        f"Raise the ceiling to {_money(ledger, lowest_cash, ROUND_CEILING)}, or widen high drifts, or raise targets."
+        f"{_any_of([_raise_ceiling(ledger, _money(ledger, lowest_cash, ROUND_CEILING)), 'widen high drifts'])}, or "
+        "raise targets."
     )
     numbers = {"over": ledger.money(over), "cash_at_least": ledger.money(lowest_cash)}
     return Reason("CASH_ABOVE_CEILING", message, None, numbers)
@@ -211,14 +255,14 @@ def forced_reasons(ledger: Ledger, choices: Sequence[Choice]) -> tuple[Reason, .
             "%, and the limit is "
             f"{_percent(ledger.trade_cap, 2 * ledger.market_value)}. The largest forced trades are in "
             f"{_largest(choices, forced)}. "
-            f"Raise the limit to {needed}, or widen bands."
+            f"Raise the limit to {needed * 100:.2f} %, or widen bands."
         )
         found.append(Reason("TURNOVER_TOO_LOW", message, None, {"turnover_needed": needed}))
     if o.max_trades is not None and totals.orders > o.max_trades:
         message = (
-            f"{totals.orders} positions are outside their bands, so at least {totals.orders} orders "
-            "are needed; the limit is "
-            f"{o.max_trades}. Raise the limit to {totals.orders}, or widen bands."
+            f"{_counted(totals.orders, 'position must', 'positions must')} be traded, so the limit of "
+            f"{_counted(o.max_trades, 'order', 'orders')} is too low. Raise the limit to {totals.orders}, "
+            "or widen bands."
         )
         found.append(Reason("TOO_FEW_TRADES", message, None, {"trades_needed": Decimal(totals.orders)}))
     return (*found, *_gain_reasons(ledger, choices))
@@ -235,10 +279,12 @@ def _gain_reasons(ledger: Ledger, choices: Sequence[Choice]) -> tuple[Reason, ..
     least = totals_of(ledger, trades).gain
     if least <= ledger.gain_budget:
         return ()
+    largest = _largest(choices, trades)
     message = (
         f"Bringing every position into its band realises a gain of at least {_money(ledger, least)}, highest cost "
-        f"first, and the budget is {_money(ledger, ledger.gain_budget)}. The largest of these sales are in "
-        f"{_largest(choices, trades)}. Raise the budget to {_money(ledger, least, ROUND_CEILING)}, or widen bands."
+        f"first, and the budget is {_money(ledger, ledger.gain_budget)}. "
+        f"{f'The largest of these sales are in {largest}. ' if largest else ''}"
+        f"Raise the budget to {_money(ledger, least, ROUND_CEILING)}, or widen bands."
     )
     return (Reason("GAIN_BUDGET_TOO_LOW", message, None, {"gain_needed": ledger.money(least)}),)
 
@@ -287,13 +333,15 @@ def excess_reasons(ledger: Ledger, trades: Sequence[int]) -> tuple[Reason, ...]:
     return tuple(found)
 
 
-LIMIT_WORDS = {
-    "turnover": "raise the turnover limit to {}",
-    "max_trades": "allow {} orders",
-    "gain_budget": "raise the gain budget to {}",
-    "cash_ceiling": "raise the cash ceiling to {}",
-    "cash_floor": "lower the cash floor to {}",
-}
+def _change(ledger: Ledger, name: str, value: Decimal) -> str:
+    """What to do about the limit `name`, in words."""
+    return {
+        "turnover": f"raise the turnover limit to {value * 100:.2f} %",
+        "max_trades": f"allow {_counted(int(value), 'order', 'orders')}",
+        "gain_budget": f"raise the gain budget to {value:,}",
+        "cash_ceiling": _raise_ceiling(ledger, f"{value:,}"),
+        "cash_floor": _lower_floor(ledger, f"{value:,}"),
+    }[name]
 
 
 def conflict_reason(ledger: Ledger, broken: Sequence[str], needed: Mapping[str, Decimal]) -> Reason:
@@ -302,13 +350,17 @@ def conflict_reason(ledger: Ledger, broken: Sequence[str], needed: Mapping[str, 
     numbers = dict(needed)
     if "turnover" in needed:
         numbers["turnover"] = _weight_up(scaled(needed["turnover"], ledger.places), 2 * ledger.market_value)
-    changes = [LIMIT_WORDS[name].format(f"{value:,}") for name, value in numbers.items()]
+    changes = [_change(ledger, name, value) for name, value in numbers.items()]
     remedy = (
         f"Any one of these changes alone makes it possible: {'; '.join(changes)}."
         if changes
         else "No single limit is enough: relax at least two of them, or widen bands."
     )
-    message = f"No whole-share answer honours every limit and band at once ({names} cannot be kept). {remedy}"
+    why = f"No whole-share answer honours every limit and band at once ({names} cannot be kept)"
+    if ledger.ceiling is not None and ledger.ceiling < ledger.floor:
+        ends = _money(ledger, ledger.ceiling), _money(ledger, ledger.floor)
+        why = f"The cash ceiling of {ends[0]} is below the cash floor of {ends[1]}"
+    message = f"{why}. {remedy}"
     return Reason("LIMITS_CONFLICT", message, None, numbers)
 
 

@@ -63,7 +63,8 @@ def unscaled(count: int, places: int) -> Decimal:
 class Line:
     """One security in grains. A trade of k steps (buys positive) makes its value `held + k·step`.
 
-    closing    whole steps that can be sold before the holding is smaller than a step
+    lot        shares in a step: 1 where a position to be sold out has an odd lot, which leaves with it
+    closing    steps that sell all whole shares; 0 where no number of steps does
     shares     scaled shares in a step, in which `tax_lots` count: (scaled shares, gain in grains per scaled share)
     """
 
@@ -73,19 +74,20 @@ class Line:
     target: int
     low: int
     high: int
+    lot: int
     closing: int
     shares: int
     tax_lots: tuple[tuple[int, int], ...]
 
     @property
-    def lot(self) -> int:
-        """Shares that a step trades: a position that must be sold out is not held back by its lot size."""
-        return 1 if self.sold_out else self.position.lot_size
-
-    @property
     def sold_out(self) -> bool:
         """Whether its band leaves no room for any holding."""
         return self.high <= 0
+
+    @property
+    def odd(self) -> bool:
+        """Whether it is sold out with an odd lot: all at once, or not at all."""
+        return self.lot != self.position.lot_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,8 @@ def _line(p: Position, market_value: int, s: _Scale) -> Line:
     target, low_drift, high_drift = (market_value * w // 10**s.weight for w in weight)
     share = scaled(p.price, s.places)
     held = share * scaled(p.quantity, s.quantity) // 10**s.quantity
-    lot = 1 if target + high_drift <= 0 else p.lot_size
+    in_lots = held % (share * p.lot_size) < share
+    lot = 1 if target + high_drift <= 0 and not in_lots else p.lot_size
     scaled_share = share // 10**s.quantity
     lots = sorted(p.lots, key=lambda lot: lot.cost, reverse=True)
     return Line(
@@ -162,7 +165,8 @@ def _line(p: Position, market_value: int, s: _Scale) -> Line:
         target=target,
         low=target - low_drift,
         high=target + high_drift,
-        closing=max(0, held // (share * lot)),
+        lot=lot,
+        closing=max(0, held // (share * lot)) if in_lots or lot == 1 else 0,
         shares=lot * 10**s.quantity,
         tax_lots=tuple(
             (scaled(x.quantity, s.quantity), scaled_share - scaled(x.cost, s.places - s.quantity)) for x in lots

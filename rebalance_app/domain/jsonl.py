@@ -20,11 +20,18 @@ LARGEST = Decimal(10) ** 15
 MOST_DECIMALS = 12
 COST_DECIMALS = 5
 LONGEST_ID = 255
+LONGEST_INTEGER = 100  # digits; Python itself reads no more than 4,300
 Object = Mapping[str, Any]
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ProblemError("", f"{name} is not a JSON number")
+
+
+def _integer(text: str) -> int:
+    if len(text) > LONGEST_INTEGER:
+        raise ProblemError("", f"a number of {len(text):,} digits is out of range: below 10^15")
+    return int(text)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -38,7 +45,13 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def loads(text: str | bytes) -> Any:  # any JSON document
     """Parse JSON exactly: decimals stay decimals; NaN, Infinity and duplicate keys raise ProblemError."""
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_no_duplicates)
+        return json.loads(
+            text,
+            parse_float=Decimal,
+            parse_int=_integer,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_no_duplicates,
+        )
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProblemError("", f"not valid JSON: {error}") from error
 

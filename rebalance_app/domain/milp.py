@@ -6,6 +6,7 @@ portfolio of 50 million.
 
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
@@ -63,6 +64,7 @@ def prepare_solver() -> None:
     """
     import highspy  # noqa: PLC0415
 
+    warnings.filterwarnings("ignore", "Solution may be inaccurate")  # CVXPY's; every answer is checked exactly
     try:
         kept = os.dup(1)
     except OSError:

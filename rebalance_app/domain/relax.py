@@ -56,7 +56,8 @@ def relaxations(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> di
     Money, except `max_trades` (orders). Turnover is given as traded money: buys plus sells.
     """
     asked = coupling_rows(ledger, totals_of(ledger, [c.least for c in choices]), int)
-    names = [name for name in ROWS if name in asked]
+    crossed = ledger.ceiling is not None and ledger.ceiling < ledger.floor
+    names = [name for name in (ROWS[3:] if crossed else ROWS) if name in asked]  # no other limit uncrosses these two
     found = {}
     for name in names:
         try:

@@ -9,7 +9,7 @@ verify      exact and independent; an answer that fails is none   -> error
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -151,6 +151,20 @@ def relaxed(options: Options, reason: Reason) -> list[Options]:
     return [replace(options, **RELAXED[name](value)) for name, value in reason.numbers.items() if name in RELAXED]
 
 
+LIMITS = {  # by option, what `relaxed` may change it to is told of
+    "min_cash": "cash floor",
+    "max_cash": "cash ceiling",
+    "min_trade_value": "smallest order",
+    "max_turnover": "turnover limit",
+    "max_trades": "number of orders allowed",
+    "gain_budget": "gain budget",
+}
+
+
+def _shown(name: str, value: Decimal | int) -> str:
+    return f"{value * 100:,.2f} %" if name == "max_turnover" else f"{value:,}"
+
+
 def nearest(problem: RebalanceProblem) -> RebalanceSolution:
     """The nearest answer to an infeasible problem: bands may be left, each excess weighing a thousand times drift.
 
@@ -164,10 +178,10 @@ def nearest(problem: RebalanceProblem) -> RebalanceSolution:
             easier = next(iter(relaxed(easier, reason)), easier)
     if easier == options:
         return solution
-    changed = [f.name for f in fields(Options) if getattr(easier, f.name) != getattr(options, f.name)]
     told = tuple(
-        Reason("LIMIT_RELAXED", f"{name} was {getattr(options, name)} and is taken as {getattr(easier, name)}.")
-        for name in changed
+        Reason("LIMIT_RELAXED", f"The {words} is taken as {_shown(name, getattr(easier, name))}.")
+        for name, words in LIMITS.items()
+        if getattr(easier, name) != getattr(options, name)
     )
     found = solve(replace(problem, options=easier))
     return replace(found, reasons=told + found.reasons)

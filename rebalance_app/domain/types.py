@@ -41,7 +41,7 @@ class Position:
     """One security: what is held, what it costs, and where the model wants it.
 
     A security that is held but not in the model has target, low_drift and high_drift 0 and is sold out. Trades are
-    multiples of `lot_size`; a position that is sold out leaves in full, odd lot included.
+    multiples of `lot_size`; a position that is sold out with an odd lot leaves in full, or, where it may stay, stays.
     """
 
     security_id: str

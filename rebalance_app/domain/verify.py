@@ -20,7 +20,19 @@ SOFT_BAND_WEIGHT = Decimal(1000)
 class _Move:
     """One security before and after, as the solution has it; every figure is computed here, from the problem."""
 
-    __slots__ = ("after", "change", "drift", "excess", "high", "lot", "low", "position", "price", "traded")
+    __slots__ = (
+        "after",
+        "change",
+        "drift",
+        "excess",
+        "high",
+        "kept_of_odd_lot",
+        "lot",
+        "low",
+        "position",
+        "price",
+        "traded",
+    )
 
     def __init__(self, position: Position, market_value: Decimal, after: Decimal) -> None:
         self.position = position
@@ -32,7 +44,10 @@ class _Move:
         self.low = target - market_value * position.low_drift
         self.high = target + market_value * position.high_drift
         self.drift = abs(target - value)
-        self.lot = 1 if self.high <= 0 else position.lot_size
+        beyond_lots = (position.quantity % position.lot_size + position.lot_size) % position.lot_size
+        odd = self.high <= 0 and beyond_lots >= 1
+        self.lot = 1 if odd else position.lot_size
+        self.kept_of_odd_lot = odd and self.change < 0 and after >= 1
         outside = self.low - value if value < self.low else value - self.high
         if self.high <= 0 and after > 0:
             outside = self.price * (after // 1)  # of a position to be sold out, whole shares: a fraction cannot be sold
@@ -73,7 +88,11 @@ def _placement(problem: RebalanceProblem, m: _Move) -> Iterator[str]:
         yield f"{name}: a forbidden trade"
     if o.mode == "only_breached" and m.change and max(ZERO, m.low) <= m.price * p.quantity <= m.high:
         yield f"{name}: traded although it was inside its band"
-    closes = m.change < 0 and m.after < m.lot
+    if m.high <= 0 and m.change > 0 and m.after >= 1:
+        yield f"{name}: bought although it is to be sold out"
+    if m.kept_of_odd_lot:
+        yield f"{name}: an odd lot is sold in part"
+    closes = m.change < 0 and m.after < 1
     if m.change and m.traded < o.min_trade_value and not closes:
         yield f"{name}: the trade is below the minimum trade value"
 

@@ -29,7 +29,9 @@ def line_table(problem, p, mv):
     soft = o.soft_bands or o.mode in {"invest_cash", "raise_cash"}
     target, low = mv * Fraction(p.target), mv * (Fraction(p.target) - Fraction(p.low_drift))
     high = mv * (Fraction(p.target) + Fraction(p.high_drift))
-    lot = 1 if high <= 0 else p.lot_size
+    leaves = high <= 0
+    odd = leaves and p.lot_size > 1 and held % p.lot_size >= 1
+    lot = 1 if odd else p.lot_size
     reach = int(max(abs(mv), abs(high), 1) / price) + int(abs(held)) + 2
     inside_before = max(0, low) <= price * held <= high
     rows = []
@@ -51,8 +53,10 @@ def line_table(problem, p, mv):
             continue
         if o.mode == "only_breached" and inside_before and change:
             continue
+        if (odd and change < 0 and after >= 1) or (leaves and change > 0 and after >= 1):
+            continue
         traded = price * abs(change)
-        if change and traded < o.min_trade_value and not (change < 0 and after < lot):
+        if change and traded < o.min_trade_value and not (change < 0 and after < 1):
             continue
         drift = abs(target - value)
         objective = {"within_bands": drift / 1000 + traded, "raise_cash": drift + 2 * traded}.get(o.mode, drift)

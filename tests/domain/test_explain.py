@@ -126,3 +126,39 @@ def test_what_the_words_say_suffices_does_although_they_end_at_the_cent(option, 
     (reason,) = solve(asked).reasons
     said = re.search(rf"{words} ([\d,.]*\d)", reason.message)
     assert solve(replace(asked, options=replace(asked.options, **{option: D(said[1])}))).solved
+
+
+def least_cash(stated, reason):
+    """Whether the cash that is advised is enough, and a cent less is not."""
+    added = reason.numbers["cash_needed"]
+    enough, less = (solve(replace(stated, cash=stated.cash + x)) for x in (added, added - D("0.01")))
+    return "SHORT_OF_CASH" not in codes(enough) and "SHORT_OF_CASH" in codes(less)
+
+
+@pytest.mark.parametrize("mode", ["to_target", "within_bands", "only_breached", "invest_cash", "raise_cash"])
+def test_the_cash_to_add_is_the_least_that_helps_in_every_mode(mode):
+    stated = three(mode=mode, min_cash=D(1500))
+    reason = next(r for r in solve(stated).reasons if r.code == "SHORT_OF_CASH")
+    assert least_cash(stated, reason)
+    assert ("raises the bands" in reason.message) == (mode not in {"invest_cash", "raise_cash"})
+
+
+def test_of_two_floors_both_are_said_to_be_in_the_way():
+    reason = solve(three(min_cash=D(600), min_cash_weight=D("0.55"))).reasons[0]
+    assert "in money as well as in per cent" in reason.message
+    assert "as well as" not in solve(three(min_cash=D(600))).reasons[0].message
+
+
+def test_a_ceiling_below_the_floor_is_named_as_such():
+    stated = problem(500, position("A", 50, 10, "0.5", "0.5"), min_cash=D(300), max_cash=D(200))
+    solution = solve(stated)
+    assert codes(solution) == ["LIMITS_CONFLICT"]
+    assert "The cash ceiling of 200.00 is below the cash floor of 300.00" in solution.reasons[0].message
+    assert set(solution.reasons[0].numbers) <= {"cash_floor", "cash_ceiling"}
+
+
+def test_the_nearest_answer_tells_in_words_which_limit_it_relaxes():
+    found = nearest(three(min_cash=D(200), max_cash=D(100), max_cash_weight=D("0.05")))
+    told = [r.message for r in found.reasons if r.code == "LIMIT_RELAXED"]
+    assert len(told) == 1
+    assert re.fullmatch(r"The cash (ceiling|floor) is taken as [\d,]+\.\d\d\.", told[0])

@@ -210,3 +210,8 @@ def test_no_input_causes_anything_but_a_refusal(value):
             problem_from_json(wrong)
         except ProblemError:
             continue
+
+
+def test_a_number_of_thousands_of_digits_is_refused_like_any_other_that_is_out_of_range():
+    with pytest.raises(ProblemError, match="a number of 5,000 digits is out of range"):
+        loads('{"cash": ' + "9" * 5000 + "}")

@@ -102,3 +102,43 @@ def test_a_loss_is_not_harvested_by_selling_and_buying_back():
     gain = position("B", 50, 10, lots=(TaxLot(D(50), D(9)),))
     solution = solve(problem(0, harvest, gain, gain_budget=D(0)))
     assert solution.status == "infeasible"
+
+
+def leaving(quantity, cash="0", **options):
+    """A position that leaves the model, in lots of three."""
+    held = position("A", quantity, 10, lot_size=3)
+    return solve(problem(cash, held, position("B", 10, 10, "0.5", "0.5", can_sell=False), **options))
+
+
+def test_what_leaves_the_model_in_whole_lots_is_sold_in_whole_lots():
+    assert shares(leaving(6, mode="raise_cash", min_cash=D(20))) == {"A": -3}
+    assert shares(leaving("6.5", mode="raise_cash", min_cash=D(40))) == {"A": -6}
+
+
+def test_what_leaves_the_model_with_an_odd_lot_is_sold_in_full_or_not_at_all():
+    assert shares(leaving(7, mode="raise_cash", min_cash=D(20))) == {"A": -7}
+    assert shares(leaving(7)) == {"A": -7}
+
+
+def test_what_leaves_the_model_is_not_bought_to_bring_cash_below_its_ceiling():
+    solution = solve(problem(50, position("A", 1, 10), soft_bands=True, max_cash=D(10)))
+    assert codes(solution) == ["CASH_ABOVE_CEILING"]
+
+
+def test_a_sale_that_leaves_an_odd_lot_closes_nothing_and_is_no_exception_to_the_smallest_order():
+    solution = solve(problem(100, position("A", 5, 7, "0.1", "0.05", lot_size=3), min_trade_value=D(30)))
+    assert codes(solution) == ["MIN_TRADE_CONFLICT"]
+
+
+def test_no_gain_is_guessed_where_there_are_no_lots():
+    solution = solve(problem(600, position("A", 40, 10, "0.2", "0.3"), gain_budget=D(5)))
+    assert (solution.status, codes(solution)) == ("error", ["UNKNOWN_GAIN"])
+    bought = solve(problem(600, position("A", 0, 10, "0.2", "0.3"), gain_budget=D(5)))
+    assert bought.solved
+
+
+def test_that_hold_and_a_smallest_order_shaped_the_answer_is_told():
+    apart = position("A", 10, 10, "0.52", "0.4")
+    assert solve(problem(100, apart, hold=True, min_cash=D(5000))).binding == ("hold",)
+    assert solve(problem(100, apart)).binding == ()
+    assert solve(problem(1000, position("A", 50, 10, "0.34", "0.4"), min_trade_value=D(50))).binding == ("min_trade",)

@@ -22,7 +22,7 @@ ADVICE = {
     "cash_at_least": "raise the ceiling to {:,.2f}",
     "min_trade_needed": "lower the minimum trade value to {:,.2f}",
     "trades_needed": "raise the limit to {}",
-    "turnover_needed": "raise the limit to {}",
+    "turnover_needed": "raise the limit to {:.2f} %",
     "gain_needed": "raise the budget to {:,.2f}",
 }
 
@@ -66,7 +66,7 @@ def remedies_work(stated):
             if reason.code == "LIMITS_CONFLICT":
                 assert after.solved
             elif name != "lifted":
-                told = reason.numbers[name] * (100 if name in DRIFTS else 1)
+                told = reason.numbers[name] * (100 if name in {*DRIFTS, "turnover_needed"} else 1)
                 assert ADVICE[name].format(told) in reason.message.lower()
             tried.append(f"{reason.code} {name}")
     return tried

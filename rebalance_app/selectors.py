@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -11,7 +11,6 @@ from typing import Any, Generic, TypeVar
 
 from django.db.models import Count, F, Min, Q, QuerySet
 
-from models_app.models import ModelPortfolio
 from ordergen.errors import NotFoundError
 from rebalance_app import proposals
 from rebalance_app.models import ACTIVE, OPEN, Order, PortfolioRebalance, ProposalState, Rebalance, RunState
@@ -412,7 +411,7 @@ def proposal_get(run_id: str, portfolio_id: str) -> Proposal:
     )
 
 
-def n_busy(model_id: str) -> int:
-    """How many portfolios of a model a run is working on."""
-    followers = ModelPortfolio.objects.filter(model_id=model_id).values("portfolio_id")
-    return PortfolioRebalance.objects.filter(state__in=OPEN, portfolio_id__in=followers).count()
+def n_busy(portfolio_ids: Collection[str]) -> int:
+    """How many of these portfolios a run is working on: mostly few are open, so those are looked through."""
+    is_open = PortfolioRebalance.objects.filter(state__in=OPEN).values_list("portfolio_id", flat=True)
+    return sum(key in portfolio_ids for key in is_open)

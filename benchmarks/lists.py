@@ -52,8 +52,18 @@ def main() -> None:
         book(options)
         filled = time.perf_counter()
         history(options)
+        as_after_a_minute()
         print(f"filled: book {filled - started:.0f} s, runs {time.perf_counter() - filled:.0f} s", flush=True)
     measure(options)
+
+
+def as_after_a_minute() -> None:
+    """Statistics and visibility as PostgreSQL's autovacuum leaves them soon after so many rows, where it is not off."""
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM (ANALYZE)")
 
 
 def _options() -> argparse.Namespace:
@@ -225,6 +235,7 @@ def lists() -> list[Listed]:
         Listed("run with failures, reason", f"/rebalances/{earlier.pk}/?reason=UNPRICED"),
         *(Listed(f"run, by {s}", f"{page}?sort={s}", rows.order_by(s, "pk")) for s in ("-n_orders", "cash_after")),
         Listed("proposal", f"{page}portfolios/{portfolio.portfolio_id}/"),
+        Listed("proposal, the first", f"{page}portfolios/{rows[0].portfolio_id}/"),
         Listed("proposal, the last", f"{page}portfolios/{rows.last().portfolio_id}/"),
         Listed("orders awaiting", "/orders/", awaiting),
         Listed("orders, all", "/orders/?tab=all", orders.order_by("-pk")),

@@ -8,12 +8,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count, islice
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, models, transaction
-from django.db.models import Aggregate, CharField, Func
+from django.db.models import Aggregate, CharField, Func, QuerySet, Value
+from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
+Record = TypeVar("Record", bound=models.Model)
 ROWS_PER_STATEMENT = 10_000
+_BEHIND_ALL = "g"  # keys are hexadecimal
 _SQLITE_BUSY = (5, 6)  # SQLITE_BUSY and SQLITE_LOCKED
 # Of PostgreSQL: connection lost, too many connections, shutting down; a lock not had, a deadlock, writers in conflict.
 _POSTGRES_BUSY = ("08", "53", "57P", "55P03", "40")
@@ -55,12 +58,30 @@ def one_at_a_time(name: str) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [name])
 
 
-class Row(Func):
-    """Columns compared and sorted as one: `(a, b) >= (1, 2)`, which takes an index that has them next to each other."""
+class _Row(Func):
+    """Several columns compared as one: `(a, b) >= (1, 2)`."""
 
     function = ""
     template = "(%(expressions)s)"
     output_field = CharField()
+
+
+def in_a_row(
+    rows: QuerySet[Record], column: str, value: str, *, after: str = "", is_rising: bool = True
+) -> QuerySet[Record]:
+    """Rows whose `column` is `value`, in the order of the key, from behind the key `after`: an index has them in a row.
+
+    Bounds and order name both its columns. Were the one merely equal to `value` (so `rows` may not say that already),
+    PostgreSQL might walk the primary key instead and throw away all other rows, which takes as long as the table is.
+    """
+    sign = "" if is_rising else "-"
+    first, last = (after, _BEHIND_ALL) if is_rising else ("", after or _BEHIND_ALL)
+    place = _Row(column, "pk")
+    found = rows.filter(
+        GreaterThanOrEqual(place, _Row(Value(value), Value(first))),
+        LessThanOrEqual(place, _Row(Value(value), Value(last))),
+    )
+    return found.exclude(pk=after).order_by(f"{sign}{column}", f"{sign}pk")
 
 
 class Joined(Aggregate):
@@ -84,7 +105,8 @@ def along_an_index() -> Iterator[None]:
         yield
         return
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_sort = off")
+        for sorting in ("enable_sort", "enable_incremental_sort"):
+            cursor.execute(f"SET LOCAL {sorting} = off")
         yield
 
 

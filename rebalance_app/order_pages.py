@@ -18,25 +18,21 @@ from functools import cached_property
 from itertools import islice
 
 from django.db.models import Count, Max, Min, Q, QuerySet, Value
-from django.db.models.functions import Coalesce
 
 from models_app.exports import csv_text
 from models_app.imports.cells import guard
 from models_app.sources import get_source
-from ordergen.db import Joined, Row, along_an_index
+from ordergen.db import Joined, along_an_index, in_a_row
 from ordergen.errors import UnavailableError
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, Rebalance
 from rebalance_app.order_selectors import SORTS, TABS, OrderFilter, order_counts, run_numbered
-from rebalance_app.selectors import PAGE_SIZE, Page, behind
+from rebalance_app.selectors import PAGE_SIZE, Page, behind, in_state
 
 SORTABLE = 20_000  # orders that are sorted on request
 LOOKED_AT = 50_000  # orders that one page looks at for those that match, in a few stretches
 FEW = 100  # portfolios whose orders are read at once
 COMPARED = 1_000  # portfolios whose orders are compared to find a run's largest
 BY_VALUE = "-value"
-AFTER_ALL_KEYS = "g"  # they are hexadecimal
-# As an expression, or SQLite would rather look for few orders among all that are in their state.
-_STATE = Coalesce("state", Value(""))
 ROWS_PER_PIECE = 2_000  # of an export
 EXPORTED = (
     "id", "rebalance__number", "rebalance__model_name", "portfolio_id", "portfolio_name", "security_id", "ticker",
@@ -81,8 +77,7 @@ class Scope:
     def all(self) -> QuerySet[Order]:
         """Everything wanted, in no order."""
         if self.few is not None:
-            in_state = self.few.alias(in_state=_STATE).filter(in_state__in=TABS[self.wanted.tab])
-            return in_state.filter(_matching(self.wanted))
+            return in_state(self.few, TABS[self.wanted.tab]).filter(_matching(self.wanted))
         orders = Order.objects.filter(_matching(self.wanted), _named(self.wanted), state__in=TABS[self.wanted.tab])
         return orders if self.run is None else orders.filter(rebalance_id=self.run.pk)
 
@@ -112,21 +107,13 @@ class Road:
     run_id: str = ""
 
     def behind(self, after: str) -> QuerySet[Order]:
-        """From where `after` is; the bounds and the order name every column of the index.
-
-        Were the state merely equal to one, PostgreSQL might walk the primary key and throw away all other states,
-        which takes as long as the table is.
-        """
-        sign = "" if self.is_rising else "-"
+        """From behind the order with the key `after`."""
         orders = Order.objects.filter(rebalance_id=self.run_id) if self.run_id else Order.objects.all()
+        if self.state:
+            return in_a_row(orders, "state", self.state, after=after, is_rising=self.is_rising)
         if after:
             orders = orders.filter(Q(pk__gt=after) if self.is_rising else Q(pk__lt=after))
-        if not self.state:
-            return orders.order_by(f"{sign}pk")
-        first, last = (after, AFTER_ALL_KEYS) if self.is_rising else ("", after or AFTER_ALL_KEYS)
-        bounds = [Row(Value(self.state), Value(key)) for key in (first, last)]
-        placed = orders.alias(place=Row("state", "pk")).filter(place__gte=bounds[0], place__lte=bounds[1])
-        return placed.order_by(f"{sign}state", f"{sign}pk")
+        return orders.order_by("pk" if self.is_rising else "-pk")
 
     def keys(self, after: str, count: int) -> list[str]:
         return list(self.behind(after).values_list("pk", flat=True)[:count])
@@ -290,7 +277,7 @@ def orders_by_id(
     """Orders by id, at least the next `limit` behind `after`; each filter may be left out."""
     if portfolio_id:
         few = _of_portfolio(portfolio_id, run_id)
-        return few.alias(in_state=_STATE).filter(in_state=state) if state else few
+        return in_state(few, [state]) if state else few
     if not run_id and not state:
         return Order.objects.all()
     roads = [Road(is_rising=True, state=one, run_id=run_id or "") for one in ([state] if state else OrderState)]

@@ -18,6 +18,7 @@ from rebalance_app import order_pages
 from rebalance_app.models import Order, PortfolioRebalance, PriceSnapshot, Rebalance
 from rebalance_app.order_pages import Road, Stretch, order_csv, order_list, order_scope, orders_by_id, sort_links
 from rebalance_app.order_selectors import TABS, OrderFilter
+from rebalance_app.selectors import in_state, proposals_by_key
 
 pytestmark = pytest.mark.django_db
 STATES = ("proposed", "approved", "proposed", "superseded", "rejected")
@@ -149,6 +150,18 @@ def test_a_page_of_a_state_begins_in_an_index_of_states_and_is_not_sorted(orders
         plan = road.behind(orders[3].pk).values_list("pk", flat=True)[:51].explain()
 
     assert any(index.name in plan for index in Order._meta.indexes if index.fields[-2:] == ["state", "id"]), plan
+    assert "Sort" not in plan, plan
+    assert "TEMP B-TREE" not in plan, plan
+
+
+@pytest.mark.parametrize("is_rising", [True, False])
+def test_a_page_of_a_runs_portfolios_begins_in_the_index_of_the_run(orders, is_rising):
+    rows = proposals_by_key(orders[0].rebalance_id, after=orders[0].proposal_id, is_rising=is_rising)
+    with along_an_index():
+        plan = in_state(rows, ["solved"]).values_list("pk", flat=True)[:51].explain()
+
+    (index,) = (index for index in PortfolioRebalance._meta.indexes if index.fields == ["rebalance", "id"])
+    assert index.name in plan
     assert "Sort" not in plan, plan
     assert "TEMP B-TREE" not in plan, plan
 

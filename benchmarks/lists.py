@@ -52,8 +52,18 @@ def main() -> None:
         book(options)
         filled = time.perf_counter()
         history(options)
+        as_after_a_minute()
         print(f"filled: book {filled - started:.0f} s, runs {time.perf_counter() - filled:.0f} s", flush=True)
     measure(options)
+
+
+def as_after_a_minute() -> None:
+    """Statistics and visibility as PostgreSQL's autovacuum leaves them soon after so many rows, where it is not off."""
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM (ANALYZE)")
 
 
 def _options() -> argparse.Namespace:
@@ -225,6 +235,7 @@ def lists() -> list[Listed]:
         Listed("run with failures, reason", f"/rebalances/{earlier.pk}/?reason=UNPRICED"),
         *(Listed(f"run, by {s}", f"{page}?sort={s}", rows.order_by(s, "pk")) for s in ("-n_orders", "cash_after")),
         Listed("proposal", f"{page}portfolios/{portfolio.portfolio_id}/"),
+        Listed("proposal, the first", f"{page}portfolios/{rows[0].portfolio_id}/"),
         Listed("proposal, the last", f"{page}portfolios/{rows.last().portfolio_id}/"),
         Listed("orders awaiting", "/orders/", awaiting),
         Listed("orders, all", "/orders/?tab=all", orders.order_by("-pk")),
@@ -235,6 +246,11 @@ def lists() -> list[Listed]:
         Listed("orders, portfolio", f"/orders/?portfolio={name}"),
         Listed("orders, all portfolios' name", f"/orders/?portfolio={name[:4]}"),
         Listed("orders, no such portfolio", "/orders/?portfolio=nosuch"),
+        Listed("orders, all tabs security", f"/orders/?tab=all&ticker={ticker}"),
+        Listed("orders, all tabs portfolio", f"/orders/?tab=all&portfolio={name}"),
+        Listed("orders, approved security", f"/orders/?tab=approved&ticker={ticker}"),
+        Listed("orders, approved no security", "/orders/?tab=approved&ticker=NOSUCH"),
+        Listed("orders, large value", "/orders/?value=100000000000"),
         Listed("orders, value", "/orders/?value=1000000"),
         Listed("orders, by value", "/orders/?sort=-value"),
         Listed("orders of run", listed, of_run),
@@ -246,6 +262,13 @@ def lists() -> list[Listed]:
         Listed("orders of run, value", f"{listed}&value=1000000"),
         Listed("orders of run, large value", f"{listed}&value=100000000"),
         Listed("orders of run, by value", f"{listed}&sort=-value", of_run.order_by("-value", "pk")[:1_000]),
+        Listed("orders of run, sells by value", f"{listed}&sort=-value&side=SELL"),
+        Listed("orders of run, security by value", f"{listed}&sort=-value&ticker={ticker}"),
+        Listed("orders of run, all security", f"{listed}&tab=all&ticker={ticker}"),
+        Listed("orders of run, all no security", f"{listed}&tab=all&ticker=NOSUCH"),
+        Listed("orders of run, all by value", f"{listed}&tab=all&sort=-value"),
+        Listed("orders of run, decided by value", f"/orders/?run={earlier.number}&tab=all&sort=-value"),
+        Listed("orders of run, decided by ticker", f"/orders/?run={earlier.number}&tab=all&sort=ticker"),
         Listed("orders of run, by ticker", f"{listed}&sort=ticker"),
         Listed("order", f"/orders/{of_run[7].pk}/"),
         Listed("review of 3 orders", "/orders/review", body={"verdict": "approved", "order": three}),

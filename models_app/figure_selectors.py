@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, F, Max, Min, Q, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet
 from django.utils import timezone
 
 from models_app import selectors
@@ -139,23 +139,16 @@ def unpriced_securities(model_id: str = "") -> set[str]:
     return {key for text in lists for key in text.split()}
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A portfolio with the word for how it stands."""
-
-    portfolio_id: str
-    name: str
-    state: str
-    low_cash: str
-
-
-def standings(model_id: str) -> list[Standing]:
-    """The portfolios of a model, the largest band use first; from the book where no figures are kept."""
+def counts_of(model_id: str) -> Counts:
+    """How the portfolios of a model stand; none is computed where no figures are kept."""
     if are_kept():
-        rows = rows_of(model_id).order_by(F("use").desc(nulls_last=True), "-pk")
-        return [Standing(*row) for row in rows.values_list("portfolio_id", "portfolio_name", "state", "low_cash")]
-    followers = ModelPortfolio.objects.filter(model_id=model_id).values_list("portfolio_id", flat=True)
-    return [Standing(key, info.name, "not_computed", "") for key, info in get_source().portfolios(followers).items()]
+        return counts(rows_of(model_id))
+    return Counts({"not_computed": ModelPortfolio.objects.filter(model_id=model_id).count()}, low_cash=0)
+
+
+def portfolios_in_breach(model_id: str) -> list[str]:
+    """The ids of the portfolios of a model that are outside a band."""
+    return list(rows_of(model_id).filter(state="breach").values_list("portfolio_id", flat=True))
 
 
 @dataclass(frozen=True)

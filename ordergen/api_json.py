@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, NoReturn, Self
 
 import orjson
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils.datastructures import MultiValueDict
 from ninja import Schema
 from ninja.parser import Parser
@@ -134,6 +134,22 @@ def answer(body: Any, status: int = HTTPStatus.OK) -> HttpResponse:
     tests hold these answers against their documents instead.
     """
     return HttpResponse(dumps(body), status=status, content_type="application/json")
+
+
+def streamed(pieces: Iterable[bytes]) -> StreamingHttpResponse:
+    """`pieces` of JSON as the whole answer, each sent before the next is made."""
+    return StreamingHttpResponse(pieces, content_type="application/json")
+
+
+def array(items: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
+    """A JSON array, in pieces, of values that come in pieces."""
+    start = b"["
+    for pieces in items:
+        for piece in pieces:
+            yield start + piece
+            start = b""
+        start = b","
+    yield b"[]" if start == b"[" else b"]"
 
 
 def dumps(value: Any) -> bytes:

@@ -6,13 +6,17 @@ import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count, islice
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, models, transaction
+from django.db.models import Aggregate, CharField, Func, QuerySet, Value
+from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
+Record = TypeVar("Record", bound=models.Model)
 ROWS_PER_STATEMENT = 10_000
+_BEHIND_ALL = "g"  # keys are hexadecimal
 _SQLITE_BUSY = (5, 6)  # SQLITE_BUSY and SQLITE_LOCKED
 # Of PostgreSQL: connection lost, too many connections, shutting down; a lock not had, a deadlock, writers in conflict.
 _POSTGRES_BUSY = ("08", "53", "57P", "55P03", "40")
@@ -52,6 +56,58 @@ def one_at_a_time(name: str) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [name])
+
+
+class _Row(Func):
+    """Several columns compared as one: `(a, b) >= (1, 2)`."""
+
+    function = ""
+    template = "(%(expressions)s)"
+    output_field = CharField()
+
+
+def in_a_row(
+    rows: QuerySet[Record], column: str, value: str, *, after: str = "", is_rising: bool = True
+) -> QuerySet[Record]:
+    """Rows whose `column` is `value`, in the order of the key, from behind the key `after`: an index has them in a row.
+
+    Bounds and order name both its columns. Were the one merely equal to `value` (so `rows` may not say that already),
+    PostgreSQL might walk the primary key instead and throw away all other rows, which takes as long as the table is.
+    """
+    sign = "" if is_rising else "-"
+    first, last = (after, _BEHIND_ALL) if is_rising else ("", after or _BEHIND_ALL)
+    place = _Row(column, "pk")
+    found = rows.filter(
+        GreaterThanOrEqual(place, _Row(Value(value), Value(first))),
+        LessThanOrEqual(place, _Row(Value(value), Value(last))),
+    )
+    return found.exclude(pk=after).order_by(f"{sign}{column}", f"{sign}pk")
+
+
+class Joined(Aggregate):
+    """The texts of some rows as one, with the second expression between them."""
+
+    function = "STRING_AGG"
+    output_field = CharField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, function="GROUP_CONCAT", **context)
+
+
+@contextmanager
+def along_an_index() -> Iterator[None]:
+    """Queries inside find their order in an index; they never sort.
+
+    PostgreSQL's statistics are older than the last run, or missing. From them a million orders can look like so few
+    that reading and sorting all of them for a page of fifty seems cheaper.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        for sorting in ("enable_sort", "enable_incremental_sort"):
+            cursor.execute(f"SET LOCAL {sorting} = off")
+        yield
 
 
 def is_busy(error: BaseException | None) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Field, Router
 
 from models_app.api import find_model
@@ -15,7 +16,7 @@ from models_app.schemas import PathId, Version
 from models_app.selectors import model_of_portfolio
 from ordergen.api_auth import caller, needs
 from ordergen.api_errors import BadRequestError, LazyRouteError, RefusedRunError
-from ordergen.api_json import answer, dumps
+from ordergen.api_json import answer, array, streamed
 from ordergen.errors import NotFoundError
 from ordergen.ids import HEX_ID
 from rebalance_app import results
@@ -29,6 +30,7 @@ from rebalance_app.schemas import (
     StoredPosition,
     StoredRebalance,
 )
+from rebalance_app.selectors import proposals_by_key
 from rebalance_app.services.hide import rebalance_hide
 from rebalance_app.services.launch import UnpricedModelError, rebalance_launch
 from rebalance_app.services.wait import rebalance_wait
@@ -46,6 +48,7 @@ NO_SOLUTION = "no feasible solution exists"
 NOT_IN_TIME = (ProposalState.INFEASIBLE, ProposalState.TIME_LIMIT)
 SOLVER_FAULTS = frozenset({"SOLVER_KILLED", "NOT_VERIFIED", "POISON"})
 RETRY_AFTER_SECONDS = 5
+ROWS_AT_ONCE = 100  # of a stored run, in memory
 Offset = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Limit = Annotated[int, Field(ge=1, le=100)]
 
@@ -84,7 +87,7 @@ def rebalance_portfolio(request: HttpRequest, portfolio_id: PathId, model_id: st
 @router.get("/rebalances", response=list[StoredRebalance], auth=READ)
 def list_rebalances(
     request: HttpRequest, offset: Offset = 0, limit: Limit = 10, sort_by: str | None = None
-) -> HttpResponse:
+) -> StreamingHttpResponse:
     """Runs that proposed something, newest first unless `sort_by` names columns, each with all its portfolios."""
     return _page(_stored(), offset, limit, _ordering(sort_by or ""))
 
@@ -92,21 +95,21 @@ def list_rebalances(
 @router.post("/rebalances/portfolios", response=list[StoredRebalance], auth=READ)
 def search_rebalances(
     request: HttpRequest, payload: PortfolioSearch, offset: Offset = 0, limit: Limit = 10
-) -> HttpResponse:
+) -> StreamingHttpResponse:
     """Runs that hold any of these portfolios, newest first, whole."""
     holding = PortfolioRebalance.objects.filter(portfolio_id__in=payload.portfolios).values("rebalance_id")
     return _page(_stored().filter(pk__in=holding), offset, limit, ["-number"])
 
 
 @router.get("/rebalance/{rebalance_id}", response=StoredRebalance, auth=READ)
-def get_rebalance(request: HttpRequest, rebalance_id: PathId) -> HttpResponse:
+def get_rebalance(request: HttpRequest, rebalance_id: PathId) -> StreamingHttpResponse:
     """One run, also while it is still going (`status`)."""
     if not HEX_ID.fullmatch(rebalance_id):
         raise BadRequestError(f"Invalid rebalance ID format: {rebalance_id[:60]}")
     run = _visible().filter(pk=rebalance_id.lower()).first()
     if run is None:
         raise NotFoundError(f"Rebalance {rebalance_id} not found")
-    return answer(results.stored_body(run, _rows(run)))
+    return streamed(results.stored_pieces(run, _one_by_one(run)))
 
 
 @router.delete("/rebalance/{rebalance_id}", response=Message, auth=LAUNCH)
@@ -119,14 +122,14 @@ def delete_rebalance(request: HttpRequest, rebalance_id: PathId, version: Versio
 
 
 @router.get("/rebalance/{rebalance_id}/portfolios", response=list[StoredPortfolio], auth=READ)
-def list_rebalance_portfolios(request: HttpRequest, rebalance_id: PathId) -> HttpResponse:
+def list_rebalance_portfolios(request: HttpRequest, rebalance_id: PathId) -> StreamingHttpResponse:
     """The portfolios of one run."""
     if not HEX_ID.fullmatch(rebalance_id):
         raise LazyRouteError(
             "Invalid rebalance ID", f"{rebalance_id[:60]} is not a rebalance ID", HTTPStatus.BAD_REQUEST
         )
     run = _lazy_run(rebalance_id)
-    return answer([results.portfolio_body(run, row) for row in _rows(run)])
+    return streamed(results.portfolio_pieces(run, _one_by_one(run)))
 
 
 @router.get("/rebalance/{rebalance_id}/portfolio/{portfolio_id}/positions", response=list[StoredPosition], auth=READ)
@@ -237,11 +240,18 @@ def _ordering(sort_by: str) -> list[str]:
     return [*terms, "-number"]
 
 
-def _page(runs: QuerySet[Rebalance], offset: int, limit: int, ordering: list[str]) -> HttpResponse:
-    # One run at a time becomes bytes: a hundred nested records as objects would be gigabytes.
-    written = (dumps(results.stored_body(run, _rows(run))) for run in runs.order_by(*ordering)[offset : offset + limit])
-    return HttpResponse(b"[" + b",".join(written) + b"]", content_type="application/json")
+def _page(runs: QuerySet[Rebalance], offset: int, limit: int, ordering: list[str]) -> StreamingHttpResponse:
+    found = runs.order_by(*ordering)[offset : offset + limit]
+    return streamed(array(results.stored_pieces(run, _one_by_one(run)) for run in found))
 
 
 def _rows(run: Rebalance) -> list[PortfolioRebalance]:
     return list(run.portfolios.order_by("pk"))
+
+
+def _one_by_one(run: Rebalance) -> Iterator[PortfolioRebalance]:
+    """The portfolios of a run in short queries, for a long one would keep the database from cleaning up meanwhile."""
+    after = ""
+    while rows := list(proposals_by_key(run.pk, after=after)[:ROWS_AT_ONCE]):
+        yield from rows
+        after = rows[-1].pk

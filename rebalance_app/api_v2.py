@@ -14,11 +14,11 @@ from ordergen.api_json import answer
 from ordergen.api_v2 import Cursor, HexId, Limit, Page, PathId, SecurityId, key_of, page_of
 from ordergen.errors import NotFoundError
 from rebalance_app import schemas_v2 as out
-from rebalance_app.models import ProposalState, Rebalance, RunState
+from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
 from rebalance_app.order_pages import orders_by_id
 from rebalance_app.order_selectors import order_get
 from rebalance_app.progress import run_progress
-from rebalance_app.selectors import LONG, run_get
+from rebalance_app.selectors import LONG, in_state, proposals_by_key, run_get
 from rebalance_app.services.approve import Decided, order_decide, run_decide
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch
@@ -99,8 +99,11 @@ def list_proposals(
     limit: Limit = 50,
 ) -> HttpResponse:
     """The portfolios of a run with their outcome."""
-    rows = run_get(run_id).run.portfolios.defer("document").filter(**_given(state=state))
-    return answer(page_of(rows, out.proposal_summary, cursor=cursor, limit=limit))
+    rows = proposals_by_key(run_get(run_id).run.pk, after=key_of(cursor))
+    rows = in_state(rows, [state]) if state else rows
+    keys = list(rows.values_list("pk", flat=True)[: limit + 1])
+    found = PortfolioRebalance.objects.defer("document").filter(pk__in=keys)
+    return answer(page_of(found, out.proposal_summary, cursor=cursor, limit=limit))
 
 
 @router.get("/runs/{run_id}/proposals/{portfolio_id}", response=out.ProposalOut, auth=READ, tags=["proposals"])

@@ -3,8 +3,8 @@
     few      few portfolios can hold what is wanted (a name; a large value in a run): the database sorts their orders
     small    by the counters of the runs there are so few that the database may sort them all
     largest  a run's orders by value: portfolios by their largest order, until no further one can have a larger
-    by key   all else, along an index in the order of the key. Of what no index knows (side, security, value) one page
-             looks at LOOKED_AT orders, and says where to look on
+    by key   all else, along an index in the order of the key (a road, or one for each state of a run's orders). Of what
+             no index knows (side, security, value) one page looks at LOOKED_AT orders, and says where to look on
 
 The first that fits is taken. What none of them can sort is listed by key, and its column offers no sorting.
 """
@@ -17,19 +17,19 @@ from decimal import Decimal
 from functools import cached_property
 from itertools import islice
 
-from django.db.models import Q, QuerySet, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Max, Min, Q, QuerySet, Value
 
 from models_app.exports import csv_text
 from models_app.imports.cells import guard
 from models_app.sources import get_source
+from ordergen.db import Joined, along_an_index, in_a_row
 from ordergen.errors import UnavailableError
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, Rebalance
 from rebalance_app.order_selectors import SORTS, TABS, OrderFilter, order_counts, run_numbered
-from rebalance_app.selectors import PAGE_SIZE, Page, behind
+from rebalance_app.selectors import PAGE_SIZE, Page, behind, in_state
 
 SORTABLE = 20_000  # orders that are sorted on request
-LOOKED_AT = 100_000  # orders that one page looks at for those that match
+LOOKED_AT = 50_000  # orders that one page looks at for those that match, in a few stretches
 FEW = 100  # portfolios whose orders are read at once
 COMPARED = 1_000  # portfolios whose orders are compared to find a run's largest
 BY_VALUE = "-value"
@@ -77,18 +77,54 @@ class Scope:
     def all(self) -> QuerySet[Order]:
         """Everything wanted, in no order."""
         if self.few is not None:
-            # The state as an expression, or SQLite would rather look for the few among all that are in it.
-            in_state = self.few.alias(in_state=Coalesce("state", Value(""))).filter(in_state__in=TABS[self.wanted.tab])
-            return in_state.filter(_matching(self.wanted))
+            return in_state(self.few, TABS[self.wanted.tab]).filter(_matching(self.wanted))
         orders = Order.objects.filter(_matching(self.wanted), _named(self.wanted), state__in=TABS[self.wanted.tab])
         return orders if self.run is None else orders.filter(rebalance_id=self.run.pk)
 
-    def roads(self) -> list[QuerySet[Order]]:
-        """Queries that give what `all` gives but for the filters, each along one index in the order of the key."""
+    def roads(self) -> list[Road]:
+        """What together gives all that `all` gives but for the filters."""
         states = TABS[self.wanted.tab]
         if self.run is not None:
-            return [Order.objects.filter(rebalance_id=self.run.pk, state=state) for state in states]
-        return [Order.objects.filter(state=states[0]) if len(states) == 1 else Order.objects.all()]
+            return [Road(self.is_rising, state, self.run.pk) for state in states]
+        return [Road(self.is_rising, states[0] if len(states) == 1 else "")]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Some orders in a row on a road: how many were looked at, the last one's key, the keys of what matches."""
+
+    count: int
+    end: str
+    keys: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Road:
+    """The orders of a state, or of a run in a state, or all, in the order of the key: one index has them in a row."""
+
+    is_rising: bool
+    state: str = ""
+    run_id: str = ""
+
+    def behind(self, after: str) -> QuerySet[Order]:
+        """From behind the order with the key `after`."""
+        orders = Order.objects.filter(rebalance_id=self.run_id) if self.run_id else Order.objects.all()
+        if self.state:
+            return in_a_row(orders, "state", self.state, after=after, is_rising=self.is_rising)
+        if after:
+            orders = orders.filter(Q(pk__gt=after) if self.is_rising else Q(pk__lt=after))
+        return orders.order_by("pk" if self.is_rising else "-pk")
+
+    def keys(self, after: str, count: int) -> list[str]:
+        return list(self.behind(after).values_list("pk", flat=True)[:count])
+
+    def stretch(self, after: str, reach: int, matching: Q) -> Stretch:
+        """The next `reach` orders: cut out first and then filtered, or a planner would expect to find nothing."""
+        found = self.behind(after)[:reach].aggregate(
+            count=Count("pk"), first=Min("pk"), last=Max("pk"), keys=Joined("pk", Value(","), filter=matching)
+        )
+        keys = sorted(found["keys"].split(","), reverse=not self.is_rising) if found["keys"] else []
+        return Stretch(found["count"], found["last" if self.is_rising else "first"], keys)
 
 
 def _matching(wanted: OrderFilter) -> Q:
@@ -194,52 +230,66 @@ def _largest(scope: Scope, run: Rebalance, after: str, size: int) -> Keys:
 
 
 def _by_key(scope: Scope, after: str, size: int) -> Keys:
-    """Along the roads, which are few; where filters apply, as far as LOOKED_AT orders of each."""
-    roads = [_between(scope, road, after, "") for road in scope.roads()]
-    filters = _matching(scope.wanted) & _named(scope.wanted)
-    if not filters:
-        return _cut(_nearest(scope, roads, size), size)
-    for reach in (LOOKED_AT // 50, LOOKED_AT):  # mostly a page is full long before
-        end = _horizon(scope, roads, reach)
-        keys = _nearest(scope, [_between(scope, road, "", end).filter(filters) for road in roads], size)
-        if not end or len(keys) > size:
+    with along_an_index():
+        filters = _matching(scope.wanted) & _named(scope.wanted)
+        if filters:
+            return _looked_for(scope, filters, after, size)
+        return _cut(_nearest(scope.roads(), after, size + 1), size)
+
+
+def _nearest(roads: Iterable[Road], after: str, count: int) -> list[str]:
+    """The next keys of all roads together."""
+    roads = list(roads)
+    keys = (key for road in roads for key in road.keys(after, count))
+    return sorted(keys, reverse=not roads[0].is_rising)[:count]
+
+
+def _looked_for(scope: Scope, filters: Q, after: str, size: int) -> Keys:
+    """Stretch by stretch on all roads at a time, until the page is full or LOOKED_AT orders were looked at."""
+    roads, keys, looked_at = scope.roads(), list[str](), 0
+    reach = max(1, LOOKED_AT // 25)  # mostly a page is full at once
+    while looked_at < LOOKED_AT:
+        stretches = [road.stretch(after, reach, filters) for road in roads]
+        after, found = _up_to_the_nearest_end(scope, stretches, reach)
+        keys += found
+        if not after or len(keys) > size:
             return _cut(keys, size)
-    return Keys(keys, end, is_partial=True)
+        looked_at += sum(stretch.count for stretch in stretches)
+        reach = max(1, LOOKED_AT // 5)
+        roads = [road for road, stretch in zip(roads, stretches, strict=True) if stretch.count]
+    return Keys(keys, after, is_partial=True)
 
 
-def _nearest(scope: Scope, roads: Iterable[QuerySet[Order]], size: int) -> list[str]:
-    """The first keys of all roads together, one more than `size` if there are."""
-    ordered = (road.order_by(scope.key).values_list("pk", flat=True) for road in roads)
-    keys = [key for road in ordered for key in road[: size + 1]]
-    return sorted(keys, reverse=not scope.is_rising)[: size + 1]
-
-
-def _horizon(scope: Scope, roads: Iterable[QuerySet[Order]], reach: int) -> str:
-    """The key as far as one page looks; empty when there is less to look at."""
-    ordered = (road.order_by(scope.key).values_list("pk", flat=True) for road in roads)
-    ends = [end for road in ordered for end in road[reach : reach + 1]]
-    return (min if scope.is_rising else max)(ends, default="")
-
-
-def _between(scope: Scope, orders: QuerySet[Order], after: str, end: str) -> QuerySet[Order]:
-    behind_it, up_to = ("pk__gt", "pk__lte") if scope.is_rising else ("pk__lt", "pk__gte")
-    return orders.filter(**{name: key for name, key in ((behind_it, after), (up_to, end)) if key})
+def _up_to_the_nearest_end(scope: Scope, stretches: Sequence[Stretch], reach: int) -> tuple[str, list[str]]:
+    """How far all roads were looked at, empty when there is nothing further on any, and what was found as far."""
+    keys = (key for stretch in stretches for key in stretch.keys)
+    ends = [stretch.end for stretch in stretches if stretch.count == reach]
+    if scope.is_rising:
+        end = min(ends, default="")
+        return end, sorted(key for key in keys if not end or key <= end)
+    end = max(ends, default="")
+    return end, sorted((key for key in keys if key >= end), reverse=True)
 
 
 def orders_by_id(
     run_id: str | None, portfolio_id: str | None, state: str | None, *, after: str, limit: int
 ) -> QuerySet[Order]:
     """Orders by id, at least the next `limit` behind `after`; each filter may be left out."""
-    if run_id and portfolio_id:
-        rows = PortfolioRebalance.objects.filter(rebalance_id=run_id, portfolio_id=portfolio_id)
-        orders = Order.objects.filter(proposal_id__in=list(rows.values_list("pk", flat=True)))
-        return orders.alias(in_state=Coalesce("state", Value(""))).filter(in_state=state) if state else orders
-    if run_id and not state:  # an index has the ids of each state in a row
-        roads = (Order.objects.filter(rebalance_id=run_id, state=state, pk__gt=after) for state in OrderState)
-        keys = (key for road in roads for key in road.order_by("pk").values_list("pk", flat=True)[:limit])
-        return Order.objects.filter(pk__in=sorted(keys)[:limit])
-    given = {"rebalance_id": run_id, "portfolio_id": portfolio_id, "state": state}
-    return Order.objects.filter(**{name: value for name, value in given.items() if value})
+    if portfolio_id:
+        few = _of_portfolio(portfolio_id, run_id)
+        return in_state(few, [state]) if state else few
+    if not run_id and not state:
+        return Order.objects.all()
+    roads = [Road(is_rising=True, state=one, run_id=run_id or "") for one in ([state] if state else OrderState)]
+    with along_an_index():
+        return Order.objects.filter(pk__in=_nearest(roads, after, limit))
+
+
+def _of_portfolio(portfolio_id: str, run_id: str | None) -> QuerySet[Order]:
+    if not run_id:
+        return Order.objects.filter(portfolio_id=portfolio_id)
+    rows = PortfolioRebalance.objects.filter(rebalance_id=run_id, portfolio_id=portfolio_id)
+    return Order.objects.filter(proposal_id__in=list(rows.values_list("pk", flat=True)))
 
 
 @dataclass(frozen=True)

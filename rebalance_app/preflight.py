@@ -6,7 +6,6 @@ they are, and the run itself takes the book as it is then.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +13,7 @@ from functools import cached_property
 
 from models_app import figure_selectors as figures
 from models_app import selectors as models
-from models_app.figure_selectors import Freshness, Standing
+from models_app.figure_selectors import Counts, Freshness
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
 from rebalance_app.selectors import failed_portfolio_ids, n_busy, run_get
@@ -45,19 +44,10 @@ class Preflight:
 
     model: InvestmentModel
     n_portfolios: int  # that follow the model, whether or not there are figures of them yet
-    standings: Sequence[Standing]
+    stand: Counts
     freshness: Freshness
     n_busy: int  # portfolios that another run is working on
     scopes: Sequence[Scope]
-
-    @cached_property
-    def in_state(self) -> dict[str, int]:
-        """How many portfolios are in each drift state."""
-        return Counter(one.state for one in self.standings)
-
-    @property
-    def low_cash(self) -> int:
-        return sum(bool(one.low_cash) for one in self.standings)
 
     @cached_property
     def unpriced_tickers(self) -> list[str]:
@@ -86,21 +76,20 @@ def choices(wanted: Request) -> list[InvestmentModel]:
 
 
 def preflight(model: InvestmentModel, wanted: Request) -> Preflight:
-    """Reads how every portfolio of the model stands: a few queries, however many portfolios there are."""
-    standings = figures.standings(model.pk)
+    """Reads how the portfolios of the model stand: a few queries, however many portfolios there are."""
     followers = frozenset(model.portfolios.values_list("portfolio_id", flat=True))
     return Preflight(
         model,
         len(followers),
-        standings,
+        figures.counts_of(model.pk),
         figures.freshness(model.pk),
-        n_busy(model.pk),
-        [*_asked(followers, wanted), *_everyone(model, followers, standings)],
+        n_busy(followers),
+        [*_asked(followers, wanted), *_everyone(model, followers)],
     )
 
 
-def _everyone(model: InvestmentModel, followers: Collection[str], standings: Sequence[Standing]) -> list[Scope]:
-    breached = [one.portfolio_id for one in standings if one.state == "breach" and one.portfolio_id in followers]
+def _everyone(model: InvestmentModel, followers: Collection[str]) -> list[Scope]:
+    breached = [key for key in figures.portfolios_in_breach(model.pk) if key in followers]
     everyone = Scope("all", f"All {len(followers):,} portfolios of {model.name}", None, len(followers))
     if not breached or len(breached) == len(followers):
         return [everyone]

@@ -7,15 +7,13 @@ the very end, which is as exact as a JSON number can be and many times as fast a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from orjson import Fragment
-
-from ordergen.api_json import dumps
+from ordergen.api_json import array, dumps
 from ordergen.times import zulu
 from rebalance_app.facts import NO_PLACE, Band, RunFacts, facts_of
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance
@@ -70,20 +68,28 @@ def trigger_body(run: Rebalance, row: PortfolioRebalance, *, note: str = "") -> 
     }
 
 
-def stored_body(run: Rebalance, rows: Iterable[PortfolioRebalance]) -> dict[str, Any]:
-    """A whole stored rebalance."""
-    return {
+def stored_pieces(run: Rebalance, rows: Iterable[PortfolioRebalance]) -> Iterator[bytes]:
+    """A whole stored rebalance as JSON, portfolio by portfolio: of ten thousand it is hundreds of megabytes."""
+    body: dict[str, Any] = {
         "rebalance_id": run.pk,
         "model_id": run.model_id,
         "rebalance_date": zulu(run.launched_at),
         "model_name": run.model_name,
         "number_of_portfolios": run.n_portfolios,
-        # One portfolio at a time becomes bytes: ten thousand positions as objects are slow to make and to clean up.
-        "portfolios": [Fragment(dumps(portfolio_body(run, row))) for row in rows],
+        "portfolios": [],
         "version": 1,
         "created_at": zulu(run.launched_at),
         "status": run.state,
     }
+    before, after = dumps(body).split(b'"portfolios":[]')  # which no text holds, for quotes in texts are escaped
+    yield before + b'"portfolios":'
+    yield from portfolio_pieces(run, rows)
+    yield after
+
+
+def portfolio_pieces(run: Rebalance, rows: Iterable[PortfolioRebalance]) -> Iterator[bytes]:
+    """The portfolios of a stored rebalance as a JSON array, one by one."""
+    return array([dumps(portfolio_body(run, row))] for row in rows)
 
 
 def portfolio_body(run: Rebalance, row: PortfolioRebalance) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from django.db.models import Count, F, Min, Q, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
 
-from models_app.models import ModelPortfolio
+from ordergen.db import in_a_row
 from ordergen.errors import NotFoundError
 from rebalance_app import proposals
 from rebalance_app.models import ACTIVE, OPEN, Order, PortfolioRebalance, ProposalState, Rebalance, RunState
@@ -30,6 +31,7 @@ RUN_FILTERS: dict[str, Q] = {
     "failures": Q(n_infeasible__gt=0) | Q(n_failed__gt=0),
 }
 T = TypeVar("T")
+Row = TypeVar("Row", Order, PortfolioRebalance)
 
 
 @dataclass(frozen=True)
@@ -200,12 +202,19 @@ class ProposalFilter:
 def proposal_list(run: Rebalance, wanted: ProposalFilter | None = None, *, after: str = "") -> Page[ProposalRow]:
     """The run's portfolios by name (rows are written in that order), or by a figure where they have it."""
     wanted = wanted or ProposalFilter()
-    rows = _proposals(run, wanted)
-    if after:
-        rows = rows.filter(behind(rows, wanted.sort, after))
-    found = list(rows.order_by(*filter(None, (wanted.sort, "pk")))[: PAGE_SIZE + 1])
+    if wanted.sort:
+        rows = run.portfolios.filter(**{f"{wanted.sort.lstrip('-')}__isnull": False}).order_by(wanted.sort, "pk")
+        rows = rows.filter(behind(rows, wanted.sort, after)) if after else rows
+    else:
+        rows = proposals_by_key(run.pk, after=after)
+    found = list(_matching(rows, wanted).defer("document")[: PAGE_SIZE + 1])
     more = found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else ""
     return Page([ProposalRow(row) for row in found[:PAGE_SIZE]], more)
+
+
+def proposals_by_key(run_id: str, *, after: str = "", is_rising: bool = True) -> QuerySet[PortfolioRebalance]:
+    """The portfolios of a run in the order they were written, or the other way, from behind the row `after`."""
+    return in_a_row(PortfolioRebalance.objects.all(), "rebalance_id", run_id, after=after, is_rising=is_rising)
 
 
 def behind(rows: QuerySet[Any], sort: str, after: str, *, is_rising: bool = True) -> Q:
@@ -221,20 +230,21 @@ def behind(rows: QuerySet[Any], sort: str, after: str, *, is_rising: bool = True
     return Q(**{f"{name}__{further}": last}) | Q(**{name: last}) & by_key
 
 
-def _proposals(run: Rebalance, wanted: ProposalFilter) -> QuerySet[PortfolioRebalance]:
-    rows = run.portfolios.defer("document")
-    outcome, reason, name = wanted.outcome, wanted.reason, wanted.name
-    if outcome == "failures":
-        rows = rows.filter(state__in=FAILURES)
-    elif outcome in ProposalState.values:
-        rows = rows.filter(state=outcome)
-    if reason:
-        rows = rows.filter(reason_code=reason)
-    if name:
-        rows = rows.filter(portfolio_name__icontains=name)
-    if wanted.sort:
-        rows = rows.filter(**{f"{wanted.sort.lstrip('-')}__isnull": False})
+def _matching(rows: QuerySet[PortfolioRebalance], wanted: ProposalFilter) -> QuerySet[PortfolioRebalance]:
+    if wanted.outcome == "failures":
+        rows = in_state(rows, FAILURES)
+    elif wanted.outcome in ProposalState.values:
+        rows = in_state(rows, [wanted.outcome])
+    if wanted.reason:
+        rows = rows.filter(reason_code=wanted.reason)
+    if wanted.name:
+        rows = rows.filter(portfolio_name__icontains=wanted.name)
     return rows
+
+
+def in_state(rows: QuerySet[Row], states: Iterable[str]) -> QuerySet[Row]:
+    """Of these rows those in such a state, looked for among them: SQLite would rather go through all in that state."""
+    return rows.alias(in_state=Coalesce("state", Value(""))).filter(in_state__in=list(states))
 
 
 def failed_portfolio_ids(run_id: str) -> list[str]:
@@ -402,17 +412,12 @@ def proposal_get(run_id: str, portfolio_id: str) -> Proposal:
         raise NotFoundError(f"Run #{view.run.number} has no portfolio {portfolio_id[:40]}.")
     orders = {order.security_id: order for order in row.orders.all()}
     lines = [_line(stored, orders) for stored in proposals.lines(row)]
-    siblings = view.run.portfolios.only("pk", "portfolio_id", "portfolio_name", "rebalance_id")
-    return Proposal(
-        view,
-        row,
-        lines,
-        siblings.filter(pk__lt=row.pk).order_by("-pk").first(),
-        siblings.filter(pk__gt=row.pk).order_by("pk").first(),
-    )
+    before, behind_it = (proposals_by_key(run_id, after=row.pk, is_rising=is_rising) for is_rising in (False, True))
+    name = ("pk", "portfolio_id", "portfolio_name", "rebalance_id")
+    return Proposal(view, row, lines, before.only(*name).first(), behind_it.only(*name).first())
 
 
-def n_busy(model_id: str) -> int:
-    """How many portfolios of a model a run is working on."""
-    followers = ModelPortfolio.objects.filter(model_id=model_id).values("portfolio_id")
-    return PortfolioRebalance.objects.filter(state__in=OPEN, portfolio_id__in=followers).count()
+def n_busy(portfolio_ids: Collection[str]) -> int:
+    """How many of these portfolios a run is working on: mostly few are open, so those are looked through."""
+    is_open = PortfolioRebalance.objects.filter(state__in=OPEN).values_list("portfolio_id", flat=True)
+    return sum(key in portfolio_ids for key in is_open)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.test import Client
 
 from ordergen.accounts.keys import SCOPES, create_api_key
@@ -28,7 +28,8 @@ class Api:
         data = raw if body is None else json.dumps(body)
         content_type = headers.pop("content_type", "application/json" if data else "")
         named = self.headers | {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.client.generic(method, self.prefix + path, data, content_type=content_type, headers=named)
+        response = self.client.generic(method, self.prefix + path, data, content_type=content_type, headers=named)
+        return _whole(response) if response.streaming else response
 
     def get(self, path: str, **headers: str) -> HttpResponse:
         return self.request("GET", path, **headers)
@@ -41,6 +42,13 @@ class Api:
 
     def delete(self, path: str, body: Any = None, **more: Any) -> HttpResponse:
         return self.request("DELETE", path, body, **more)
+
+
+def _whole(streamed: StreamingHttpResponse) -> HttpResponse:
+    """A streamed answer as its caller has it in the end."""
+    response = HttpResponse(b"".join(streamed.streaming_content), status=streamed.status_code, headers=streamed.headers)
+    response.json = lambda: json.loads(response.content)
+    return response
 
 
 @pytest.fixture

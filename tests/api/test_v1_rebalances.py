@@ -1,8 +1,11 @@
 """API v1's rebalances: triggers and stored results of the drop-in contract, sections 1.2, 1.3 and 3."""
 
+import json
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pydantic import TypeAdapter
 
 from models_app.models import Holding, Portfolio, Price
@@ -316,6 +319,24 @@ def several(api, worker, book):
 def ids(response):
     assert response.status_code == 200, response.content
     return [run["rebalance_id"] for run in response.json()]
+
+
+@pytest.mark.parametrize("path", ["/rebalance/{}", "/rebalance/{}/portfolios", "/rebalances"])
+def test_a_stored_run_is_sent_while_it_is_read_and_never_whole_in_memory(api, worker, book, monkeypatch, path):
+    """A run of ten thousand portfolios is hundreds of megabytes of JSON."""
+    run = api.post(f"/model/{book.model.pk}/rebalance").json()[0]["rebalance_id"]
+    whole = api.get(path.format(run)).json()
+    monkeypatch.setattr("rebalance_app.api.ROWS_AT_ONCE", 1)
+    pieces = iter(api.client.get("/api/v1" + path.format(run), headers=api.headers).streaming_content)
+    sent = b""
+    while b'"portfolio_name"' not in sent:
+        sent += next(pieces)
+    with CaptureQueriesContext(connection) as queries:
+        rest = b"".join(pieces)
+
+    assert json.loads(sent + rest) == whole
+    n_portfolios = PortfolioRebalance.objects.filter(rebalance_id=run).count()
+    assert len([query for query in queries if "portfoliorebalance" in query["sql"]]) == n_portfolios > 1
 
 
 def test_rebalances_are_listed_newest_first_in_pages(api, several):

@@ -6,15 +6,19 @@ import itertools
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.db.models import Q
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from models_app.models import Portfolio
-from ordergen.db import object_id
+from ordergen.db import along_an_index, object_id
 from ordergen.errors import UnavailableError
 from rebalance_app import order_pages
 from rebalance_app.models import Order, PortfolioRebalance, PriceSnapshot, Rebalance
-from rebalance_app.order_pages import order_csv, order_list, order_scope, orders_by_id, sort_links
+from rebalance_app.order_pages import Road, Stretch, order_csv, order_list, order_scope, orders_by_id, sort_links
 from rebalance_app.order_selectors import TABS, OrderFilter
+from rebalance_app.selectors import in_state, proposals_by_key
 
 pytestmark = pytest.mark.django_db
 STATES = ("proposed", "approved", "proposed", "superseded", "rejected")
@@ -135,6 +139,48 @@ def test_what_so_many_orders_cannot_be_sorted_by_is_not_offered(orders, monkeypa
     assert offered(OrderFilter(portfolio="lee")) == {"ticker": "ticker", "value": "-value"}
     client.force_login(approver)
     assert "sort=ticker" not in client.get("/orders/?run=1").content.decode()
+
+
+@pytest.mark.parametrize("is_rising", [True, False])
+@pytest.mark.parametrize("columns", [["state", "id"], ["rebalance", "state", "id"]])
+def test_a_page_of_a_state_begins_in_an_index_of_states_and_is_not_sorted(orders, columns, is_rising):
+    """Not in the primary key, of which a database may have to walk all: the orders of a state lie anywhere in it."""
+    road = Road(is_rising, "proposed", orders[3].rebalance_id if "rebalance" in columns else "")
+    with along_an_index():
+        plan = road.behind(orders[3].pk).values_list("pk", flat=True)[:51].explain()
+
+    assert any(index.name in plan for index in Order._meta.indexes if index.fields[-2:] == ["state", "id"]), plan
+    assert "Sort" not in plan, plan
+    assert "TEMP B-TREE" not in plan, plan
+
+
+@pytest.mark.parametrize("is_rising", [True, False])
+def test_a_page_of_a_runs_portfolios_begins_in_the_index_of_the_run(orders, is_rising):
+    rows = proposals_by_key(orders[0].rebalance_id, after=orders[0].proposal_id, is_rising=is_rising)
+    with along_an_index():
+        plan = in_state(rows, ["solved"]).values_list("pk", flat=True)[:51].explain()
+
+    (index,) = (index for index in PortfolioRebalance._meta.indexes if index.fields == ["rebalance", "id"])
+    assert index.name in plan
+    assert "Sort" not in plan, plan
+    assert "TEMP B-TREE" not in plan, plan
+
+
+def test_what_matches_is_looked_for_in_orders_cut_out_before(orders):
+    """Or a planner that expects to find nothing reads the whole table."""
+    with along_an_index(), CaptureQueriesContext(connection) as queries:
+        stretch = Road(is_rising=True, state="proposed").stretch("", 3, Q(ticker="AAA"))
+
+    proposed = [order for order in orders if order.state == "proposed"][:3]
+    assert stretch == Stretch(3, proposed[-1].pk, [order.pk for order in proposed if order.ticker == "AAA"])
+    (query,) = (query["sql"] for query in queries)
+    assert query.endswith("LIMIT 3) subquery")
+
+
+def test_the_orders_of_a_portfolio_in_a_state_are_looked_for_in_the_portfolio(orders):
+    found = orders_by_id(None, orders[0].portfolio_id, "proposed", after="", limit=50)
+    if connection.vendor == "sqlite":  # PostgreSQL reads so small a table whole
+        assert "(portfolio_id=?)" in found.order_by("pk")[:50].explain()
 
 
 def test_a_page_that_looked_in_vain_says_so_and_looks_further(orders, monkeypatch, client, approver):

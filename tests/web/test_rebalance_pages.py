@@ -126,6 +126,13 @@ def test_the_launch_page_counts_who_follows_the_model_even_before_there_are_figu
     assert "Only Harbour" in page
 
 
+def test_the_launch_page_counts_the_portfolios_that_a_run_is_working_on(as_manager, book, manager):  # noqa: F811
+    rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk])
+
+    text = words(as_manager.get(f"/rebalances/new?model={book.model.pk}"))
+    assert "1 of these portfolios is in a run that is still working" in text
+
+
 def test_a_run_starts_once_however_often_its_button_is_pressed(as_manager, book):  # noqa: F811
     address = f"/rebalances/new?model={book.model.pk}"
     key = hidden(as_manager.get(address), "idempotency_key")

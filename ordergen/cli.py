@@ -194,17 +194,18 @@ def sweep_command_(options: argparse.Namespace) -> None:
     from models_app.tasks import sweep_figures
     from rebalance_app.services.sweep import stand_in, sweep
 
+    stood_in = False
     while True:
-        stood_in = False
         try:
             sweep()
-            stood_in = options.forever and stand_in()
+            stood_in = options.forever and stand_in(again=stood_in)
             sweep_figures()
         except Error as error:
             if not options.forever:
                 raise
             print(f"sweep: {error}; trying again", file=sys.stderr, flush=True)
             connection.close()
+            stood_in = False
         if not options.forever:
             return
         if not stood_in:

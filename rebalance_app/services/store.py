@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from django.db import DatabaseError, connection
-from django.db.models import F, QuerySet
+from django.db.models import Count, F, QuerySet
 from django.utils import timezone
 
 from ordergen.audit.services import take_turn
@@ -94,8 +94,14 @@ def _earlier(run: Rebalance, proposals: Sequence[Proposal]) -> QuerySet[Order]:
 
 
 def _supersede(run: Rebalance, proposals: Sequence[Proposal]) -> None:
-    """Orders that nobody has decided on give way to the newer proposal, so that no portfolio is traded twice."""
+    """Orders that nobody has decided on give way to the newer proposal, so that no portfolio is traded twice.
+
+    They are found by their portfolios and by nothing else: asked for those of one run, a database without statistics
+    looks through all open orders of that run, for every chunk anew.
+    """
     earlier = _earlier(run, proposals)
-    for rebalance_id in sorted(set(earlier.values_list("rebalance_id", flat=True))):
-        count = earlier.filter(rebalance_id=rebalance_id).update(state=OrderState.SUPERSEDED)
+    counts = dict(earlier.order_by().values_list("rebalance_id").annotate(Count("pk")))
+    superseded = earlier.update(state=OrderState.SUPERSEDED)
+    assert superseded == sum(counts.values()), "we have our turn: nobody decides meanwhile"
+    for rebalance_id, count in sorted(counts.items()):
         Rebalance.objects.filter(pk=rebalance_id).update(n_superseded=F("n_superseded") + count)

@@ -189,7 +189,8 @@ def _reached() -> datetime | None:
     silence = max(settings.RESEND_SECONDS, settings.OPTIMIZATION_TIMEOUT + PROGRAMME_GRACE)
     recent = timezone.now() + timedelta(seconds=max(0, settings.LEASE_SECONDS - silence))
     rows = PortfolioRebalance.objects.filter(state=ProposalState.SOLVING, lease_until__gt=recent)
-    return rows.aggregate(latest=Max("enqueued_at"))["latest"]
+    latest: datetime | None = rows.aggregate(latest=Max("enqueued_at"))["latest"]
+    return latest
 
 
 def _progress() -> list[tuple[object, ...]]:

@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     rebalance.add_argument("--json", action="store_true")
     solve = add("solve", solve_command, "solve problems given as JSON lines; needs no database", needs_django=False)
     solve.add_argument("file", nargs="?", type=Path, help="standard input when left out")
+    solve.add_argument("--say-ready", action="store_true", help=argparse.SUPPRESS)  # to the worker that started it
     user = add("create-user", create_user_command, "create a person who may sign in; asks for the password")
     user.add_argument("username")
     user.add_argument("--role", action="append", required=True, dest="roles", metavar="ROLE", help="may be repeated")
@@ -251,6 +252,10 @@ def _print_report(report: dict[str, Any], *, as_json: bool) -> None:
 
 
 def solve_command(options: argparse.Namespace) -> None:
+    if options.say_ready:
+        import cvxpy  # noqa: F401  seconds, for which no portfolio is to answer
+
+        print("ready", flush=True)
     try:
         source = options.file.open("rb") if options.file else nullcontext(sys.stdin.buffer)
     except OSError as error:

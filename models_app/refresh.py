@@ -21,6 +21,7 @@ from operator import itemgetter
 
 from bson import ObjectId
 from django.conf import settings
+from django.db import DatabaseError
 from django.db.models import Min, Q
 from django.utils import timezone
 
@@ -72,18 +73,23 @@ def refresh(seconds: float | None = None) -> int:
     if not _claim(token):
         return 0
     deadline = None if seconds is None else time.monotonic() + seconds
-    done, fault = 0, ""
+    done, fault, errors = 0, "", list[Exception]()
     try:
         _look_through()
         while (deadline is None or time.monotonic() < deadline) and (rows := _marked(ROWS_AT_A_TIME)):
-            computed, refused = _refresh_apart(rows, deadline)
+            computed, refused = _refresh_apart(rows, deadline, errors)
             done, fault = done + computed, fault or refused
             if not computed or not _renew(token):
                 break
         refresh_models(list(ModelFigures.objects.exclude(changed=None)))
     except UnavailableError as error:
         fault = error.message
+    except Exception as error:
+        _release(token, _told(error))
+        raise
     _release(token, fault)
+    if errors:
+        raise errors[0]  # now that all others are computed
     if done and not fault and seconds is None and _marked(1):  # a change whose hint found us still at it
         done += refresh()
     return done
@@ -173,10 +179,15 @@ def _marked(limit: int | None, mark: str | None = None) -> list[_Row]:
     return [_Row(*row) for row in values.order_by("changed", "model_id", "pk")[:limit]]
 
 
-def _refresh_apart(rows: Sequence[_Row], deadline: float | None) -> tuple[int, str]:
-    """`refresh_rows`, and what was refused: one portfolio that its service answers wrongly for keeps no other waiting.
+def _told(error: Exception) -> str:
+    return f"The figures could not be computed: {type(error).__name__}: {error}"
 
-    Such rows are found by halving. They stay marked, behind all others.
+
+def _refresh_apart(rows: Sequence[_Row], deadline: float | None, errors: list[Exception]) -> tuple[int, str]:
+    """`refresh_rows`, and what was refused: one portfolio that cannot be computed keeps no other waiting.
+
+    That its service answers wrongly for it, or that computing it raises what nobody expected: such an error is added
+    to `errors`, to be raised later. Such rows are found by halving. They stay marked, behind all others.
     """
     left, done, fault = [rows], 0, ""
     for _ in range(MOST_TRIES):
@@ -186,12 +197,26 @@ def _refresh_apart(rows: Sequence[_Row], deadline: float | None) -> tuple[int, s
         try:
             done += refresh_rows(some, deadline)
         except MalformedAnswerError as error:
-            fault, half = error.message, len(some) // 2
-            if half:
-                left += [some[half:], some[:half]]
-            else:
-                DriftFigures.objects.filter(pk=some[0].pk, changed=some[0].mark).update(changed=object_id())
+            fault = error.message
+            left += _halves(some)
+        except (UnavailableError, DatabaseError):
+            raise  # nobody's fault in particular
+        except Exception as error:  # noqa: BLE001  raised by who called us, once the others are computed
+            halves = _halves(some)
+            left += halves
+            if not halves:
+                errors.append(error)
+                fault = f"{some[0].portfolio_name}: {_told(error)}"
     return done, fault
+
+
+def _halves(rows: Sequence[_Row]) -> list[Sequence[_Row]]:
+    """The rows in two parts, the first one last; none of one row, which waits behind all others from now on."""
+    half = len(rows) // 2
+    if half:
+        return [rows[half:], rows[:half]]
+    DriftFigures.objects.filter(pk=rows[0].pk, changed=rows[0].mark).update(changed=object_id())
+    return []
 
 
 def refresh_rows(rows: Sequence[_Row], deadline: float | None = None) -> int:

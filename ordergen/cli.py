@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     rebalance.add_argument("--json", action="store_true")
     solve = add("solve", solve_command, "solve problems given as JSON lines; needs no database", needs_django=False)
     solve.add_argument("file", nargs="?", type=Path, help="standard input when left out")
+    solve.add_argument("--say-ready", action="store_true", help=argparse.SUPPRESS)  # to the worker that started it
     user = add("create-user", create_user_command, "create a person who may sign in; asks for the password")
     user.add_argument("username")
     user.add_argument("--role", action="append", required=True, dest="roles", metavar="ROLE", help="may be repeated")
@@ -194,17 +195,18 @@ def sweep_command_(options: argparse.Namespace) -> None:
     from models_app.tasks import sweep_figures
     from rebalance_app.services.sweep import stand_in, sweep
 
+    stood_in = False
     while True:
-        stood_in = False
         try:
             sweep()
-            stood_in = options.forever and stand_in()
+            stood_in = options.forever and stand_in(again=stood_in)
             sweep_figures()
         except Error as error:
             if not options.forever:
                 raise
             print(f"sweep: {error}; trying again", file=sys.stderr, flush=True)
             connection.close()
+            stood_in = False
         if not options.forever:
             return
         if not stood_in:
@@ -250,6 +252,10 @@ def _print_report(report: dict[str, Any], *, as_json: bool) -> None:
 
 
 def solve_command(options: argparse.Namespace) -> None:
+    if options.say_ready:
+        import cvxpy  # noqa: F401  seconds, for which no portfolio is to answer
+
+        print("ready", flush=True)
     try:
         source = options.file.open("rb") if options.file else nullcontext(sys.stdin.buffer)
     except OSError as error:

@@ -48,14 +48,16 @@ def atomic() -> AbstractContextManager[None]:
     return transaction.atomic()
 
 
-def one_at_a_time(name: str) -> None:
+def one_at_a_time(name: str, *, shared: bool = False) -> None:
     """Inside a transaction: waits until no other transaction holds `name`, and holds it until the end of this one.
 
-    SQLite's IMMEDIATE transactions already run one after another, so only PostgreSQL needs to be asked.
+    Any number may hold it `shared`, while nobody holds it alone. SQLite's IMMEDIATE transactions already run one after
+    another, so only PostgreSQL needs to be asked.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [name])
+            lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+            cursor.execute(f"SELECT {lock}(hashtext(%s))", [name])
 
 
 class _Row(Func):

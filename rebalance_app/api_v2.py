@@ -148,7 +148,10 @@ def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
 def decide_run(request: HttpRequest, run_id: PathId, payload: out.RunDecisionIn) -> dict[str, Any]:
     """Approves or rejects every order of a run that awaits a decision, if there are as many as you saw.
 
-    A large run is decided in parts, each all or nothing; what stops it is then a 409 that says how many were decided.
+    A large run is decided in parts of 200 portfolios, each all or nothing, and a million orders take a minute or two.
+    What stops it in between is a 409 that says how many were decided. Where no answer reaches you (a proxy that waits
+    no longer, a connection that breaks), parts may be done and the server may still be at it: read the run, and ask
+    again with its `n_awaiting` once that stands still. What was decided is never decided again.
     """
     decided = run_decide(
         by=caller(request),
@@ -186,7 +189,8 @@ def put_limits(request: HttpRequest, scope: out.Scope, subject_id: SubjectId, pa
 
 def _decided(decided: Decided) -> dict[str, Any]:
     skipped = [{"order_id": order_id, "reason": reason} for order_id, reason in decided.skipped]
-    return {"n_decided": decided.n_decided, "skipped": skipped}
+    counts = {"n_decided": decided.n_decided, "n_skipped": decided.n_skipped, "reasons": dict(decided.reasons)}
+    return counts | {"skipped": skipped}
 
 
 def _given(**filters: str | None) -> dict[str, Any]:

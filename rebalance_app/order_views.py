@@ -5,7 +5,6 @@ Who may decide on what is said by services/approve.py; these pages only show it.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from django.contrib import messages
@@ -160,7 +159,7 @@ def _review(request: SignedInRequest, form: DecisionForm, run_id: str, verdict: 
 def _tell(request: SignedInRequest, decided: Decided, verdict: str) -> None:
     if decided.n_decided:
         messages.success(request, f"{decided.n_decided:,} {_orders(decided.n_decided)} {verdict}.")
-    for reason, count in Counter(reason for _, reason in decided.skipped).most_common():
+    for reason, count in decided.reasons.most_common():
         messages.warning(request, f"{count:,} {_orders(count)} left as they were. {reason}")
 
 

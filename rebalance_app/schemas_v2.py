@@ -226,7 +226,12 @@ class Skipped(Schema):
 
 class Decided(Schema):
     n_decided: int
-    skipped: list[Skipped] = Field(description="Orders left alone, and why: four-eyes, decided before, out of date")
+    n_skipped: int = Field(description="Orders left alone")
+    reasons: dict[str, int] = Field(
+        description="Why, each with how many orders: four-eyes, decided before, out of date",
+        examples=[{"You launched this run: another approver must decide.": 12}],
+    )
+    skipped: list[Skipped] = Field(description="The first 1,000 of them by id, each with the reason")
 
 
 def run_out(run: Rebalance) -> dict[str, Any]:

@@ -40,6 +40,11 @@ def take_turn() -> None:
     one_at_a_time("audit")
 
 
+def keep_turns_waiting() -> None:
+    """Inside a transaction that will not record: nobody else records until its end. Several may do so at once."""
+    one_at_a_time("audit", shared=True)
+
+
 def record(
     action: str, subject: Model, summary: str, *, by: User | None, detail: Mapping[str, Any] | None = None
 ) -> AuditEvent:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
@@ -30,14 +31,26 @@ DECISION_FIELDS = ("id", "order", "verdict", "decided_by", "decided_at", "commen
 SIGNED = ("pk", "rebalance_id", "portfolio_id", "security_id", "side", "quantity", "price")
 MAX_COMMENT = 500
 PORTFOLIOS_AT_ONCE = 200  # of a run, decided in one transaction: others wait for it, and it is kept in memory
+MOST_NAMED = 1_000  # orders left alone that are named; of a large run the rest is only counted
 
 
-@dataclass(frozen=True)
+@dataclass
 class Decided:
-    """What came of a request: how many orders were decided, and which were left alone, each with the reason."""
+    """What came of a request: how many orders were decided, and how many were left alone for which reason."""
 
-    n_decided: int
-    skipped: tuple[tuple[str, str], ...]
+    n_decided: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    skipped: list[tuple[str, str]] = field(default_factory=list)  # the first MOST_NAMED, each with its reason
+
+    @property
+    def n_skipped(self) -> int:
+        return self.reasons.total()
+
+    def add(self, n_decided: int, skipped: Mapping[str, str]) -> None:
+        """Counts some more orders, those left alone by id."""
+        self.n_decided += n_decided
+        self.reasons.update(skipped.values())
+        self.skipped += sorted(skipped.items())[: MOST_NAMED - len(self.skipped)]
 
 
 class OrderLine(NamedTuple):
@@ -69,7 +82,9 @@ def order_decide(*, by: User, order_ids: Sequence[str], verdict: Verdict, commen
         orders = [line for batch in in_batches(wanted) for line in _lines(Q(pk__in=batch))]
         if missing := wanted.keys() - {order.pk for order in orders}:
             raise NotFoundError(f"No such order: {min(missing)}.")
-        return _decide(by, orders, verdict, comment, book)
+        decided = Decided()
+        decided.add(*_decide(by, orders, verdict, comment, book))
+        return decided
 
 
 def run_decide(
@@ -77,7 +92,8 @@ def run_decide(
 ) -> Decided:
     """Decides on every order of a run that still awaits a decision.
 
-    That is all or nothing for PORTFOLIOS_AT_ONCE portfolios; a larger run is decided so many at a time.
+    That is all or nothing for PORTFOLIOS_AT_ONCE portfolios; a larger run is decided so many at a time. Whoever dies in
+    the middle leaves the rest as it was: to ask again decides on that, and on nothing twice.
     `expected_count` is how many the person saw; where there are more or fewer now, ConflictError asks to look again.
     Raises what `order_decide` raises, and PartlyDoneError where something stops it after orders were decided.
     """
@@ -85,19 +101,34 @@ def run_decide(
     run = Rebalance.objects.filter(pk=rebalance_id).first()
     if run is None:
         raise NotFoundError("No such run.")
-    n_decided, skipped = 0, list[tuple[str, str]]()
+    if refused := _policy(by, run.launched_by_id, OrderState.PROPOSED, verdict):
+        return _refused(run, refused, expected_count)
+    decided = Decided()
     for at_once in _portfolios_awaiting(run):
         try:
-            with_count = expected_count if not n_decided and not skipped else None
-            decided = _decide_portfolios(by, run, at_once, verdict, comment, with_count)
+            with_count = expected_count if not decided.n_decided and not decided.skipped else None
+            decided.add(*_decide_portfolios(by, run, at_once, verdict, comment, with_count))
         except (OrdergenError, DatabaseError) as error:
-            if not n_decided or not (isinstance(error, OrdergenError) or is_busy(error)):
+            if not decided.n_decided or not (isinstance(error, OrdergenError) or is_busy(error)):
                 raise
             why = error.message if isinstance(error, OrdergenError) else "The database is busy."
-            raise PartlyDoneError(f"{why} Before that, {n_decided:,} orders were {verdict}.") from error
-        n_decided += decided.n_decided
-        skipped += decided.skipped
-    return Decided(n_decided, tuple(skipped))
+            raise PartlyDoneError(f"{why} Before that, {decided.n_decided:,} orders were {verdict}.") from error
+    return decided
+
+
+def _refused(run: Rebalance, why: str, expected_count: int | None) -> Decided:
+    """What awaits a decision in a run awaits it from others: it need not be read for that."""
+    count = _count(run, expected_count)
+    first = run.orders.filter(state=OrderState.PROPOSED).order_by("pk").values_list("pk", flat=True)[:MOST_NAMED]
+    return Decided(0, Counter({why: count}), [(key, why) for key in first])
+
+
+def _count(run: Rebalance, expected_count: int | None) -> int:
+    """How many orders of the run await a decision; raises ConflictError where that is not what somebody saw."""
+    count = run.orders.filter(state=OrderState.PROPOSED).count()
+    if expected_count not in (None, count):
+        raise ConflictError(f"{count} orders await a decision, not {expected_count}: look again.")
+    return count
 
 
 def _portfolios_awaiting(run: Rebalance) -> Iterator[list[str]]:
@@ -110,14 +141,12 @@ def _portfolios_awaiting(run: Rebalance) -> Iterator[list[str]]:
 
 def _decide_portfolios(
     by: User, run: Rebalance, proposal_ids: Sequence[str], verdict: Verdict, comment: str, expected_count: int | None
-) -> Decided:
+) -> tuple[int, Mapping[str, str]]:
     awaiting = Q(proposal__in=proposal_ids, state=OrderState.PROPOSED)
     book = _book([awaiting], verdict)
     with recorded():
         if expected_count is not None:
-            count = run.orders.filter(state=OrderState.PROPOSED).count()
-            if count != expected_count:
-                raise ConflictError(f"{count} orders await a decision, not {expected_count}: look again.")
+            _count(run, expected_count)
         return _decide(by, _lines(awaiting), verdict, comment, book)
 
 
@@ -167,7 +196,10 @@ def _book(which: Iterable[Q], verdict: str) -> _Book:
     return _Book(version, ids, source.balances(ids) if verdict == "approved" else {})
 
 
-def _decide(by: User, orders: Sequence[OrderLine], verdict: Verdict, comment: str, book: _Book) -> Decided:
+def _decide(
+    by: User, orders: Sequence[OrderLine], verdict: Verdict, comment: str, book: _Book
+) -> tuple[int, Mapping[str, str]]:
+    """How many were decided, and by id why the others were not."""
     runs = Rebalance.objects.in_bulk({order.rebalance_id for order in orders})
     why = {
         order.pk: reason
@@ -188,7 +220,7 @@ def _decide(by: User, orders: Sequence[OrderLine], verdict: Verdict, comment: st
     allowed = [order for order in orders if order.pk not in why]
     if allowed:
         _write(by, allowed, verdict, comment, runs)
-    return Decided(len(allowed), tuple(sorted(why.items())))
+    return len(allowed), why
 
 
 def _check(by: User, verdict: str, comment: str) -> None:

@@ -1,7 +1,8 @@
 """The integer programme in a process of its own, because a native solver may ignore its time limit, hang or crash.
 
 The child is `ordergen solve`: a JSON line with a problem in, a JSON line with its solution out. It stays for the next
-problem, so CVXPY is imported once per worker and never in the worker itself; after a time-out another one starts.
+problem, so CVXPY is imported once per worker and never in the worker itself; after a time-out another one starts. It
+says when it is ready, and only from then on does a portfolio's time count.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from ordergen.processes import kill_group, start_child
 from rebalance_app.domain.jsonl import problem_to_json, solution_from_json
 from rebalance_app.domain.types import RebalanceProblem, RebalanceSolution
 
-COMMAND = [sys.executable, "-m", "ordergen.cli", "solve"]
-STARTUP_SECONDS = 30.0  # importing CVXPY on a busy machine
+COMMAND = [sys.executable, "-m", "ordergen.cli", "solve", "--say-ready"]
+READY = b"ready\n"
+STARTUP_SECONDS = 30.0  # importing CVXPY on a busy machine; a child that needs longer is lost, and another attempt made
 GRACE_SECONDS = 2.0  # between the limit the solver was given and the end of our patience
 SOLVES_WITH_NEAREST = 3
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
@@ -45,10 +47,9 @@ class SolverChild:
         patience = problem.options.time_limit + GRACE_SECONDS
         if self._process and self._process.poll() is not None:  # it ended between two problems: nobody's fault
             self.close()
-        if self._process is None:
-            self._process = start_child(COMMAND, signal_at_parents_death=signal.SIGKILL, pipes=True)
-            patience += STARTUP_SECONDS
         try:
+            if self._process is None:
+                self._start()
             answer = self._ask(json.dumps(problem_to_json(_shared_out(problem))).encode() + b"\n", patience)
             solution = solution_from_json(json.loads(answer))
         except (OSError, ValueError, KeyError) as error:
@@ -69,6 +70,16 @@ class SolverChild:
                 if pipe:
                     pipe.close()
             self._process = None
+
+    def _start(self) -> None:
+        self._process = start_child(COMMAND, signal_at_parents_death=signal.SIGKILL, pipes=True)
+        assert self._process.stdout, "it was started with pipes"
+        try:
+            said = _read_line(self._process.stdout.fileno(), time.monotonic() + STARTUP_SECONDS)
+        except SolverHungError as error:
+            raise OSError(f"it was not ready after {STARTUP_SECONDS:g} seconds") from error
+        if said != READY:
+            raise ValueError(f"it said {said[:40]!r}")
 
     def _ask(self, line: bytes, patience: float) -> bytes:
         assert self._process, "solve starts it"

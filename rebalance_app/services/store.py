@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from django.db import DatabaseError, connection
-from django.db.models import F, QuerySet
+from django.db.models import Count, F, QuerySet
 from django.utils import timezone
 
-from ordergen.audit.services import take_turn
+from ordergen.audit.services import keep_turns_waiting
 from ordergen.db import atomic, bulk_insert, bulk_update, is_busy
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, ProposalState, Rebalance
+from rebalance_app.selectors import UNDECIDED
 from rebalance_app.services.propose import ORDER_FIELDS, PROPOSAL_FIELDS, Proposal
 
 logger = logging.getLogger(__name__)
@@ -46,13 +47,13 @@ def proposals_store(run: Rebalance, token: str, proposals: Sequence[Proposal]) -
 
 def _store(run: Rebalance, token: str, proposals: Sequence[Proposal]) -> None:
     with atomic():
-        if _earlier(run, proposals).exists():
-            take_turn()  # before any row is locked; nobody decides on those orders meanwhile
+        if replaces := _others_await(run) and _earlier(run, proposals).exists():
+            keep_turns_waiting()  # before any row is locked; nobody decides on those orders meanwhile
         written = _write(token, proposals)
         counts = Counter(f"n_{proposal.values['state']}" for proposal in written)
-        _supersede(run, written)
+        superseded = _supersede(run, written) if replaces else {}
         counts["n_orders"] = bulk_insert(Order, ORDER_FIELDS, chain.from_iterable(p.orders for p in written))
-        _count(run, counts)
+        _count(run, counts, superseded)
 
 
 def claim_cancel(run: Rebalance, token: str) -> None:
@@ -67,8 +68,13 @@ class _CancelledError(Exception):
     """Somebody cancelled the run while its proposals were written; they are rolled back."""
 
 
-def _count(run: Rebalance, counts: Counter[str]) -> None:
-    """Raises the counters of a run that nobody has cancelled. Last, because from here on its row is locked."""
+def _count(run: Rebalance, counts: Counter[str], superseded: Mapping[str, int]) -> None:
+    """Raises the counters of a run that nobody has cancelled, and of the earlier ones whose orders gave way.
+
+    Last, because from here on their rows are locked: the oldest first, so that no two workers wait for each other.
+    """
+    for earlier in Rebalance.objects.filter(pk__in=superseded).only("pk").order_by("number"):
+        Rebalance.objects.filter(pk=earlier.pk).update(n_superseded=F("n_superseded") + superseded[earlier.pk])
     changes = {name: F(name) + n for name, n in counts.items()}
     if not Rebalance.objects.filter(pk=run.pk, cancel_requested=False).update(**changes):
         raise _CancelledError
@@ -87,15 +93,25 @@ def _write(token: str, proposals: Sequence[Proposal]) -> Sequence[Proposal]:
     return [proposal for proposal in proposals if proposal.row.pk in keys]
 
 
+def _others_await(run: Rebalance) -> bool:
+    """Whether other runs have undecided orders at all, by their counters: mostly the orders need not be asked."""
+    return Rebalance.objects.exclude(pk=run.pk).filter(n_orders__gt=UNDECIDED).exists()
+
+
 def _earlier(run: Rebalance, proposals: Sequence[Proposal]) -> QuerySet[Order]:
     """Orders of other runs for the portfolios that have an answer now, which nobody has decided on."""
     answered = [proposal.row.portfolio_id for proposal in proposals if proposal.is_answer]
     return Order.objects.filter(portfolio_id__in=answered, state=OrderState.PROPOSED).exclude(rebalance=run)
 
 
-def _supersede(run: Rebalance, proposals: Sequence[Proposal]) -> None:
-    """Orders that nobody has decided on give way to the newer proposal, so that no portfolio is traded twice."""
+def _supersede(run: Rebalance, proposals: Sequence[Proposal]) -> dict[str, int]:
+    """Orders that nobody has decided on give way to the newer proposal, so that no portfolio is traded twice.
+
+    Returns how many of which runs. They are found by their portfolios and by nothing else: asked for those of one run,
+    a database without statistics looks through all open orders of that run, for every chunk anew.
+    """
     earlier = _earlier(run, proposals)
-    for rebalance_id in sorted(set(earlier.values_list("rebalance_id", flat=True))):
-        count = earlier.filter(rebalance_id=rebalance_id).update(state=OrderState.SUPERSEDED)
-        Rebalance.objects.filter(pk=rebalance_id).update(n_superseded=F("n_superseded") + count)
+    counts = dict(earlier.order_by().values_list("rebalance_id").annotate(Count("pk")))
+    superseded = earlier.update(state=OrderState.SUPERSEDED)
+    assert superseded == sum(counts.values()), "nobody decides meanwhile, and no other worker has these portfolios"
+    return counts

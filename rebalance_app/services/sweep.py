@@ -1,34 +1,38 @@
 """Bringing back what was lost: a worker that died, a message that never arrived, a run nobody ended.
 
     lapsed   | whoever held the lease is dead: the portfolio is queued again, alone, or fails at its last attempt
-    unheard  | a message is old and nobody is at the run: it is sent again
+    unheard  | workers take what was sent after a message, or nothing: it is sent again
     undone   | nobody works at all, for the broker is down or the workers hang: the sweeper does a few portfolios itself
 
 Every step is a conditional update, so any number of sweepers may run at once, and a message too many changes nothing.
+There are few of those: what waits its turn behind a large run, for hours if need be, is not sent again for that.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 from django.utils import timezone
 
 from ordergen.db import atomic
 from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance
 from rebalance_app.selectors import LONG
 from rebalance_app.services.launch import enqueue
-from rebalance_app.services.solve import run_finish
+from rebalance_app.services.solve import OUTCOMES, run_finish
 from rebalance_app.services.solver_child import GRACE_SECONDS, STARTUP_SECONDS
 from rebalance_app.tasks import solve_chunk
 
 logger = logging.getLogger(__name__)
 ALONE = 1 << 24  # chunks from here on hold one portfolio each, or few; a run has fewer chunks than that
+NOT_SENT = datetime(1970, 1, 1, tzinfo=UTC)  # of what was queued again: earlier than any message
 FEW = 5  # portfolios that the sweeper does itself before it sweeps again
+SECOND_LOOK = 1.0  # seconds, in which a worker between two chunks takes the next one, or another stores its own
 PROGRAMME_GRACE = STARTUP_SECONDS + GRACE_SECONDS  # that one programme may take beyond its time limit
 
 
@@ -56,16 +60,17 @@ def sweep() -> Swept:
     return Swept(requeued, given_up, resent)
 
 
-def stand_in() -> bool:
+def stand_in(*, again: bool = False) -> bool:
     """Does a few portfolios in this process, if a chunk waits though it was told of and nobody works; else False.
 
-    So no run stays open for a broker that is down, or for workers that look alive and take nothing.
+    So no run stays open for a broker that is down, or for workers that look alive and take nothing. `again`: it has
+    just done some, and need not make sure anew that nobody works.
     """
     told = timezone.now() - timedelta(seconds=settings.RESEND_SECONDS / 2)
     rows = PortfolioRebalance.objects.filter(rebalance__state__in=ACTIVE)
     waiting = rows.filter(state=ProposalState.QUEUED, enqueued_at__lt=told).order_by("rebalance_id", "chunk")
     chunk = waiting.values_list("rebalance_id", "chunk").first()
-    if chunk is None or _at_work(rows):
+    if chunk is None or (_reached() if again else _reached_surely()):
         return False
     logger.warning("no worker takes run %s, chunk %s: done by the sweeper", *chunk)
     # As a worker would: what goes wrong is logged, and stays with the chunk.
@@ -121,10 +126,9 @@ def _give_up(run: Rebalance) -> int:
 
 def _requeue(run: Rebalance) -> int:
     """What lost its worker is queued again, each portfolio in a chunk of its own."""
-    long_ago = timezone.now() - timedelta(seconds=2 * settings.RESEND_SECONDS)
     return sum(
         _still_lapsed(row).update(
-            state=ProposalState.QUEUED, token="", chunk=_alone(row), lease_until=None, enqueued_at=long_ago
+            state=ProposalState.QUEUED, token="", chunk=_alone(row), lease_until=None, enqueued_at=NOT_SENT
         )
         for row in _lapsed(run)
     )
@@ -143,10 +147,15 @@ def _still_lapsed(row: PortfolioRebalance) -> QuerySet[PortfolioRebalance]:
 
 
 def _resend(runs: Sequence[Rebalance]) -> int:
-    """Sends old messages again, run by run, until the broker does not answer: to ask it for each would take minutes."""
+    """Sends lost messages again until the broker does not answer: to ask it for each run would take minutes."""
+    old = timezone.now() - timedelta(seconds=settings.RESEND_SECONDS)
+    waiting = PortfolioRebalance.objects.filter(rebalance__in=runs, state=ProposalState.QUEUED, enqueued_at__lt=old)
+    if not waiting.exists():
+        return 0
+    lost = waiting.filter(enqueued_at__lte=_passed(old))
     resent = 0
     for run in runs:
-        chunks = _unheard(run)
+        chunks = sorted(lost.filter(rebalance=run).order_by().values_list("chunk", flat=True).distinct())
         run.portfolios.filter(state=ProposalState.QUEUED, chunk__in=chunks).update(enqueued_at=timezone.now())
         if not enqueue(run.pk, chunks):
             break
@@ -154,19 +163,37 @@ def _resend(runs: Sequence[Rebalance]) -> int:
     return resent
 
 
-def _unheard(run: Rebalance) -> list[int]:
-    """Chunks whose message is old; of a run that workers are at, only those that were queued again."""
-    due = timezone.now() - timedelta(seconds=settings.RESEND_SECONDS)
-    queued = run.portfolios.filter(state=ProposalState.QUEUED, enqueued_at__lt=due)
-    rows = queued.filter(attempt__gt=0) if _at_work(run.portfolios.all()) else queued
-    return sorted(set(rows.values_list("chunk", flat=True)))
+def _passed(old: datetime) -> datetime:
+    """What was sent until then was lost: workers have taken what was sent well after it, or take nothing."""
+    reached = _reached_surely()
+    if reached is None:
+        return old
+    return max(NOT_SENT, min(old, reached - timedelta(seconds=settings.RESEND_SECONDS)))
 
 
-def _at_work(rows: QuerySet[PortfolioRebalance]) -> bool:
-    """Whether somebody took or renewed a lease on one of the rows a short while ago, and still has it.
+def _reached_surely() -> datetime | None:
+    """`_reached`, and None only if nothing moves either: between two chunks a worker has none for a moment."""
+    before = _progress()
+    if reached := _reached():
+        return reached
+    time.sleep(SECOND_LOOK)
+    return _reached() or (None if _progress() == before else NOT_SENT)
 
-    Leases are renewed between programmes, so a worker may be silent for as long as one of them takes.
+
+def _reached() -> datetime | None:
+    """When the latest message was sent of those that workers are at; None: nobody is at work.
+
+    At work is who took or renewed a lease a short while ago, and still has it. Leases are renewed between programmes,
+    so a worker may be silent for as long as one of them takes.
     """
     silence = max(settings.RESEND_SECONDS, settings.OPTIMIZATION_TIMEOUT + PROGRAMME_GRACE)
     recent = timezone.now() + timedelta(seconds=max(0, settings.LEASE_SECONDS - silence))
-    return rows.filter(state=ProposalState.SOLVING, lease_until__gt=recent).exists()
+    rows = PortfolioRebalance.objects.filter(state=ProposalState.SOLVING, lease_until__gt=recent)
+    latest: datetime | None = rows.aggregate(latest=Max("enqueued_at"))["latest"]
+    return latest
+
+
+def _progress() -> list[tuple[object, ...]]:
+    """How far each run is."""
+    counters = (f"n_{name}" for name in OUTCOMES)
+    return list(Rebalance.objects.filter(state__in=ACTIVE).order_by("number").values_list("number", *counters))

@@ -71,7 +71,7 @@ def test_the_main_job_with_curl_does_what_the_page_says(live):
 
     assert [json.loads(line)["status"] for line in lines[:3]] == ["optimal"] * 3
     assert [line.split("\t")[0] for line in lines[3:-1]] == ["Harbour", "Harbour"]
-    assert decided == {"n_decided": 2, "skipped": []}
+    assert decided == {"n_decided": 2, "n_skipped": 0, "reasons": {}, "skipped": []}
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_the_main_job_with_python_does_what_the_page_says(live):
     assert done.returncode == 0, done.stderr + done.stdout
 
     assert done.stdout.count("Lee BUY") == 2
-    assert done.stdout.splitlines()[-1] == "approved 2 left alone []"
+    assert done.stdout.splitlines()[-1] == "approved 2 left alone {}"
 
 
 @pytest.mark.slow

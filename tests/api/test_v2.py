@@ -373,12 +373,14 @@ def test_orders_are_listed_and_decided_by_somebody_else(v2, tom, book, run):
     assert {order["ticker"] for order in orders} == {"AAA", "BBB", "CCC", "XXX"}
     body = {"order_ids": [order["id"] for order in orders], "verdict": "approved", "comment": "fine"}
     decided = tom.post("/orders/decisions", body)
-    assert (decided.status_code, decided.json()) == (200, {"n_decided": 4, "skipped": []})
+    assert decided.status_code == 200
+    assert decided.json() == {"n_decided": 4, "n_skipped": 0, "reasons": {}, "skipped": []}
     order = v2.get(f"/orders/{orders[0]['id']}").json()
     assert order["state"] == "approved"
     assert (order["decisions"][0]["decided_by"], order["decisions"][0]["comment"]) == ("tom", "fine")
     again = tom.post("/orders/decisions", body).json()
-    assert (again["n_decided"], len(again["skipped"])) == (0, 4)
+    assert (again["n_decided"], again["reasons"]) == (0, {"It is approved already.": 4})
+    assert (again["n_skipped"], {left["order_id"] for left in again["skipped"]}) == (4, set(body["order_ids"]))
 
 
 def test_nobody_approves_what_they_launched_by_key_either(person, key_for, book, run_worker):
@@ -388,7 +390,7 @@ def test_nobody_approves_what_they_launched_by_key_either(person, key_for, book,
     n_orders = Order.objects.count()
     verdict = {"verdict": "approved", "expected_count": n_orders}
     decided = both.post(f"/runs/{run_id}/decisions", verdict).json()
-    assert (decided["n_decided"], len(decided["skipped"])) == (0, n_orders)
+    assert (decided["n_decided"], decided["n_skipped"], len(decided["skipped"])) == (0, n_orders, n_orders)
     assert set(Order.objects.values_list("state", flat=True)) == {"proposed"}
 
 

@@ -267,6 +267,7 @@ def test_figures_that_cannot_be_computed_do_not_end_the_sweeper(book, later, mon
     monkeypatch.setattr(refresh, "_compute", fail)
     sweep_figures()
     assert "a bug" in caplog.text
+    assert "ZeroDivisionError: a bug" in figures.freshness().fault
     assert refresh.waiting_since() is not None, "nothing is taken for computed"
 
 
@@ -397,6 +398,23 @@ def test_who_changes_takes_the_turn_to_record_before_the_figures(book, manager, 
     taken.clear()
     services.model_position_update(model_id=book["model"].pk, position=position(_id("AAA"), "0.3"), by=manager)
     assert list(dict.fromkeys(taken)) == ["audit", "figures"]
+
+
+def test_a_portfolio_that_raises_what_nobody_expected_keeps_no_other_waiting_and_is_told(book, later, monkeypatch):
+    book_changed()
+    read = refresh.read_facts
+
+    def failing(source, pairs):
+        if any(info.name == "Calm" for info, _ in pairs):
+            raise ZeroDivisionError("a bug")
+        return read(source, pairs)
+
+    monkeypatch.setattr(refresh, "read_facts", failing)
+    with pytest.raises(ZeroDivisionError):
+        refresh.refresh()
+    assert {row.portfolio_name for row in DriftFigures.objects.exclude(changed=None)} == {"Calm"}
+    assert figures.freshness().fault == "Calm: The figures could not be computed: ZeroDivisionError: a bug"
+    assert not figures.freshness().is_running, "nobody holds the lease"
 
 
 def test_a_portfolio_that_is_refused_keeps_no_other_waiting(book, later, monkeypatch):

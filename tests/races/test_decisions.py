@@ -1,10 +1,17 @@
 """Two people at once, each in a connection of their own: one effect, and counters that count."""
 
+import multiprocessing
+import os
+import signal
 from functools import partial
+
+import pytest
+from django.db import connection
 
 from ordergen.errors import ConflictError
 from ordergen.verify import verify_all
 from rebalance_app.models import Decision, Order
+from rebalance_app.services import approve
 from rebalance_app.services.approve import order_decide, run_decide
 from rebalance_app.services.cancel import rebalance_cancel
 from rebalance_app.services.launch import rebalance_launch
@@ -88,4 +95,50 @@ def test_decisions_over_two_runs_and_a_cancellation_do_not_wait_for_each_other(
         )
 
         assert not _unexpected(outcomes)
+    assert verify_all()["faults"] == []
+
+
+def _die(*_arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _decide_and_die(client, form, step):
+    """In a process of its own: the second time that the request comes to `step`, nothing of the process is left."""
+    acts = iter((getattr(approve, step), _die))
+
+    def act(*arguments):
+        return next(acts)(*arguments)
+
+    setattr(approve, step, act)
+    approve.PORTFOLIOS_AT_ONCE = 1
+    client.post("/orders/decision", form)
+
+
+@pytest.mark.parametrize("step", ["_decide_portfolios", "_tell"], ids=["between two transactions", "before a commit"])
+def test_a_decision_that_is_killed_half_way_is_finished_by_asking_again(
+    book, manager, approver, run_worker, client, step
+):
+    """As where a server is restarted or killed while somebody approves a million orders."""
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    first, second = run.portfolios.filter(n_orders__gt=0).order_by("pk")
+    form = {"run": run.pk, "expected": run.n_awaiting, "verdict": "approved", "comment": ""}
+    client.force_login(approver)
+    connection.close()
+    killed = multiprocessing.get_context("fork").Process(target=_decide_and_die, args=(client, form, step))
+    killed.start()
+    killed.join(timeout=60)
+    run.refresh_from_db()
+
+    assert killed.exitcode == -signal.SIGKILL
+    assert (run.n_approved, run.n_awaiting) == (first.n_orders, second.n_orders)
+    assert Decision.objects.count() == first.n_orders
+    assert verify_all()["faults"] == []
+    assert client.post("/orders/decision", form).status_code == 409, "it is not what was seen any more"
+
+    again = client.post("/orders/decision", form | {"expected": run.n_awaiting})
+    run.refresh_from_db()
+    assert again.status_code == 302
+    assert (run.n_approved, run.n_awaiting) == (run.n_orders, 0)
+    assert set(Decision.objects.values_list("order_id", flat=True)) == set(run.orders.values_list("pk", flat=True))
+    assert Decision.objects.count() == run.n_orders, "none twice"
     assert verify_all()["faults"] == []

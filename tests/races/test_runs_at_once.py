@@ -123,19 +123,20 @@ def test_a_cancellation_and_the_first_claim_do_not_wait_for_each_other(book, man
 def test_a_cancellation_answered_while_proposals_are_written_leaves_none_of_them(book, manager, at_once, monkeypatch):
     """The worst moment: rows written, counters not yet. PostgreSQL answers the canceller then, SQLite lets it wait."""
     run = rebalance_launch(by=manager, model_id=book.model.pk)
-    written, write = threading.Event(), store._supersede
+    written, write = threading.Event(), store.bulk_insert
 
     def write_slowly(*arguments):
-        write(*arguments)
+        n_orders = write(*arguments)
         written.set()
         time.sleep(0.5)
+        return n_orders
 
     def cancel():
         written.wait(timeout=20)
         rebalance_cancel(by=manager, rebalance_id=run.pk)
         return run.orders.count()
 
-    monkeypatch.setattr(store, "_supersede", write_slowly)
+    monkeypatch.setattr(store, "bulk_insert", write_slowly)
     outcomes = at_once(cancel, partial(chunk_solve, rebalance_id=run.pk, chunk=0))
     run.refresh_from_db()
     seen = run.n_orders if isinstance(outcomes[0], ConflictError) else outcomes[0]
@@ -161,13 +162,14 @@ def test_a_run_that_stops_while_another_worker_writes_ends_once_and_counts(
     book, manager, at_once, monkeypatch, settings
 ):
     settings.CHUNK_SIZE = 1
-    write = store._supersede
+    write = store.bulk_insert
 
     def write_slowly(*arguments):
-        write(*arguments)
+        n_orders = write(*arguments)
         time.sleep(0.2)
+        return n_orders
 
-    monkeypatch.setattr(store, "_supersede", write_slowly)
+    monkeypatch.setattr(store, "bulk_insert", write_slowly)
     for _ in range(TRIALS):
         run = rebalance_launch(by=manager, model_id=book.model.pk)
         _claim(run.pk, 2)
@@ -182,4 +184,22 @@ def test_a_run_that_stops_while_another_worker_writes_ends_once_and_counts(
         assert outcomes == [None, None, None]
         assert run.state == "stopped"
         assert run.n_done == run.n_portfolios
+    assert verify_all()["faults"] == []
+
+
+def test_workers_at_one_run_put_the_orders_of_several_earlier_ones_out_of_date_side_by_side(
+    book, manager, run_worker, at_once, settings
+):
+    """Each counts at the same earlier runs, and none waits for what another one has locked."""
+    settings.CHUNK_SIZE = 1
+    for _ in range(TRIALS):
+        both = [book.harbour.pk, book.cash_only.pk]
+        launch = partial(rebalance_launch, by=manager, model_id=book.model.pk)
+        earlier = [run_worker(launch(portfolio_ids=[key])) for key in both]
+        run = launch(portfolio_ids=both)
+        outcomes = at_once(*(partial(chunk_solve, rebalance_id=run.pk, chunk=chunk) for chunk in (0, 1)))
+
+        assert outcomes == [None, None]
+        for old in earlier:
+            assert set(old.orders.values_list("state", flat=True)) == {"superseded"}
     assert verify_all()["faults"] == []

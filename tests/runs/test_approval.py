@@ -47,7 +47,7 @@ def test_an_approver_approves_and_it_is_recorded_with_who_when_and_why(run, appr
     run.refresh_from_db()
     decision = Decision.objects.first()
 
-    assert (decided.n_decided, decided.skipped) == (run.n_orders, ())
+    assert (decided.n_decided, decided.skipped) == (run.n_orders, [])
     assert (run.n_approved, run.n_awaiting) == (run.n_orders, 0)
     assert (decision.decided_by, decision.comment) == (approver, "checked")
     assert decision.content_hash == content_hash(decision.order)
@@ -63,8 +63,23 @@ def test_who_launched_the_run_cannot_approve_it_whatever_roles_they_hold(book, p
     decided = run_decide(by=both, rebalance_id=run.pk, verdict="approved")
 
     assert decided.n_decided == 0
-    assert {why for _, why in decided.skipped} == {"You launched this run: another approver must decide."}
+    assert decided.reasons == {"You launched this run: another approver must decide.": run.n_orders}
     assert not Decision.objects.exists()
+
+
+def test_what_is_left_alone_is_counted_and_only_its_beginning_named(book, run, manager, approver, monkeypatch):
+    monkeypatch.setattr(approve, "MOST_NAMED", 2)
+    monkeypatch.setattr(approve, "PORTFOLIOS_AT_ONCE", 1)
+    manager.roles = ["manager", "approver"]
+    manager.save()
+    own = run_decide(by=manager, rebalance_id=run.pk, verdict="approved")
+    Portfolio.objects.update(cash=0)
+    poor = run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+
+    assert (own.n_skipped, own.skipped) == (run.n_orders, [(key, next(iter(own.reasons))) for key in _ids(run)[:2]])
+    assert (poor.n_skipped, len(poor.skipped), len(poor.reasons)) == (run.n_orders, 2, 1)
+    with pytest.raises(ConflictError, match="look again"):
+        run_decide(by=manager, rebalance_id=run.pk, verdict="approved", expected_count=run.n_orders + 1)
 
 
 @pytest.mark.parametrize("role", ["viewer", "manager", "auditor", "admin"])
@@ -80,7 +95,7 @@ def test_a_second_decision_on_an_order_is_skipped_and_said(run, approver, person
     again = order_decide(by=person("approver", name="ann"), order_ids=[first], verdict="approved")
 
     assert again.n_decided == 0
-    assert again.skipped == ((first, "It is approved already."),)
+    assert again.skipped == [(first, "It is approved already.")]
 
 
 def test_an_approval_can_be_taken_back_with_a_reason(run, approver):

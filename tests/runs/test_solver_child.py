@@ -25,9 +25,12 @@ SHORT_OF_CASH = RebalanceProblem(
     ),
     Options(time_limit=10),
 )
-SILENT = [sys.executable, "-c", "import time; time.sleep(600)"]
+READY = 'print("ready", flush=True)\n'
+SILENT = [sys.executable, "-c", f"{READY}import time; time.sleep(600)"]
+NEVER_READY = [sys.executable, "-c", "import time; time.sleep(600)"]
 DYING = [sys.executable, "-c", "import os; os.abort()"]
 BABBLING = [sys.executable, "-c", "print('no JSON', flush=True); import time; time.sleep(600)"]
+BABBLING_LATER = [sys.executable, "-c", f"{READY}print('no JSON', flush=True); import time; time.sleep(600)"]
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def test_the_child_solves_what_the_closed_form_cannot_and_stays_for_the_next(chi
     assert child._process.pid == pid
 
 
-@pytest.mark.parametrize("command", [DYING, BABBLING])
+@pytest.mark.parametrize("command", [DYING, BABBLING, BABBLING_LATER])
 def test_a_child_that_dies_or_talks_nonsense_is_an_error_and_not_an_answer(child, command, monkeypatch):
     monkeypatch.setattr(solver_child, "COMMAND", command)
 
@@ -60,7 +63,6 @@ def test_a_child_that_dies_or_talks_nonsense_is_an_error_and_not_an_answer(child
 
 def test_a_child_that_never_answers_is_killed_in_time(child, monkeypatch):
     monkeypatch.setattr(solver_child, "COMMAND", SILENT)
-    monkeypatch.setattr(solver_child, "STARTUP_SECONDS", 0)
     monkeypatch.setattr(solver_child, "GRACE_SECONDS", 0.5)
     started = time.monotonic()
 
@@ -70,12 +72,12 @@ def test_a_child_that_never_answers_is_killed_in_time(child, monkeypatch):
 
 
 # Answers with the time limit it was given, as the seconds it took.
-TELLING = """
+TELLING = f"""{READY}
 import json, sys
 for line in sys.stdin:
     limit = float(json.loads(line)["options"]["time_limit"])
-    empty = {"quantities": {}, "trades": [], "reasons": []}
-    print(json.dumps({"portfolio_id": "p", "status": "error", "method": None, "seconds": limit, **empty}), flush=True)
+    empty = dict(quantities={{}}, trades=[], reasons=[])
+    print(json.dumps(dict(portfolio_id="p", status="error", method=None, seconds=limit, **empty)), flush=True)
 """
 
 
@@ -94,6 +96,23 @@ def test_after_a_time_out_the_child_is_replaced_for_its_solver_may_still_be_at_w
     monkeypatch.setattr(solver_child, "COMMAND", [sys.executable, "-c", TIMED_OUT])
 
     assert child.solve(SHORT_OF_CASH).status == "time_limit"
+    assert child._process is None
+
+
+def test_a_child_that_is_long_in_starting_takes_nothing_from_the_time_of_its_portfolio(child, monkeypatch):
+    """A busy machine: ready only after more than the portfolio's limit and all grace."""
+    monkeypatch.setattr(solver_child, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(solver_child, "COMMAND", [sys.executable, "-c", f"import time; time.sleep(1)\n{TELLING}"])
+
+    assert child.solve(replace(SHORT_OF_CASH, options=Options(time_limit=0.5))).seconds == 0.5
+
+
+def test_a_child_that_never_gets_ready_is_lost_and_says_nothing_about_its_portfolio(child, monkeypatch):
+    monkeypatch.setattr(solver_child, "COMMAND", NEVER_READY)
+    monkeypatch.setattr(solver_child, "STARTUP_SECONDS", 0.2)
+
+    with pytest.raises(SolverCrashedError, match="was not ready"):
+        child.solve(SHORT_OF_CASH)
     assert child._process is None
 
 
@@ -119,10 +138,12 @@ def test_a_binding_cash_floor_is_kept_by_the_programme(book, manager, run_worker
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("command", [DYING, NEVER_READY])
 def test_a_portfolio_that_crashes_the_solver_fails_after_three_attempts(
-    book, manager, run_worker, short_of_cash, monkeypatch
+    book, manager, run_worker, short_of_cash, monkeypatch, command
 ):
-    monkeypatch.setattr(solver_child, "COMMAND", DYING)
+    monkeypatch.setattr(solver_child, "STARTUP_SECONDS", 0.2)
+    monkeypatch.setattr(solver_child, "COMMAND", command)
     monkeypatch.setattr(solve, "_child", SolverChild())
     run = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash)
     run = run_worker(run)

@@ -30,6 +30,7 @@ class Broker:
 
 @pytest.fixture
 def broker(monkeypatch):
+    monkeypatch.setattr(sweeping.time, "sleep", lambda _seconds: None)
     broker = Broker()
     monkeypatch.setattr(sweeping, "enqueue", broker.enqueue)
     return broker
@@ -55,14 +56,57 @@ def test_a_message_that_nobody_took_is_sent_again_after_half_a_minute_and_not_be
     assert sweep().resent == 0, "it was just sent"
 
 
+def _at_work(run, settings, **which):
+    """Workers are at these portfolios of the run."""
+    lease = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+    run.portfolios.filter(**which).update(state="solving", token="busy", attempt=1, lease_until=lease)
+
+
 def test_while_workers_are_at_a_run_only_what_was_queued_again_is_sent_again(run, broker, settings):
     _told(run, 31)
-    lease = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-    run.portfolios.filter(chunk=0).update(state="solving", token="busy", attempt=1, lease_until=lease)
-    run.portfolios.filter(chunk=1).update(attempt=1)
+    run.portfolios.filter(chunk=1).update(
+        state="solving", token="dead", attempt=1, lease_until=timezone.now() - timedelta(seconds=1)
+    )
+    _at_work(run, settings, chunk=0)
 
-    assert sweep().resent == 1
-    assert broker.messages == [(run.pk, 1)]
+    assert (sweep().resent, len(broker.messages)) == (1, 1)
+    assert broker.messages[0][1] > 2, "in a chunk of its own"
+    assert sweep().resent == 0, "it waits its turn like the others"
+
+
+@pytest.fixture
+def behind(book, manager, run, settings):
+    """A run that waits for minutes while workers are at one that was launched a little earlier."""
+    settings.CHUNK_SIZE = 200
+    run.portfolios.filter(portfolio_id=book.tiny.pk).update(state="failed", finished_at=timezone.now())
+    behind = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.tiny.pk])
+    _at_work(run, settings, state="queued")
+    _told(run, 305)
+    _told(behind, 300)
+    return behind
+
+
+def test_a_run_that_waits_behind_another_is_neither_sent_again_nor_done_by_the_sweeper(behind, broker):
+    assert [sweep().resent for _ in range(3)] == [0, 0, 0]
+    assert not stand_in()
+    assert broker.messages == []
+
+
+def test_a_message_is_sent_again_when_workers_have_long_gone_on_to_what_was_sent_after_it(run, behind, broker):
+    _told(run, 200)  # as if it had been launched so much later
+    assert (sweep().resent, broker.messages) == (1, [(behind.pk, 0)])
+    assert sweep().resent == 0
+
+
+def test_between_two_chunks_a_worker_is_still_at_work(run, broker, monkeypatch):
+    """At that moment nobody has a row: the sweeper looks once more, and does not compete with who is only slow."""
+    _told(run, 31)
+    meanwhile = iter([0, 1])
+    monkeypatch.setattr(sweeping.time, "sleep", lambda _: solve.chunk_solve(rebalance_id=run.pk, chunk=next(meanwhile)))
+
+    assert sweep().resent == 0
+    assert not stand_in()
+    assert run.portfolios.filter(state="queued").count() == 1
 
 
 def test_a_broker_that_is_down_is_asked_once_in_a_sweep_and_not_for_each_run(book, manager, broker):
@@ -91,7 +135,7 @@ def test_without_broker_and_workers_the_sweeper_ends_the_run_itself(run, broker)
 def test_the_sweeper_leaves_the_work_to_workers_who_are_at_it(run, broker, settings):
     _told(run, 16)
     lease = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-    run.portfolios.filter(chunk=0).update(state="solving", token="busy", attempt=1, lease_until=lease)
+    _at_work(run, settings, chunk=0)
     assert not stand_in()
 
     run.portfolios.filter(chunk=0).update(lease_until=lease - timedelta(seconds=settings.OPTIMIZATION_TIMEOUT + 31))

@@ -20,7 +20,7 @@ from rebalance_app.services.solver_child import SolverChild
 from rebalance_app.services.what_if import what_if
 
 pytestmark = pytest.mark.django_db
-SILENT = [sys.executable, "-c", "import time; time.sleep(600)"]
+SILENT = [sys.executable, "-c", "print('ready', flush=True); import time; time.sleep(600)"]
 DYING = [sys.executable, "-c", "import os; os.abort()"]
 BINDING = {"min_cash": "4720"}  # above what the nearest whole shares leave: a programme has to be solved
 
@@ -165,7 +165,6 @@ def test_a_solver_that_crashes_fails_its_scenario_alone(book, manager, child, mo
 
 def test_a_solver_that_hangs_is_killed_in_time(book, manager, child, monkeypatch):
     monkeypatch.setattr(solver_child, "COMMAND", SILENT)
-    monkeypatch.setattr(solver_child, "STARTUP_SECONDS", 0)
     monkeypatch.setattr(solver_child, "GRACE_SECONDS", 0.3)
     started = time.monotonic()
     (lost,) = _ask(book, manager, BINDING | {"time_limit": "0.5"}).scenarios

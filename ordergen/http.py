@@ -39,6 +39,12 @@ def page(*methods: str) -> Callable[[View], View]:
     return decorate
 
 
+def refuses_nul(view: View) -> View:
+    """For views whose forms read all that is posted: they refuse NUL at its field, so that what was typed stays."""
+    view.refuses_nul = True  # type: ignore[attr-defined]  # for the middleware no_nul
+    return view
+
+
 def wants_fragment(request: HttpRequest) -> bool:
     """Whether htmx asks for a part of the page; Back asks for the whole."""
     htmx = request.htmx  # type: ignore[attr-defined]  # set by HtmxMiddleware

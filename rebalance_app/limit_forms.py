@@ -8,27 +8,40 @@ from typing import Any
 
 from django import forms
 
+from rebalance_app.domain.jsonl import COST_DECIMALS
 from rebalance_app.services.limits import NAMES
 
 NUMBER = forms.TextInput({"inputmode": "decimal", "autocomplete": "off"})
 PER_CENT = frozenset({"min_cash_weight", "max_cash_weight", "max_turnover"})  # entered as per cent, kept as fractions
 
 
-def _number(label: str, hint: str = "") -> forms.DecimalField:
-    return forms.DecimalField(label=label, help_text=hint, required=False, widget=NUMBER, max_digits=18)
+def _number(label: str, hint: str = "", *, decimals: int = 4, **more: Any) -> forms.DecimalField:
+    """A field with as many decimals as are shown again, so that no limit ever looks like another one."""
+    return forms.DecimalField(
+        label=label, help_text=hint, required=False, widget=NUMBER, max_digits=18, decimal_places=decimals, **more
+    )
+
+
+def _percentage(label: str, hint: str) -> forms.DecimalField:
+    told = dict.fromkeys(
+        ("min_value", "max_value"), "Must be between 0 and 100 %%."
+    )  # Django fills in what is behind a %
+    return _number(label, hint, min_value=0, max_value=100, error_messages=told)
 
 
 FIELDS: dict[str, forms.Field] = {
     "hold": forms.BooleanField(label="On hold", help_text="Nothing is traded", required=False),
     "min_cash": _number("Cash floor", "Money that must remain after the trades"),
-    "min_cash_weight": _number("Cash floor, %", "The same in per cent of market value"),
+    "min_cash_weight": _percentage("Cash floor, %", "The same in per cent of market value"),
     "max_cash": _number("Cash ceiling", "No more money than this may stay idle"),
-    "max_cash_weight": _number("Cash ceiling, %", "The same in per cent of market value"),
+    "max_cash_weight": _percentage("Cash ceiling, %", "The same in per cent of market value"),
     "min_trade_value": _number("Smallest order", "No order below this value, unless it closes a position"),
-    "max_turnover": _number("Most turnover, %", "Half of what is traded, in per cent of market value"),
+    "max_turnover": _percentage("Most turnover, %", "Half of what is traded, in per cent of market value"),
     "max_trades": forms.IntegerField(label="Most orders", required=False, widget=NUMBER),
     "gain_budget": _number("Gain budget", "The most that sales may gain; needs tax lots"),
-    "cost_bps": _number("Cost of trading, bp", "Basis points of an order's value, weighed against drift"),
+    "cost_bps": _number(
+        "Cost of trading, bp", "Basis points of an order's value, weighed against drift", decimals=COST_DECIMALS
+    ),
     "ticket_cost": _number("Cost of an order", "Money per order, weighed against drift"),
     "lot_size": forms.IntegerField(
         label="Lot size", help_text="Shares trade in multiples of it", required=False, widget=NUMBER

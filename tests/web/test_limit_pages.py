@@ -34,6 +34,11 @@ def test_limits_are_entered_in_per_cent_and_kept_as_fractions(client, page, book
         ({"max_trades": "1.5", "reason": "x"}, "max_trades"),
         ({"min_cash": "1"}, "reason"),
         ({"min_cash": "9" * 30, "reason": "x"}, "min_cash"),
+        ({"min_cash": "0.123456789", "reason": "x"}, "min_cash"),
+        ({"max_turnover": "1.23456", "reason": "x"}, "max_turnover"),
+        ({"max_turnover": "5000", "reason": "x"}, "max_turnover"),
+        ({"min_cash": "500", "reason": "x\0"}, "reason"),
+        ({"min_cash": "5\0", "reason": "x"}, "min_cash"),
     ],
 )
 def test_a_limit_that_makes_no_sense_stays_in_its_field(client, page, book, sent, told):  # noqa: F811
@@ -43,6 +48,21 @@ def test_a_limit_that_makes_no_sense_stays_in_its_field(client, page, book, sent
     assert f'id="id_{told}_error"' in answer.content.decode()
     assert all(f'value="{value}"' in answer.content.decode() for value in sent.values())
     assert limits_now("portfolio", [book.harbour.pk]) == {}
+
+
+def test_a_percentage_is_refused_in_per_cent(client, page):
+    told = client.post(page, {"max_turnover": "150", "min_cash_weight": "-1", "reason": "x"}).content.decode()
+
+    assert "Most turnover, %: Must be between 0 and 100 %." in told
+    assert "Cash floor, %: Must be between 0 and 100 %." in told
+
+
+def test_a_limit_is_shown_to_its_last_decimal(client, page):
+    sent = {"min_cash": "0.1234", "max_turnover": "1.3551", "reason": "x"}
+    shown = client.post(page, sent, follow=True).content.decode().replace("\N{NO-BREAK SPACE}", " ")
+
+    assert "cash at least 0.1234" in shown
+    assert "turnover at most 1.3551 %" in shown
 
 
 def test_a_gain_budget_of_nothing_at_all_is_a_budget(client, page, book):  # noqa: F811

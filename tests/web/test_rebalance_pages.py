@@ -126,6 +126,20 @@ def test_the_launch_page_counts_who_follows_the_model_even_before_there_are_figu
     assert "Only Harbour" in page
 
 
+def test_what_cannot_be_meant_is_told_at_its_field_and_stays_there(as_manager, book):  # noqa: F811
+    address = f"/rebalances/new?model={book.model.pk}"
+    key = hidden(as_manager.get(address), "idempotency_key")
+    form = {"scope": "all", "mode": "to_target", "idempotency_key": key, "note": "half\0typed"}
+    answer = as_manager.post(address, form | {"max_turnover": "150", "min_cash": "0.123456789", "cost_bps": "-1"})
+    page = answer.content.decode()
+
+    assert answer.status_code == 422
+    assert all(f'id="id_{name}_error"' in page for name in ("note", "max_turnover", "min_cash", "cost_bps"))
+    assert "Most turnover, %: Must be between 0 and 100 %." in page
+    assert all(f'value="{value}"' in page for value in ("half\0typed", "150", "0.123456789", "-1"))
+    assert not Rebalance.objects.exists()
+
+
 def test_a_run_starts_once_however_often_its_button_is_pressed(as_manager, book):  # noqa: F811
     address = f"/rebalances/new?model={book.model.pk}"
     key = hidden(as_manager.get(address), "idempotency_key")

@@ -56,7 +56,7 @@ class LimitsForm(forms.Form):
     """The limits of one subject. `limits` of a valid form is what `limits_set` takes."""
 
     def __init__(self, scope: str, values: Mapping[str, Any], data: Mapping[str, Any] | None = None) -> None:
-        super().__init__(data, initial=_shown(values))
+        super().__init__(data, initial=shown(values))
         names = NAMES[scope]
         self.fields = {name: field for name, field in FIELDS.items() if NEGATED.get(name, name) in names}
         self.fields["reason"] = forms.CharField(label="Why", max_length=500, help_text="Kept with the limits")
@@ -72,11 +72,11 @@ def entered(values: Mapping[str, Any]) -> dict[str, Any]:
     return dict(kept(name, value) for name, value in values.items() if value not in (None, "") and value is not False)
 
 
-def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
+def shown(values: Mapping[str, Any]) -> dict[str, Any]:
     """Limits as the form shows them."""
-    shown = {name: Decimal(value) * 100 if name in PER_CENT else value for name, value in values.items()}
-    shown |= {box: shown.get(name) is False for box, name in NEGATED.items()}
-    return {name: _plain(value) if isinstance(value, Decimal) else value for name, value in shown.items()}
+    found = {name: Decimal(value) * 100 if name in PER_CENT else value for name, value in values.items()}
+    found |= {box: found.get(name) is False for box, name in NEGATED.items()}
+    return {name: _plain(value) if isinstance(value, Decimal) else value for name, value in found.items()}
 
 
 def _plain(value: Decimal) -> str:

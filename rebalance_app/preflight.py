@@ -18,6 +18,7 @@ from models_app.figure_selectors import Freshness, Standing
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
 from rebalance_app.selectors import failed_portfolio_ids, n_busy, run_get
+from rebalance_app.standing import OverModel, over_model
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ class Preflight:
     def prices_to(self) -> date | None:
         """The day of the newest price among what these portfolios hold or are to hold."""
         return figures.prices_of(self.model.pk)
+
+    @cached_property
+    def standing(self) -> OverModel:
+        """The limits that a run honours on top of what it is asked for."""
+        return over_model(self.model.pk)
 
     def scope(self, key: str) -> Scope:
         return next(scope for scope in self.scopes if scope.key == key)

@@ -110,3 +110,54 @@ def test_what_is_not_limited_yet_is_found_by_its_name(client, page, book):  # no
     ):
         assert f'href="{path}"' in client.get("/limits/", {"q": sought}).content.decode()
     assert "Nothing is called so" in client.get("/limits/", {"q": "<script>"}).content.decode()
+
+
+# The limits that stand are seen where runs are launched and where people look before
+
+
+@pytest.fixture
+def standing(client, manager, book):  # noqa: F811
+    """Gives a reader of pages, as words, after limits of every kind were set."""
+    client.force_login(manager)
+    for scope, subject, values in (
+        ("model", book.model, {"min_cash": "500.5", "max_turnover": "0.1"}),
+        ("portfolio", book.harbour, {"min_cash": "700", "hold": True}),
+        ("security", book.aaa, {"lot_size": 100}),
+        ("security", book.xxx, {"can_sell": False}),
+    ):
+        limits_set(by=manager, scope=scope, subject_id=subject.pk, values=values, reason="mandate")
+    return lambda path: client.get(path).content.decode().replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_the_launch_page_shows_the_limits_that_stand_and_in_empty_fields_their_values(standing, book):  # noqa: F811
+    page = standing(f"/rebalances/new?model={book.model.pk}")
+
+    assert "cash at least 500.50" in page
+    assert "1 with limits of its own" in page
+    assert "AAA lots of 100" in page
+    assert 'placeholder="500.5 (model)"' in page
+    assert 'placeholder="10 (model)"' in page
+
+
+def test_the_page_of_a_model_shows_its_limits_and_how_many_of_what_is_in_it_have_their_own(standing, book):  # noqa: F811
+    page = standing(f"/models/{book.model.pk}/")
+
+    assert "turnover at most 10.00 %" in page
+    assert "1 with limits of its own" in page
+    assert f'href="/limits/security/{book.aaa.pk}/"' in page
+
+
+def test_the_page_of_a_portfolio_shows_what_holds_and_whose_it_is(standing, book):  # noqa: F811
+    page = standing(f"/portfolios/{book.harbour.pk}/")
+
+    assert 'cash at least 700.00 <span class="muted">(portfolio)</span>' in page
+    assert 'turnover at most 10.00 % <span class="muted">(model)</span>' in page
+    assert "XXX not to be sold" in page
+    assert "AAA lots of 100" in page
+
+
+def test_where_nothing_is_limited_the_pages_say_none(client, page, book):  # noqa: F811
+    for path in (f"/rebalances/new?model={book.model.pk}", f"/models/{book.model.pk}/", f"/portfolios/{book.tiny.pk}/"):
+        assert (
+            '<h2 id="standing">Limits in force</h2><span class="muted">none</span>' in client.get(path).content.decode()
+        )

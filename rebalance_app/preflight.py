@@ -107,7 +107,8 @@ def preflight(model: InvestmentModel, wanted: Request) -> Preflight:
 
 def _everyone(model: InvestmentModel, followers: Collection[str], standings: Sequence[Standing]) -> list[Scope]:
     breached = [one.portfolio_id for one in standings if one.state == "breach" and one.portfolio_id in followers]
-    everyone = Scope("all", f"All {len(followers):,} portfolios of {model.name}", None, len(followers))
+    every = f"All {len(followers):,} portfolios" if len(followers) != 1 else "The only portfolio"
+    everyone = Scope("all", f"{every} of {model.name}", None, len(followers))
     if not breached or len(breached) == len(followers):
         return [everyone]
     return [everyone, Scope("breach", f"Only the {len(breached):,} outside a band", breached, len(breached))]

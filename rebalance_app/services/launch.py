@@ -97,7 +97,7 @@ def rebalance_launch(
         record(
             "rebalance.launched",
             run,
-            f"Run #{run.number} of {model} over {'all ' if portfolio_ids is None else ''}{len(names)} portfolios",
+            f"Run #{run.number} of {model} over {_counted(len(names), is_all=portfolio_ids is None)}",
             by=by,
             detail=request | {"prices_sha256": snapshot.sha256},
         )
@@ -114,6 +114,12 @@ def enqueue(rebalance_id: str, chunks: Iterable[int]) -> bool:
             logger.warning("broker unreachable, run %s waits for the sweeper: %s", rebalance_id, error)
             return False
     return True
+
+
+def _counted(n_portfolios: int, *, is_all: bool) -> str:
+    if n_portfolios == 1:
+        return "its only portfolio" if is_all else "1 portfolio"
+    return f"{'all ' if is_all else ''}{n_portfolios} portfolios"
 
 
 def _scoped(idempotency_key: str | None, by: User) -> str | None:

@@ -115,6 +115,14 @@ def test_the_launch_page_says_what_is_to_be_expected_before_anything_starts(as_m
     assert "somebody other than you has to approve" in text
 
 
+def test_a_model_with_one_portfolio_has_no_portfolios(as_manager, manager, book):  # noqa: F811
+    book.model.portfolios.exclude(portfolio_id=book.harbour.pk).delete()
+
+    assert "The only portfolio of Growth" in words(as_manager.get(f"/rebalances/new?model={book.model.pk}"))
+    rebalance_launch(by=manager, model_id=book.model.pk)
+    assert AuditEvent.objects.get(action="rebalance.launched").summary == "Run #1 of Growth v1 over its only portfolio"
+
+
 def test_the_launch_page_counts_who_follows_the_model_even_before_there_are_figures(as_manager, book):  # noqa: F811
     """The run takes every follower, so that is the number to confirm: never the number of figures that are there."""
     followers = book.model.portfolios.count()
@@ -231,8 +239,8 @@ def test_a_run_becomes_its_result_with_every_portfolio_and_reason(as_manager, ru
     tiny = run.portfolios.get(portfolio_name="Tiny")
     assert text.count(tiny.reason) >= 2, "in the group and at its portfolio"
     lee = run.portfolios.get(portfolio_name="Lee")
-    assert f"{lee.buy_value:,.2f}" in text
-    assert f"{lee.cash_after:,.2f}" in text
+    assert f"{lee.buy_value:,.0f}" in text
+    assert f"{lee.cash_after:,.0f}" in text
 
 
 def test_the_result_shows_only_the_outcome_that_is_asked_for(as_manager, run):

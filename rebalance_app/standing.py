@@ -57,8 +57,8 @@ class OverPortfolio:
 def over_model(model_id: str) -> OverModel:
     """The limits of a model, and how many of its portfolios and securities have their own."""
     followers = ModelPortfolio.objects.filter(model_id=model_id).values("portfolio_id")
-    placed = ModelPosition.objects.filter(model_id=model_id).values_list("security_id", flat=True)
-    securities = limits_now("security", placed)
+    placed = ModelPosition.objects.filter(model_id=model_id).values("security_id")
+    securities = limits_now("security", _ever_limited("security", placed))
     return OverModel(
         model_id,
         limits_now("model", [model_id]).get(model_id, {}),

@@ -39,10 +39,14 @@ def page(*methods: str) -> Callable[[View], View]:
     return decorate
 
 
-def refuses_nul(view: View) -> View:
-    """For views whose forms read all that is posted: they refuse NUL at its field, so that what was typed stays."""
-    view.refuses_nul = True  # type: ignore[attr-defined]  # for the middleware no_nul
-    return view
+def refuses_nul(*fields: str) -> Callable[[View], View]:
+    """For views whose form refuses NUL in these fields itself: the message stands there, and what was typed stays."""
+
+    def decorate(view: View) -> View:
+        view.refuses_nul = frozenset(fields)  # type: ignore[attr-defined]  # for the middleware no_nul
+        return view
+
+    return decorate
 
 
 def wants_fragment(request: HttpRequest) -> bool:

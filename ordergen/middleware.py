@@ -81,7 +81,7 @@ class errors_as_pages:  # noqa: N801  middleware reads as a function in the sett
 class no_nul:  # noqa: N801  the same
     """Refuses the one character that no name has and PostgreSQL does not take, before a page asks the database for it.
 
-    The API refuses it where it reads its bodies and parameters, a view marked by `refuses_nul` at its fields.
+    The API refuses it where it reads its bodies and parameters, a view at the fields that `refuses_nul` names.
     """
 
     def __init__(self, get_response: Handler) -> None:
@@ -95,9 +95,9 @@ class no_nul:  # noqa: N801  the same
             return None
         if "\0" in request.path:
             raise Http404
-        forms = (request.GET,) if hasattr(view, "refuses_nul") else (request.GET, request.POST)
-        given = (text for form in forms for _, texts in form.lists() for text in texts)
-        if any("\0" in str(text) for text in given):
+        told: frozenset[str] = getattr(view, "refuses_nul", frozenset())
+        given = [*request.GET.lists(), *((name, texts) for name, texts in request.POST.lists() if name not in told)]
+        if any("\0" in str(text) for _, texts in given for text in texts):
             error = InvalidInputError("The text holds a character (NUL) that cannot be kept.")
             return render(request, "error.html", {"error": error}, status=error.status)
         return None

@@ -14,7 +14,7 @@ from models_app.models import InvestmentModel
 from models_app.sources import get_source
 from ordergen.errors import InvalidInputError, NotFoundError
 from ordergen.http import SignedInRequest, page, refuses_nul
-from rebalance_app.limit_forms import LimitsForm
+from rebalance_app.limit_forms import FIELDS, LimitsForm
 from rebalance_app.models import LimitSet
 from rebalance_app.services.limits import NAMES, limits_now, limits_set
 
@@ -30,7 +30,7 @@ def limit_list(request: SignedInRequest) -> HttpResponse:
     return render(request, "limits/list.html", context)
 
 
-@refuses_nul
+@refuses_nul(*FIELDS, "reason")
 @page("GET", "POST")
 def limit_edit(request: SignedInRequest, scope: str, subject_id: str) -> HttpResponse:
     """The limits of one model, portfolio or security, who set them when, and the form to set them anew."""

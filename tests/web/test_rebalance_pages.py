@@ -429,6 +429,15 @@ def test_pages_of_a_result_neither_skip_nor_repeat(run, monkeypatch):
     assert second.next == ""
 
 
+def test_a_comment_with_a_character_that_cannot_be_kept_stays_and_is_told_at_its_field(as_approver, run):
+    form = {"verdict": "rejected", "order": [run.orders.first().pk], "comment": "too\0late"}
+    page = as_approver.post("/orders/decision", form).content.decode()
+
+    assert "Null characters are not allowed" in page
+    assert "too\0late" in page
+    assert not Decision.objects.exists()
+
+
 def test_the_blotter_takes_as_many_queries_for_fifty_orders_as_for_one(as_approver, run, django_assert_max_num_queries):
     with django_assert_max_num_queries(16):
         as_approver.get("/orders/?run=1")

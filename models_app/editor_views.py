@@ -15,11 +15,12 @@ from models_app.merge import Merge, Side
 from models_app.rules import ModelDraft
 from models_app.sources import get_source
 from ordergen.errors import ConflictError
-from ordergen.http import SignedInRequest
+from ordergen.http import SignedInRequest, refuses_nul
 
 FOUND_SECURITIES = 50
 
 
+@refuses_nul("name")
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def model_new(request: SignedInRequest) -> HttpResponse:
@@ -44,6 +45,7 @@ def _start(editor: ModelEditor, copy_of: str) -> None:
     editor.rows[0].focus = False
 
 
+@refuses_nul("name")
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def model_edit(request: SignedInRequest, model_id: str) -> HttpResponse:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any, NoReturn, Self
+from typing import Any, NamedTuple, Self
 
 import orjson
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -42,7 +42,7 @@ def read_json(raw: bytes) -> Any:
     """
     try:
         value = json.loads(
-            raw, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_object_without_duplicates
+            raw, parse_float=Decimal, parse_constant=_NoNumber, object_pairs_hook=_object_without_duplicates
         )
     except json.JSONDecodeError as error:
         raise UnreadableError("json_invalid", error.msg, loc=("body", error.pos)) from error
@@ -56,8 +56,10 @@ def read_json(raw: bytes) -> Any:
     return value
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise UnreadableError("json_invalid", f"{name} is not a JSON number")
+class _NoNumber(NamedTuple):
+    """NaN or Infinity: refused once it is known where it stands, which the parser does not say."""
+
+    name: str
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -72,6 +74,8 @@ def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _check_texts(value: Any, loc: tuple[str | int, ...]) -> None:
     if len(loc) > MAX_DEPTH:
         raise UnreadableError("json_invalid", f"Nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, _NoNumber):
+        raise UnreadableError("json_invalid", f"{value.name} is not a JSON number", loc=loc)
     if isinstance(value, str):
         _check_text(value, loc)
     elif isinstance(value, Mapping):

@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     rebalance.add_argument("--as", dest="user", metavar="USERNAME")
     rebalance.add_argument("--json", action="store_true")
     solve = add("solve", solve_command, "solve problems given as JSON lines; needs no database", needs_django=False)
+    solve.epilog = "Every field of a problem and of its options, and an example: under Help, /help/problems/."
     solve.add_argument("file", nargs="?", type=Path, help="standard input when left out")
     solve.add_argument("--say-ready", action="store_true", help=argparse.SUPPRESS)  # to the worker that started it
     user = add("create-user", create_user_command, "create a person who may sign in; asks for the password")
@@ -263,7 +264,10 @@ def solve_command(options: argparse.Namespace) -> None:
     with source as lines:
         unreadable = sum(not _solve_line(line, number) for number, line in enumerate(lines, 1) if line.strip())
     if unreadable:
-        raise CommandError(f"{unreadable} lines were no problem that can be solved; their answers say why")
+        told = "1 line was no problem that can be solved; its answer says why"
+        if unreadable > 1:
+            told = f"{unreadable} lines were no problems that can be solved; their answers say why"
+        raise CommandError(told)
 
 
 def _solve_line(line: bytes, number: int) -> bool:

@@ -17,6 +17,10 @@ TOPICS = {
         "Tax lots and gain budgets",
         "How lots come into the book, which of them a sale takes, and what a budget of gains holds back.",
     ),
+    "problems": (
+        "Fields of a problem",
+        "Every field and option that runs, what-if and ordergen solve read: type, unit and default.",
+    ),
     "api": ("The API", "The main job from another program, with curl and with Python."),
     "scale": ("How runs scale and what is kept safe", "The queue, what a kill -9 does, and where the limits are."),
 }

@@ -39,6 +39,16 @@ def page(*methods: str) -> Callable[[View], View]:
     return decorate
 
 
+def refuses_nul(*fields: str) -> Callable[[View], View]:
+    """For views whose form refuses NUL in these fields itself: the message stands there, and what was typed stays."""
+
+    def decorate(view: View) -> View:
+        view.refuses_nul = frozenset(fields)  # type: ignore[attr-defined]  # for the middleware no_nul
+        return view
+
+    return decorate
+
+
 def wants_fragment(request: HttpRequest) -> bool:
     """Whether htmx asks for a part of the page; Back asks for the whole."""
     htmx = request.htmx  # type: ignore[attr-defined]  # set by HtmxMiddleware

@@ -81,7 +81,7 @@ class errors_as_pages:  # noqa: N801  middleware reads as a function in the sett
 class no_nul:  # noqa: N801  the same
     """Refuses the one character that no name has and PostgreSQL does not take, before a page asks the database for it.
 
-    The API refuses it where it reads its bodies and parameters.
+    The API refuses it where it reads its bodies and parameters, a view at the fields that `refuses_nul` names.
     """
 
     def __init__(self, get_response: Handler) -> None:
@@ -90,13 +90,14 @@ class no_nul:  # noqa: N801  the same
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return self.get_response(request)
 
-    def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponse | None:
+    def process_view(self, request: HttpRequest, view: Handler, *_arguments: Any) -> HttpResponse | None:
         if request.path.startswith("/api/"):
             return None
         if "\0" in request.path:
             raise Http404
-        given = (text for form in (request.GET, request.POST) for _, texts in form.lists() for text in texts)
-        if any("\0" in str(text) for text in given):
+        told: frozenset[str] = getattr(view, "refuses_nul", frozenset())
+        given = [*request.GET.lists(), *((name, texts) for name, texts in request.POST.lists() if name not in told)]
+        if any("\0" in str(text) for _, texts in given for text in texts):
             error = InvalidInputError("The text holds a character (NUL) that cannot be kept.")
             return render(request, "error.html", {"error": error}, status=error.status)
         return None

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.types import ProblemError
-from rebalance_app.limit_forms import FIELDS, NUMBER, entered
+from rebalance_app.limit_forms import FIELDS, NUMBER, entered, shown
 from rebalance_app.models import ProposalState
 from rebalance_app.order_pages import SortLink
 from rebalance_app.order_selectors import SORTS, TABS, OrderFilter
@@ -65,6 +65,9 @@ class LaunchForm(forms.Form):
         field.initial = choices[0][0]
         self.fields["idempotency_key"].initial = uuid.uuid4().hex
         self.fields["time_limit"].initial = settings.OPTIMIZATION_TIMEOUT
+        for name, value in shown(preflight.standing.values).items():
+            if name in OPTION_FIELDS:  # an empty field is not "no limit" where the model has one
+                self.fields[name].widget.attrs["placeholder"] = f"{value} (model)"
 
     @property
     def option_fields(self) -> list[forms.BoundField]:

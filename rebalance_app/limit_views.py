@@ -13,8 +13,8 @@ from django.urls import reverse
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
 from ordergen.errors import InvalidInputError, NotFoundError
-from ordergen.http import SignedInRequest, page
-from rebalance_app.limit_forms import LimitsForm
+from ordergen.http import SignedInRequest, page, refuses_nul
+from rebalance_app.limit_forms import FIELDS, LimitsForm
 from rebalance_app.models import LimitSet
 from rebalance_app.services.limits import NAMES, limits_now, limits_set
 
@@ -30,6 +30,7 @@ def limit_list(request: SignedInRequest) -> HttpResponse:
     return render(request, "limits/list.html", context)
 
 
+@refuses_nul(*FIELDS, "reason")
 @page("GET", "POST")
 def limit_edit(request: SignedInRequest, scope: str, subject_id: str) -> HttpResponse:
     """The limits of one model, portfolio or security, who set them when, and the form to set them anew."""
@@ -56,7 +57,8 @@ def _save(request: SignedInRequest, scope: str, subject_id: str, form: LimitsFor
         limits_set(by=request.user, scope=scope, subject_id=subject_id, values=form.limits, reason=reason)
     except InvalidInputError as error:
         for field, told in error.fields.items():
-            form.add_error(field if field in form.fields else None, told.capitalize() + ".")
+            name = field.removeprefix("values.")
+            form.add_error(name if name in form.fields else None, told.capitalize() + ".")
     return not form.errors
 
 

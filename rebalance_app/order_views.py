@@ -12,7 +12,7 @@ from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from ordergen.http import SignedInRequest, page, wants_fragment
+from ordergen.http import SignedInRequest, page, refuses_nul, wants_fragment
 from rebalance_app import order_pages as pages
 from rebalance_app import order_selectors as selectors
 from rebalance_app.forms import DecisionForm, OrderFilterForm, SelectionForm
@@ -96,6 +96,7 @@ def order_review(request: SignedInRequest) -> HttpResponse:
     return _review(request, decision, run_id, form.cleaned_data["verdict"])
 
 
+@refuses_nul("comment")
 @page("POST")
 def order_decision(request: SignedInRequest) -> HttpResponse:
     """Takes the decision on the orders named, or on all of a run that await one."""

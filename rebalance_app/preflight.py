@@ -17,6 +17,7 @@ from models_app.figure_selectors import Counts, Freshness
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
 from rebalance_app.selectors import failed_portfolio_ids, n_busy, run_get
+from rebalance_app.standing import OverModel, over_model
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Preflight:
         """The day of the newest price among what these portfolios hold or are to hold."""
         return figures.prices_of(self.model.pk)
 
+    @cached_property
+    def standing(self) -> OverModel:
+        """The limits that a run honours on top of what it is asked for."""
+        return over_model(self.model.pk)
+
     def scope(self, key: str) -> Scope:
         return next(scope for scope in self.scopes if scope.key == key)
 
@@ -90,7 +96,8 @@ def preflight(model: InvestmentModel, wanted: Request) -> Preflight:
 
 def _everyone(model: InvestmentModel, followers: Collection[str]) -> list[Scope]:
     breached = [key for key in figures.portfolios_in_breach(model.pk) if key in followers]
-    everyone = Scope("all", f"All {len(followers):,} portfolios of {model.name}", None, len(followers))
+    every = f"All {len(followers):,} portfolios" if len(followers) != 1 else "The only portfolio"
+    everyone = Scope("all", f"{every} of {model.name}", None, len(followers))
     if not breached or len(breached) == len(followers):
         return [everyone]
     return [everyone, Scope("breach", f"Only the {len(breached):,} outside a band", breached, len(breached))]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
-from pydantic import StrictBool, StrictInt, StrictStr
+from pydantic import BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from ordergen.api_v2 import HexId, Strict
 from rebalance_app import proposals
@@ -21,7 +22,20 @@ Verdict = Literal["approved", "rejected"]
 Scope = Literal["model", "portfolio", "security"]
 
 
-OptionValues = dict[str, StrictStr | StrictInt | StrictBool | None]
+def _read_option(value: object) -> object:
+    """One verdict at the option's own name, where a union would name each of its types beneath it."""
+    if value is None or isinstance(value, str | int):
+        return value
+    raise PydanticCustomError("option", 'Input should be a text, a whole number, true, false or null; "0.5", not 0.5')
+
+
+Option = Annotated[
+    Any,
+    BeforeValidator(_read_option),
+    WithJsonSchema({"anyOf": [{"type": name} for name in ("string", "integer", "boolean", "null")]}),
+]
+OptionValues = dict[str, Option]
+FIELDS = "Every name with its type, unit and default: [Help](/help/problems/#options)."
 
 
 class RunIn(Strict):
@@ -30,14 +44,15 @@ class RunIn(Strict):
         None, min_length=1, max_length=MAX_PORTFOLIOS, description="Null: every portfolio that follows the model"
     )
     options: OptionValues = Field(
-        {}, description="As of `ordergen solve`; decimals as strings", examples=[{"min_cash": "100.00"}]
+        {}, description=f"As of `ordergen solve`; decimals as strings. {FIELDS}", examples=[{"min_cash": "100.00"}]
     )
     note: str = Field("", max_length=500)
 
 
 class LimitsIn(Strict):
     values: OptionValues = Field(
-        description="All limits of the subject; what is not named is lifted. Decimals as strings, weights as fractions",
+        description="All limits of the subject; what is not named is lifted. Decimals as strings, weights as "
+        "fractions. " + FIELDS,
         examples=[{"min_cash": "500.00", "max_turnover": "0.10"}],
     )
     reason: str = Field(max_length=500, examples=["Mandate of 2026-11-01"])
@@ -49,7 +64,7 @@ class WhatIfIn(Strict):
     options: list[OptionValues] = Field(
         min_length=1,
         max_length=MAX_SCENARIOS,
-        description="One scenario each, complete in itself; the limits in force narrow every one of them",
+        description="One scenario each, complete in itself; the limits in force narrow every one of them. " + FIELDS,
         examples=[[{}, {"mode": "within_bands"}, {"max_turnover": "0.05"}]],
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -14,7 +14,8 @@ from django.db.models.functions import Coalesce
 
 from ordergen.db import in_a_row
 from ordergen.errors import NotFoundError
-from rebalance_app import proposals
+from rebalance_app import certificate, proposals
+from rebalance_app.facts import facts_of
 from rebalance_app.models import ACTIVE, OPEN, Order, PortfolioRebalance, ProposalState, Rebalance, RunState
 
 PAGE_SIZE = 50
@@ -290,6 +291,8 @@ class Line:
     order: Order | None = None
     realised_gain: Decimal | None = None
     lots_sold: Sequence[SoldLot] = ()
+    restrictions: Mapping[str, Any] = field(default_factory=dict)  # the security's own limits in this run
+    is_at_band: bool = False  # its band kept it from the nearest whole number to its target
 
     @property
     def in_model(self) -> bool:
@@ -387,6 +390,22 @@ class Proposal:
         return self.row.document or {}
 
     @property
+    def limits(self) -> list[certificate.Limit]:
+        return certificate.limits_held(self.facts)
+
+    @property
+    def at_band(self) -> list[Line]:
+        return sorted((line for line in self.lines if line.is_at_band), key=lambda line: line.ticker)
+
+    @property
+    def was_stopped_by_cash(self) -> bool:
+        return certificate.was_stopped_by_cash(self.facts)
+
+    @property
+    def closed_form(self) -> str:
+        return certificate.closed_form(self.facts, [line.restrictions for line in self.lines])
+
+    @property
     def reasons(self) -> Sequence[Mapping[str, Any]]:
         stored = self.facts.get("reasons")
         return stored or ([{"message": self.row.reason}] if self.row.reason else [])
@@ -411,7 +430,11 @@ def proposal_get(run_id: str, portfolio_id: str) -> Proposal:
     if row is None:
         raise NotFoundError(f"Run #{view.run.number} has no portfolio {portfolio_id[:40]}.")
     orders = {order.security_id: order for order in row.orders.all()}
-    lines = [_line(stored, orders) for stored in proposals.lines(row)]
+    own, at_band = facts_of(view.run.pk).restrictions, certificate.bands_that_shaped(row.document or {})
+    lines = [
+        replace(line, restrictions=own.get(line.security_id, {}), is_at_band=line.security_id in at_band)
+        for line in (_line(stored, orders) for stored in proposals.lines(row))
+    ]
     before, behind_it = (proposals_by_key(run_id, after=row.pk, is_rising=is_rising) for is_rising in (False, True))
     name = ("pk", "portfolio_id", "portfolio_name", "rebalance_id")
     return Proposal(view, row, lines, before.only(*name).first(), behind_it.only(*name).first())

@@ -9,9 +9,9 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from ordergen.http import SignedInRequest, page, wants_fragment
+from ordergen.http import SignedInRequest, page, refuses_nul, wants_fragment
 from rebalance_app import charts, selectors
-from rebalance_app.forms import LaunchForm, ProposalFilterForm, RunFilterForm
+from rebalance_app.forms import OPTION_FIELDS, LaunchForm, ProposalFilterForm, RunFilterForm
 from rebalance_app.preflight import Request, choices, preflight
 from rebalance_app.progress import run_progress
 from rebalance_app.services.cancel import rebalance_cancel
@@ -36,6 +36,7 @@ def run_list(request: SignedInRequest) -> HttpResponse:
     return render(request, "rebalance/list.html", {"form": form, "runs": runs, "filtered": filtered})
 
 
+@refuses_nul(*OPTION_FIELDS, "note")
 @page("GET", "POST")
 def run_new(request: SignedInRequest) -> HttpResponse:
     """Which portfolios of which model to rebalance, and how; `?model=`, `?portfolio=` and `?again=` fill it in."""

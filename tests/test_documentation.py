@@ -2,7 +2,18 @@
 
 import json
 import re
+import subprocess
+import sys
+from dataclasses import MISSING, fields
 from pathlib import Path
+
+import pytest
+
+from ordergen.api import v2 as api_v2
+from rebalance_app.domain.jsonl import loads
+from rebalance_app.domain.scenarios import answer_line
+from rebalance_app.domain.types import Options, Position, ProblemError, TaxLot
+from rebalance_app.services.limits import NAMES
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,6 +38,115 @@ def table_rows(page):
     """By its first cell, the other cells of every row of a page's tables."""
     rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', (ROOT / "templates/help" / page).read_text())
     return {name: [cell for cell in re.findall(r"<td[^>]*>(.*?)</td>", cells) if cell] for name, cells in rows}
+
+
+# The fields of a problem, as Help lists them, are those that the optimiser reads: names, defaults and what is refused.
+
+NUMBERS, WHOLE = ["NaN", "much", True, ""], ["1", "1.5", True]
+TYPES = {  # what must be taken, and what must be refused
+    "text": ([], [1, True]),
+    "list": ([], ["x", 1]),
+    "object": ([{}], ["x", 1]),
+    "decimal": (["-1.5", 2, "0.000000000001"], NUMBERS),
+    "decimal, from 0": (["0", "1.5"], [*NUMBERS, "-1"]),
+    "decimal, above 0": (["1.5"], [*NUMBERS, "0"]),
+    "fraction": (["0", "1"], [*NUMBERS, "-0.1", "1.01"]),
+    "whole number, from 0": ([0, 7], [*WHOLE, -1]),
+    "whole number, from 1": ([1, 7], [*WHOLE, 0]),
+    "true or false": ([True, False], ["true", 1, 0]),
+    "day": (["2026-11-20"], ["20.11.2026", "2026-02-30", 1]),
+}
+
+
+def _example():
+    text = (ROOT / "templates/help/examples/problem.sh").read_text()
+    return loads(re.search(r"<<'END'[^\n]*\n(.*)END", text, re.DOTALL)[1])
+
+
+def _listed():
+    """By section and name of a field: its type, default, and whether it may be null."""
+    parts = re.split(r'<h2 id="(\w+)">', (ROOT / "templates/help/problems.html").read_text())
+    row = r"<tr><th[^>]*><code>(\w+)</code></th><td>(.*?)</td><td>.*?</td><td>(?:<code>)?(.*?)(?:</code>)?</td>"
+    return {
+        section: {
+            name: (kind.replace(" or null", ""), default, " or null" in kind)
+            for name, kind, default in re.findall(row, text)
+        }
+        for section, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+LISTED = _listed()
+RECORDS = {"position": Position, "lot": TaxLot, "options": Options}
+
+
+def _refused(section, name, value):
+    """Whether the example is refused at this field once it has this value there."""
+    document = _example()
+    inside = {
+        "problem": document,
+        "position": document["positions"][0],
+        "lot": document["positions"][0]["lots"][0],
+        "options": document["options"],
+    }[section]
+    inside[name] = value
+    try:
+        answer_line(document)
+    except ProblemError as error:
+        return error.field.endswith(name)
+    return False
+
+
+@pytest.mark.parametrize("section", RECORDS)
+def test_help_lists_every_field_with_the_default_it_has(section):
+    known = {f.name: f for f in fields(RECORDS[section])}
+
+    assert LISTED[section].keys() == known.keys()
+    for name, (_, shown, _) in LISTED[section].items():
+        default = known[name].default
+        if shown == "required":
+            assert default is MISSING
+        else:
+            told = shown if name == "mode" else json.loads(shown)
+            assert told == (list(default) if isinstance(default, tuple) else default)
+
+
+@pytest.mark.parametrize(("section", "name"), [(section, name) for section in LISTED for name in LISTED[section]])
+def test_help_gives_each_field_the_type_that_is_read(section, name):
+    kind, _, may_be_null = LISTED[section][name]
+    taken, refused = TYPES[kind]
+
+    assert [value for value in taken if _refused(section, name, value)] == []
+    assert [value for value in refused if not _refused(section, name, value)] == []
+    assert _refused(section, name, None) == (not may_be_null)
+
+
+def test_the_line_under_help_has_every_field_and_an_answer():
+    document = _example()
+    position, answer = document["positions"][0], answer_line(document)
+
+    assert document.keys() == LISTED["problem"].keys()
+    assert position.keys() == LISTED["position"].keys()
+    assert position["lots"][0].keys() == LISTED["lot"].keys()
+    assert document["options"].keys() == LISTED["options"].keys()
+    assert [answer["status"], *(one["status"] for one in answer["scenarios"])] == ["optimal"] * 3
+
+
+def test_help_says_which_options_may_stand_as_limits():
+    text = (ROOT / "templates/help/problems.html").read_text()
+    (never,) = re.findall(r"Of a model: all options but (.*?)\.", text)
+
+    assert LISTED["options"].keys() - set(re.findall(r"<code>(\w+)</code>", never)) == NAMES["model"]
+    assert NAMES["portfolio"] - NAMES["model"] == {"hold"}
+    assert NAMES["security"] == {"lot_size", "can_buy", "can_sell"}
+
+
+def test_who_asks_for_the_fields_is_led_to_them():
+    asked = [sys.executable, "-m", "ordergen.cli", "solve", "--help"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+
+    assert "/help/problems/" in told
+    assert "/help/problems/#options" in json.dumps(api_v2.get_openapi_schema())
 
 
 PEERS = ("rounded relaxation (the original)", "PyPortfolioOpt greedy", "PyPortfolioOpt LP")

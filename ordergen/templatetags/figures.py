@@ -200,18 +200,29 @@ def reason(code: str) -> str:
     return REASONS.get(code) or code.replace("_", " ").capitalize()
 
 
+def _amount_in_full(value: Number) -> str:
+    number = exact(value)
+    return unknown() if number is None else spelled(number, max(2, _places(number)))
+
+
+def _percent_in_full(value: Number) -> str:
+    number = exact(value)
+    return unknown() if number is None else percent(number, max(2, _places(number * 100)))
+
+
+# A limit is spelled to its last decimal: one that is rounded would be another.
 LIMITS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "hold": ("on hold", lambda _: ""),
-    "min_cash": ("cash at least", money),
-    "max_cash": ("cash at most", money),
-    "min_cash_weight": ("cash at least", percent),
-    "max_cash_weight": ("cash at most", percent),
-    "min_trade_value": ("orders of at least", money),
-    "max_turnover": ("turnover at most", percent),
+    "min_cash": ("cash at least", _amount_in_full),
+    "max_cash": ("cash at most", _amount_in_full),
+    "min_cash_weight": ("cash at least", _percent_in_full),
+    "max_cash_weight": ("cash at most", _percent_in_full),
+    "min_trade_value": ("orders of at least", _amount_in_full),
+    "max_turnover": ("turnover at most", _percent_in_full),
     "max_trades": ("orders at most", quantity),
-    "gain_budget": ("realised gain at most", money),
+    "gain_budget": ("realised gain at most", _amount_in_full),
     "cost_bps": ("trading costs", lambda value: f"{quantity(value)} bp"),
-    "ticket_cost": ("an order costs", money),
+    "ticket_cost": ("an order costs", _amount_in_full),
     "time_limit": ("seconds to solve at most", quantity),
     "mode": ("mode", lambda value: str(value).replace("_", " ")),
     "soft_bands": ("bands are soft", lambda _: ""),

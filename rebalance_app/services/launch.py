@@ -23,11 +23,9 @@ from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.db import bulk_insert, object_id
 from ordergen.errors import ConflictError, InvalidInputError
-from rebalance_app.domain.jsonl import options_from_json
-from rebalance_app.domain.types import ProblemError
 from rebalance_app.models import OPEN, PortfolioRebalance, PriceSnapshot, Rebalance
 from rebalance_app.services.admit import admit
-from rebalance_app.services.limits import limits_now, refuse_unknowable_gains
+from rebalance_app.services.limits import limits_now, options_read, refuse_unknowable_gains
 from rebalance_app.tasks import solve_chunk
 
 logger = logging.getLogger(__name__)
@@ -99,7 +97,7 @@ def rebalance_launch(
         record(
             "rebalance.launched",
             run,
-            f"Run #{run.number} of {model} over {'all ' if portfolio_ids is None else ''}{len(names)} portfolios",
+            f"Run #{run.number} of {model} over {_counted(len(names), is_all=portfolio_ids is None)}",
             by=by,
             detail=request | {"prices_sha256": snapshot.sha256},
         )
@@ -116,6 +114,12 @@ def enqueue(rebalance_id: str, chunks: Iterable[int]) -> bool:
             logger.warning("broker unreachable, run %s waits for the sweeper: %s", rebalance_id, error)
             return False
     return True
+
+
+def _counted(n_portfolios: int, *, is_all: bool) -> str:
+    if n_portfolios == 1:
+        return "its only portfolio" if is_all else "1 portfolio"
+    return f"{'all ' if is_all else ''}{n_portfolios} portfolios"
 
 
 def _scoped(idempotency_key: str | None, by: User) -> str | None:
@@ -150,18 +154,16 @@ def _portfolio_names(model: InvestmentModel, chosen: Sequence[str] | None, sourc
     return names | {key: key for key in sorted(wanted - names.keys())}
 
 
-def checked_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Options as JSON keeps them, without those not given; raises InvalidInputError at one that makes no sense."""
+def checked_options(options: Mapping[str, Any] | None, argument: str = "options") -> dict[str, Any]:
+    """Options as JSON keeps them, without those not given.
+
+    Raises InvalidInputError at `argument`.name of one that makes no sense.
+    """
     given = {key: value for key, value in (options or {}).items() if value not in (None, "")}
     given.setdefault("time_limit", settings.OPTIMIZATION_TIMEOUT)
-    try:
-        parsed = options_from_json(given, where="")
-    except ProblemError as error:
-        raise InvalidInputError(str(error), fields={error.field: error.message}) from error
-    refuse_unknowable_gains(given)
-    if parsed.time_limit > settings.OPTIMIZATION_TIMEOUT:
+    if options_read(given, argument).time_limit > settings.OPTIMIZATION_TIMEOUT:
         message = f"at most {settings.OPTIMIZATION_TIMEOUT} seconds on this installation"
-        raise InvalidInputError(f"The time limit is {message}.", fields={"time_limit": message})
+        raise InvalidInputError(f"The time limit is {message}.", fields={f"{argument}.time_limit": message})
     return given
 
 

@@ -15,7 +15,7 @@ from ordergen.db import in_batches
 from ordergen.errors import InvalidInputError, NotFoundError
 from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.limits import NARROWER
-from rebalance_app.domain.types import ProblemError
+from rebalance_app.domain.types import Options, ProblemError
 from rebalance_app.models import LimitSet
 
 MAX_REASON = 500
@@ -45,11 +45,25 @@ def limits_set(*, by: User, scope: str, subject_id: str, values: Mapping[str, An
     return limits
 
 
-def refuse_unknowable_gains(*levels: Mapping[str, Any]) -> None:
+def options_read(values: Mapping[str, Any], argument: str) -> Options:
+    """The options; raises InvalidInputError at `argument`.name of one that makes no sense or that cannot be kept."""
+    try:
+        options = options_from_json(values, where=argument)
+    except ProblemError as error:
+        raise InvalidInputError(str(error), fields={error.field: error.message}) from error
+    if options.max_turnover is not None and options.max_turnover > 1:
+        # Sell everything and buy something else: that is 1. More is a per cent figure that was meant as one.
+        message = "must be a fraction between 0 and 1; 1 is 100 %"
+        raise InvalidInputError(f"The turnover {message}.", fields={f"{argument}.max_turnover": message})
+    refuse_unknowable_gains(values, field=f"{argument}.gain_budget")
+    return options
+
+
+def refuse_unknowable_gains(*levels: Mapping[str, Any], field: str = "gain_budget") -> None:
     """Raises InvalidInputError where any of these options or limits has a gain budget that this book cannot keep."""
     if any(level.get("gain_budget") is not None for level in levels) and not get_source().has_tax_lots:
         message = "needs tax lots, which the services that keep this book do not know; `ordergen solve` takes them"
-        raise InvalidInputError(f"A gain budget {message}.", fields={"gain_budget": message})
+        raise InvalidInputError(f"A gain budget {message}.", fields={field: message})
 
 
 def limits_now(scope: str, subject_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -80,26 +94,23 @@ def _check(scope: str, values: Mapping[str, Any], reason: str) -> None:
         raise InvalidInputError("Say why, in at most 500 characters.", fields={"reason": "say why"})
     if unknown := sorted(values.keys() - NAMES[scope]):
         message = f"is no limit of a {scope}"
-        raise InvalidInputError(f"{unknown[0]} {message}.", fields=dict.fromkeys(unknown, message))
+        fields = {f"values.{name}": message for name in unknown}
+        raise InvalidInputError(f"{unknown[0]} {message}.", fields=fields)
     if scope == "security":
         _check_security(values)
         return
-    try:
-        options_from_json(values, where="")
-    except ProblemError as error:
-        raise InvalidInputError(str(error), fields={error.field: error.message}) from error
-    refuse_unknowable_gains(values)
+    options_read(values, "values")
 
 
 def _check_security(values: Mapping[str, Any]) -> None:
     faults = {
-        name: "must be true or false"
+        f"values.{name}": "must be true or false"
         for name in ("can_buy", "can_sell")
         if not isinstance(values.get(name, True), bool)
     }
     lot = values.get("lot_size", 1)
     if isinstance(lot, bool) or not isinstance(lot, int) or not 1 <= lot <= 10**6:
-        faults["lot_size"] = "must be a whole number from 1 to 1,000,000"
+        faults["values.lot_size"] = "must be a whole number from 1 to 1,000,000"
     if faults:
         raise InvalidInputError("These limits make no sense.", fields=faults)
 

@@ -101,12 +101,8 @@ def _counted(options: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]
 
 def _checked(given: Mapping[str, Any], at: int) -> dict[str, Any]:
     """The options, within the time that somebody waits for a page."""
-    try:
-        found = checked_options(given)
-        return found | {"time_limit": min(options_from_json(found).time_limit, MAX_SECONDS)}
-    except InvalidInputError as error:
-        fields = {f"options.{at}.{name}".rstrip("."): told for name, told in error.fields.items()}
-        raise InvalidInputError(error.message, fields=fields) from error
+    found = checked_options(given, f"options.{at}")
+    return found | {"time_limit": min(options_from_json(found).time_limit, MAX_SECONDS)}
 
 
 def _model(portfolio_id: str, model_id: str | None) -> InvestmentModel:

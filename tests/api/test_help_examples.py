@@ -87,6 +87,13 @@ def test_the_main_job_with_python_does_what_the_page_says(live):
 
 
 @pytest.mark.slow
+def test_the_complete_problem_is_answered_as_it_stands(live):
+    answer = json.loads(_bash(EXAMPLES / "problem.sh", live).stdout)
+
+    assert (answer["status"], len(answer["scenarios"])) == ("optimal", 2)
+
+
+@pytest.mark.slow
 def test_the_line_for_solve_is_answered_with_its_scenarios(live):
     done = _bash(EXAMPLES / "solve.sh", live)
     answer = json.loads(done.stdout)

@@ -34,6 +34,11 @@ def test_limits_are_entered_in_per_cent_and_kept_as_fractions(client, page, book
         ({"max_trades": "1.5", "reason": "x"}, "max_trades"),
         ({"min_cash": "1"}, "reason"),
         ({"min_cash": "9" * 30, "reason": "x"}, "min_cash"),
+        ({"min_cash": "0.123456789", "reason": "x"}, "min_cash"),
+        ({"max_turnover": "1.23456", "reason": "x"}, "max_turnover"),
+        ({"max_turnover": "5000", "reason": "x"}, "max_turnover"),
+        ({"min_cash": "500", "reason": "x\0"}, "reason"),
+        ({"min_cash": "5\0", "reason": "x"}, "min_cash"),
     ],
 )
 def test_a_limit_that_makes_no_sense_stays_in_its_field(client, page, book, sent, told):  # noqa: F811
@@ -43,6 +48,21 @@ def test_a_limit_that_makes_no_sense_stays_in_its_field(client, page, book, sent
     assert f'id="id_{told}_error"' in answer.content.decode()
     assert all(f'value="{value}"' in answer.content.decode() for value in sent.values())
     assert limits_now("portfolio", [book.harbour.pk]) == {}
+
+
+def test_a_percentage_is_refused_in_per_cent(client, page):
+    told = client.post(page, {"max_turnover": "150", "min_cash_weight": "-1", "reason": "x"}).content.decode()
+
+    assert "Most turnover, %: Must be between 0 and 100 %." in told
+    assert "Cash floor, %: Must be between 0 and 100 %." in told
+
+
+def test_a_limit_is_shown_to_its_last_decimal(client, page):
+    sent = {"min_cash": "0.1234", "max_turnover": "1.3551", "reason": "x"}
+    shown = client.post(page, sent, follow=True).content.decode().replace("\N{NO-BREAK SPACE}", " ")
+
+    assert "cash at least 0.1234" in shown
+    assert "turnover at most 1.3551 %" in shown
 
 
 def test_a_gain_budget_of_nothing_at_all_is_a_budget(client, page, book):  # noqa: F811
@@ -90,3 +110,54 @@ def test_what_is_not_limited_yet_is_found_by_its_name(client, page, book):  # no
     ):
         assert f'href="{path}"' in client.get("/limits/", {"q": sought}).content.decode()
     assert "Nothing is called so" in client.get("/limits/", {"q": "<script>"}).content.decode()
+
+
+# The limits that stand are seen where runs are launched and where people look before
+
+
+@pytest.fixture
+def standing(client, manager, book):  # noqa: F811
+    """Gives a reader of pages, as words, after limits of every kind were set."""
+    client.force_login(manager)
+    for scope, subject, values in (
+        ("model", book.model, {"min_cash": "500.5", "max_turnover": "0.1"}),
+        ("portfolio", book.harbour, {"min_cash": "700", "hold": True}),
+        ("security", book.aaa, {"lot_size": 100}),
+        ("security", book.xxx, {"can_sell": False}),
+    ):
+        limits_set(by=manager, scope=scope, subject_id=subject.pk, values=values, reason="mandate")
+    return lambda path: client.get(path).content.decode().replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_the_launch_page_shows_the_limits_that_stand_and_in_empty_fields_their_values(standing, book):  # noqa: F811
+    page = standing(f"/rebalances/new?model={book.model.pk}")
+
+    assert "cash at least 500.50" in page
+    assert "1 with limits of its own" in page
+    assert "AAA lots of 100" in page
+    assert 'placeholder="500.5 (model)"' in page
+    assert 'placeholder="10 (model)"' in page
+
+
+def test_the_page_of_a_model_shows_its_limits_and_how_many_of_what_is_in_it_have_their_own(standing, book):  # noqa: F811
+    page = standing(f"/models/{book.model.pk}/")
+
+    assert "turnover at most 10.00 %" in page
+    assert "1 with limits of its own" in page
+    assert f'href="/limits/security/{book.aaa.pk}/"' in page
+
+
+def test_the_page_of_a_portfolio_shows_what_holds_and_whose_it_is(standing, book):  # noqa: F811
+    page = standing(f"/portfolios/{book.harbour.pk}/")
+
+    assert 'cash at least 700.00 <span class="muted">(portfolio)</span>' in page
+    assert 'turnover at most 10.00 % <span class="muted">(model)</span>' in page
+    assert "XXX not to be sold" in page
+    assert "AAA lots of 100" in page
+
+
+def test_where_nothing_is_limited_the_pages_say_none(client, page, book):  # noqa: F811
+    for path in (f"/rebalances/new?model={book.model.pk}", f"/models/{book.model.pk}/", f"/portfolios/{book.tiny.pk}/"):
+        assert (
+            '<h2 id="standing">Limits in force</h2><span class="muted">none</span>' in client.get(path).content.decode()
+        )

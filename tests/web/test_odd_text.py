@@ -27,6 +27,13 @@ def test_a_question_with_it_is_refused_in_words(everyone, path):
     assert "NUL" in answer.content.decode()
 
 
+def test_it_is_told_at_the_field_and_what_was_typed_stays(everyone):
+    model = everyone.post("/models/new/", {"name": "Half\0typed", "reason": "first", "do": "save"}).content.decode()
+
+    assert "A name has no control characters" in model
+    assert 'value="Half\0typed"' in model
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("path", ["/orders/decision", "/orders/review"])
 def test_a_form_with_it_changes_nothing(everyone, path, form):

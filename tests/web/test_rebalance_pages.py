@@ -115,6 +115,14 @@ def test_the_launch_page_says_what_is_to_be_expected_before_anything_starts(as_m
     assert "somebody other than you has to approve" in text
 
 
+def test_a_model_with_one_portfolio_has_no_portfolios(as_manager, manager, book):  # noqa: F811
+    book.model.portfolios.exclude(portfolio_id=book.harbour.pk).delete()
+
+    assert "The only portfolio of Growth" in words(as_manager.get(f"/rebalances/new?model={book.model.pk}"))
+    rebalance_launch(by=manager, model_id=book.model.pk)
+    assert AuditEvent.objects.get(action="rebalance.launched").summary == "Run #1 of Growth v1 over its only portfolio"
+
+
 def test_the_launch_page_counts_who_follows_the_model_even_before_there_are_figures(as_manager, book):  # noqa: F811
     """The run takes every follower, so that is the number to confirm: never the number of figures that are there."""
     followers = book.model.portfolios.count()
@@ -131,6 +139,20 @@ def test_the_launch_page_counts_the_portfolios_that_a_run_is_working_on(as_manag
 
     text = words(as_manager.get(f"/rebalances/new?model={book.model.pk}"))
     assert "1 of these portfolios is in a run that is still working" in text
+
+
+def test_what_cannot_be_meant_is_told_at_its_field_and_stays_there(as_manager, book):  # noqa: F811
+    address = f"/rebalances/new?model={book.model.pk}"
+    key = hidden(as_manager.get(address), "idempotency_key")
+    form = {"scope": "all", "mode": "to_target", "idempotency_key": key, "note": "half\0typed"}
+    answer = as_manager.post(address, form | {"max_turnover": "150", "min_cash": "0.123456789", "cost_bps": "-1"})
+    page = answer.content.decode()
+
+    assert answer.status_code == 422
+    assert all(f'id="id_{name}_error"' in page for name in ("note", "max_turnover", "min_cash", "cost_bps"))
+    assert "Most turnover, %: Must be between 0 and 100 %." in page
+    assert all(f'value="{value}"' in page for value in ("half\0typed", "150", "0.123456789", "-1"))
+    assert not Rebalance.objects.exists()
 
 
 def test_a_run_starts_once_however_often_its_button_is_pressed(as_manager, book):  # noqa: F811
@@ -224,8 +246,8 @@ def test_a_run_becomes_its_result_with_every_portfolio_and_reason(as_manager, ru
     tiny = run.portfolios.get(portfolio_name="Tiny")
     assert text.count(tiny.reason) >= 2, "in the group and at its portfolio"
     lee = run.portfolios.get(portfolio_name="Lee")
-    assert f"{lee.buy_value:,.2f}" in text
-    assert f"{lee.cash_after:,.2f}" in text
+    assert f"{lee.buy_value:,.0f}" in text
+    assert f"{lee.cash_after:,.0f}" in text
 
 
 def test_the_result_shows_only_the_outcome_that_is_asked_for(as_manager, run):
@@ -412,6 +434,15 @@ def test_pages_of_a_result_neither_skip_nor_repeat(run, monkeypatch):
     second = selectors.proposal_list(run, after=first.next)
     assert [item.row.portfolio_name for item in [*first.rows, *second.rows]] == ["Harbour", "Lee", "Tiny"]
     assert second.next == ""
+
+
+def test_a_comment_with_a_character_that_cannot_be_kept_stays_and_is_told_at_its_field(as_approver, run):
+    form = {"verdict": "rejected", "order": [run.orders.first().pk], "comment": "too\0late"}
+    page = as_approver.post("/orders/decision", form).content.decode()
+
+    assert "Null characters are not allowed" in page
+    assert "too\0late" in page
+    assert not Decision.objects.exists()
 
 
 def test_the_blotter_takes_as_many_queries_for_fifty_orders_as_for_one(as_approver, run, django_assert_max_num_queries):

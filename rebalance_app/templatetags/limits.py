@@ -1,0 +1,26 @@
+"""The limits that stand, for pages that know nothing of rebalances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from models_app.drift import PortfolioView
+from rebalance_app.standing import over_model, over_portfolio
+
+register = template.Library()
+
+
+@register.inclusion_tag("limits/_of_model.html")
+def limits_of_model(model_id: str) -> dict[str, Any]:
+    """A panel with what every run over the model honours."""
+    return {"standing": over_model(model_id)}
+
+
+@register.inclusion_tag("limits/_of_portfolio.html")
+def limits_of_portfolio(view: PortfolioView) -> dict[str, Any]:
+    """A panel with what every run over the portfolio honours."""
+    model_id = view.model.pk if view.model else None
+    ids = [line.security_id for line in view.lines]
+    return {"standing": over_portfolio(view.info.id, model_id, ids), "model": view.model}

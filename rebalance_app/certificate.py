@@ -21,6 +21,7 @@ BINDING = {  # what the certificate calls it, and the limits that may be meant
     "turnover": ("max_turnover",),
     "max_trades": ("max_trades",),
     "gain_budget": ("gain_budget",),
+    "min_trade": ("min_trade_value",),
 }
 BAND = "band:"
 

@@ -16,7 +16,7 @@ CENT = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Trades in steps per line of the ledger, and what is proven about them. `bound` None: they are the optimum."""
+    """Trades in steps per line of the ledger, and what is proven about them. `bound` None: the first of the best."""
 
     trades: tuple[int, ...]
     method: Method = "separable"
@@ -86,5 +86,6 @@ def answer(ledger: Ledger, found: Found) -> RebalanceSolution:
         cash_after=ledger.money(ledger.cash - sum(k * line.step for line, k in pairs)),
         reasons=found.reasons + kept + left,
         binding=found.binding + binding_options(ledger) + binding_bands(ledger, found.trades),
+        first=found.bound is None,
         drift_value=ledger.money(sum(drift_value(line, k) for line, k in pairs)),
     )

@@ -295,9 +295,9 @@ class Exchanges:
 
         Counted, not timed, so that a slow machine gives no other answer.
         """
+        if self.lines is None:
+            return trades
         for _ in range(MOST_EXCHANGES):
-            if self.lines is None:
-                break
             now = np.array(trades, dtype=np.int64)
             changes, room = self._around(self.lines, now, spare)
             pairs = _ranked_pairs(changes, now, room)

@@ -34,14 +34,17 @@ class Joint:
             return None
         return self.narrowed(Found(self.relaxed.trades, "milp", self.ledger.score_money(self.relaxed.bound)))
 
+    def above_bound(self, trades: Sequence[int]) -> int:
+        """The score of the trades, less the bound that the prices prove."""
+        return total_score(self.ledger, trades) - self.relaxed.bound
+
     def gap(self, found: Found) -> Decimal:
         """What the trades may be above the best, in money."""
         return self.ledger.score_money(total_score(self.ledger, found.trades)) - (found.bound or 0)
 
     def spare(self, found: Found) -> Spare:
         """What the prices leave open, given an answer."""
-        gap = total_score(self.ledger, found.trades) - self.relaxed.bound
-        return Spare(self.relaxed.prices, float(self.ledger.score_money(gap)))
+        return Spare(self.relaxed.prices, float(self.ledger.score_money(self.above_bound(found.trades))))
 
     def narrowed(self, found: Found) -> Found:
         """The trades, or better ones that exchanges reach, if possible within a cent of the bound."""
@@ -62,8 +65,7 @@ class Joint:
         """Branch and bound over what the prices leave open; the known answer where that fails or time runs out."""
         if known is None:
             return self.narrowed(solve_whole(self.ledger, self.choices, seconds))
-        gap = total_score(self.ledger, known.trades) - self.relaxed.bound
-        left = cut(self.choices, self.relaxed.points, self.relaxed.prices, gap)
+        left = cut(self.choices, self.relaxed.points, self.relaxed.prices, self.above_bound(known.trades))
         try:
             found = solve_whole(self.ledger, left, seconds)
         except (NoAnswerInTime, ProgramInfeasible, SolverFailed):
@@ -73,9 +75,8 @@ class Joint:
 
     def exact(self, found: Found) -> Found | None:
         """The exact optimum and of equal ones the first, where few answers are as good as the one found."""
-        gap = total_score(self.ledger, found.trades) - self.relaxed.bound
         try:
-            trades = best_within(self.ledger, self.choices, self.relaxed, gap)
+            trades = best_within(self.ledger, self.choices, self.relaxed, self.above_bound(found.trades))
         except TooMany:
             return None
         return None if trades is None else Found(trades, "milp")
@@ -87,7 +88,10 @@ class Joint:
 
     def tight(self) -> Found | None:
         """The exact optimum and of equal ones the first, where it is as good as the bound allows."""
-        trades = first_tight(self.ledger, self.relaxed.points, self.relaxed.prices)
+        try:
+            trades = first_tight(self.ledger, self.relaxed.points, self.relaxed.prices)
+        except TooMany:
+            return None
         return None if trades is None else Found(trades, "milp")
 
     def before_equals(self, found: Found) -> Found:

@@ -297,6 +297,7 @@ def solution_to_json(solution: RebalanceSolution) -> dict[str, Any]:
         "trades": _written(solution.trades),
         "reasons": [_reason_to_json(reason) for reason in solution.reasons],
         "binding": list(solution.binding),
+        "first": solution.first,
         "seconds": round(solution.seconds, 6),
     }
     if solution.nearest is not None:
@@ -322,5 +323,11 @@ def solution_from_json(given: Object) -> RebalanceSolution:
         binding=tuple(given.get("binding", ())),
         seconds=given.get("seconds", 0.0),
         nearest=solution_from_json(given["nearest"]) if given.get("nearest") else None,
-        **money,
+        first=given.get("first", False),
+        market_value=money["market_value"],
+        objective=money["objective"],
+        lower_bound=money["lower_bound"],
+        gap=money["gap"],
+        cash_after=money["cash_after"],
+        drift_value=money["drift_value"],
     )

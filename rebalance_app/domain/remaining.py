@@ -3,8 +3,8 @@
 What a trade's priced score has above its line's least, and what is left of priced rows, adds up to an answer's distance
 from the bound. So all answers within a distance are found line by line; of partial ones only those are kept that no
 other one replaces: one that uses no more of any row and comes before it by `exchange.rank`. All in exact integers, but
-for distances, which are floats a little too small: they only say what is not worth a look. Short distances are tried
-first: where there is an answer within one, the best of all is there.
+for distances, which are floats, held against a limit that is a little too large: they only say what is not worth a
+look. Short distances are tried first: where there is an answer within one, the best of all is there.
 """
 
 import math
@@ -73,8 +73,16 @@ class _Points:
         return sorted(several, key=lambda i: float(np.partition(self.distance[self.places[i]], 1)[1]), reverse=True)
 
 
+def _money(ledger: Ledger) -> int:
+    """A unit of money in score units."""
+    return int(ONE * 10**ledger.places)
+
+
 def _units(column: Whole, start: Ints, line: Ints) -> tuple[Ints, int]:
-    """A column less what its line begins with, as a multiple of the largest possible unit, and that unit."""
+    """A column less what its line begins with, as a multiple of the largest possible unit, and that unit.
+
+    Raises TooMany where that does not fit into 64 bits.
+    """
     away = column - column[start][line]
     unit = math.gcd(*away.tolist()) or 1
     counted = away // unit
@@ -85,9 +93,9 @@ def _units(column: Whole, start: Ints, line: Ints) -> tuple[Ints, int]:
 
 def _rows(points: Table, prices: Mapping[str, int], start: Ints) -> list[_Row]:
     """The rows that some combination of the points breaks."""
-    rows, money = [], ONE * 10**points.ledger.places
+    rows, every, money = [], points.uses, _money(points.ledger)
     for name, limit in row_limits(points.ledger).items():
-        uses = points.uses[name]
+        uses = every[name]
         if np.maximum.reduceat(uses, start).sum() > limit:
             used, unit = _units(uses, start, points.line)
             room = (limit - uses[start].sum()) // unit
@@ -104,13 +112,13 @@ def _left(ledger: Ledger, choices: Sequence[Choice], relaxed: Relaxed, gap: int)
     priced = points.priced(relaxed.prices)
     over = priced - np.minimum.reduceat(priced, points.start)[points.line]
     points, over = points.only(over <= gap), over[over <= gap]
-    k, start = points.steps.astype(np.int64), points.start
-    by_rank = np.lexsort((-k, -np.abs(k), points.line))
+    k, start = points.steps, points.start  # of any size
+    by_rank = sorted(range(len(k)), key=lambda i: (points.line[i], -abs(k[i]), -k[i]))
     later = np.empty(len(k), dtype=np.int64)
     later[by_rank] = np.arange(len(k))
     return points, _Points(
         places=np.split(np.arange(len(k)), start[1:]),
-        distance=(over / (ONE * 10**ledger.places)).astype(float),
+        distance=(over / _money(ledger)).astype(float),
         score=_units(points.score, start, points.line)[0],
         traded=_units(np.abs(points.bought), start, points.line)[0],
         later=later,
@@ -236,11 +244,11 @@ def _starts(sums: Ints) -> Ints:
 
 def best_within(ledger: Ledger, choices: Sequence[Choice], relaxed: Relaxed, gap: int) -> tuple[int, ...] | None:
     """The first of all answers by `exchange.rank`, if any is within `gap` (score) of the bound. Raises TooMany."""
-    for part in sorted({gap // part for part in DISTANCES}):
-        left, points = _left(ledger, choices, relaxed, part)
-        distance = float(part / (ONE * 10**ledger.places)) * (1 + MARGIN) + MARGIN
+    for near in sorted({gap // part for part in DISTANCES}):
+        left, points = _left(ledger, choices, relaxed, near)
+        distance = float(near / _money(ledger)) * (1 + MARGIN) + MARGIN
         best = _Search(points, distance, points.open_lines).best()
         trades = None if best is None else tuple(left.steps[best].tolist())
-        if trades is not None and total_score(ledger, trades) - relaxed.bound <= part:
+        if trades is not None and total_score(ledger, trades) - relaxed.bound <= near:
             return trades
     return None

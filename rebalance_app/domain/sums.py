@@ -216,10 +216,8 @@ class TwoSums:
             same, other = sales.away(i, with_first, sign), sales.away(i, with_first, -sign)
             if same < window and not bought & sales.reached(i, sign, mirrored=True) >> window - 1 - same:
                 return False
-            if other + last - first < window:
-                known = sales.reached(i, -sign)
-                if not bought & (known >> other if other >= 0 else known << -other):
-                    return False
+            if other + last - first < window and not bought & sales.reached(i, -sign) >> other:
+                return False
         return True
 
     def possible(self, i: int, both: int, low: int, high: int) -> bool:

@@ -22,7 +22,7 @@ from .pricing import grid, kept_steps, row_limits
 from .sums import Piece, Sums, TooMany, TwoSums, pieces
 from .table import Table, Whole
 
-UNITS = 4  # of a priced row that may be left, at most, less one
+LEFT = 4  # 0 to LEFT − 1 units of a priced row may be left
 
 Sets = Mapping[int, Sequence[Interval]]  # by line, ascending intervals of steps
 
@@ -58,25 +58,28 @@ def _least_trading(lines: Sequence[Line], sets: Sets, bought: int) -> Sets:
     return tried[max(tried, key=lambda y: bound(y, tried[y]))]
 
 
-def pieces_of(ledger: Ledger, sets: Sets, sell: int) -> list[list[Piece]]:
+def _pieces_of(ledger: Ledger, sets: Sets, sell: int) -> list[list[Piece]]:
     """By line, its trades in grains; a sale counts `sell`, 1 or −1, times what it sells."""
     lines = ledger.lines
     return [pieces(of, lines[i].step, sell * lines[i].step) for i, of in sets.items()]
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """Answers of one score: `cost` above the bound, with what must be bought (net) and traded; None: either may be."""
+class _Level:
+    """Answers of one score: `cost` above the bound, in score units, with what must come to what, in grains.
+
+    bought, traded   buys less sales, and buys plus sales; None where that may be anything
+    """
 
     cost: int
     bought: int | None
     traded: int | None
 
 
-def _levels(ledger: Ledger, prices: Mapping[str, int]) -> Iterator[list[Level]]:
+def _levels(ledger: Ledger, prices: Mapping[str, int]) -> Iterator[list[_Level]]:
     """What uses up the priced rows, then what leaves a unit or a few of them, in order of cost; equal costs together.
 
-    Nothing where rows are priced that no trade adds money to, or both ends of the cash.
+    Nothing where orders or gains are priced, or both ends of the cash.
     """
     used, limits, unit = {name for name, price in prices.items() if price}, row_limits(ledger), grid(ledger)
     net = used & {"cash_floor", "cash_ceiling"}
@@ -85,13 +88,13 @@ def _levels(ledger: Ledger, prices: Mapping[str, int]) -> Iterator[list[Level]]:
     name = next(iter(net), "")
     sign = -1 if name == "cash_ceiling" else 1
 
-    def level(left: int, unused: int) -> Level:
+    def level(left: int, unused: int) -> _Level:
         bought = sign * (limits[name] - left * unit) if net else None
         traded = limits["turnover"] - unused * unit if "turnover" in used else None
-        return Level((left * prices.get(name, 0) + unused * prices.get("turnover", 0)) * unit, bought, traded)
+        return _Level((left * prices.get(name, 0) + unused * prices.get("turnover", 0)) * unit, bought, traded)
 
-    lefts, unuseds = range(UNITS if net else 1), range(UNITS if "turnover" in used else 1)
-    most = UNITS * unit * min(prices[each] for each in used)
+    lefts, unuseds = range(LEFT if net else 1), range(LEFT if "turnover" in used else 1)
+    most = LEFT * unit * min(prices[each] for each in used)
     levels = sorted((level(*each) for each in product(lefts, unuseds)), key=lambda each: each.cost)
     for cost, same in groupby(levels, key=lambda each: each.cost):
         if cost < most:
@@ -109,7 +112,7 @@ def _next_spare(points: Table, values: Whole) -> float:
 
 def _first_of(ledger: Ledger, sets: Sets, total: int, sell: int = 1) -> dict[int, int] | None:
     """The first trades of some lines that add up to the total, a step sold counting `sell` steps; None for none."""
-    sums = Sums(pieces_of(ledger, sets, sell), grid(ledger))
+    sums = Sums(_pieces_of(ledger, sets, sell), grid(ledger))
     first = sums.first(total)
     return None if first is None else dict(zip(sets, first, strict=True))
 
@@ -130,7 +133,7 @@ def _on_each_side(ledger: Ledger, sets: Sets, bought: int, traded: int) -> dict[
     buyers = {i: of for i, of in sets.items() if of[0][0] >= 0}
     sellers = {i: of for i, of in sets.items() if of[-1][1] <= 0 and i not in buyers}
     if len(buyers) + len(sellers) < len(sets):
-        first = TwoSums(pieces_of(ledger, sets, 1), grid(ledger)).first(traded, buys, buys)
+        first = TwoSums(_pieces_of(ledger, sets, 1), grid(ledger)).first(traded, buys, buys)
         return None if first is None else dict(zip(sets, first, strict=True))
     first_buys = _first_of(ledger, buyers, buys)
     first_sales = None if first_buys is None else _first_of(ledger, sellers, sales)
@@ -145,11 +148,11 @@ def _within_cash(ledger: Ledger, sets: Sets, traded: int) -> dict[int, int] | No
     limits = row_limits(ledger)
     most = (traded + limits["cash_floor"]) // 2
     least = (traded - limits["cash_ceiling"] + 1) // 2 if "cash_ceiling" in limits else 0
-    both = TwoSums(pieces_of(ledger, sets, 1), grid(ledger)).first(traded, least, most)
+    both = TwoSums(_pieces_of(ledger, sets, 1), grid(ledger)).first(traded, least, most)
     return None if both is None else dict(zip(sets, both, strict=True))
 
 
-def _first_at(ledger: Ledger, sets: Sets, level: Level) -> tuple[int, ...] | None:
+def _first_at(ledger: Ledger, sets: Sets, level: _Level) -> tuple[int, ...] | None:
     """The first answer of a level by `exchange.rank`; None for none. Raises TooMany."""
     if level.traded is None:
         assert level.bought is not None
@@ -167,18 +170,14 @@ def _first_at(ledger: Ledger, sets: Sets, level: Level) -> tuple[int, ...] | Non
 def first_tight(ledger: Ledger, points: Table, prices: Mapping[str, int]) -> tuple[int, ...] | None:
     """The first of all answers by `exchange.rank`, where one attains the bound of the prices or just misses it.
 
-    `points` are the breakpoints of the choices. None says nothing: the best answer is further from the bound, or too
-    much would have to be tried.
+    `points` are the breakpoints of the choices. None: the best answer is further from the bound. Raises TooMany.
     """
     values = points.priced(prices)
     sets, spare = kept_steps(points, values, 0), _next_spare(points, values)
-    try:
-        for level in _levels(ledger, prices):
-            if level[0].cost >= spare:
-                return None
-            found = [trades for each in level if (trades := _first_at(ledger, sets, each)) is not None]
-            if found:
-                return min(found, key=lambda trades: rank(ledger, trades))
-    except TooMany:
-        pass
+    for level in _levels(ledger, prices):
+        if level[0].cost >= spare:
+            break
+        found = [trades for each in level if (trades := _first_at(ledger, sets, each)) is not None]
+        if found:
+            return min(found, key=lambda trades: rank(ledger, trades))
     return None

@@ -132,6 +132,7 @@ class RebalanceSolution:
                infeasible  there is no answer; `reasons` say why, `quantities` and `trades` are empty
                error       the problem cannot be solved as given (a price is missing, ...); likewise without trades
     objective, lower_bound, gap are in money; `drift_value` is the total drift after the trades, Σ|MV·t − p·u|.
+    first      whether it is known to be the first of all equally good answers: least trading, then by id
     binding    constraints that shaped the answer: cash_floor, turnover, ..., band:<security_id>
     """
 
@@ -150,6 +151,7 @@ class RebalanceSolution:
     binding: tuple[str, ...] = ()
     drift_value: Decimal | None = None
     nearest: "RebalanceSolution | None" = None
+    first: bool = False
 
     @property
     def solved(self) -> bool:

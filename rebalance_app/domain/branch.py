@@ -102,8 +102,8 @@ def _answer_or_parts(
     gap = total_score(ledger, known) - relaxed.bound
     if gap < 0:
         return None, []
+    tight = first_tight(ledger, relaxed.points, relaxed.prices)  # what is too many for sums is so in smaller parts too
     try:
-        tight = first_tight(ledger, relaxed.points, relaxed.prices)
         return tight or best_within(ledger, choices, relaxed, gap), []
     except TooMany:
         return relaxed.trades, _parted(ledger, choices, relaxed)

@@ -14,12 +14,12 @@ from typing import Any
 
 from .constraints import Interval
 
-KNOWN = 2**20  # sums: where lines can make no more of them, all are known
+KNOWN = 2**19  # sums: where lines can make no more of them, all are known
 WINDOW = 2**16  # else so many at either end, or more:
 JUMPS = 4  # how often the longest step of a sum fits into them
-FEW = 20_000  # sums of the last lines are held one by one
+FEW = 3_000  # sums of the last lines are held one by one
 FEWEST = 200  # and looked through
-MOST_LOOKS = 50_000  # at single trades, until the search for the first way is given up
+MOST_LOOKS = 20_000  # at single trades, until the search for the first way is given up
 
 
 class TooMany(Exception):  # noqa: N818

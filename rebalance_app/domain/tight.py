@@ -142,9 +142,6 @@ def _on_each_side(ledger: Ledger, sets: Sets, bought: int, traded: int) -> dict[
 
 def _within_cash(ledger: Ledger, sets: Sets, traded: int) -> dict[int, int] | None:
     """The first trades that come to `traded` and leave the cash within its floor and ceiling."""
-    first = _first_of(ledger, sets, traded)
-    if first is None or not broken_rows(ledger, [first[i] for i in range(len(ledger.lines))]):
-        return first  # whatever the cash says, no other comes before it
     limits = row_limits(ledger)
     most = (traded + limits["cash_floor"]) // 2
     least = (traded - limits["cash_ceiling"] + 1) // 2 if "cash_ceiling" in limits else 0

@@ -58,7 +58,7 @@ def _option_reasons(problem: RebalanceProblem) -> Iterator[Reason]:
 
 def _unknown_gains(problem: RebalanceProblem) -> Iterator[Reason]:
     """Holdings whose sale would realise a gain that nobody knows, under a gain budget."""
-    if problem.options.gain_budget is None:
+    if problem.options.gain_budget is None or problem.options.hold:
         return
     for p in problem.positions:
         if p.quantity > 0 and not p.lots:

@@ -11,7 +11,7 @@ import sys
 import time
 from types import SimpleNamespace
 
-if sys.orig_argv[1:] == ["-m", "ordergen.cli", "solve"] and "POISON" in os.environ:
+if sys.orig_argv[1:4] == ["-m", "ordergen.cli", "solve"] and "POISON" in os.environ:
     poison = json.loads(os.environ["POISON"])
 
     def poisoned(lines):

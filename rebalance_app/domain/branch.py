@@ -110,10 +110,14 @@ def _answer_or_parts(
 
 
 def first_of_all(
-    ledger: Ledger, choices: Sequence[Choice], known: tuple[int, ...], seconds: float
+    ledger: Ledger, choices: Sequence[Choice], relaxed: Relaxed, known: tuple[int, ...], seconds: float
 ) -> tuple[int, ...] | None:
-    """The first of all answers by `exchange.rank`, given one of them; None where that takes more parts, or too long."""
-    deadline, parts = time.monotonic() + seconds, [tuple(choices)]
+    """The first of all answers by `exchange.rank`, given one of them; None where that takes more parts, or too long.
+
+    `relaxed` is the relaxation of the choices, of which `tight` and `remaining` were seen not to tell enough. Raises
+    TooMany where it shows no line to part.
+    """
+    deadline, parts = time.monotonic() + seconds, _parted(ledger, tuple(choices), relaxed)
     for _ in range(MOST_PARTS):
         if not parts:
             return known
@@ -121,8 +125,8 @@ def first_of_all(
         if _breaks_a_row(ledger, part):
             continue
         try:
-            relaxed = solve_relaxed(ledger, part, deadline - time.monotonic())
-            found, more = _answer_or_parts(ledger, part, relaxed, known)
+            of_part = solve_relaxed(ledger, part, deadline - time.monotonic())
+            found, more = _answer_or_parts(ledger, part, of_part, known)
         except (NoAnswerInTime, ProgramInfeasible, SolverFailed, TooMany):
             return None  # that a part has no answer is for whole numbers to say
         parts += more

@@ -1,4 +1,4 @@
-"""A coupled problem from its choices to trades: relaxation, sums, exchanges, what remains, branch and bound."""
+"""A coupled problem from its choices to trades: relaxation, sums, exchanges, what remains, parts, branch and bound."""
 
 import time
 from collections.abc import Sequence
@@ -83,7 +83,10 @@ class Joint:
 
     def parted(self, found: Found, seconds: float) -> Found | None:
         """The exact optimum and of equal ones the first, where a few branches are enough to know it."""
-        trades = first_of_all(self.ledger, self.choices, found.trades, seconds)
+        try:
+            trades = first_of_all(self.ledger, self.choices, self.relaxed, found.trades, seconds)
+        except TooMany:
+            return None
         return None if trades is None else Found(trades, "milp")
 
     def tight(self) -> Found | None:
@@ -103,7 +106,8 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     """The best trades under all coupling rows, with the bound that is proven. Needs a segment in every choice.
 
     First the relaxation: an answer that meets the bound its prices prove, if there is one; else its rounding, improved
-    by exchanges, if it is within a cent or so near that all answers nearer can be tried. Otherwise branch and bound.
+    by exchanges, if it is so near that all answers nearer can be tried, of the whole or of a few parts, or within a
+    cent. Otherwise branch and bound.
     Where the optimum is exact, it is the first of equals by `exchange.rank`. Raises ProgramInfeasible, or
     NoAnswerInTime. The answer is still to be checked exactly.
     """

@@ -312,7 +312,7 @@ def _reason_from_json(given: Object) -> Reason:
 
 def solution_from_json(given: Object) -> RebalanceSolution:
     """A solution from its own JSON object, as `solution_to_json` wrote it; not a door for foreign input."""
-    money = {name: None if given.get(name) is None else Decimal(given[name]) for name in MONEY}
+    money: dict[str, Any] = {name: None if given.get(name) is None else Decimal(given[name]) for name in MONEY}
     return RebalanceSolution(
         portfolio_id=given["portfolio_id"],
         status=given["status"],
@@ -324,10 +324,5 @@ def solution_from_json(given: Object) -> RebalanceSolution:
         seconds=given.get("seconds", 0.0),
         nearest=solution_from_json(given["nearest"]) if given.get("nearest") else None,
         first=given.get("first", False),
-        market_value=money["market_value"],
-        objective=money["objective"],
-        lower_bound=money["lower_bound"],
-        gap=money["gap"],
-        cash_after=money["cash_after"],
-        drift_value=money["drift_value"],
+        **money,
     )

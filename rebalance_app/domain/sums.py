@@ -122,9 +122,9 @@ class Sums:
     def _with_line(self, i: int, after: int, sign: int, *, mirrored: bool) -> int:
         """What `reached` is for line i, given what it is for the line after it."""
         known = self.known[i]
-        mask, more = (1 << known) - 1, known - self.known[i + 1]
+        mask, wider = (1 << known) - 1, known - self.known[i + 1]
         if mirrored:
-            after = after << more if more > 0 else after >> -more
+            after = after << wider if wider > 0 else after >> -wider
 
         def raised(bits: int, by: int) -> int:
             return bits >> by if mirrored else bits << by & mask

@@ -118,6 +118,7 @@ def _solution(
         cash_after=cash,
         binding=_binding(problem, after) if clipped else (),
         drift_value=value,
+        first=True,
     )
 
 

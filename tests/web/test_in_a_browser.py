@@ -103,6 +103,17 @@ def test_an_approver_needs_only_the_keyboard_to_select_and_approve(opened, run, 
     assert page.said == []
 
 
+def test_a_page_leaves_the_focus_where_a_quick_user_put_it_before_it_was_drawn(opened, run, approver):
+    page = opened(approver)
+    page.add_init_script("addEventListener('DOMContentLoaded', () => document.querySelector('.skip').focus())")
+    page.goto("/orders/")
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.activeElement.className") == "skip"
+    assert page.said == []
+    page.keyboard.press("?")
+    assert page.evaluate("document.activeElement.id") == "keys-title"
+
+
 def test_without_script_an_approver_approves_and_the_menu_opens(opened, run, approver):
     page = opened(approver, 390, script=False)
     page.goto("/orders/")

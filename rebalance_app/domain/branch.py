@@ -1,13 +1,16 @@
 """Branching in exact integers, where one relaxation leaves too much open: the optimum, and of equal ones the first.
 
 A line that the relaxation leaves between two whole answers is parted there, and each part has a relaxation, prices and
-a bound of its own. A part is done with when its bound is above an answer already known, when its first answer is found
-by `tight` or `remaining`, or when these show that it has none as good. HiGHS only says where to look: each of these
-decisions is made in whole numbers.
+a bound of its own. The part with the lowest bound is looked at first, and ever further from its bound, until `tight` or
+`remaining` finds its first answer; where they would have to try too many, it is parted in turn. When all other bounds
+are above an answer, that is the first of all. HiGHS only says where to look: each decision is made in whole numbers.
 """
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +18,18 @@ from numpy.typing import NDArray
 from .bounds import Choice
 from .constraints import Interval
 from .exchange import rank, total_score
-from .integers import Ledger, Line
+from .integers import ONE, Ledger
 from .milp import NoAnswerInTime, ProgramInfeasible, Relaxed, SolverFailed, solve_relaxed
 from .pricing import row_limits
 from .remaining import best_within
 from .sums import TooMany
-from .table import Whole, needs_gate, table
+from .table import Whole, listed, needs_gate, parts, table
 from .tight import first_tight
 
-MOST_PARTS = 12  # relaxations; counted and not timed, so that a slow machine gives no other answer
+MOST_PARTS = 60  # relaxations; counted and not timed, so that a slow machine gives no other answer
+MOST_LOOKS = 100
+NEAR = 10**6  # the first look goes as far as this part of the market value,
+FURTHER = 4  # and each look so many times as far as the last
 WHOLE = 1e-6  # steps: nearer than that to a whole number, a relaxed trade is one
 
 Choices = tuple[Choice, ...]
@@ -49,14 +55,11 @@ def _between_segments(choices: Choices, relaxed: Relaxed) -> NDArray[np.float64]
 def _astray(ledger: Ledger, choices: Choices, relaxed: Relaxed) -> Whole:
     """(n,) how far above its least the priced score of each line is at the better whole neighbour of its relaxation."""
     floors = np.floor(relaxed.steps + WHOLE).astype(np.int64).tolist()
-    below = {line.position.security_id: k for line, k in zip(ledger.lines, floors, strict=True)}
 
-    def neighbours(_ledger: Ledger, line: Line, interval: Interval) -> list[int]:
-        first, last = interval
-        k = below[line.position.security_id]
-        return sorted({min(max(each, first), last) for each in (k, k + 1)})
+    def neighbours(choice: Choice, k: int) -> list[int]:
+        return [min(max(each, a), b) for a, b in parts(ledger, choice) for each in (k, k + 1)]
 
-    near, points = table(ledger, choices, neighbours), relaxed.points
+    near, points = listed(ledger, list(map(neighbours, choices, floors))), relaxed.points
     least = np.minimum.reduceat(points.priced(relaxed.prices), points.start)
     return np.asarray(np.minimum.reduceat(near.priced(relaxed.prices), near.start) - least)
 
@@ -92,43 +95,106 @@ def _parted(ledger: Ledger, choices: Choices, relaxed: Relaxed) -> list[Choices]
     return [(*choices[:i], Choice(choice.line, part), *choices[i + 1 :]) for part in (below, above)]
 
 
-def _answer_or_parts(
-    ledger: Ledger, choices: Choices, relaxed: Relaxed, known: Sequence[int]
-) -> tuple[tuple[int, ...] | None, list[Choices]]:
-    """The first answer of a part, if any is as good as the known one; or, where that is open, any answer and its parts.
+@dataclass(order=True, frozen=True, slots=True)
+class _Part:
+    """Choices of which no answer has a score below `least`; ordered by that, then by when they were made.
 
-    Raises TooMany.
+    further   how far from the bound of the relaxation to look next, in score units; 0: no further than `tight` does
     """
-    gap = total_score(ledger, known) - relaxed.bound
-    if gap < 0:
-        return None, []
-    tight = first_tight(ledger, relaxed.points, relaxed.prices)  # what is too many for sums is so in smaller parts too
-    try:
-        return tight or best_within(ledger, choices, relaxed, gap), []
-    except TooMany:
-        return relaxed.trades, _parted(ledger, choices, relaxed)
+
+    least: int
+    made: int
+    further: int = field(compare=False)
+    choices: Choices = field(compare=False)
+    relaxed: Relaxed = field(compare=False)
+
+
+@dataclass(slots=True)
+class _Branching:
+    """What is known so far: the first of the answers found, and the parts that may have one before it."""
+
+    ledger: Ledger
+    deadline: float
+    known: tuple[int, ...] | None
+    waiting: list[_Part]
+    made: int = 0
+
+    @property
+    def known_score(self) -> int | None:
+        """The score of the answer that is known."""
+        return None if self.known is None else total_score(self.ledger, self.known)
+
+    @property
+    def least(self) -> int | None:
+        """The least score that an answer before the known one may have; None where none comes before it."""
+        known = self.known_score
+        return self.waiting[0].least if self.waiting and (known is None or self.waiting[0].least <= known) else None
+
+    def found(self, part: _Part) -> tuple[int, ...] | None:
+        """The first answer of a part, if there is one as near to its bound as is looked. Raises TooMany."""
+        if not part.further:
+            return first_tight(self.ledger, part.relaxed.points, part.relaxed.prices)
+        return best_within(part.relaxed, part.further)
+
+    def further(self, part: _Part) -> _Part:
+        """The part, to be looked at further from its bound: to where nothing was proven yet, or four times as far."""
+        nearest = max(1, self.ledger.market_value * ONE // NEAR, part.least - part.relaxed.bound)
+        known = self.known_score
+        most = nearest if known is None else max(1, known - part.relaxed.bound)
+        reach = max(nearest, FURTHER * part.further)
+        least = part.relaxed.bound + part.further + 1 if part.further else part.relaxed.bound
+        return replace(part, least=max(part.least, least), further=reach if known is None else min(reach, most))
+
+    def relaxation(self, choices: Choices) -> Relaxed:
+        """The relaxation of some choices; that they have no answer shows in its bound, since prices prove it."""
+        seconds = self.deadline - time.monotonic()
+        try:
+            return solve_relaxed(self.ledger, choices, seconds)
+        except ProgramInfeasible:
+            return solve_relaxed(self.ledger, choices, seconds, at_any_price=True)
+
+    def divided(self, part: _Part) -> list[_Part]:
+        """Two in the place of a part. Raises TooMany, NoAnswerInTime and SolverFailed."""
+        found = []
+        for choices in _parted(self.ledger, part.choices, part.relaxed):
+            if not _breaks_a_row(self.ledger, choices):
+                self.made += 1
+                if self.made > MOST_PARTS:
+                    raise TooMany
+                relaxed = self.relaxation(choices)
+                found.append(_Part(max(part.least, relaxed.bound), self.made, 0, choices, relaxed))
+        return found
+
+    def go_on(self) -> None:
+        """Look at the part with the lowest bound, or divide it. Raises TooMany, NoAnswerInTime and SolverFailed."""
+        part = self.waiting[0]
+        try:
+            trades = self.found(part)
+            parts = [] if trades else [self.further(part)]
+        except TooMany:
+            if not part.further:
+                raise  # what is too many for sums is so in smaller parts too
+            trades, parts = None, self.divided(part)
+        heappop(self.waiting)
+        for each in parts:
+            heappush(self.waiting, each)
+        if trades:
+            self.known = min(trades, self.known or trades, key=lambda each: rank(self.ledger, each))
 
 
 def first_of_all(
-    ledger: Ledger, choices: Sequence[Choice], relaxed: Relaxed, known: tuple[int, ...], seconds: float
-) -> tuple[int, ...] | None:
-    """The first of all answers by `exchange.rank`, given one of them; None where that takes more parts, or too long.
+    ledger: Ledger, choices: Sequence[Choice], relaxed: Relaxed, seconds: float
+) -> tuple[tuple[int, ...] | None, int | None]:
+    """The first of the answers found by `exchange.rank`, and the least score that one before it may have.
 
-    `relaxed` is the relaxation of the choices, of which `tight` and `remaining` were seen not to tell enough. Raises
-    TooMany where it shows no line to part.
+    Without such a score it is the first of all answers; and if there is no answer either, the problem has none.
+    `relaxed` is the relaxation of the choices.
     """
-    deadline, parts = time.monotonic() + seconds, _parted(ledger, tuple(choices), relaxed)
-    for _ in range(MOST_PARTS):
-        if not parts:
-            return known
-        part = parts.pop()
-        if _breaks_a_row(ledger, part):
-            continue
-        try:
-            of_part = solve_relaxed(ledger, part, deadline - time.monotonic())
-            found, more = _answer_or_parts(ledger, part, of_part, known)
-        except (NoAnswerInTime, ProgramInfeasible, SolverFailed, TooMany):
-            return None  # that a part has no answer is for whole numbers to say
-        parts += more
-        known = min(known, found or known, key=lambda trades: rank(ledger, trades))
-    return None
+    whole = _Part(relaxed.bound, 0, 0, tuple(choices), relaxed)
+    branching = _Branching(ledger, time.monotonic() + seconds, relaxed.trades, [whole])
+    with suppress(TooMany, NoAnswerInTime, SolverFailed):
+        for _ in range(MOST_LOOKS):
+            if branching.least is None or time.monotonic() > branching.deadline:
+                break
+            branching.go_on()
+    return branching.known, branching.least

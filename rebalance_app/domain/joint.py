@@ -1,4 +1,4 @@
-"""A coupled problem from its choices to trades: relaxation, sums, exchanges, what remains, parts, branch and bound."""
+"""A coupled problem from its choices to trades: relaxation, exact parts, else exchanges, and branch and bound."""
 
 import time
 from collections.abc import Sequence
@@ -12,9 +12,6 @@ from .exchange import Exchanges, Spare, total_score
 from .integers import Ledger
 from .milp import NoAnswerInTime, ProgramInfeasible, Relaxed, SolverFailed, solve_relaxed, solve_whole
 from .pricing import cut
-from .remaining import best_within
-from .sums import TooMany
-from .tight import first_tight
 
 ROUNDS = 20  # of exchanges
 
@@ -27,12 +24,6 @@ class Joint:
     choices: Sequence[Choice]
     relaxed: Relaxed
     exchanges: Exchanges
-
-    def rounded(self) -> Found | None:
-        """The relaxation's rounding, improved by exchanges; None where no rounding honours every row."""
-        if self.relaxed.trades is None:
-            return None
-        return self.narrowed(Found(self.relaxed.trades, "milp", self.ledger.score_money(self.relaxed.bound)))
 
     def above_bound(self, trades: Sequence[int]) -> int:
         """The score of the trades, less the bound that the prices prove."""
@@ -73,30 +64,6 @@ class Joint:
         best = min((known, found), key=lambda x: total_score(self.ledger, x.trades))
         return self.narrowed(replace(best, bound=max(x.bound for x in (known, found) if x.bound is not None)))
 
-    def exact(self, found: Found) -> Found | None:
-        """The exact optimum and of equal ones the first, where few answers are as good as the one found."""
-        try:
-            trades = best_within(self.ledger, self.choices, self.relaxed, self.above_bound(found.trades))
-        except TooMany:
-            return None
-        return None if trades is None else Found(trades, "milp")
-
-    def parted(self, found: Found, seconds: float) -> Found | None:
-        """The exact optimum and of equal ones the first, where a few branches are enough to know it."""
-        try:
-            trades = first_of_all(self.ledger, self.choices, self.relaxed, found.trades, seconds)
-        except TooMany:
-            return None
-        return None if trades is None else Found(trades, "milp")
-
-    def tight(self) -> Found | None:
-        """The exact optimum and of equal ones the first, where it is as good as the bound allows."""
-        try:
-            trades = first_tight(self.ledger, self.relaxed.points, self.relaxed.prices)
-        except TooMany:
-            return None
-        return None if trades is None else Found(trades, "milp")
-
     def before_equals(self, found: Found) -> Found:
         """Trades as good that come first by `exchange.rank`, as far as exchanges of two lines tell."""
         return replace(found, trades=self.exchanges.less_trading(found.trades, self.spare(found)))
@@ -105,26 +72,19 @@ class Joint:
 def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Found:
     """The best trades under all coupling rows, with the bound that is proven. Needs a segment in every choice.
 
-    First the relaxation: an answer that meets the bound its prices prove, if there is one; else its rounding, improved
-    by exchanges, if it is so near that all answers nearer can be tried, of the whole or of a few parts, or within a
-    cent. Otherwise branch and bound.
-    Where the optimum is exact, it is the first of equals by `exchange.rank`. Raises ProgramInfeasible, or
-    NoAnswerInTime. The answer is still to be checked exactly.
+    First the relaxation and what `branch` finds with its prices: the first of all answers by `exchange.rank`, or else
+    a good one, improved by exchanges. If that is further than a cent from what is proven, branch and bound. Raises
+    ProgramInfeasible, or NoAnswerInTime. The answer is still to be checked exactly.
     """
     deadline = time.monotonic() + seconds
-    joint = Joint(ledger, choices, solve_relaxed(ledger, choices, seconds), Exchanges.of(ledger, choices))
-    tight = joint.tight()
-    if tight:
-        return tight
-    rounded = joint.rounded()
-    exact = rounded and (joint.exact(rounded) or joint.parted(rounded, deadline - time.monotonic()))
-    if exact:
-        return exact
-    if rounded is None or joint.gap(rounded) > CENT:
-        found = joint.branched(rounded, deadline - time.monotonic())
-        exact = joint.exact(found) or (joint.parted(found, deadline - time.monotonic()) if rounded is None else None)
-    else:
-        found = rounded
-    if exact or joint.gap(found) > CENT:
-        return exact or found
-    return joint.before_equals(found)
+    relaxed = solve_relaxed(ledger, choices, seconds)
+    trades, least = first_of_all(ledger, choices, relaxed, seconds)
+    if least is None:
+        if trades is None:
+            raise ProgramInfeasible
+        return Found(trades, "milp")
+    joint = Joint(ledger, choices, relaxed, Exchanges.of(ledger, choices))
+    found = None if trades is None else joint.narrowed(Found(trades, "milp", ledger.score_money(least)))
+    if found is None or joint.gap(found) > CENT:
+        found = joint.branched(found, deadline - time.monotonic())
+    return found if joint.gap(found) > CENT else joint.before_equals(found)

@@ -8,8 +8,10 @@ known, and the others are taken to be possible until they come near.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from heapq import merge
-from itertools import accumulate
+from itertools import accumulate, product
+from math import gcd
 from typing import Any
 
 from .constraints import Interval
@@ -64,6 +66,34 @@ def pieces(intervals: Sequence[Interval], buy: int, sell: int) -> list[Piece]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two pieces, `a` and `b` units a step, whose amounts add up to a sum: a·x + b·y, by the extended Euclid's x."""
+
+    one: Piece
+    other: Piece
+    unit: int  # the greatest common divisor of a and b
+    inverse: int  # of a / unit modulo b / unit
+
+    @classmethod
+    def of(cls, one: Piece, other: Piece) -> "Pair":
+        """Of two pieces, each of which adds something."""
+        unit = gcd(one.unit, other.unit)
+        return cls(one, other, unit, pow(one.unit // unit, -1, abs(other.unit) // unit))
+
+    def comes_to(self, total: int, low: int, high: int) -> bool:
+        """Whether some steps come to the total, with `low` to `high` of it from the first piece."""
+        if total % self.unit:
+            return False
+        a, b = self.one.unit, self.other.unit
+        least, most = self.other.ends
+        low, high = max(low, self.one.ends[0], total - most), min(high, self.one.ends[1], total - least)
+        first, last = (-(-low // a), high // a) if a > 0 else (-(high // -a), -low // -a)
+        every = abs(b) // self.unit
+        first += (total // self.unit * self.inverse - first) % every
+        return low <= high and first <= last
+
+
 Trades = Iterator[tuple[int, Any]]  # k and what is to be made up after it; None: that is impossible
 
 
@@ -92,7 +122,18 @@ def first_path(lines: int, start: Any, trades: Callable[[int, Any], Trades]) -> 
     return [k for k, _ in path]
 
 
-class Sums:
+class _Lines:
+    """Lines of pieces, of which the last two come to a sum or do not, by number theory."""
+
+    lines: Sequence[Sequence[Piece]]
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """All pairs of pieces of the last two lines."""
+        return [Pair.of(*both) for both in product(*self.lines[-2:])]
+
+
+class Sums(_Lines):
     """What lines of pieces can add up to: from line i on, known exactly, or but within a window from either end."""
 
     def __init__(self, lines: Sequence[Sequence[Piece]], unit: int) -> None:
@@ -165,6 +206,8 @@ class Sums:
         few = self.few(i)
         if few is not None:
             return total in few
+        if i == len(self.lines) - 2:
+            return any(pair.comes_to(total, *pair.one.ends) for pair in self.pairs)
         aways = ((self.away(i, total, sign), sign) for sign in (1, -1))
         return all(away >= self.known[i] or self.reached(i, sign) >> away & 1 for away, sign in aways)
 
@@ -189,7 +232,7 @@ def _one_side(line: Sequence[Piece], side: int) -> list[Piece]:
     return these if len(these) == len(line) else [*these, Piece(side, 0, 0, 0)]
 
 
-class TwoSums:
+class TwoSums(_Lines):
     """What lines can buy and sell, where both together must come to a sum, and buys may come to a range of sums.
 
     A state is that sum, and the range of buys, for the lines still to come.
@@ -220,6 +263,14 @@ class TwoSums:
                 return False
         return True
 
+    def _comes_to(self, pair: Pair, both: int, low: int, high: int) -> bool:
+        """Whether the last two lines come to `both`, with buys of `low` to `high`."""
+        sides = pair.one.side, pair.other.side
+        if sides[0] == sides[1]:
+            bought = both if sides[0] > 0 else 0
+            return low <= bought <= high and pair.comes_to(both, *pair.one.ends)
+        return pair.comes_to(both, *((low, high) if sides[0] > 0 else (both - high, both - low)))
+
     def possible(self, i: int, both: int, low: int, high: int) -> bool:
         """Whether the lines from i on may come to `both` with buys of `low` to `high`; what is impossible is."""
         buys, sales, unit = self.buys, self.sales, self.unit
@@ -230,6 +281,8 @@ class TwoSums:
             return False
         some, others = buys.few(i), sales.few(i)
         if some is None or others is None or len(some) > FEWEST:
+            if i == len(self.lines) - 2:
+                return any(self._comes_to(pair, both, low, high) for pair in self.pairs)
             return self._meet(i, both, low, high)
         return any(low <= bought <= high and both - bought in others for bought in some)
 

@@ -4,7 +4,7 @@ Between neighbouring points of a part everything that is summed is linear, and i
 prices on the coupling rows. The columns hold Python integers of any size: exact, and added up without loops.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,29 +76,36 @@ class Table:
         uses = self.uses
         return np.asarray(sum((price * uses[name] for name, price in prices.items() if price), self.score))
 
-    def only(self, which: NDArray[np.bool_]) -> "Table":
-        """Some of the points, at least one of each line."""
-        names = ("line", "part", "gated", "steps", "score", "bought", "orders", "gain")
-        columns = {name: getattr(self, name)[which] for name in names}
-        return Table(self.ledger, start=np.flatnonzero(np.diff(columns["line"], prepend=-1)), **columns)
+
+def _row(ledger: Ledger, line: Line, k: int) -> tuple[int, int, int, int, int]:
+    """Steps, score, bought, orders and gain of one trade."""
+    gain = realised_gain(line, k) if ledger.gain_budget is not None else 0
+    return k, score(ledger, line, k), k * line.step, int(k != 0), gain
 
 
-def table(
-    ledger: Ledger,
-    choices: Sequence[Choice],
-    steps: Callable[[Ledger, Line, Interval], Iterable[int]] = breakpoints,
-) -> Table:
-    """The breakpoints, or other steps, of all choices, each of which needs a segment."""
-    rows: list[tuple[int, int, bool, int, int, int, int, int]] = []
+def _columns(rows: Iterable[tuple[int, ...]]) -> list[Whole]:
+    return [np.array(column, dtype=object) for column in zip(*rows, strict=True)]
+
+
+def table(ledger: Ledger, choices: Sequence[Choice]) -> Table:
+    """The breakpoints of all choices, each of which needs a segment."""
+    rows, places = list[tuple[int, ...]](), list[tuple[int, int, bool]]()
     start, part = [], 0
     for i, choice in enumerate(choices):
         start.append(len(rows))
-        intervals, line = parts(ledger, choice), choice.line
+        intervals = parts(ledger, choice)
         for interval in intervals:
-            for k in steps(ledger, line, interval):
-                gain = realised_gain(line, k) if ledger.gain_budget is not None else 0
-                rows.append((i, part, len(intervals) > 1, k, score(ledger, line, k), k * line.step, int(k != 0), gain))
+            for k in breakpoints(ledger, choice.line, interval):
+                rows.append(_row(ledger, choice.line, k))
+                places.append((i, part, len(intervals) > 1))
             part += 1
-    lines, part_of, gated, *figures = zip(*rows, strict=True)
-    columns = [np.array(column, dtype=object) for column in figures]
-    return Table(ledger, np.array(lines), np.array(part_of), np.array(gated), np.array(start), *columns)
+    line, part_of, gated = (np.array(column) for column in zip(*places, strict=True))
+    return Table(ledger, line, part_of, gated, np.array(start), *_columns(rows))
+
+
+def listed(ledger: Ledger, steps: Sequence[Sequence[int]]) -> Table:
+    """Given trades of every line, at least one of each, as a table without gates, in the order in which they stand."""
+    rows = (_row(ledger, line, k) for line, some in zip(ledger.lines, steps, strict=True) for k in some)
+    counts = np.array([len(some) for some in steps])
+    line = np.repeat(np.arange(len(steps)), counts)
+    return Table(ledger, line, line, np.zeros(len(line), dtype=np.bool_), np.cumsum(counts) - counts, *_columns(rows))

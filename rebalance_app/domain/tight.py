@@ -110,11 +110,34 @@ def _next_spare(points: Table, values: Whole) -> float:
     return min([*steep.tolist(), *over[over > 0].tolist()], default=math.inf)
 
 
+def _fixed(sets: Sets) -> dict[int, int]:
+    """The trades of lines that have but one."""
+    return {i: of[0][0] for i, of in sets.items() if of[0][0] == of[-1][1]}
+
+
+def _amounts(ledger: Ledger, trades: Mapping[int, int]) -> tuple[int, int]:
+    """Grains bought and sold."""
+    amounts = [k * ledger.lines[i].step for i, k in trades.items()]
+    return sum(x for x in amounts if x > 0), -sum(x for x in amounts if x < 0)
+
+
 def _first_of(ledger: Ledger, sets: Sets, total: int, sell: int = 1) -> dict[int, int] | None:
     """The first trades of some lines that add up to the total, a step sold counting `sell` steps; None for none."""
-    sums = Sums(_pieces_of(ledger, sets, sell), grid(ledger))
-    first = sums.first(total)
-    return None if first is None else dict(zip(sets, first, strict=True))
+    fixed = _fixed(sets)
+    free = {i: of for i, of in sets.items() if i not in fixed}
+    bought, sold = _amounts(ledger, fixed)
+    first = Sums(_pieces_of(ledger, free, sell), grid(ledger)).first(total - bought - sell * sold)
+    return None if first is None else fixed | dict(zip(free, first, strict=True))
+
+
+def _first_of_both(ledger: Ledger, sets: Sets, traded: int, least: int, most: int) -> dict[int, int] | None:
+    """The first trades of some lines that come to `traded`, `least` to `most` of it bought; None for none."""
+    fixed = _fixed(sets)
+    free = {i: of for i, of in sets.items() if i not in fixed}
+    bought, sold = _amounts(ledger, fixed)
+    sums = TwoSums(_pieces_of(ledger, free, 1), grid(ledger))
+    first = sums.first(traded - bought - sold, least - bought, most - bought)
+    return None if first is None else fixed | dict(zip(free, first, strict=True))
 
 
 def _with_least_trading(ledger: Ledger, sets: Sets, bought: int) -> dict[int, int] | None:
@@ -133,8 +156,7 @@ def _on_each_side(ledger: Ledger, sets: Sets, bought: int, traded: int) -> dict[
     buyers = {i: of for i, of in sets.items() if of[0][0] >= 0}
     sellers = {i: of for i, of in sets.items() if of[-1][1] <= 0 and i not in buyers}
     if len(buyers) + len(sellers) < len(sets):
-        first = TwoSums(_pieces_of(ledger, sets, 1), grid(ledger)).first(traded, buys, buys)
-        return None if first is None else dict(zip(sets, first, strict=True))
+        return _first_of_both(ledger, sets, traded, buys, buys)
     first_buys = _first_of(ledger, buyers, buys)
     first_sales = None if first_buys is None else _first_of(ledger, sellers, sales)
     return None if first_buys is None or first_sales is None else first_buys | first_sales
@@ -145,8 +167,7 @@ def _within_cash(ledger: Ledger, sets: Sets, traded: int) -> dict[int, int] | No
     limits = row_limits(ledger)
     most = (traded + limits["cash_floor"]) // 2
     least = (traded - limits["cash_ceiling"] + 1) // 2 if "cash_ceiling" in limits else 0
-    both = TwoSums(_pieces_of(ledger, sets, 1), grid(ledger)).first(traded, least, most)
-    return None if both is None else dict(zip(sets, both, strict=True))
+    return _first_of_both(ledger, sets, traded, least, most)
 
 
 def _first_at(ledger: Ledger, sets: Sets, level: _Level) -> tuple[int, ...] | None:

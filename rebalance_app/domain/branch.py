@@ -19,11 +19,12 @@ from .bounds import Choice
 from .constraints import Interval
 from .exchange import rank, total_score
 from .integers import ONE, Ledger
-from .milp import NoAnswerInTime, ProgramInfeasible, Relaxed, SolverFailed, solve_relaxed
+from .linear import solve_part
+from .milp import NoAnswerInTime, Relaxed, SolverFailed
 from .pricing import row_limits
 from .remaining import best_within
 from .sums import TooMany
-from .table import Whole, listed, needs_gate, parts, table
+from .table import Table, Whole, listed, needs_gate, parts, table
 from .tight import first_tight
 
 MOST_PARTS = 60  # relaxations; counted and not timed, so that a slow machine gives no other answer
@@ -35,10 +36,9 @@ WHOLE = 1e-6  # steps: nearer than that to a whole number, a relaxed trade is on
 Choices = tuple[Choice, ...]
 
 
-def _breaks_a_row(ledger: Ledger, choices: Choices) -> bool:
+def _breaks_a_row(points: Table) -> bool:
     """Whether some row is broken even by what uses least of it."""
-    points, limits = table(ledger, choices), row_limits(ledger)
-    uses = points.uses
+    uses, limits = points.uses, row_limits(points.ledger)
     return any(np.minimum.reduceat(uses[name], points.start).sum() > limit for name, limit in limits.items())
 
 
@@ -145,23 +145,16 @@ class _Branching:
         least = part.relaxed.bound + part.further + 1 if part.further else part.relaxed.bound
         return replace(part, least=max(part.least, least), further=reach if known is None else min(reach, most))
 
-    def relaxation(self, choices: Choices) -> Relaxed:
-        """The relaxation of some choices; that they have no answer shows in its bound, since prices prove it."""
-        seconds = self.deadline - time.monotonic()
-        try:
-            return solve_relaxed(self.ledger, choices, seconds)
-        except ProgramInfeasible:
-            return solve_relaxed(self.ledger, choices, seconds, at_any_price=True)
-
     def divided(self, part: _Part) -> list[_Part]:
         """Two in the place of a part. Raises TooMany, NoAnswerInTime and SolverFailed."""
         found = []
         for choices in _parted(self.ledger, part.choices, part.relaxed):
-            if not _breaks_a_row(self.ledger, choices):
+            points = table(self.ledger, choices)
+            if not _breaks_a_row(points):
                 self.made += 1
                 if self.made > MOST_PARTS:
                     raise TooMany
-                relaxed = self.relaxation(choices)
+                relaxed = solve_part(self.ledger, choices, points, self.deadline - time.monotonic())
                 found.append(_Part(max(part.least, relaxed.bound), self.made, 0, choices, relaxed))
         return found
 

@@ -29,7 +29,6 @@ Floats = NDArray[np.float64]
 ABSOLUTE_GAP = 0.009  # money: less than the cent that `optimal` allows, since bounds are rounded down
 FEASIBLE_POINT = 2  # HiGHS: SolutionStatus.kSolutionStatusFeasible
 LEAST_TIME = 0.05
-ANY_PRICE = 10.0**6  # money for money
 LATE = 0.5  # seconds after its limit until HiGHS is left behind
 
 
@@ -45,21 +44,14 @@ class SolverFailed(Exception):  # noqa: N818
     """The solver gave up for a reason of its own. Solving again may help; the message is the solver's."""
 
 
-def statement(stated: Programme, *, whole: bool = True, at_any_price: bool = False) -> tuple[Any, Any, Any]:
-    """The CVXPY problem, its variable and its one constraint; its relaxation with `whole` false.
-
-    `at_any_price`: a coupling row may be broken, at a price that no answer is worth.
-    """
+def statement(stated: Programme, *, whole: bool = True) -> tuple[Any, Any, Any]:
+    """The CVXPY problem, its variable and its one constraint; its relaxation with `whole` false."""
     import cvxpy as cp  # noqa: PLC0415
 
     filled = variable(stated, whole=whole)
-    names, matrix, limits = matrix_rows(stated)
-    score = stated.slopes["score"] @ filled
-    if at_any_price:
-        broken_by = cp.Variable(len(names), nonneg=True)
-        limits, score = limits + np.eye(len(limits), len(names)) @ broken_by, score + ANY_PRICE * cp.sum(broken_by)
+    _, matrix, limits = matrix_rows(stated)
     rows = matrix @ filled <= limits
-    return cp.Problem(cp.Minimize(score), [rows]), filled, rows
+    return cp.Problem(cp.Minimize(stated.slopes["score"] @ filled), [rows]), filled, rows
 
 
 @cache
@@ -158,23 +150,22 @@ class Relaxed:
     trades: tuple[int, ...] | None
 
 
-def solve_relaxed(
-    ledger: Ledger, choices: Sequence[Choice], seconds: float, *, at_any_price: bool = False
-) -> Relaxed:
-    """Solve the statement without whole numbers. Raises ProgramInfeasible and NoAnswerInTime.
+def relaxed(stated: Programme, points: Table, choices: Sequence[Choice], filled: Floats, duals: Floats) -> Relaxed:
+    """What fillings of the columns and duals of the coupling rows, in the order of `limit_rows`, come to."""
+    prices = whole_prices(dict(zip(limit_rows(stated), duals, strict=False)))
+    steps = steps_of(stated, filled)
+    return Relaxed(points, steps, prices, priced_bound(points, prices), rounded(stated.ledger, choices, steps.tolist()))
 
-    `at_any_price` also where it has no answer: prices then prove a bound above every answer there is.
-    """
+
+def solve_relaxed(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Relaxed:
+    """Solve the statement without whole numbers. Raises ProgramInfeasible and NoAnswerInTime."""
     points = table(ledger, choices)
     stated = programme(ledger, points)
     if not stated.width:
         raise ProgramInfeasible  # nothing is left to choose, and the coupling rows were seen to fail
-    problem, filled, rows = statement(stated, whole=False, at_any_price=at_any_price)
+    problem, filled, rows = statement(stated, whole=False)
     solve_statement(problem, seconds, presolve="off")  # it takes longer than the relaxation itself
-    prices = whole_prices(dict(zip(limit_rows(stated), rows.dual_value, strict=False)))
-    steps = steps_of(stated, filled.value)
-    trades = rounded(ledger, choices, steps.tolist())
-    return Relaxed(points, steps, prices, priced_bound(points, prices), trades)
+    return relaxed(stated, points, choices, filled.value, rows.dual_value)
 
 
 def solve_whole(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Found:

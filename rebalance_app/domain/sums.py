@@ -289,10 +289,13 @@ class TwoSums(_Lines):
     def _between(self, i: int, state: tuple[int, int, int], side: int) -> Interval:
         """The least and the most that line i may buy, or sell, as far as what lies after it tells."""
         both, low, high = state
-        low, high = max(low, self.buys.least[i]), min(high, self.buys.most[i])
-        if side > 0:
-            return low - self.buys.most[i + 1], high - self.buys.least[i + 1]
-        return both - high - self.sales.most[i + 1], both - low - self.sales.least[i + 1]
+        buys, sales = ((of.least[i + 1], of.most[i + 1]) for of in (self.buys, self.sales))
+        first, last = (low, high) if side > 0 else (both - high, both - low)
+        after = buys if side > 0 else sales
+        return (
+            max(first - after[1], both - buys[1] - sales[1]),
+            min(last - after[0], both - buys[0] - sales[0]),
+        )
 
     def trades(self, i: int, state: tuple[int, int, int]) -> Trades:
         """The trades of line i, largest first, and the state after it."""

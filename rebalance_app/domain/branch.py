@@ -100,13 +100,15 @@ class _Part:
     """Choices of which no answer has a score below `least`; ordered by that, then by when they were made.
 
     further   how far from the bound of the relaxation to look next, in score units; 0: no further than `tight` does
+    divisible   false where `tight` gave up: what is too many for sums is so in smaller parts too
     """
 
     least: int
     made: int
-    further: int = field(compare=False)
     choices: Choices = field(compare=False)
     relaxed: Relaxed = field(compare=False)
+    further: int = field(default=0, compare=False)
+    divisible: bool = field(default=True, compare=False)
 
 
 @dataclass(slots=True)
@@ -130,49 +132,68 @@ class _Branching:
         known = self.known_score
         return self.waiting[0].least if self.waiting and (known is None or self.waiting[0].least <= known) else None
 
-    def found(self, part: _Part) -> tuple[int, ...] | None:
-        """The first answer of a part, if there is one as near to its bound as is looked. Raises TooMany."""
-        if not part.further:
-            return first_tight(self.ledger, part.relaxed.points, part.relaxed.prices)
-        return best_within(part.relaxed, part.further)
+    def further(self, part: _Part) -> list[_Part]:
+        """The part, to be looked at further from its bound: to where nothing was proven yet, or four times as far.
 
-    def further(self, part: _Part) -> _Part:
-        """The part, to be looked at further from its bound: to where nothing was proven yet, or four times as far."""
-        nearest = max(1, self.ledger.market_value * ONE // NEAR, part.least - part.relaxed.bound)
-        known = self.known_score
-        most = nearest if known is None else max(1, known - part.relaxed.bound)
-        reach = max(nearest, FURTHER * part.further)
-        least = part.relaxed.bound + part.further + 1 if part.further else part.relaxed.bound
-        return replace(part, least=max(part.least, least), further=reach if known is None else min(reach, most))
+        Nothing, where all answers that matter were looked at.
+        """
+        bound, points, known = part.relaxed.bound, part.relaxed.points, self.known_score
+        worst = int(np.maximum.reduceat(points.score, points.start).sum()) if known is None else known
+        if part.further and part.further >= worst - bound:
+            return []
+        nearest = max(1, self.ledger.market_value * ONE // NEAR, part.least - bound)
+        least = max(part.least, bound + part.further + 1) if part.further else part.least
+        reach = min(max(nearest, FURTHER * part.further), max(1, worst - bound))
+        return [replace(part, least=least, further=reach)]
+
+    def note(self, trades: tuple[int, ...]) -> None:
+        """Keep an answer, if it comes before the one that is known."""
+        self.known = min(trades, self.known or trades, key=lambda each: rank(self.ledger, each))
 
     def divided(self, part: _Part) -> list[_Part]:
-        """Two in the place of a part. Raises TooMany, NoAnswerInTime and SolverFailed."""
+        """Two in the place of a part, or fewer. Raises TooMany, NoAnswerInTime and SolverFailed."""
         found = []
         for choices in _parted(self.ledger, part.choices, part.relaxed):
             points = table(self.ledger, choices)
-            if not _breaks_a_row(points):
-                self.made += 1
-                if self.made > MOST_PARTS:
-                    raise TooMany
-                relaxed = solve_part(self.ledger, choices, points, self.deadline - time.monotonic())
-                found.append(_Part(max(part.least, relaxed.bound), self.made, 0, choices, relaxed))
+            if _breaks_a_row(points):
+                continue
+            if len(points.line) == len(choices):
+                self.note(tuple(points.steps.tolist()))  # all that there is to choose from
+                continue
+            self.made += 1
+            if self.made > MOST_PARTS:
+                raise TooMany
+            relaxed = solve_part(self.ledger, choices, points, self.deadline - time.monotonic())
+            found.append(_Part(max(part.least, relaxed.bound), self.made, choices, relaxed))
         return found
 
-    def go_on(self) -> None:
-        """Look at the part with the lowest bound, or divide it. Raises TooMany, NoAnswerInTime and SolverFailed."""
-        part = self.waiting[0]
+    def look(self, part: _Part) -> list[_Part]:
+        """Look for the first answer of a part, which is all that there is to it, or else what is to be looked at next.
+
+        Raises TooMany, NoAnswerInTime and SolverFailed.
+        """
         try:
-            trades = self.found(part)
-            parts = [] if trades else [self.further(part)]
+            if part.further:
+                trades = best_within(part.relaxed, part.further)
+            else:
+                trades = first_tight(self.ledger, part.relaxed.points, part.relaxed.prices)
         except TooMany:
             if not part.further:
-                raise  # what is too many for sums is so in smaller parts too
-            trades, parts = None, self.divided(part)
+                return [replace(each, divisible=False) for each in self.further(part)]
+            if not part.divisible:
+                raise
+            return self.divided(part)
+        if trades is None:
+            return self.further(part)
+        self.note(trades)
+        return []
+
+    def go_on(self) -> None:
+        """Look at the part with the lowest bound. Raises TooMany, NoAnswerInTime and SolverFailed."""
+        following = self.look(self.waiting[0])
         heappop(self.waiting)
-        for each in parts:
-            heappush(self.waiting, each)
-        if trades:
-            self.known = min(trades, self.known or trades, key=lambda each: rank(self.ledger, each))
+        for part in following:
+            heappush(self.waiting, part)
 
 
 def first_of_all(
@@ -183,7 +204,7 @@ def first_of_all(
     Without such a score it is the first of all answers; and if there is no answer either, the problem has none.
     `relaxed` is the relaxation of the choices.
     """
-    whole = _Part(relaxed.bound, 0, 0, tuple(choices), relaxed)
+    whole = _Part(relaxed.bound, 0, tuple(choices), relaxed)
     branching = _Branching(ledger, time.monotonic() + seconds, relaxed.trades, [whole])
     with suppress(TooMany, NoAnswerInTime, SolverFailed):
         for _ in range(MOST_LOOKS):

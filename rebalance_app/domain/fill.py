@@ -7,11 +7,14 @@ search over the other lines need not try them one by one.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import gcd
 
 from .constraints import Interval
 from .integers import Ledger
 from .pricing import grid, row_limits
 from .sums import Sums, pieces
+
+LARGEST = 2**48  # units of money that a line may fill
 
 Sets = Mapping[int, Sequence[Interval]]  # by line, ascending intervals of steps
 
@@ -25,12 +28,11 @@ def without(intervals: Sequence[Interval], taken: Sequence[Interval]) -> list[In
     """What is left of ascending intervals when others, each within one of them, are taken out."""
     left = []
     for a, b in intervals:
-        for first, last in taken:
-            if a <= first <= b:
-                left.append((a, first - 1))
-                a = last + 1
-        left.append((a, b))
-    return [(a, b) for a, b in left if a <= b]
+        inside = [(first, last) for first, last in taken if a <= first <= b]
+        begins = [a, *(last + 1 for _, last in inside)]
+        ends = [*(first - 1 for first, _ in inside), b]
+        left += [(first, last) for first, last in zip(begins, ends, strict=True) if first <= last]
+    return left
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Fill:
     ledger: Ledger
     side: int
     sets: Sets
+    unit: int  # the most grains that divide all they trade; 0 where there is nothing to fill with
     _sums: dict[tuple[int, ...], Sums] = field(default_factory=dict)
 
     def ends(self, i: int) -> Interval:
@@ -47,26 +50,26 @@ class Fill:
         a, b = self.sets[i][0][0], self.sets[i][-1][1]
         return (a, b) if self.side > 0 else (b, a)
 
-    def first(self, lines: Sequence[int], amount: int) -> dict[int, int] | None:
-        """The first trades of some of the lines that come to an amount, in grains; None for none. Raises TooMany."""
-        key, steps = tuple(lines), [line.step for line in self.ledger.lines]
-        if key not in self._sums:
-            self._sums[key] = Sums([pieces(self.sets[i], steps[i], steps[i]) for i in key], grid(self.ledger))
-        found = self._sums[key].first(amount)
-        return None if found is None else dict(zip(key, found, strict=True))
+    def sums(self, lines: tuple[int, ...]) -> Sums:
+        """What some of the lines can come to, in grains."""
+        if lines not in self._sums:
+            step = [line.step for line in self.ledger.lines]
+            self._sums[lines] = Sums([pieces(self.sets[i], step[i], step[i]) for i in lines], self.unit or 1)
+        return self._sums[lines]
 
 
 def filling(ledger: Ledger, sets: Sets) -> Fill:
     """The lines to fill with, of the trades at which each line's priced score is least: those of the richer side.
 
     None of which it matters beyond its amount how much they trade: where orders count, a line that may stay out of it,
-    and where gains do, what is sold.
+    and where gains do, what is sold. Nor any that takes more than 64 bits to count.
     """
-    limits = row_limits(ledger)
+    limits, unit = row_limits(ledger), grid(ledger)
+    several = {i: of for i, of in sets.items() if count(of) > 1 and count(of) * ledger.lines[i].step < LARGEST * unit}
     if "max_trades" in limits:
-        sets = {i: of for i, of in sets.items() if not any(a <= 0 <= b for a, b in of)}
-    several = {i: of for i, of in sets.items() if count(of) > 1}
+        several = {i: of for i, of in several.items() if not any(a <= 0 <= b for a, b in of)}
     buys = {i: of for i, of in several.items() if of[0][0] >= 0}
     sales = {i: of for i, of in several.items() if of[-1][1] <= 0 and "gain_budget" not in limits}
-    richer = sum(map(count, buys.values())) >= sum(map(count, sales.values()))
-    return Fill(ledger, 1, buys) if richer else Fill(ledger, -1, sales)
+    side = 1 if sum(map(count, buys.values())) >= sum(map(count, sales.values())) else -1
+    chosen = buys if side > 0 else sales
+    return Fill(ledger, side, chosen, gcd(*(ledger.lines[i].step for i in chosen)))

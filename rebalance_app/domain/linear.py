@@ -47,8 +47,8 @@ def solve_part(ledger: Ledger, choices: Sequence[Choice], points: Table, seconds
     stated = programme(ledger, points)
     for at_any_price in (False, True):
         solver = highspy.Highs()  # type: ignore[no-untyped-call]
-        limits = {"output_flag": False, "presolve": "off", "threads": 1, "random_seed": 0}
-        for name, value in (limits | {"time_limit": max(seconds, LEAST_TIME)}).items():
+        options: dict[str, Any] = {"output_flag": False, "presolve": "off", "threads": 1, "random_seed": 0}
+        for name, value in (options | {"time_limit": max(seconds, LEAST_TIME)}).items():
             solver.setOptionValue(name, value)
         solver.passModel(_model(stated, at_any_price=at_any_price))
         solver.run()

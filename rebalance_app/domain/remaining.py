@@ -1,200 +1,29 @@
 """Trying every answer that the prices leave, where they are few: the exact optimum, and of equal ones the first.
 
-What a trade's priced score has above its line's least, and what is left of priced rows, adds up to an answer's distance
-from the bound. So all answers within a distance are found line by line. Any other prices give a bound of their own, and
-what is above the distance at one of them is of no interest either. Of partial answers only those are kept that no other
-one replaces: one that uses no more of any row and comes before it by `exchange.rank`. Lines without a preference are
-not tried trade by trade: they `fill` what the others leave.
-
-All in exact integers, but for distances, which are floats, held against a limit that is a little too large: they only
-say what is not worth a look.
+Answers are put together line by line. Of partial ones only those are kept that are within the distance at all prices,
+and that no other one replaces: one that uses no more of any row and comes before it by `exchange.rank`. Lines without a
+preference are not tried trade by trade: they `fill` what the others leave.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .exchange import rank
-from .fill import Fill, count, filling, without
-from .integers import ONE, Ledger
+from .left import Floats, Ints, Points, largest_unit, left, money
 from .milp import Relaxed
-from .pricing import grid, kept_steps, row_limits
 from .sums import TooMany
-from .table import Table, Whole, listed
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-MOST_STEPS = 2000  # of all lines but those that fill; beyond, the combinations are too many
 MOST_PARTIAL = 300
 MOST_TRIED = 30_000
-MOST_FILLS = 50
-MOST_DEVIATING = 62  # lines that may fill or not: each is a bit
-SHIFTS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of prices, where other bounds are looked for
-MARGIN = 1e-9
-LARGEST = 2**62
+MOST_FILLS = 300
 COMPARED = 64  # partial answers, with which all others are
-
-Prices = Mapping[str, int]
-
-
-def _shifted(prices: Prices, rows: Sequence[str]) -> list[Prices]:
-    """The prices, and others around them: each row's up or down or gone, and one's up as much as another's down."""
-    by, now = [round(shift * ONE) for shift in SHIFTS], {row: prices.get(row, 0) for row in rows}
-    found = [now, *(now | {row: 0} for row in rows)]
-    found += [now | {row: now[row] + sign * each} for row in rows for sign in (1, -1) for each in by]
-    pairs = [pair for a, b in combinations(rows, 2) for pair in ((a, b), (b, a))]
-    found += [now | {up: now[up] + each, down: now[down] - each} for up, down in pairs for each in by]
-    return [each for each in found if min(each.values(), default=0) >= 0]
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A coupling row: what each point uses of it, what filling adds, and what all together may use.
-
-    used   (m,) more than its line's first point; room: less what all first points use; fill: 1, −1 or 0 per grain unit
-    """
-
-    name: str
-    used: Ints
-    room: int
-    fill: int
-    unit: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Points:
-    """Every trade that is left, line by line, a line that fills at its smallest. Sums are counted in whole units.
-
-    places     by line, which points are its
-    fills      (m,) how many units of money more a point may come to, where its line fills; `deviates` (m,) the bit of
-               a line that might have filled and does not
-    distance   (m, y) money above the line's least, at each of y prices
-    above      (y,) what the bound at each of them is above the one that is known
-    score, traded, later   (m,) what orders answers: of equal score and traded, at the first line, the least `later`
-    """
-
-    table: Table
-    places: list[Ints]
-    fills: Ints
-    deviates: Ints
-    distance: Floats
-    above: Floats
-    score: Ints
-    traded: Ints
-    later: Ints
-    rows: list[_Row]
-
-    @property
-    def open_lines(self) -> list[int]:
-        """Lines with more than one point, those first whose second-best takes most of any distance."""
-        several = [i for i, at in enumerate(self.places) if len(at) > 1]
-        second = {i: float(np.partition(self.distance[self.places[i], 0], 1)[1]) for i in several}
-        return sorted(several, key=lambda i: second[i], reverse=True)
-
-
-def _money(ledger: Ledger) -> int:
-    """A unit of money in score units."""
-    return int(ONE * 10**ledger.places)
-
-
-def _counted(column: Whole, points: Table, unit: int) -> Ints:
-    """A column less what its line begins with, in units. Raises TooMany where sums do not fit into 64 bits."""
-    away = (column - column[points.start][points.line]) // unit
-    if np.maximum.reduceat(np.abs(away), points.start).sum() >= LARGEST:
-        raise TooMany
-    return away.astype(np.int64)
-
-
-def _largest_unit(column: Whole, points: Table) -> int:
-    """The largest that divides all that a column adds to what its line begins with."""
-    return math.gcd(*(column - column[points.start][points.line]).tolist()) or 1
-
-
-def _rows(points: Table, prices: Prices, fill: Fill, fills: Ints) -> list[_Row]:
-    """The rows that some combination of the points breaks, or that have a price."""
-    rows, every, unit = [], points.uses, grid(points.ledger)
-    per_unit = {"cash_floor": fill.side, "cash_ceiling": -fill.side, "turnover": 1}
-    for name, limit in row_limits(points.ledger).items():
-        uses, adds = every[name], per_unit.get(name, 0)
-        most = np.maximum.reduceat(uses + fills.astype(object) * max(0, adds) * unit, points.start).sum()
-        if most > limit or prices.get(name):
-            counts = unit if adds else _largest_unit(uses, points)
-            room = (limit - uses[points.start].sum()) // counts
-            used = _counted(uses, points, counts)
-            rows.append(_Row(name, used, max(-LARGEST, min(room, LARGEST)), adds, counts))
-    return rows
-
-
-def _distances(
-    points: Table, least: Whole, prices: Prices, rows: Sequence[_Row], fills: Ints
-) -> tuple[Floats, Floats]:
-    """`distance` and `above` of `_Points`, at the prices and at others around them.
-
-    Where prices shift, what a point uses more than its line's first weighs more, and so does the room that there is.
-    """
-    money, places = _money(points.ledger), points.ledger.places
-    others = _shifted(prices, [row.name for row in rows])
-    shift = np.array([[(other[row.name] - prices.get(row.name, 0)) / ONE for row in rows] for other in others])
-    unit = np.array([float(row.unit / 10**places) for row in rows])
-    used = np.array([row.used for row in rows]).reshape(len(rows), len(points.line)).T * unit
-    adds, room = unit * [row.fill for row in rows], unit * [float(row.room) for row in rows]
-    priced = ((points.priced(prices) - least[points.line]) / money).astype(float)[:, None] + used @ shift.T
-    priced += np.minimum(0, fills[:, None] * (shift @ adds))
-    lowest = np.minimum.reduceat(priced, points.start)
-    return priced - lowest[points.line], lowest.sum(axis=0) - shift @ room
-
-
-def _later(points: Table) -> Ints:
-    """(m,) the place of each point by size, then buys before sales, within its line."""
-    k = points.steps  # of any size
-    later = np.empty(len(k), dtype=np.int64)
-    later[sorted(range(len(k)), key=lambda i: (points.line[i], -abs(k[i]), -k[i]))] = np.arange(len(k))
-    return later
-
-
-def _left(relaxed: Relaxed, gap: int) -> tuple[Fill, _Points]:
-    """The trades within a distance of the bound. Raises TooMany."""
-    points, prices = relaxed.points, relaxed.prices
-    ledger, values = points.ledger, points.priced(relaxed.prices)
-    fill = filling(ledger, kept_steps(points, values, 0))
-    tried = {i: without(of, fill.sets.get(i, ())) for i, of in kept_steps(points, values, gap).items()}
-    if sum(map(count, tried.values())) > MOST_STEPS:
-        raise TooMany
-    steps = [[fill.ends(i)[0]] if i in fill.sets else [] for i in range(len(ledger.lines))]
-    for i, intervals in tried.items():
-        steps[i] += [k for a, b in intervals for k in range(a, b + 1)]
-    table = listed(ledger, steps)
-    fills = np.zeros(len(table.line), dtype=np.int64)
-    deviates = np.zeros(len(table.line), dtype=np.int64)
-    for bit, i in enumerate(i for i in fill.sets if len(steps[i]) > 1):
-        if bit > MOST_DEVIATING:
-            raise TooMany
-        deviates[table.start[i] + 1 : table.start[i] + len(steps[i])] = 1 << bit
-    for i in fill.sets:
-        smallest, largest = fill.ends(i)
-        fills[table.start[i]] = abs(largest - smallest) * ledger.lines[i].step // grid(ledger)
-    rows = _rows(table, prices, fill, fills)
-    distance, above = _distances(table, np.minimum.reduceat(values, points.start), prices, rows, fills)
-    traded, score = np.abs(table.bought), table.score
-    return fill, _Points(
-        table=table,
-        places=np.split(np.arange(len(table.line)), table.start[1:]),
-        fills=fills,
-        deviates=deviates,
-        distance=distance,
-        above=above,
-        score=_counted(score, table, _largest_unit(score, table)),
-        traded=_counted(traded, table, grid(ledger)),
-        later=_later(table),
-        rows=rows,
-    )
+MARGIN = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +69,29 @@ def _starts(sums: Ints) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """All answers within a distance of the bound, line by line; `most` is (y,), by price."""
+    """All answers within a distance of the bound, line by line.
 
-    points: _Points
-    most: Floats
+    limit   (y,) how far they may be, by price
+    lines   which lines, in this order; least, most   (lines + 1, r) what those from each on use of each row
+    """
+
+    points: Points
+    limit: Floats
     lines: list[int]
+    least: Ints
+    most: Ints
+
+    @classmethod
+    def within(cls, points: Points, distance: float) -> "_Search":
+        """With limits that are a little too large, because they are floats."""
+        lines, rows, fills = points.open_lines, points.rows, points.fills
+        least, most = np.zeros((2, len(lines) + 1, len(rows)), dtype=np.int64)
+        for j in reversed(range(len(lines))):
+            at = points.places[lines[j]]
+            for r, row in enumerate(rows):
+                least[j, r] = least[j + 1, r] + (row.used[at] + min(row.fill, 0) * fills[at]).min()
+                most[j, r] = most[j + 1, r] + (row.used[at] + max(row.fill, 0) * fills[at]).max()
+        return cls(points, distance + MARGIN * (1 + distance + np.abs(points.above)), lines, least, most)
 
     def begun(self) -> _Partial:
         """The one answer for no line, but for those that have no choice."""
@@ -257,11 +104,11 @@ class _Search:
     def extended(self, partial: _Partial, at: Ints) -> _Partial:
         """Every one of them with every point of one more line."""
         points = self.points
-        of, which = np.nonzero(partial.distance[:, :1] + points.distance[at, 0] <= self.most[0])
+        of, which = np.nonzero(partial.distance[:, :1] + points.distance[at, 0] <= self.limit[0])
         if len(of) > MOST_TRIED:
             raise TooMany
         distance = partial.distance[of] + points.distance[at[which]]
-        near = (distance <= self.most).all(axis=1)
+        near = (distance <= self.limit).all(axis=1)
         of, which = of[near], which[near]
         added, p = partial.only(of), at[which]
         used = [row.used[p] for row in points.rows]
@@ -275,18 +122,16 @@ class _Search:
             deviates=added.deviates | points.deviates[p],
         )
 
-    def possible(self, partial: _Partial, rest: Sequence[Ints]) -> _Partial:
-        """Those that can still honour every row; `rest` are the lines to come.
+    def possible(self, partial: _Partial) -> _Partial:
+        """Those that can still honour every row, whatever the lines to come use.
 
-        What is sure to be left of a row, whatever they use, counts as used: it makes no difference any more.
+        What is sure to be left of a row counts as used: it makes no difference any more.
         """
-        kept, used, fills = np.ones(len(partial.score), dtype=np.bool_), partial.used.copy(), self.points.fills
-        for row, now in zip(self.points.rows, used, strict=True):
-            at_least, at_most = min(row.fill, 0), max(row.fill, 0)
-            least = sum(int((row.used[at] + at_least * fills[at]).min()) for at in rest)
-            most = sum(int((row.used[at] + at_most * fills[at]).max()) for at in rest)
-            kept &= now + at_least * partial.fills + least <= row.room
-            np.maximum(now, row.room - most - at_most * partial.fills, out=now)
+        kept, used = np.ones(len(partial.score), dtype=np.bool_), partial.used.copy()
+        at = partial.chosen.shape[1]
+        for row, now, least, most in zip(self.points.rows, used, self.least[at], self.most[at], strict=True):
+            kept &= now + min(row.fill, 0) * partial.fills + least <= row.room
+            np.maximum(now, row.room - most - max(row.fill, 0) * partial.fills, out=now)
         return replace(partial, used=used).only(kept)
 
     def first(self, partial: _Partial) -> _Partial:
@@ -306,10 +151,9 @@ class _Search:
 
     def all(self) -> _Partial:
         """Answers for all lines that no other replaces, but for what is filled. Raises TooMany."""
-        lines = [self.points.places[i] for i in self.lines]
-        partial = self.possible(self.begun(), lines)
-        for i, at in enumerate(lines):
-            partial = self.first(self.possible(self.extended(partial, at), lines[i + 1 :]))
+        partial = self.possible(self.begun())
+        for i in self.lines:
+            partial = self.first(self.possible(self.extended(partial, self.points.places[i])))
             if len(partial.score) > MOST_PARTIAL:
                 raise TooMany
         return partial
@@ -322,8 +166,7 @@ class _Filled:
     slope   score units by which a grain that is filled lowers the score
     """
 
-    fill: Fill
-    points: _Points
+    points: Points
     partial: _Partial
     slope: int
 
@@ -332,59 +175,65 @@ class _Filled:
         low, high = np.zeros_like(self.partial.fills), self.partial.fills.copy()
         for row, used in zip(self.points.rows, self.partial.used, strict=True):
             if row.fill > 0:
-                high = np.minimum(high, row.room - used)
+                high = np.minimum(high, (row.room - used) // row.fill)
             elif row.fill < 0:
-                low = np.maximum(low, used - row.room)
+                low = np.maximum(low, -((row.room - used) // -row.fill))  # rounded up
         return low, high
 
-    def trades(self, s: int, amount: int) -> tuple[int, ...] | None:
-        """One answer with so much filled, in grain units; None where the lines that fill do not come to it."""
+    def chosen(self, s: int) -> tuple[dict[int, int], tuple[int, ...], int]:
+        """The trades of one answer before any is filled, the lines that fill, and what these trade at least."""
         table, places = self.points.table, self.points.places
         at = np.array([of[0] for of in places])
         at[table.line[self.partial.chosen[s]]] = self.partial.chosen[s]
-        found = dict(enumerate(table.steps[at].tolist()))
-        lines = [i for i in self.fill.sets if at[i] == table.start[i]]
-        least = sum(abs(found[i]) * table.ledger.lines[i].step for i in lines)
-        filled = self.fill.first(lines, least + amount * grid(table.ledger))
-        return None if filled is None else tuple((found | filled).values())
+        trades = dict(enumerate(table.steps[at].tolist()))
+        lines = tuple(i for i in self.points.fill.sets if at[i] == table.start[i])
+        return trades, lines, sum(abs(trades[i]) * table.ledger.lines[i].step for i in lines)
 
-    def in_order(self) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """Answers by score and then by what is traded, each with its score. Raises TooMany."""
+    def in_order(self, most: int) -> Iterator[tuple[int, ...]]:
+        """Answers by score, which is `most` at most, and then by what is traded. Raises TooMany."""
         p, table = self.partial, self.points.table
-        unit, grain, begin = _largest_unit(table.score, table), grid(table.ledger), table.score[table.start].sum()
+        unit, traded_unit = (largest_unit(column, table) for column in (table.score, np.abs(table.bought)))
+        begin, grains = table.score[table.start].sum(), self.points.fill.unit
+        toward = -1 if self.slope > 0 else 1  # from the best amount to others
         waiting = list[tuple[int, int, int, int, int, int]]()
 
         def wait(s: int, amount: int, low: int, high: int) -> None:
             if low <= amount <= high:
-                score = begin + int(p.score[s]) * unit - self.slope * grain * amount
-                heappush(waiting, (score, int(p.traded[s]) + amount, s, amount, low, high))
+                score = begin + int(p.score[s]) * unit - self.slope * grains * amount
+                traded = int(p.traded[s]) * traded_unit + grains * amount
+                heappush(waiting, (score, traded, s, amount, low, high))
 
         for s, (low, high) in enumerate(zip(*(of.tolist() for of in self.ranges()), strict=True)):
-            wait(s, high if self.slope > 0 else low, low, high)
+            wait(s, high if toward < 0 else low, low, high)
         for _ in range(MOST_FILLS):
-            if not waiting:
+            if not waiting or waiting[0][0] > most:
                 return
-            score, _, s, amount, low, high = heappop(waiting)
-            trades = self.trades(s, amount)
-            if trades is None:
-                wait(s, amount + (-1 if self.slope > 0 else 1), low, high)
+            _, _, s, amount, low, high = heappop(waiting)
+            trades, lines, least = self.chosen(s)
+            sums = self.points.fill.sums(lines)
+            nearest = sums.nearest(least + amount * grains, toward)
+            if nearest != least + amount * grains:
+                if nearest is not None:
+                    wait(s, (nearest - least) // grains, low, high)
+                continue
+            filled = sums.first(nearest)
+            if filled is None:
+                wait(s, amount + toward, low, high)
             else:
-                yield score, trades
+                yield tuple((trades | dict(zip(lines, filled, strict=True))).values())
         raise TooMany
 
 
 def best_within(relaxed: Relaxed, gap: int) -> tuple[int, ...] | None:
     """The first of all answers by `exchange.rank`, if any is within `gap` (score) of the bound. Raises TooMany."""
-    fill, points = _left(relaxed, gap)
+    points = left(relaxed, gap)
     ledger, prices = points.table.ledger, relaxed.prices
-    distance = float(gap / _money(ledger))
-    most = distance + MARGIN * (1 + distance + np.abs(points.above))
-    partial = _Search(points, most, points.open_lines).all()
-    slope = fill.side * (prices.get("cash_floor", 0) - prices.get("cash_ceiling", 0)) + prices.get("turnover", 0)
+    partial = _Search.within(points, float(gap / money(ledger))).all()
+    slope = points.fill.side * (prices.get("cash_floor", 0) - prices.get("cash_ceiling", 0)) + prices.get("turnover", 0)
     best = None
-    for score, trades in _Filled(fill, points, partial, slope).in_order():
+    for trades in _Filled(points, partial, slope).in_order(relaxed.bound + gap):
         here = rank(ledger, trades)
-        if score - relaxed.bound > gap or (best is not None and here[:2] > best[0][:2]):
+        if best is not None and here[:2] > best[0][:2]:
             break
         best = (here, trades) if best is None else min(best, (here, trades))
     return None if best is None else best[1]

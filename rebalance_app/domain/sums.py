@@ -211,6 +211,18 @@ class Sums(_Lines):
         aways = ((self.away(i, total, sign), sign) for sign in (1, -1))
         return all(away >= self.known[i] or self.reached(i, sign) >> away & 1 for away, sign in aways)
 
+    def nearest(self, total: int, sign: int) -> int | None:
+        """The total, or the nearest above it (sign 1) or below it (−1) that all lines may add up to; None for none."""
+        few, away, every = self.few(0), self.away(0, total, 1), self.known[0]
+        if few is not None:
+            return min((each for each in few if (each - total) * sign >= 0), key=lambda x: abs(x - total), default=None)
+        if self.most[0] - self.least[0] >= every * self.unit or not 0 <= away < every:
+            return total if self.least[0] <= total <= self.most[0] else None
+        bits = self.reached(0, 1)
+        bits = bits >> away if sign > 0 else bits & (2 << away) - 1
+        found = (bits & -bits).bit_length() - 1 + away if sign > 0 else bits.bit_length() - 1
+        return self.least[0] + found * self.unit if bits else None
+
     def trades(self, i: int, total: int) -> Trades:
         """The trades of line i, largest first, and what the lines after it must add up to."""
         if i < len(self.lines):

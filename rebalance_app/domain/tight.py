@@ -17,45 +17,15 @@ import numpy as np
 from .constraints import Interval
 from .coupling import broken_rows
 from .exchange import rank
-from .integers import Ledger, Line
+from .integers import Ledger
 from .pricing import grid, kept_steps, row_limits
 from .sums import Piece, Sums, TooMany, TwoSums, pieces
 from .table import Table, Whole
 
 LEFT = 4  # 0 to LEFT − 1 units of a priced row may be left
+MOST_SALES = 30  # sums of sales tried for the least trading
 
 Sets = Mapping[int, Sequence[Interval]]  # by line, ascending intervals of steps
-
-
-def _toward(sign: int, intervals: Sequence[Interval]) -> list[Interval]:
-    """Of some steps those with the least |k| − sign·k: all on that side of 0, else the one nearest to it."""
-    side = [(max(a, 0), b) if sign > 0 else (a, min(b, 0)) for a, b in intervals]
-    nearest = intervals[-1][1] if sign > 0 else intervals[0][0]
-    return [(a, b) for a, b in side if a <= b] or [(nearest, nearest)]
-
-
-def _smallest(intervals: Sequence[Interval]) -> list[Interval]:
-    """Of some steps those with the least |k|: one, or k and −k."""
-    near = {min(max(0, a), b) for a, b in intervals}
-    least = min(map(abs, near))
-    return [(k, k) for k in sorted(near) if abs(k) == least]
-
-
-def _least_trading(lines: Sequence[Line], sets: Sets, bought: int) -> Sets:
-    """What is left of the sets when as little as possible is traded and it comes to `bought`, buys less sales.
-
-    Σ|p·k| ≥ Σ min(|p·k| − y·p·k) + y·bought for any y; its best y is −1, 0 or 1, the slopes of |p·k|.
-    """
-
-    def bound(y: int, left: Sets) -> int:
-        return y * bought + sum(lines[i].step * (abs(of[0][0]) - y * of[0][0]) for i, of in left.items())
-
-    tried: dict[int, Sets] = {
-        1: {i: _toward(1, of) for i, of in sets.items()},
-        0: {i: _smallest(of) for i, of in sets.items()},
-        -1: {i: _toward(-1, of) for i, of in sets.items()},
-    }
-    return tried[max(tried, key=lambda y: bound(y, tried[y]))]
 
 
 def _pieces_of(ledger: Ledger, sets: Sets, sell: int) -> list[list[Piece]]:
@@ -130,22 +100,46 @@ def _first_of(ledger: Ledger, sets: Sets, total: int, sell: int = 1) -> dict[int
     return None if first is None else fixed | dict(zip(free, first, strict=True))
 
 
-def _first_of_both(ledger: Ledger, sets: Sets, traded: int, least: int, most: int) -> dict[int, int] | None:
-    """The first trades of some lines that come to `traded`, `least` to `most` of it bought; None for none."""
-    fixed = _fixed(sets)
-    free = {i: of for i, of in sets.items() if i not in fixed}
-    bought, sold = _amounts(ledger, fixed)
-    sums = TwoSums(_pieces_of(ledger, free, 1), grid(ledger))
-    first = sums.first(traded - bought - sold, least - bought, most - bought)
-    return None if first is None else fixed | dict(zip(free, first, strict=True))
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """What some lines buy and sell, without those that have but one trade."""
+
+    fixed: dict[int, int]
+    free: Sets
+    sums: TwoSums
+    bought: int
+    sold: int
+
+    @classmethod
+    def of(cls, ledger: Ledger, sets: Sets) -> "_Both":
+        """Of the given sets."""
+        fixed = _fixed(sets)
+        free = {i: of for i, of in sets.items() if i not in fixed}
+        return cls(fixed, free, TwoSums(_pieces_of(ledger, free, 1), grid(ledger)), *_amounts(ledger, fixed))
+
+    def first(self, traded: int, least: int, most: int) -> dict[int, int] | None:
+        """The first trades that come to `traded`, `least` to `most` of it bought; None for none. Raises TooMany."""
+        first = self.sums.first(traded - self.bought - self.sold, least - self.bought, most - self.bought)
+        return None if first is None else self.fixed | dict(zip(self.free, first, strict=True))
 
 
 def _with_least_trading(ledger: Ledger, sets: Sets, bought: int) -> dict[int, int] | None:
     """The first trades that come to `bought`, buys less sales, with as little trading as that can take."""
-    found = _first_of(ledger, _least_trading(ledger.lines, sets, bought), bought, -1)
-    if found is None and _first_of(ledger, sets, bought, -1) is not None:
-        raise TooMany  # more must be traded than the bound says
-    return found
+    both = _Both.of(ledger, sets)
+    sales, unit = both.sums.sales, grid(ledger)
+    sold = max(sales.least[0], both.sums.buys.least[0] + both.bought - bought - both.sold)
+    for tried in range(MOST_SALES):
+        nearest = sales.nearest(sold, 1)
+        if nearest is None:
+            return None
+        sells = nearest + both.sold
+        found = both.first(bought + 2 * sells, bought + sells, bought + sells)
+        if found is not None:
+            return found
+        if not tried and _first_of(ledger, sets, bought, -1) is None:
+            return None
+        sold = nearest + unit
+    raise TooMany
 
 
 def _on_each_side(ledger: Ledger, sets: Sets, bought: int, traded: int) -> dict[int, int] | None:
@@ -156,7 +150,7 @@ def _on_each_side(ledger: Ledger, sets: Sets, bought: int, traded: int) -> dict[
     buyers = {i: of for i, of in sets.items() if of[0][0] >= 0}
     sellers = {i: of for i, of in sets.items() if of[-1][1] <= 0 and i not in buyers}
     if len(buyers) + len(sellers) < len(sets):
-        return _first_of_both(ledger, sets, traded, buys, buys)
+        return _Both.of(ledger, sets).first(traded, buys, buys)
     first_buys = _first_of(ledger, buyers, buys)
     first_sales = None if first_buys is None else _first_of(ledger, sellers, sales)
     return None if first_buys is None or first_sales is None else first_buys | first_sales
@@ -167,7 +161,7 @@ def _within_cash(ledger: Ledger, sets: Sets, traded: int) -> dict[int, int] | No
     limits = row_limits(ledger)
     most = (traded + limits["cash_floor"]) // 2
     least = (traded - limits["cash_ceiling"] + 1) // 2 if "cash_ceiling" in limits else 0
-    return _first_of_both(ledger, sets, traded, least, most)
+    return _Both.of(ledger, sets).first(traded, least, most)
 
 
 def _first_at(ledger: Ledger, sets: Sets, level: _Level) -> tuple[int, ...] | None:

@@ -71,7 +71,7 @@ def test_the_first_of_all_is_the_same_whether_sums_or_partial_answers_find_it(mo
         stated = large(spec, seed)
         found = solve(stated)
         with monkeypatch.context() as without:
-            without.setattr(joint, "first_tight", lambda *_: None)
+            without.setattr(branch, "first_tight", lambda *_: None)
             other = solve(stated)
         if found.method == "milp" and found.first and other.first:
             assert found.trades == other.trades

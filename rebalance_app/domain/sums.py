@@ -213,15 +213,18 @@ class Sums(_Lines):
 
     def nearest(self, total: int, sign: int) -> int | None:
         """The total, or the nearest above it (sign 1) or below it (−1) that all lines may add up to; None for none."""
-        few, away, every = self.few(0), self.away(0, total, 1), self.known[0]
+        total = max(-(-total // self.unit) * self.unit, self.least[0]) if sign > 0 else min(total, self.most[0])
+        if not self.least[0] <= total <= self.most[0]:
+            return None
+        few = self.few(0)
         if few is not None:
-            return min((each for each in few if (each - total) * sign >= 0), key=lambda x: abs(x - total), default=None)
-        if self.most[0] - self.least[0] >= every * self.unit or not 0 <= away < every:
-            return total if self.least[0] <= total <= self.most[0] else None
-        bits = self.reached(0, 1)
+            return min((each for each in few if (each - total) * sign >= 0), key=lambda x: abs(x - total))
+        if self.most[0] - self.least[0] >= self.known[0] * self.unit:
+            return total
+        away, bits = self.away(0, total, 1), self.reached(0, 1)
         bits = bits >> away if sign > 0 else bits & (2 << away) - 1
-        found = (bits & -bits).bit_length() - 1 + away if sign > 0 else bits.bit_length() - 1
-        return self.least[0] + found * self.unit if bits else None
+        found = away + (bits & -bits).bit_length() - 1 if sign > 0 else bits.bit_length() - 1
+        return self.least[0] + found * self.unit
 
     def trades(self, i: int, total: int) -> Trades:
         """The trades of line i, largest first, and what the lines after it must add up to."""

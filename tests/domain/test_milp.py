@@ -13,7 +13,8 @@ from rebalance_app.domain.coupling import broken_rows
 from rebalance_app.domain.exchange import Exchanges, Spare, total_score
 from rebalance_app.domain.integers import ledger
 from rebalance_app.domain.joint import solve_jointly
-from rebalance_app.domain.milp import NoAnswerInTime, solve_relaxed, solve_whole
+from rebalance_app.domain.linear import solve_part
+from rebalance_app.domain.milp import NoAnswerInTime, ProgramInfeasible, solve_relaxed, solve_whole
 from rebalance_app.domain.pricing import cut, priced_bound, whole_prices
 from rebalance_app.domain.programme import programme
 from rebalance_app.domain.separable import solve_alone
@@ -168,8 +169,7 @@ def stubborn(self, **options):
 @pytest.mark.parametrize(("seed", "status"), [(1, "time_limit"), (None, "error")])
 def test_a_solver_that_ignores_its_limit_is_left_behind_and_what_there_was_is_offered(seed, status, monkeypatch):
     monkeypatch.setattr(cp.Problem, "solve", stubborn)
-    for search in ("first_tight", "best_within", "first_of_all"):
-        monkeypatch.setattr(joint, search, lambda *_: None)
+    monkeypatch.setattr(joint, "first_of_all", lambda _book, _choices, relaxed, _: (relaxed.trades, relaxed.bound))
     monkeypatch.setattr(Exchanges, "closer", lambda *_: None)
     if seed is None:
         monkeypatch.setattr(milp, "rounded", lambda *_: None)
@@ -191,6 +191,25 @@ def test_relaxed_prices_are_those_of_the_rows_that_bind():
     prices = solve_relaxed(book, choices, 10).prices
     assert set(prices) == {"cash_floor", "turnover"}
     assert any(prices.values())
+
+
+def test_a_part_that_is_solved_directly_has_the_bound_and_the_answer_of_the_statement():
+    for seed in range(6):
+        book = ledger(large(TIGHT, seed))
+        choices, _ = solve_alone(book)
+        stated, part = solve_relaxed(book, choices, 10), solve_part(book, choices, table(book, choices), 10)
+        assert abs(book.score_money(part.bound - stated.bound)) < D("0.01")
+        assert part.steps == pytest.approx(stated.steps, abs=1e-5)
+
+
+def test_a_part_without_an_answer_has_a_bound_above_every_answer():
+    book = ledger(replace(large(TIGHT, 2), options=Options(min_cash_weight=D("0.06"), max_turnover=D("0.0001"))))
+    choices, _ = solve_alone(book)
+    with pytest.raises(ProgramInfeasible):
+        solve_relaxed(book, choices, 10)
+    points = table(book, choices)
+    worst = np.maximum.reduceat(points.score, points.start).sum()
+    assert solve_part(book, choices, points, 10).bound > worst
 
 
 def test_slopes_of_the_programme_add_up_to_the_exact_score():

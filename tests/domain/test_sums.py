@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rebalance_app.domain import sums
-from rebalance_app.domain.sums import Sums, TooMany, TwoSums, pieces
+from rebalance_app.domain.sums import Pair, Piece, Sums, TooMany, TwoSums, pieces
 
 RANGES = st.tuples(st.integers(-6, 6), st.integers(0, 4)).map(lambda x: (x[0], x[0] + x[1]))
 
@@ -78,6 +78,47 @@ def test_the_first_way_to_two_sums_is_that_of_trying_all():
         assert TwoSums([pieces(of, step, step) for of, step in lines], 1).first(both, low, high) == expected
 
     promise()
+
+
+@pytest.mark.usefixtures("_known")
+def test_the_nearest_sum_is_that_of_trying_all_or_a_nearer_one_that_is_not_known_to_be_impossible():
+    @settings(max_examples=150, deadline=None)
+    @given(LINES, st.integers(0, 10**6), st.sampled_from([1, -1]))
+    def promise(lines, which, sign):
+        sums_of = sorted({traded(lines, way) for way in every(lines)})
+        total = sums_of[which % len(sums_of)] + which % 7 - 3
+        beyond = [each for each in sums_of if (each - total) * sign >= 0]
+        expected = min(beyond, key=lambda each: abs(each - total), default=None)
+        adding_up = Sums([pieces(of, step, step) for of, step in lines], 1)
+        found = adding_up.nearest(total, sign)
+        if found != expected:
+            assert adding_up.first(found) is None
+            assert found == total
+
+    promise()
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.tuples(RANGES, RANGES), st.tuples(st.integers(1, 40), st.integers(1, 40)), st.integers(-400, 400), RANGES)
+def test_two_lines_come_to_a_total_exactly_where_trying_all_says_so(ranges, units, total, part):
+    signs = [1 if which % 2 else -1 for which in units]
+    one, other = (
+        Piece(1, max(a, 0), max(b, 0), sign * unit) for (a, b), unit, sign in zip(ranges, units, signs, strict=True)
+    )
+    low, high = (10 * end for end in part)
+    expected = any(
+        x * one.unit + y * other.unit == total and low <= x * one.unit <= high
+        for x in range(one.least, one.most + 1)
+        for y in range(other.least, other.most + 1)
+    )
+    assert Pair.of(one, other).comes_to(total, low, high) == expected
+
+
+def test_a_sum_in_the_middle_of_millions_is_found_by_the_last_two_lines():
+    lines = [pieces([(0, 18_549)], 1285, 1285), pieces([(21, 12_667)], 2418, 2418), pieces([(9, 1109)], 5747, 5747)]
+    found = Sums(lines, 1).first(30_000_001)
+    assert sum(k * unit for k, unit in zip(found, (1285, 2418, 5747), strict=True)) == 30_000_001
+    assert all(Sums(lines[1:], 1).first(30_000_001 - k * 1285) is None for k in range(found[0] + 1, 18_550))
 
 
 def test_a_coarse_unit_says_that_a_sum_between_its_multiples_is_impossible():

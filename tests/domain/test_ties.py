@@ -7,7 +7,7 @@ from itertools import combinations
 import pytest
 
 from benchmarks.instances import Spec, alike, large, short_of_cash, small
-from rebalance_app.domain import branch, joint, remaining
+from rebalance_app.domain import branch, fill, left, remaining, sums
 from rebalance_app.domain.branch import first_of_all
 from rebalance_app.domain.coupling import broken_rows
 from rebalance_app.domain.exchange import rank
@@ -16,7 +16,6 @@ from rebalance_app.domain.milp import solve_relaxed
 from rebalance_app.domain.objective import score
 from rebalance_app.domain.separable import solve_alone
 from rebalance_app.domain.solve import solve
-from rebalance_app.domain.sums import TooMany
 from tests.domain.build import D, position, problem, shares
 from tests.domain.oracle import best
 
@@ -79,30 +78,74 @@ def test_the_first_of_all_is_the_same_whether_sums_or_partial_answers_find_it(mo
     assert compared > 10
 
 
-def parted(book, choices, relaxed):
-    try:
-        return first_of_all(book, choices, relaxed, relaxed.trades, 10)
-    except TooMany:
-        return None
+LITTLE = {  # at a time: what a search may try, until it has to divide, look further, or give up
+    "as it is": {},
+    "few steps": {(left, "MOST_STEPS"): 12},
+    "few partial answers": {(remaining, "MOST_PARTIAL"): 5, (remaining, "COMPARED"): 2},
+    "nothing to fill with": {(fill, "LARGEST"): 1},
+    "few sums": {(sums, "KNOWN"): 3, (sums, "WINDOW"): 2, (sums, "JUMPS"): 1, (sums, "FEW"): 2},
+}
+NARROW = (
+    Spec(4, 6_000, ("0.04", "0.04"), floor="0.07", oddities=0.3, min_trade="150", turnover="0.06"),
+    Spec(5, 4_000, ("0.06", "0.06"), floor="0.06", oddities=0.3, min_trade="100", turnover="0.05"),
+    Spec(5, 3_000, ("0.08", "0.08"), floor="0.08", oddities=0.2, min_trade="120", turnover="0.08", prices="even"),
+    Spec(4, 5_000, ("0.05", "0.02"), floor="0.03", oddities=0.2, turnover="0.04"),
+)
 
 
-def test_parts_of_a_problem_find_the_first_of_all_where_the_whole_leaves_too_much_open(monkeypatch):
-    monkeypatch.setattr(remaining, "MOST_STEPS", 12)
-    monkeypatch.setattr(branch, "MOST_PARTS", 60)
+@pytest.mark.parametrize("without_sums", [False, True], ids=["", "without sums"])
+@pytest.mark.parametrize("little", LITTLE)
+def test_however_little_is_tried_at_a_time_what_is_said_to_be_the_first_is_so(little, without_sums, monkeypatch):
+    monkeypatch.setattr(branch, "MOST_PARTS", 200)
+    monkeypatch.setattr(branch, "MOST_LOOKS", 600)
+    if without_sums:
+        monkeypatch.setattr(branch, "first_tight", lambda *_: None)
+    for (module, name), value in LITTLE[little].items():
+        monkeypatch.setattr(module, name, value)
+    first = 0
+    for seed in range(30):
+        for stated in (large(NARROW[seed % 4], seed), alike(seed)):
+            expected, solution = best(stated), solve(stated)
+            assert (expected is None) == (solution.status == "infeasible")
+            if solution.method == "milp" and solution.first:
+                assert shares(solution) == {name: change for name, change in expected[2].items() if change}
+                first += 1
+    assert first > 10
+
+
+def test_when_parts_run_out_what_is_left_proves_a_bound_that_no_answer_is_below(monkeypatch):
     monkeypatch.setattr(branch, "first_tight", lambda *_: None)
-    found = 0
-    for seed in range(40):
-        stated = short_of_cash(seed)
-        expected = best(stated)
-        if expected is not None and solve(stated).method == "milp":
-            book = ledger(stated)
-            choices, _ = solve_alone(book)
-            relaxed = solve_relaxed(book, choices, 10)
-            first = relaxed.trades and parted(book, choices, relaxed)
-            if first:
-                assert first == tuple(expected[2][line.position.security_id] // line.lot for line in book.lines)
-                found += 1
-    assert found > 10
+    monkeypatch.setattr(left, "MOST_STEPS", 12)
+    ended = 0
+    for seed in range(60):
+        stated = large(NARROW[seed % 4], seed)
+        expected, book = best(stated), ledger(stated)
+        if expected is None or solve(stated).method != "milp":
+            continue
+        choices, _ = solve_alone(book)
+        for parts in (0, 1, 2):
+            monkeypatch.setattr(branch, "MOST_PARTS", parts)
+            trades, least = first_of_all(book, choices, solve_relaxed(book, choices, 10), 10)
+            if least is not None:
+                assert book.score_money(least) <= expected[0]
+                assert trades is None or broken_rows(book, trades) == ()
+                ended += 1
+    assert ended > 5
+
+
+@pytest.mark.parametrize("seed", [32, 45, 192])
+def test_the_hard_case_is_solved_to_the_first_of_all(seed):
+    """Between minimum trade, floor and turnover these need several parts, and lines that fill what others leave."""
+    stated = large(Spec(floor="0.055", band=("0.02", "0.02"), oddities=0, min_trade="1000", turnover="0.07"), seed)
+    solution = solve(stated)
+    assert (solution.status, solution.gap, solution.first) == ("optimal", 0, True)
+    assert improvement(stated, solution) is None
+
+
+def test_what_floor_and_turnover_forbid_only_together_is_known_to_have_no_answer():
+    some = [position(name, 40, price, "0.2", "0.2") for name, price in (("A", "10.01"), ("B", "20.03"))]
+    solution = solve(problem(0, *some, min_cash=D(200), max_turnover=D("0.05")))
+    assert solution.status == "infeasible"
 
 
 def improvement(stated, solution):

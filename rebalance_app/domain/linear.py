@@ -5,13 +5,14 @@ broken at a price that nothing is worth; the prices that come of it prove a boun
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .bounds import Choice
 from .integers import Ledger
-from .milp import LEAST_TIME, NoAnswerInTime, Relaxed, SolverFailed, prepare_solver, relaxed
+from .milp import LATE, LEAST_TIME, NoAnswerInTime, Relaxed, SolverFailed, prepare_solver, relaxed, run_in_time
 from .programme import Programme, matrix_rows, programme
 from .table import Table
 
@@ -39,6 +40,10 @@ def _model(stated: Programme, *, at_any_price: bool) -> Any:  # a HiGHS model
     return model
 
 
+def _run(solver: Any) -> None:
+    solver.run()  # what came of it, its model status tells
+
+
 def solve_part(ledger: Ledger, choices: Sequence[Choice], points: Table, seconds: float) -> Relaxed:
     """The relaxation of some choices with their breakpoints. Raises NoAnswerInTime and SolverFailed."""
     import highspy  # noqa: PLC0415
@@ -51,7 +56,7 @@ def solve_part(ledger: Ledger, choices: Sequence[Choice], points: Table, seconds
         for name, value in (options | {"time_limit": max(seconds, LEAST_TIME)}).items():
             solver.setOptionValue(name, value)
         solver.passModel(_model(stated, at_any_price=at_any_price))
-        solver.run()
+        run_in_time(partial(_run, solver), seconds + LATE)
         status = solver.getModelStatus()
         if status == highspy.HighsModelStatus.kOptimal:
             found = solver.getSolution()

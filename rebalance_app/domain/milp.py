@@ -7,7 +7,7 @@ portfolio of 50 million.
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from functools import cache
@@ -81,30 +81,30 @@ def prepare_solver() -> None:
         os.close(nowhere)
 
 
-def _run(problem: Any, seconds: float, options: Mapping[str, Any]) -> None:  # a CVXPY problem
-    """Solve, but wait no longer than `seconds`: HiGHS looks at its clock only between steps, and a step can be long.
+def run_in_time(attempt: Callable[[], str | None], seconds: float) -> None:
+    """Let HiGHS run, but wait no longer than `seconds`: it looks at its clock only between steps, and one can be long.
 
-    Raises NoAnswerInTime; the thread then goes on until HiGHS sees the time, and its process is best ended.
+    `attempt` returns what went wrong. Raises SolverFailed with that, and NoAnswerInTime; the thread then goes on until
+    HiGHS sees the time, and its process is best ended. In a thread of its own HiGHS also minds no other use of it.
     """
-    from cvxpy.error import SolverError  # noqa: PLC0415
-
-    outcome: list[SolverError | None] = []
-
-    def attempt() -> None:
-        try:
-            problem.solve(solver="HIGHS", **options)
-        except SolverError as error:
-            outcome.append(error)
-        else:
-            outcome.append(None)
-
-    thread = Thread(target=attempt, daemon=True)
+    outcome: list[str | None] = []
+    thread = Thread(target=lambda: outcome.append(attempt()), daemon=True)
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
         raise NoAnswerInTime
     if outcome != [None]:
-        raise SolverFailed(str(outcome[0]) if outcome else "it ended without an outcome")
+        raise SolverFailed(outcome[0] if outcome else "it ended without an outcome")
+
+
+def _solve(problem: Any, options: Mapping[str, Any]) -> str | None:  # a CVXPY problem
+    from cvxpy.error import SolverError  # noqa: PLC0415
+
+    try:
+        problem.solve(solver="HIGHS", **options)
+    except SolverError as error:
+        return str(error)
+    return None
 
 
 def solve_statement(problem: Any, seconds: float, **more: str) -> None:
@@ -119,7 +119,7 @@ def solve_statement(problem: Any, seconds: float, **more: str) -> None:
     limits = {"time_limit": max(seconds, LEAST_TIME), "mip_abs_gap": ABSOLUTE_GAP, "mip_rel_gap": 0.0}
     same = {"threads": 1, "random_seed": 0, "warm_start": False}
     plain = {"mip_allow_restart": False, "mip_detect_symmetry": False, "output_flag": False}
-    _run(problem, seconds + LATE, {**limits, **same, **plain, **more})
+    run_in_time(lambda: _solve(problem, {**limits, **same, **plain, **more}), seconds + LATE)
     if problem.status in {"infeasible", "infeasible_or_unbounded", "infeasible_inaccurate"}:
         raise ProgramInfeasible
     if problem.solver_stats.extra_stats.primal_solution_status != FEASIBLE_POINT:

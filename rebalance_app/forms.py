@@ -55,7 +55,7 @@ class LaunchForm(forms.Form):
     idempotency_key = forms.CharField(widget=forms.HiddenInput, max_length=100)
 
     def __init__(self, preflight: Preflight, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, initial=shown(preflight.options), **kwargs)
         self.fields |= {name: deepcopy(FIELDS[name]) for name in OPTION_FIELDS if name not in self.fields}
         self.preflight = preflight
         choices = [(scope.key, scope.label) for scope in preflight.scopes]
@@ -72,6 +72,11 @@ class LaunchForm(forms.Form):
     @property
     def option_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in OPTION_FIELDS[1:]]
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether it comes with limits filled in, which are not to be missed."""
+        return any(self.initial.get(name) for name in OPTION_FIELDS if name not in ("mode", "time_limit"))
 
     @property
     def chosen(self) -> Scope:

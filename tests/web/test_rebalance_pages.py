@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import re
+from datetime import timedelta
 from decimal import Decimal
 from html import unescape
 
 import pytest
+from django.utils import timezone
 
 from models_app.models import DriftFigures
 from ordergen.audit.models import AuditEvent
@@ -231,6 +233,21 @@ def test_an_active_run_asks_for_its_progress_until_it_ends(as_manager, waiting, 
     ended = as_manager.get(address, headers=HTMX)
     assert (ended.status_code, ended["HX-Refresh"]) == (286, "true")
     assert "hx-trigger" not in as_manager.get(address).content.decode()
+
+
+def test_a_run_that_nobody_works_on_says_so_instead_of_how_long_it_takes(as_manager, waiting, settings):
+    """Not while a sweeper still has time to see to it: only when neither that nor a worker can be running."""
+    address, long_ago = f"/rebalances/{waiting.pk}/", timezone.now() - timedelta(seconds=4 * settings.RESEND_SECONDS)
+    assert "Nobody is at work" not in words(as_manager.get(address))
+    Rebalance.objects.update(launched_at=long_ago)
+    assert "Nobody is at work" in words(as_manager.get(address))
+
+    Rebalance.objects.update(state="running", started_at=long_ago, n_no_trades=1)
+    assert "Nobody is at work" not in words(as_manager.get(address))
+    waiting.portfolios.update(state="solving", lease_until=long_ago)
+    page = words(as_manager.get(address))
+    assert "Nobody is at work" in page
+    assert "time left not known yet" in page
 
 
 def test_back_to_an_active_run_gives_the_whole_page(as_manager, waiting):

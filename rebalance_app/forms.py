@@ -55,7 +55,8 @@ class LaunchForm(forms.Form):
     idempotency_key = forms.CharField(widget=forms.HiddenInput, max_length=100)
 
     def __init__(self, preflight: Preflight, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, initial=shown(preflight.options), **kwargs)
+        super().__init__(*args, **kwargs)
+        self.initial.update(shown(preflight.options))
         self.fields |= {name: deepcopy(FIELDS[name]) for name in OPTION_FIELDS if name not in self.fields}
         self.preflight = preflight
         choices = [(scope.key, scope.label) for scope in preflight.scopes]

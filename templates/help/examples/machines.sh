@@ -1,8 +1,8 @@
-# on each machine: a firewalled database, a broker for this installation alone, one secret of 50 characters or more
+# on each machine the same, the broker for this installation alone
 export DATABASE_URL="postgres://ordergen:$PASSWORD@db.internal/ordergen"
 export CELERY_BROKER_URL="amqp://ordergen:$PASSWORD@broker.internal/ordergen"
-export SECRET_KEY ALLOWED_HOSTS="orders.example.com"
+export SECRET_KEY="$SECRET" ALLOWED_HOSTS="orders.example.com"  # 50 characters or more
 
-ordergen migrate                             # once, and after each update before anything else starts
-ordergen web --host 0.0.0.0 --port 8000      # behind a proxy that speaks HTTPS: ORDERGEN_HTTPS, TRUST_PROXY
-ordergen worker                              # on as many machines as needed; each brings a sweeper
+ordergen migrate                         # once, and after each update first
+ordergen web --host 0.0.0.0 --port 8000  # behind a proxy that speaks HTTPS
+ordergen worker                          # any number; each brings a sweeper

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from models_app import selectors, services
-from models_app.forms import SPARE_ROWS, ModelEditor
+from models_app.forms import SPARE_ROWS, TYPED, ModelEditor
 from models_app.merge import Merge, Side
 from models_app.rules import ModelDraft
 from models_app.sources import get_source
@@ -20,7 +20,7 @@ from ordergen.http import SignedInRequest, refuses_nul
 FOUND_SECURITIES = 50
 
 
-@refuses_nul("name")
+@refuses_nul(*TYPED)
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def model_new(request: SignedInRequest) -> HttpResponse:
@@ -45,7 +45,7 @@ def _start(editor: ModelEditor, copy_of: str) -> None:
     editor.rows[0].focus = False
 
 
-@refuses_nul("name")
+@refuses_nul(*TYPED)
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def model_edit(request: SignedInRequest, model_id: str) -> HttpResponse:
@@ -120,6 +120,7 @@ def _page(request: HttpRequest, editor: ModelEditor, status: int = 200, notice: 
 # Asked while somebody types. Each answers for the whole form and changes nothing.
 
 
+@refuses_nul(*TYPED)
 @login_required
 @require_POST
 def model_check(request: SignedInRequest) -> HttpResponse:
@@ -130,6 +131,7 @@ def model_check(request: SignedInRequest) -> HttpResponse:
     return render(request, "models/editor.html#checked", {"editor": editor})
 
 
+@refuses_nul(*TYPED)
 @login_required
 @require_POST
 def model_portfolio_search(request: SignedInRequest) -> HttpResponse:

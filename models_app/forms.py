@@ -24,6 +24,7 @@ SPARE_ROWS = 3  # empty rows under a new model's grid
 LONGEST_NUMBER = 20
 LARGEST_NUMBER = 10**6  # whatever is meant by more, it is no weight
 _CELLS = ("security", "target", "low", "high")
+TYPED = ("name", "reason", "paste", *_CELLS)  # texts with faults of their own; the rest is chosen, or searched with
 _CELL_WORDS = {"security": "security", "target": "target", "low": "low band", "high": "high band"}
 _FIELD_OF_CELL = {"security": "security_id", "target": "target", "low": "low_drift", "high": "high_drift"}
 _ROW_FAULT = re.compile(r"positions\.(\d+)\.(\w+)")
@@ -200,6 +201,8 @@ class ModelEditor:
             self.errors["reason"] = "Say in a few words why."
         elif len(self.reason) > rules.MAX_REASON_LENGTH:
             self.errors["reason"] = f"A reason has at most {rules.MAX_REASON_LENGTH} characters."
+        elif "\0" in self.reason:
+            self.errors["reason"] = "A reason has no control characters."
         return None if self.errors or any(row.errors for row in self.rows) else checked
 
     def show_faults(self, faults: Mapping[str, str]) -> None:

@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--forever", action="store_true", help="again and again, until stopped")
     add("migrate", migrate_command, "bring the database up to date")
     imports = add("import", import_command, "import a CSV file: all of it or nothing")
+    imports.epilog = "The columns of each kind, with an example: under Import, /import/KIND/."
     imports.add_argument("kind", choices=["securities", "prices", "portfolios", "holdings", "lots", "models"])
     imports.add_argument("file", type=Path)
     imports.add_argument("--as", dest="user", metavar="USERNAME", help="who imports; else the only portfolio manager")
@@ -137,6 +138,22 @@ def _must_be_free(options: argparse.Namespace) -> None:
         raise CommandError(f"cannot listen on {options.host}:{options.port}: {error.strerror}") from error
 
 
+def _must_be_migrated() -> None:
+    """Says at once what is missing; else each page and each sweep would say that a table is not there."""
+    from django.db import OperationalError, connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    try:
+        executor = MigrationExecutor(connection)
+        is_behind = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    except OperationalError:  # not up yet: the processes wait for it
+        return
+    finally:
+        connection.close()
+    if is_behind:
+        raise CommandError("the database is empty or of an earlier version: run `ordergen migrate` first, once")
+
+
 def migrate_command(_options: argparse.Namespace) -> None:
     from django.core.management import call_command
 
@@ -161,12 +178,14 @@ def web_command_(options: argparse.Namespace) -> None:
     from ordergen import supervisor
 
     _must_be_free(options)
+    _must_be_migrated()
     _supervise({"web": supervisor.web_command(options.host, options.port)})
 
 
 def worker_command_(_options: argparse.Namespace) -> None:
     from ordergen import supervisor
 
+    _must_be_migrated()
     _supervise({"worker": supervisor.worker_command(), "sweeper": supervisor.sweep_command()})
 
 

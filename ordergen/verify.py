@@ -1,8 +1,8 @@
 """`ordergen verify`: what must hold in any database, checked again from the stored rows alone.
 
-Each check is one promise, names the invariants it proves, and yields a sentence for each row that breaks it. They are
-for a database at rest: a run in the middle of its work is judged only by what it has finished. Rows are read in small
-batches and once, so that a million orders take minutes and no memory to speak of.
+Each check is one promise, names the invariants it proves, and yields a sentence for each row that breaks it. All of
+them see the database at one moment, at work or at rest: a run is judged only by what it has finished then. Rows are
+read in small batches and once, so that a million orders take minutes and no memory to speak of.
 
 What rows cannot tell: whether the same input would give the same orders again (I11) and how old a price was allowed to
 be when its run was launched (I13).
@@ -27,6 +27,7 @@ from django.utils import timezone
 from models_app.models import ModelVersion
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.services import first_broken_link
+from ordergen.db import as_of_one_moment
 from rebalance_app.facts import facts_of
 from rebalance_app.models import (
     ACTIVE,
@@ -89,6 +90,11 @@ def proves_of_each(*invariants: str) -> Callable[[RowCheck], RowCheck]:
 
 def verify_all() -> dict[str, Any]:
     """Counts of what was looked at and what each check found, and the faults (the first hundred in words)."""
+    with as_of_one_moment():  # else a worker that stores between two reads would look like a fault
+        return _verify_all()
+
+
+def _verify_all() -> dict[str, Any]:
     facts_of.cache_clear()  # what is stored now, not what this process read before
     found: Counter[str] = Counter()
     shown: list[str] = []

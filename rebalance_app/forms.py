@@ -56,6 +56,7 @@ class LaunchForm(forms.Form):
 
     def __init__(self, preflight: Preflight, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.initial.update(shown(preflight.options))
         self.fields |= {name: deepcopy(FIELDS[name]) for name in OPTION_FIELDS if name not in self.fields}
         self.preflight = preflight
         choices = [(scope.key, scope.label) for scope in preflight.scopes]
@@ -72,6 +73,11 @@ class LaunchForm(forms.Form):
     @property
     def option_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in OPTION_FIELDS[1:]]
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether it comes with limits filled in, which are not to be missed."""
+        return any(self.initial.get(name) for name in OPTION_FIELDS if name not in ("mode", "time_limit"))
 
     @property
     def chosen(self) -> Scope:

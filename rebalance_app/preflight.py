@@ -6,10 +6,11 @@ they are, and the run itself takes the book as it is then.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from typing import Any
 
 from models_app import figure_selectors as figures
 from models_app import selectors as models
@@ -49,6 +50,7 @@ class Preflight:
     freshness: Freshness
     n_busy: int  # portfolios that another run is working on
     scopes: Sequence[Scope]
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the run that is to be repeated
 
     @cached_property
     def unpriced_tickers(self) -> list[str]:
@@ -91,6 +93,7 @@ def preflight(model: InvestmentModel, wanted: Request) -> Preflight:
         figures.freshness(model.pk),
         n_busy(followers),
         [*_asked(followers, wanted), *_everyone(model, followers)],
+        run_get(wanted.again).run.options if wanted.again else {},
     )
 
 

@@ -60,6 +60,16 @@ class RunView:
         return self.run.n_infeasible + self.run.n_failed
 
     @property
+    def asked(self) -> dict[str, Any]:
+        """The mode and the limits of this run alone, without how long a solver may take."""
+        options = {"mode": "to_target"} | self.run.options
+        return {
+            name: value
+            for name, value in options.items()
+            if name != "time_limit" and value is not None and value is not False
+        }
+
+    @property
     def seconds(self) -> Decimal | None:
         if self.run.finished_at is None:
             return None

@@ -91,7 +91,7 @@ def _at_least_zero(value: Any, where: str) -> Decimal:
 def _weight(value: Any, where: str) -> Decimal:
     number = _at_least_zero(value, where)
     if number > 1:
-        raise ProblemError(where, "must be a fraction between 0 and 1")
+        raise ProblemError(where, "must be a fraction between 0 and 1; 1 is 100 %")
     return number
 
 
@@ -189,7 +189,7 @@ OPTIONS = {
     "max_cash": _decimal,
     "mode": _mode,
     "min_trade_value": _at_least_zero,
-    "max_turnover": _at_least_zero,
+    "max_turnover": _weight,  # to sell everything and buy something else is 1; more is a per cent figure meant as one
     "max_trades": _whole,
     "cost_bps": _cost,
     "time_limit": _seconds,

@@ -51,10 +51,6 @@ def options_read(values: Mapping[str, Any], argument: str) -> Options:
         options = options_from_json(values, where=argument)
     except ProblemError as error:
         raise InvalidInputError(str(error), fields={error.field: error.message}) from error
-    if options.max_turnover is not None and options.max_turnover > 1:
-        # Sell everything and buy something else: that is 1. More is a per cent figure that was meant as one.
-        message = "must be a fraction between 0 and 1; 1 is 100 %"
-        raise InvalidInputError(f"The turnover {message}.", fields={f"{argument}.max_turnover": message})
     refuse_unknowable_gains(values, field=f"{argument}.gain_budget")
     return options
 

@@ -118,6 +118,11 @@ def _claim(rebalance_id: str, chunk: int) -> Claim | None:
         rebalance_id=rebalance_id, chunk=chunk, state=ProposalState.QUEUED
     ).update(state=ProposalState.SOLVING, token=token, attempt=F("attempt") + 1, lease_until=_lease())
     if not claimed:
+        if not Rebalance.objects.filter(pk=rebalance_id).exists():
+            logger.warning(
+                "there is no run %.40r here: does another installation use this broker? Each needs one of its own",
+                rebalance_id,
+            )
         return None
     run = Rebalance.objects.get(pk=rebalance_id)
     if run.state == RunState.QUEUED:

@@ -119,6 +119,7 @@ def test_a_position_that_is_wrong_is_refused_at_its_field(field, value):
         {"min_trade_value": "-1"},
         {"cost_bps": "0.000001"},
         {"min_cash_weight": "2"},
+        {"max_turnover": "1.01"},
         {"soft_bands": "yes"},
         {"speed": "high"},
         {"min_cash": None},

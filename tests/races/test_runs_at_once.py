@@ -8,8 +8,8 @@ from functools import partial
 from django.utils import timezone
 
 from ordergen.errors import ConflictError
-from ordergen.verify import verify_all
-from rebalance_app.models import Rebalance
+from ordergen.verify import CHECKS, Check, verify_all
+from rebalance_app.models import PortfolioRebalance, Rebalance
 from rebalance_app.services import cancel as cancelling
 from rebalance_app.services import solve, store
 from rebalance_app.services.cancel import rebalance_cancel
@@ -45,6 +45,21 @@ def test_the_same_key_sent_twice_at_once_starts_one_run_and_answers_both(book, m
         assert isinstance(other, Rebalance), other
         assert one.pk == other.pk
         run_worker(one)
+
+
+def test_verifying_sees_one_moment_while_a_worker_stores(book, manager, at_once, monkeypatch):
+    run = rebalance_launch(by=manager, model_id=book.model.pk)
+
+    def counted_before_and_after():
+        before = Rebalance.objects.get(pk=run.pk).n_done
+        assert at_once(partial(chunk_solve, rebalance_id=run.pk, chunk=0)) == [None]
+        yield f"{before} done, {PortfolioRebalance.objects.exclude(state='queued').count()} rows"
+
+    monkeypatch.setitem(CHECKS, "counters_count", Check(("I2",), of_tables=counted_before_and_after))
+    assert verify_all()["faults"] == ["counters_count: 0 done, 0 rows"]
+    monkeypatch.undo()
+    assert Rebalance.objects.get(pk=run.pk).n_done == run.n_portfolios
+    assert verify_all()["faults"] == []
 
 
 def test_two_workers_on_one_chunk_propose_once(book, manager, at_once):

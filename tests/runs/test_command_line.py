@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.site import Site
+
 GOOD = b'{"portfolio_id": "good", "cash": "5", "positions": []}\n'
 
 
@@ -53,3 +57,11 @@ def test_a_port_out_of_range_is_wrong_usage() -> None:
         status, _, complaint = ordergen("serve", f"--port={port}")
         assert status == 2
         assert "is no port: 1 to 65535" in complaint
+
+
+@pytest.mark.parametrize("command", [("worker",), ("web", "--port", "8699")])
+def test_what_needs_tables_says_at_once_that_there_are_none(command: tuple[str, ...], tmp_path: Path) -> None:
+    done = Site(tmp_path).run(*command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "run `ordergen migrate` first" in done.stderr
+    assert done.stderr.count("\n") == 1

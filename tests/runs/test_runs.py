@@ -152,6 +152,15 @@ def test_a_portfolio_is_in_one_open_run_at_a_time(book, manager):
         rebalance_launch(by=manager, model_id=book.model.pk)
 
 
+def test_a_message_of_another_installation_is_said_in_the_log(book, manager, run_worker, caplog):
+    """Two that share a broker take each other's messages: nothing is lost, but their runs crawl."""
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    chunk_solve(rebalance_id=run.pk, chunk=0)
+    assert "another installation" not in caplog.text
+    chunk_solve(rebalance_id="0" * 24, chunk=7)
+    assert "does another installation use this broker?" in caplog.text
+
+
 def test_a_message_too_many_changes_nothing(book, manager, run_worker):
     run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
     before = list(Order.objects.order_by("pk").values())

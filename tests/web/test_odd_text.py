@@ -34,6 +34,17 @@ def test_it_is_told_at_the_field_and_what_was_typed_stays(everyone):
     assert 'value="Half\0typed"' in model
 
 
+@pytest.mark.parametrize("field", ["security", "target", "low", "high", "reason"])
+def test_a_cell_of_the_model_editor_tells_it_at_its_field(everyone, field):
+    typed = {"name": "New", "reason": "first", "security": "ABC", "target": "5", "low": "1", "high": "1"}
+    answer = everyone.post("/models/new/", typed | {field: "5\0", "do": "save"})
+
+    assert answer.status_code == 422
+    assert f'href="#{field}' in answer.content.decode()
+    assert 'value="5\0"' in answer.content.decode()
+    assert everyone.post("/x/models/check/", typed | {field: "5\0"}).status_code == 200, "while it is typed, too"
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("path", ["/orders/decision", "/orders/review"])
 def test_a_form_with_it_changes_nothing(everyone, path, form):

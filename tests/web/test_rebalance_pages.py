@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import re
+from datetime import timedelta
 from decimal import Decimal
 from html import unescape
 
 import pytest
+from django.utils import timezone
 
 from models_app.models import DriftFigures
 from ordergen.audit.models import AuditEvent
@@ -233,6 +235,21 @@ def test_an_active_run_asks_for_its_progress_until_it_ends(as_manager, waiting, 
     assert "hx-trigger" not in as_manager.get(address).content.decode()
 
 
+def test_a_run_that_nobody_works_on_says_so_instead_of_how_long_it_takes(as_manager, waiting, settings):
+    """Not while a sweeper still has time to see to it: only when neither that nor a worker can be running."""
+    address, long_ago = f"/rebalances/{waiting.pk}/", timezone.now() - timedelta(seconds=4 * settings.RESEND_SECONDS)
+    assert "Nobody is at work" not in words(as_manager.get(address))
+    Rebalance.objects.update(launched_at=long_ago)
+    assert "Nobody is at work" in words(as_manager.get(address))
+
+    Rebalance.objects.update(state="running", started_at=long_ago, n_no_trades=1)
+    assert "Nobody is at work" not in words(as_manager.get(address))
+    waiting.portfolios.update(state="solving", lease_until=long_ago)
+    page = words(as_manager.get(address))
+    assert "Nobody is at work" in page
+    assert "time left not known yet" in page
+
+
 def test_back_to_an_active_run_gives_the_whole_page(as_manager, waiting):
     restore = HTMX | {"HX-History-Restore-Request": "true"}
     assert "<html" in as_manager.get(f"/rebalances/{waiting.pk}/", headers=restore).content.decode()
@@ -266,6 +283,39 @@ def test_retry_leads_to_a_new_run_over_what_failed(as_manager, run):
     form = {"scope": "again", "mode": "to_target", "idempotency_key": hidden(page, "idempotency_key")}
     as_manager.post(address, form)
     assert [row.portfolio_name for row in Rebalance.objects.get(number=2).portfolios.all()] == ["Tiny"]
+
+
+def test_a_retry_asks_for_what_the_run_was_asked_for(as_manager, manager, book, run_worker):  # noqa: F811
+    """What failed for a limit must not succeed by losing it unseen."""
+    options = {"mode": "within_bands", "max_turnover": "0.13", "min_cash": "999999999", "soft_bands": False}
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk, options=options))
+    address = f"/rebalances/new?again={run.pk}"
+    page = as_manager.get(address)
+    html = page.content.decode()
+    assert "<details open><summary>Limits</summary>" in html
+    assert hidden(page, "max_turnover") == "13"
+    assert hidden(page, "min_cash") == "999999999"
+    assert re.search(r'value="within_bands"[^>]* checked', html)
+
+
+def test_a_run_says_how_it_was_asked_for(as_manager, manager, book, run_worker):  # noqa: F811
+    plain = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    assert "to target" in words(as_manager.get(f"/rebalances/{plain.pk}/"))
+    options = {"mode": "within_bands", "max_turnover": "0.125", "soft_bands": False}
+    asked = rebalance_launch(by=manager, model_id=book.model.pk, options=options)
+    for run in (asked, run_worker(asked)):
+        text = words(as_manager.get(f"/rebalances/{run.pk}/"))
+        assert "within bands" in text
+        assert "turnover at most 12.50 %" in text
+        assert "soft" not in text
+
+
+def test_a_cancelled_run_counts_and_shows_what_was_not_solved(as_manager, waiting):
+    as_manager.post(f"/rebalances/{waiting.pk}/cancel")
+    page = as_manager.get(f"/rebalances/{waiting.pk}/")
+    assert "3 cancelled" in words(page)
+    assert "?outcome=cancelled" in page.content.decode()
+    assert "Harbour" in words(as_manager.get(f"/rebalances/{waiting.pk}/?outcome=cancelled"))
 
 
 def test_cancelling_keeps_what_was_solved_and_says_so(as_manager, waiting):

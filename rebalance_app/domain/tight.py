@@ -173,8 +173,13 @@ def _first_at(ledger: Ledger, sets: Sets, level: _Level) -> tuple[int, ...] | No
         found = _within_cash(ledger, sets, level.traded)
     else:
         found = _on_each_side(ledger, sets, level.bought, level.traded)
-    trades = None if found is None else tuple(found[i] for i in range(len(ledger.lines)))
-    if trades is not None and broken_rows(ledger, trades):
+    if found is None:
+        return None
+    trades = tuple(found[i] for i in range(len(ledger.lines)))
+    broken = set(broken_rows(ledger, trades))
+    if level.traded is None and "turnover" in broken:
+        return None  # as little as possible is traded
+    if broken:
         raise TooMany  # rows without a price decide which is the first, and they are not looked at here
     return trades
 

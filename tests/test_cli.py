@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-run = partial(subprocess.run, check=False, capture_output=True, text=True, timeout=60)
+run = partial(subprocess.run, check=False, capture_output=True, text=True, timeout=300)
 ORDERGEN = [sys.executable, "-m", "ordergen.cli"]
 GOOD = {
     "portfolio_id": "P1",

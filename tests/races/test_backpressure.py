@@ -61,22 +61,24 @@ def somebody_writes():
             take_turn()
             User.objects.update(first_name="Busy")
             begun.set()
-            done.wait(timeout=20)
+            done.wait(timeout=300)
         connection.close()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert begun.wait(timeout=20)
+    assert begun.wait(timeout=60)
     options = connection.settings_dict["OPTIONS"]
     with pytest.MonkeyPatch.context() as patch, connection.cursor() as cursor:
         patch.setitem(options, "timeout", 0.05)  # SQLite's
         if connection.vendor == "postgresql":
             cursor.execute("SET lock_timeout = '50ms'")
-        yield
-        if connection.vendor == "postgresql":
-            cursor.execute("SET lock_timeout = '20s'")
-    done.set()
-    thread.join()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+            if connection.vendor == "postgresql":
+                cursor.execute("SET lock_timeout = '20s'")
 
 
 def typed(html: str) -> dict[str, str]:

@@ -131,6 +131,20 @@ def test_on_a_slow_machine_a_page_leaves_the_focus_where_the_first_keys_put_it(o
     assert page.evaluate("document.activeElement.id") == "keys-title"
 
 
+def test_two_keys_typed_quickly_lead_on_although_the_page_comes_to_the_second_one_late(opened, run, approver):
+    page = opened(approver)
+    page.goto("/orders/")
+    page.evaluate("""() => {
+        const pressed = (key) => new KeyboardEvent("keydown", { key, bubbles: true });
+        document.body.dispatchEvent(pressed("g"));
+        const second = pressed("m"), until = performance.now() + 2000;
+        while (performance.now() < until);
+        document.body.dispatchEvent(second);
+    }""")
+    page.wait_for_url("**/models/", timeout=10_000)
+    assert page.said == []
+
+
 def test_without_script_an_approver_approves_and_the_menu_opens(opened, run, approver):
     page = opened(approver, 390, script=False)
     page.goto("/orders/")

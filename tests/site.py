@@ -90,10 +90,9 @@ def free_port(block: int = 1) -> int:
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        with suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return True
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
     return False
 
 

@@ -52,13 +52,15 @@ def _fail(message: str) -> int:
 def _with_django(command: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ordergen.settings")
     import django
+    from django.apps import apps
     from django.core.exceptions import ImproperlyConfigured
     from django.db import DatabaseError
 
     from ordergen.errors import OrdergenError
 
     try:
-        django.setup()
+        if not apps.ready:  # a second time would tie our log to what is standard error at this moment, a test's buffer
+            django.setup()
         command(options)
     except (OrdergenError, ImproperlyConfigured) as error:
         return _fail(str(error))

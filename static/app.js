@@ -111,7 +111,7 @@
   }
   let going = 0;
   const keys = {
-    g: () => { going = Date.now() + 1200; },
+    g: (pressed) => { going = pressed + 1200; },
     j: () => move(1),
     k: () => move(-1),
     x: () => $("tr:focus-within .pick input:not(:disabled)")?.click(),
@@ -119,14 +119,14 @@
     "?": () => $("#keys").showModal(),
   };
   on("keydown", (event) => {
-    const { key, target } = event, modified = event.ctrlKey || event.metaKey, save = $("form[data-save]");
+    const { key, target, timeStamp } = event, modified = event.ctrlKey || event.metaKey, save = $("form[data-save]");
     let act;
     if (modified && key === "s" && save) act = () => save.requestSubmit();
     else if (modified || event.altKey || !single.checked || target.matches(typing) || $("dialog[open]")) return;
-    else if (Date.now() < going) act = () => $(`.rail a[href="${places[key]}"]`)?.click();
+    else if (timeStamp < going) act = () => $(`.rail a[href="${places[key]}"]`)?.click();
     else act = keys[key] || (() => $(`main [data-key="${CSS.escape(key)}"]`)?.click());
     if (key.length > 1) return;
-    if (modified || keys[key] || Date.now() < going) event.preventDefault();
-    act();
+    if (modified || keys[key] || timeStamp < going) event.preventDefault();
+    act(timeStamp); // when it was pressed: a busy page comes to it later
   });
 })();

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.db import connection
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from ordergen.accounts.models import User
 from ordergen.celery import app as celery_app
 
 celery_app.conf.broker_url = "memory://"  # messages go nowhere; tests that want a worker start a real one
+# How fast a machine is, is no property of what it tests.
+hypothesis_settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("steady")
 REQUIRED = set(filter(None, os.environ.get("ORDERGEN_REQUIRE", "").split(",")))
 
 
@@ -38,6 +45,29 @@ def pytest_sessionstart() -> None:
 def _own_state(tmp_path, monkeypatch):
     """No test touches the state folder of an installation."""
     monkeypatch.setattr(settings, "STATE_DIR", tmp_path)
+
+
+@pytest.fixture
+def own_connections(transactional_db: None, tmp_path: Path) -> Iterator[None]:
+    """Each thread has a connection of its own, as where an installation runs.
+
+    PostgreSQL is so anyway. SQLite's test database lives in memory, in the one connection of the test; for this test it
+    is a file.
+    """
+    if connection.vendor != "sqlite":
+        yield
+        return
+    connection.ensure_connection()
+    name, memory = connection.settings_dict["NAME"], connection.connection
+    path = str(tmp_path / "shared.sqlite3")
+    file = sqlite3.connect(path)
+    memory.backup(file)
+    file.close()
+    connection.connection = None
+    connection.settings_dict["NAME"] = path
+    yield
+    connection.close()
+    connection.settings_dict["NAME"], connection.connection = name, memory
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,19 +76,38 @@ def eventually(what: Callable[[], Any], seconds: float, every: float = 0.2) -> A
     raise AssertionError(f"not within {seconds} s")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+# Below what Linux gives to outgoing connections: between our look and the server's start, or while a server is down,
+# one of those would take the port, a client that calls the server again and again even with itself at the other end.
+PORTS = range(12_000, 32_000)
+
+
+def free_port(block: int = 1) -> int:
+    """A port where nobody listens, nor at the `block` - 1 after it; another process that looks finds another one."""
+    while True:
+        first = random.choice(PORTS[:-block])
+        if all(map(_is_free, range(first, first + block))):
+            return first
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 def descendants(pid: int) -> list[int]:
     """Process ids below `pid`, nearest first."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    below = [int(child) for child in children.read_text().split()] if children.exists() else []
+    below = [int(child) for child in _told(f"/proc/{pid}/task/{pid}/children").split()]
     return below + [further for child in below for further in descendants(child)]
 
 
 def command_of(pid: int) -> str:
-    path = Path(f"/proc/{pid}/cmdline")
-    return path.read_bytes().replace(b"\0", b" ").decode() if path.exists() else ""
+    return _told(f"/proc/{pid}/cmdline").replace("\0", " ")
+
+
+def _told(path: str) -> str:
+    """What the system tells of a process; nothing of one that has ended, be it while we read."""
+    with suppress(OSError):
+        return Path(path).read_text()
+    return ""

@@ -1,14 +1,18 @@
 """The command line: exit status 0 on success, 1 with one clear line on failure, 2 on wrong usage."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
+from decimal import Decimal
 from functools import partial
 
 import pytest
 
-run = partial(subprocess.run, check=False, capture_output=True, text=True, timeout=60)
+from ordergen.cli import main
+
+run = partial(subprocess.run, check=False, capture_output=True, text=True, timeout=300)
 ORDERGEN = [sys.executable, "-m", "ordergen.cli"]
 GOOD = {
     "portfolio_id": "P1",
@@ -82,6 +86,17 @@ def test_an_infeasible_problem_is_an_answer_and_not_a_failure():
     assert answers(done)[0]["trades"] == []
 
 
+def test_what_branch_and_bound_proved_is_told_in_signs_that_add_up():
+    line = {"price": "51", "quantity": "0", "target": "0.475", "low_drift": "0.475", "high_drift": "0.475"}
+    both = [line | {"security_id": name} for name in "AB"]
+    (answer,) = answers(ordergen("solve", stdin=lines(GOOD | {"cash": "100", "positions": both})))
+    objective, bound, gap = (Decimal(answer[name]) for name in ("objective", "lower_bound", "gap"))
+
+    assert (answer["status"], answer["method"]) == ("optimal", "milp")
+    assert 0 <= bound <= objective
+    assert gap == objective - bound <= Decimal("0.01")
+
+
 def test_scenarios_are_answered_beside_the_problem_with_the_figures_of_the_api():
     asked = [{}, {"hold": True}, {"min_cash": "5000"}]
     done = ordergen("solve", stdin=lines(GOOD | {"scenarios": asked}))
@@ -147,3 +162,15 @@ def test_a_reader_that_has_enough_leaves_no_traceback(tmp_path):
     assert json.loads(done.stdout)["status"] == "optimal"
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+@pytest.mark.django_db
+def test_a_command_called_by_a_program_leaves_the_program_s_log_where_it_goes(capsys):
+    def streams():
+        return [handler.stream for handler in logging.getLogger().handlers if hasattr(handler, "setStream")]
+
+    before = streams()
+
+    assert main(["verify"]) == 0
+    assert before
+    assert all(now is then for now, then in zip(streams(), before, strict=True))

@@ -36,7 +36,7 @@ def _needs(*programs):
 
 def _bash(script, environment):
     command = ["bash", "-euo", "pipefail", str(script)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def live(tmp_path_factory):
     site.start("serve", "--port", str(port))
     environment |= {"HOST": f"http://127.0.0.1:{port}", "KEY": manager, "APPROVER_KEY": approver}
     ready = ["curl", "--silent", "--fail", environment["HOST"] + "/health/ready"]
-    eventually(lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0, 90)
+    eventually(lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0, 180)
     yield environment
     site.stop()
 
@@ -78,7 +78,7 @@ def test_the_main_job_with_curl_does_what_the_page_says(live):
 def test_the_main_job_with_python_does_what_the_page_says(live):
     script = EXAMPLES / "main_job.py.txt"
     done = subprocess.run(
-        [sys.executable, str(script)], env=live, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, str(script)], env=live, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr + done.stdout
 

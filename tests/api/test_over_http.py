@@ -41,26 +41,26 @@ class Portal:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.base + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=120) as response:
                 return response.status, json.loads(response.read() or b"null")
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.loads(error.read() or b"null")
 
     def text(self, path: str) -> str:
-        with urllib.request.urlopen(self.base + path, timeout=60) as response:
+        with urllib.request.urlopen(self.base + path, timeout=120) as response:
             return response.read().decode()
 
     def is_ready(self) -> bool:
         try:
             return self.ask("GET", "/health/ready")[0] == 200
-        except urllib.error.URLError:
+        except OSError:
             return False
 
 
 @pytest.fixture
 def site(tmp_path):
-    site = Site(tmp_path)
+    site = Site(tmp_path, ORDERGEN_V1_WAIT_SECONDS="100")  # a busy machine answers too
     assert site.run("migrate").returncode == 0
     yield site
     site.stop()
@@ -70,7 +70,7 @@ def test_a_portal_rebalances_reads_and_deletes_against_a_real_worker(site):
     filled, port = site.ask(FILL), free_port()
     portal = Portal(port, filled["key"])
     site.start("serve", "--port", str(port))
-    eventually(portal.is_ready, 60)
+    eventually(portal.is_ready, 180)
 
     status, elements = portal.ask("POST", f"/api/v1/model/{filled['model']}/rebalance")
     assert (status, len(elements)) == (200, 30), elements

@@ -37,4 +37,4 @@ class Console:
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe:
                 pipe.close()
-        self.process.wait(30)
+        self.process.wait(120)

@@ -18,6 +18,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from rebalance_app.services.solver_child import STARTUP_SECONDS
 from tests.chaos.console import Console
 from tests.chaos.inside import CRASH, HANG, KILL
 from tests.chaos.servers import Server
@@ -29,9 +30,10 @@ POISON_HOOK = Path(__file__).parent / "poison"
 LEASE, SWEEP, RESEND, PROGRAMME = 15, 1, 4, 10  # seconds; an installation has several times as many
 EFFECTS = {"crash": CRASH, "hang": HANG, "kill": KILL}
 # What one lost attempt costs at most: its lease, the sweep after it, a message that is lost as well, and the solver's
-# start on a machine that is busy. A portfolio has three attempts; what else is left of the run is done in seconds.
-ATTEMPT = LEASE + 2 * SWEEP + RESEND + 10
-BOUND = 3 * ATTEMPT + 30
+# start on a machine that is busy. A portfolio has three attempts; what else is left of the run is done in seconds, and
+# in ten times as many where several suites share the processor.
+ATTEMPT = LEASE + 2 * SWEEP + RESEND + STARTUP_SECONDS
+BOUND = 3 * ATTEMPT + 60
 
 
 class Chaos:
@@ -66,7 +68,7 @@ class Chaos:
     def launch(self, key: str, portfolios: Sequence[str] | None = None) -> str:
         """Launches, again and again with the same key until there is an answer; returns the run's id."""
         launch = self._post if self.web else self._launch
-        return str(eventually(lambda: launch(key, portfolios), 90, every=0.5))
+        return str(eventually(lambda: launch(key, portfolios), 180, every=0.5))
 
     def _launch(self, key: str, portfolios: Sequence[str] | None) -> Any:
         return self._quietly("launch", self.book["model"], key, portfolios)
@@ -188,7 +190,7 @@ class Chaos:
                 return "ConflictError" in str(error)
             return True
 
-        eventually(answer, 60, every=0.5)
+        eventually(answer, 180, every=0.5)
 
     def _runs(self) -> list[str]:
         return [run["id"] for run in self._quietly("runs") or []]

@@ -47,13 +47,13 @@ class Server:
     def answers(self) -> bool:
         """Whether it takes connections."""
         with socket.socket() as probe:
-            probe.settimeout(1)
+            probe.settimeout(5)
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def start(self) -> None:
         with (self.folder / "output").open("ab") as output:
             self.process = subprocess.Popen(self.command(), stdout=output, stderr=output, **self._who())
-        eventually(self.answers, 60)
+        eventually(self.answers, 180)
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Ends it at once; another signal asks it to end. Whatever it has started ends too."""
@@ -92,7 +92,7 @@ class Redis(Server):
     def answers(self) -> bool:
         if not super().answers():
             return False
-        with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
             connection.sendall(b"PING\r\n")
             return connection.recv(100).startswith(b"+PONG")
 

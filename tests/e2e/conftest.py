@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.site import Site, eventually, free_port
 
@@ -22,6 +22,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE = 60_000  # milliseconds until something that has to come counts as missing
+expect.set_options(timeout=PATIENCE)
 
 
 @dataclass
@@ -38,7 +40,7 @@ def demo(tmp_path_factory) -> Iterator[Demo]:
     port = free_port()
     site.start("demo", "--port", str(port))
     address = f"http://127.0.0.1:{port}"
-    eventually(lambda: _answers(address), 120)
+    eventually(lambda: _answers(address), 300)
     yield Demo(site, address, (site.home / "demo-password").read_text())
     site.stop()
 
@@ -93,7 +95,7 @@ def visitor(browser: Browser, demo: Demo) -> Iterator:
 
     def make(**options) -> Visitor:
         context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         return Visitor(context, demo)
 

@@ -43,11 +43,12 @@ def test_from_a_target_to_approved_orders_by_keyboard_and_mouse(visitor, demo):
     page.get_by_role("button", name="Start run").click()
     page.wait_for_url(re.compile("/rebalances/[0-9a-f]{24}/"))
     run_url = page.url
-    expect(page.locator("#progress")).to_have_count(0, timeout=60_000)
+    expect(page.locator("#progress")).to_have_count(0, timeout=180_000)
     expect(page.get_by_role("heading", name="Portfolios")).to_be_visible()
 
     # Who launched it cannot approve it: there is nothing to tick.
     page.get_by_role("link", name=re.compile(r"Review \d+ orders")).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Orders")
     assert page.get_by_role("button", name="Approve").count() == 0
 
     # Another person approves the lot.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from typing import Any
 
-from tests.site import eventually
+from tests.site import eventually, free_port
 
 SETTINGS = {
     "PORTFOLIO_ACCOUNTING_SERVICE_URL": 1,
@@ -25,18 +24,18 @@ class Globeco:
     """A running simulator. `urls` are the settings that point ordergen at it."""
 
     def __init__(self, *options: str, port: int | None = None) -> None:
-        self.port = port or _free_block()
+        self.port = port or free_port(block=6)
         command = [sys.executable, "-m", "tests.globeco.simulator", "--port", str(self.port), *options]
         self.process = subprocess.Popen(command)
         self.urls = {name: f"http://127.0.0.1:{self.port + at}" for name, at in SETTINGS.items()}
-        eventually(self._answers, 20, every=0.05)
+        eventually(self._answers, 120, every=0.05)
 
     def _answers(self) -> bool:
         if self.process.poll() is not None:
             raise AssertionError("the simulator ended")
         try:
             return bool(self.control("GET", "/book"))
-        except urllib.error.URLError:
+        except OSError:  # it does not listen yet, or has only begun to
             return False
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
@@ -68,23 +67,4 @@ class Globeco:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
-
-
-def _free_block() -> int:
-    """A port that is free, with the five after it."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first = int(probe.getsockname()[1])
-        if first < 65_000 and all(_is_free(first + at) for at in range(6)):
-            return first
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+        self.process.wait(60)

@@ -27,8 +27,7 @@ def globeco(simulator, settings):
     for name, url in simulator.urls.items():
         setattr(settings, name, url)
     settings.EXTERNAL_SERVICE_PAUSE = 0.01
-    settings.EXTERNAL_SERVICE_TIMEOUT = 0.5
-    settings.EXTERNAL_SERVICE_DEADLINE = 5
+    settings.EXTERNAL_SERVICE_DEADLINE = 60  # a healthy service answers in time, however busy the machine
     _forget_all()
     simulator.heal()
     simulator.forget()

@@ -26,6 +26,7 @@ def site(tmp_path, services):
         ORDERGEN_SOURCE="globeco",
         ORDERGEN_FIGURES_SECONDS="0",
         EXTERNAL_SERVICE_PAUSE="0.05",
+        ORDERGEN_V1_WAIT_SECONDS="100",
         **services.urls,
     )
     assert site.run("migrate").returncode == 0
@@ -41,7 +42,7 @@ def _portal(site):
     port = free_port()
     site.start("serve", "--port", str(port))
     portal = Portal(port, made.stdout.strip())
-    eventually(portal.is_ready, 90)
+    eventually(portal.is_ready, 180)
     return portal
 
 
@@ -94,6 +95,6 @@ def test_an_open_api_is_said_at_start(tmp_path):
     assert site.run("migrate").returncode == 0
     site.start("web", "--port", str(free_port()))
     try:
-        eventually(lambda: "ORDERGEN_API_AUTH=none" in site.log.read_text(), 60)
+        eventually(lambda: "ORDERGEN_API_AUTH=none" in site.log.read_text(), 180)
     finally:
         site.stop()

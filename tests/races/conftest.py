@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from django.db import connection
@@ -18,21 +16,8 @@ Job = Callable[[], object]
 
 
 @pytest.fixture(autouse=True)
-def shared(transactional_db: None, tmp_path: Path) -> Iterator[None]:
-    """PostgreSQL as it is; SQLite's test database, which lives in memory, as a file like that of an installation."""
-    if connection.vendor != "sqlite":
-        yield
-        return
-    connection.ensure_connection()
-    name, memory = connection.settings_dict["NAME"], connection.connection
-    with sqlite3.connect(tmp_path / "races.sqlite3") as file:
-        memory.backup(file)
-    file.close()
-    connection.connection = None
-    connection.settings_dict["NAME"] = str(tmp_path / "races.sqlite3")
-    yield
-    connection.close()
-    connection.settings_dict["NAME"], connection.connection = name, memory
+def _at_once_on_one_database(own_connections: None) -> None:
+    pass
 
 
 @pytest.fixture
@@ -46,7 +31,7 @@ def at_once() -> Callable[..., list[object]]:
         def work(at: int, job: Job) -> None:
             try:
                 connection.ensure_connection()
-                barrier.wait(timeout=20)
+                barrier.wait(timeout=60)
                 outcomes[at] = job()
             except Exception as error:  # noqa: BLE001  whatever it is, the test looks at it
                 outcomes[at] = error
@@ -57,7 +42,7 @@ def at_once() -> Callable[..., list[object]]:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout=60)
+            thread.join(timeout=180)
             assert not thread.is_alive(), "they wait for each other"
         return outcomes
 

@@ -61,22 +61,24 @@ def somebody_writes():
             take_turn()
             User.objects.update(first_name="Busy")
             begun.set()
-            done.wait(timeout=20)
+            done.wait(timeout=300)
         connection.close()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert begun.wait(timeout=20)
+    assert begun.wait(timeout=60)
     options = connection.settings_dict["OPTIONS"]
     with pytest.MonkeyPatch.context() as patch, connection.cursor() as cursor:
         patch.setitem(options, "timeout", 0.05)  # SQLite's
         if connection.vendor == "postgresql":
             cursor.execute("SET lock_timeout = '50ms'")
-        yield
-        if connection.vendor == "postgresql":
-            cursor.execute("SET lock_timeout = '20s'")
-    done.set()
-    thread.join()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+            if connection.vendor == "postgresql":
+                cursor.execute("SET lock_timeout = '20s'")
 
 
 def typed(html: str) -> dict[str, str]:
@@ -178,12 +180,13 @@ def test_callers_who_wait_for_their_run_leave_room_for_others(book, manager, mon
         assert wait.rebalance_wait(rebalance_id=run.pk, seconds=60).is_active
 
 
-def test_a_run_says_what_waits_before_it_and_how_long_that_takes_once_it_is_measured(book, manager, v2):
+def test_a_run_says_what_waits_before_it_and_how_long_that_takes_once_it_is_measured(book, manager, v2, time_machine):
+    time_machine.move_to(NOW, tick=False)
     first = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk, book.tiny.pk])
     second = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.cash_only.pk])
     waiting = v2.get(f"/runs/{second.pk}").json()["progress"]
     assert waiting == {"portfolios_ahead": 2, "runs_ahead": 1, "seconds_left": None}
-    Rebalance.objects.filter(pk=first.pk).update(started_at=timezone.now() - timedelta(seconds=10), n_solved=1)
+    Rebalance.objects.filter(pk=first.pk).update(started_at=NOW - timedelta(seconds=10), n_solved=1)
     waiting = v2.get(f"/runs/{second.pk}").json()["progress"]
     assert waiting == {"portfolios_ahead": 1, "runs_ahead": 1, "seconds_left": 20}
     client = Client()

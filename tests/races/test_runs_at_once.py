@@ -20,7 +20,7 @@ from rebalance_app.services.sweep import sweep
 
 TRIALS = 6
 MANY_TRIALS = 50
-SECONDS = 25.0  # however slow the machine, no longer than this
+SECONDS = 25.0  # a slow machine makes only as many trials in it as it can, but always a few
 
 
 def test_of_two_launches_over_one_portfolio_one_starts(book, manager, run_worker, at_once):
@@ -78,7 +78,7 @@ def test_two_workers_on_one_chunk_propose_once(book, manager, at_once):
 def test_after_a_cancellation_was_answered_nothing_more_is_proposed(book, manager, at_once):
     """Cancel races claim, store and finish; what the canceller saw when the answer came is what stays."""
     deadline, trials = time.monotonic() + SECONDS, 0
-    while trials < MANY_TRIALS and time.monotonic() < deadline:
+    while trials < TRIALS or (trials < MANY_TRIALS and time.monotonic() < deadline):
         trials += 1
         run = rebalance_launch(by=manager, model_id=book.model.pk)
 
@@ -105,7 +105,6 @@ def test_after_a_cancellation_was_answered_nothing_more_is_proposed(book, manage
             assert set(run.orders.values_list("pk", flat=True)) == seen
         else:
             refuse_late_cancel(seen)
-    assert trials >= TRIALS
     assert verify_all()["faults"] == []
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ordergen.supervisor import STOP_SECONDS
+
 SLEEPER = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); time.sleep(600)"
 SUPERVISE = """
 import sys
@@ -23,7 +25,7 @@ supervisor.supervise({'dying': [sys.executable, '-c', 'raise SystemExit(3)']})
 """
 
 
-def _eventually(what: Callable[[], object], seconds: float = 10) -> bool:
+def _eventually(what: Callable[[], object], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if what():
@@ -63,7 +65,7 @@ def test_a_polite_end_ends_the_children_too(supervised):
     process, children = supervised
     process.send_signal(signal.SIGTERM)
 
-    assert process.wait(10) == 0
+    assert process.wait(STOP_SECONDS - 1) == 0, "sooner than it would kill them"
     assert not any(_runs(child) for child in children())
 
 
@@ -76,7 +78,7 @@ def test_a_killed_supervisor_leaves_no_orphan(supervised):
 
 @pytest.mark.slow
 def test_a_child_that_cannot_live_ends_the_supervisor_with_a_reason():
-    ended = subprocess.run([sys.executable, "-c", DYING], capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run([sys.executable, "-c", DYING], capture_output=True, text=True, timeout=300, check=False)
 
     assert ended.returncode != 0
     assert "dying died 5 times" in ended.stderr

@@ -166,6 +166,7 @@ def test_a_solver_that_crashes_fails_its_scenario_alone(book, manager, child, mo
 def test_a_solver_that_hangs_is_killed_in_time(book, manager, child, monkeypatch):
     monkeypatch.setattr(solver_child, "COMMAND", SILENT)
     monkeypatch.setattr(solver_child, "GRACE_SECONDS", 0.3)
+    child._start()
     started = time.monotonic()
     (lost,) = _ask(book, manager, BINDING | {"time_limit": "0.5"}).scenarios
 

@@ -21,8 +21,9 @@ def auditor(client, person):
 
 
 @pytest.fixture
-def trail(manager, approver):
+def trail(manager, approver, time_machine):
     """Three events about two people."""
+    time_machine.move_to(timezone.now(), tick=False)  # no day ends meanwhile
     return [
         record("user.created", manager, "maya: manager", by=None),
         record("user.renamed", manager, "=1+1 <script>", by=manager, detail={"reason": "a whim"}),

@@ -105,12 +105,19 @@ def restriction_reason(ledger: Ledger, line: Line) -> Reason:
     buy, sell = smallest_trades(ledger, line)
     enough = max(abs(least), abs(most)) * line.step
     numbers["min_trade_needed"] = ledger.money(enough)
+    trade, ends, smallest = ("buy", (least, most), buy) if least > 0 else ("sale", (-most, -least), sell)
     message = (
-        f"{name} needs a trade of {least * line.lot:,} to {most * line.lot:,} shares to be in its band, but the "
-        f"minimum trade value allows no buy below {buy * line.lot:,} and no sale below {sell * line.lot:,} shares. "
+        f"{name} needs a {trade} of {_shares(line, *ends)} to be in its band, but the minimum trade value allows none "
+        f"below {smallest * line.lot:,}. "
         f"{_any_of([f'lower the minimum trade value to {_money(ledger, enough, ROUND_FLOOR)}', *remedies])}."
     )
     return Reason("MIN_TRADE_CONFLICT", message, name, numbers)
+
+
+def _shares(line: Line, fewest: int, most: int) -> str:
+    """So many steps in words: "1 share", "2 to 5 shares"."""
+    amounts = [f"{steps * line.lot:,}" for steps in sorted({fewest, most})]
+    return f"{' to '.join(amounts)} {'share' if amounts == ['1'] else 'shares'}"
 
 
 def line_reason(ledger: Ledger, line: Line) -> Reason:

@@ -52,6 +52,15 @@ def test_limits_that_conflict_only_together_name_the_ones_to_relax_and_to_what()
 def test_a_minimum_trade_that_keeps_a_position_out_of_its_band_is_named():
     solution = solve(problem(905, position("A", 9, 10, "0.10", ("0.0", "0.01")), min_trade_value=D(50)))
     assert [(r.code, r.security_id) for r in solution.reasons] == [("MIN_TRADE_CONFLICT", "A")]
+    start, _, remedy = solution.reasons[0].message.partition(". ")
+    assert start == "A needs a buy of 1 share to be in its band, but the minimum trade value allows none below 5"
+    assert remedy.startswith("Lower the minimum trade value to 10.00")
+
+
+def test_what_is_above_its_band_by_less_than_the_smallest_order_needs_a_sale():
+    solution = solve(problem(800, position("A", 20, 10, "0.15", ("0.01", "0.02")), min_trade_value=D(90)))
+    assert "A needs a sale of 3 to 6 shares" in solution.reasons[0].message
+    assert "allows none below 9." in solution.reasons[0].message
 
 
 def test_cash_above_its_ceiling_says_by_how_much():

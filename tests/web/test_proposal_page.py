@@ -7,6 +7,7 @@ import pytest
 
 from rebalance_app import certificate
 from rebalance_app.domain.types import MODES
+from rebalance_app.selectors import Proposal
 from rebalance_app.services.launch import rebalance_launch
 from rebalance_app.services.limits import limits_set
 from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
@@ -68,10 +69,21 @@ def test_of_two_limits_on_the_same_thing_the_narrower_shaped_the_answer(binding,
     assert certificate.was_stopped_by_cash(document) == ("cash_floor" in binding and not shaped)
 
 
+def test_of_many_reasons_five_are_shown_and_the_others_wait_behind_one_line(proposed, monkeypatch):
+    seven = [{"message": f"S{n} is in the way."} for n in range(7)]
+    monkeypatch.setattr(Proposal, "reasons", seven)
+    page = proposed()
+
+    shown, _, behind = page.partition("<summary>2 more</summary>")
+    assert [f"S{n} is in the way." in shown for n in range(7)] == [True] * 5 + [False] * 2
+    assert "S5 is in the way." in behind
+    assert "S6 is in the way." in behind
+
+
 def test_a_security_that_may_not_be_sold_or_trades_in_lots_says_so_at_its_row(proposed, manager, book):  # noqa: F811
     for subject, values in ((book.aaa, {"lot_size": 100}), (book.xxx, {"can_sell": False})):
         limits_set(by=manager, scope="security", subject_id=subject.pk, values=values, reason="mandate")
-    rows = re.findall(r'<th scope="row">.*?</tr>', proposed(mode="invest_cash"))
+    rows = re.findall(r'<th scope="row"[^>]*>.*?</tr>', proposed(mode="invest_cash"))
 
     assert ["lots of 100" in row for row in rows if "AAA" in row] == [True]
     assert ["not to be sold" in row for row in rows if "XXX" in row] == [True]

@@ -8,11 +8,13 @@ import pytest
 from rebalance_app import certificate
 from rebalance_app.domain.types import MODES
 from rebalance_app.selectors import Proposal
+from rebalance_app.services import propose
 from rebalance_app.services.launch import rebalance_launch
 from rebalance_app.services.limits import limits_set
 from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
 
 pytestmark = pytest.mark.django_db
+CERTIFICATE = propose._certificate
 
 
 @pytest.fixture
@@ -48,6 +50,16 @@ def test_the_limits_that_shaped_the_answer_are_marked_and_the_others_are_not(pro
 
 def test_where_no_limit_shaped_the_answer_none_is_marked(proposed):
     assert marked(proposed(min_cash="1", max_trades=9)) == []
+
+
+@pytest.mark.parametrize("options", [{}, {"min_trade_value": "10"}, {"min_cash": "5500"}])
+def test_an_answer_that_is_known_to_be_the_first_of_equals_says_so(proposed, options):
+    assert "proven optimal, and of equally good answers the first" in proposed(**options)
+
+
+def test_an_answer_that_is_only_within_a_cent_says_no_more(proposed, monkeypatch):
+    monkeypatch.setattr(propose, "_certificate", lambda *of: CERTIFICATE(*of) | {"first": False})
+    assert "proven optimal to a cent" in proposed(min_trade_value="10")
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,17 @@ def test_a_part_without_an_answer_has_a_bound_above_every_answer():
     assert solve_part(book, choices, points, 10).bound > worst
 
 
+def test_what_branch_and_bound_proves_counts_where_it_is_more_than_was_known(monkeypatch):
+    monkeypatch.setattr(joint, "first_of_all", lambda _book, _choices, relaxed, _: (relaxed.trades, relaxed.bound))
+    monkeypatch.setattr(Exchanges, "closer", lambda *_: None)
+    for seed in range(4):
+        book = ledger(large(Spec(20, 100_000, ("0.02", "0.02"), floor="0.055", oddities=0, min_trade="1000"), seed))
+        choices, _ = solve_alone(book)
+        found, relaxed = solve_jointly(book, choices, 10), solve_relaxed(book, choices, 10)
+        assert book.score_money(total_score(book, found.trades)) - found.bound <= D("0.01")
+        assert found.bound - book.score_money(relaxed.bound) > 1
+
+
 def test_slopes_of_the_programme_add_up_to_the_exact_score():
     book = ledger(large(TIGHT, 3))
     choices, _ = solve_alone(book)

@@ -1,0 +1,166 @@
+"""Searches at prices that no relaxation would give: the first of all answers within a distance, or none is there."""
+
+import random
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count, islice
+
+import pytest
+
+from benchmarks.instances import alike, small
+from rebalance_app.domain import fill, left, remaining
+from rebalance_app.domain.integers import ONE, ledger
+from rebalance_app.domain.milp import Relaxed
+from rebalance_app.domain.pricing import priced_bound, row_limits
+from rebalance_app.domain.remaining import best_within
+from rebalance_app.domain.separable import solve_alone
+from rebalance_app.domain.solve import solve
+from rebalance_app.domain.sums import TooMany
+from rebalance_app.domain.table import table
+from rebalance_app.domain.tight import first_tight
+from rebalance_app.domain.types import TaxLot
+from tests.domain.build import D, position, problem, shares
+from tests.domain.oracle import best
+
+PRICES = (0, 0, ONE, ONE, ONE + ONE // 1000, ONE // 2, 2 * ONE)
+
+
+def varied(seed):
+    """Securities that are alike, of two prices, some held in two lots, under limits of every kind."""
+    rng, stated = random.Random(seed), alike(seed)
+    chances = {
+        "max_cash": (0.3, lambda: D(rng.randint(0, 200))),
+        "gain_budget": (0.4, lambda: D(rng.randint(-20, 60))),
+        "cost_bps": (0.3, lambda: D(10_000)),  # trading costs what it brings
+        "max_turnover": (0.6, lambda: D(rng.randint(2, 60)) / 200),
+        "min_trade_value": (0.3, lambda: D(rng.choice([20, 50, 75]))),
+    }
+    chosen = {name: make() for name, (chance, make) in chances.items() if rng.random() < chance}
+
+    def other(p):
+        price, held = p.price * rng.choice([1, 1, 2]), D(rng.randint(0, 9))
+        some = D(rng.randint(0, int(held)))
+        lots = tuple(TaxLot(n, D(rng.randint(5, 60))) for n in (some, held - some) if n)
+        return replace(p, price=price, quantity=held, lots=lots, lot_size=rng.choice([1, 1, 2]))
+
+    options = replace(stated.options, **chosen)
+    return replace(stated, positions=tuple(other(p) for p in stated.positions), options=options)
+
+
+def open_ones():
+    """Problems with the points of their lines, where there is a coupling row and something to choose."""
+    for seed in count():
+        stated = small(seed) if seed % 4 == 0 else varied(seed)
+        book = ledger(stated)
+        if book.market_value > 0 and row_limits(book) and not stated.options.hold:
+            choices, _ = solve_alone(book)
+            if all(c.segments for c in choices) and any(c.least < c.most for c in choices):
+                yield seed, stated, book, table(book, choices)
+
+
+def priced(stated, book, points, prices):
+    """The problem at the prices, its first answer in steps, and how far this is from the bound; None for no answer."""
+    at = Relaxed(points, None, prices, priced_bound(points, prices), None)
+    expected = best(stated)
+    if expected is None:
+        return at, None, None
+    trades = tuple(expected[2][line.position.security_id] // line.lot for line in book.lines)
+    return at, trades, int(expected[0] * ONE * 10**book.places) - at.bound
+
+
+LITTLE = {
+    "as it is": {},
+    "few to compare with": {(remaining, "COMPARED"): 2},
+    "nothing to fill with": {(fill, "LARGEST"): 1},
+    "few steps": {(left, "MOST_STEPS"): 25},
+}
+
+
+@pytest.mark.parametrize("little", LITTLE)
+def test_within_a_distance_is_found_the_first_of_all_answers_or_there_is_none(little, monkeypatch):
+    for (module, name), value in LITTLE[little].items():
+        monkeypatch.setattr(module, name, value)
+    compared = 0
+    for seed, stated, book, points in islice(open_ones(), 300):
+        rng = random.Random(seed)
+        at, trades, away = priced(stated, book, points, {name: rng.choice(PRICES) for name in row_limits(book)})
+        cases = [(10**14, None)] if trades is None else [(away, trades), (2 * away + 1, trades), (away - 1, None)]
+        for gap, expected in cases:
+            if gap >= 0:
+                with suppress(TooMany):
+                    assert best_within(at, gap) == expected, (stated, at.prices, gap)
+                    compared += 1
+    assert compared > 250
+
+
+@pytest.mark.parametrize("rows", [("cash_floor",), ("cash_ceiling",), ("turnover",), ("cash_floor", "turnover")])
+def test_what_attains_the_bound_at_any_prices_is_the_first_of_all_answers(rows):
+    found = 0
+    for seed, stated, book, points in islice(open_ones(), 400):
+        if set(rows) <= row_limits(book).keys():
+            rng = random.Random(seed)
+            at, trades, _ = priced(stated, book, points, {name: rng.choice(PRICES[2:]) for name in rows})
+            with suppress(TooMany):
+                tight = first_tight(book, points, at.prices)
+                assert tight in (trades, None)
+                found += tight is not None
+    assert found > 1
+
+
+def test_where_trading_costs_what_it_brings_no_more_is_traded_than_the_limits_ask():
+    two = (position(name, 0, 10, "0.4", "0.4") for name in "BA")
+    solution = solve(problem(100, *two, max_cash=D(50), cost_bps=D(10_000)))
+    assert shares(solution) == {"A": 4, "B": 1}
+    assert (solution.method, solution.first) == ("milp", True)
+
+
+def test_sales_that_count_the_same_but_gain_differently_stay_within_the_gain_budget():
+    dear, cheap = (position(n, 8, 10, "0.25", "0.25", lots=(TaxLot(D(8), D(c)),)) for n, c in (("B", 10), ("A", 5)))
+    solution = solve(problem(0, dear, cheap, gain_budget=D(5), max_turnover=D("0.125")))
+    assert shares(solution) == {"A": -1, "B": -3}
+    assert (solution.method, solution.first) == ("milp", True)
+
+
+def whole_blocks(value, unit):
+    """Blocks worth a third of `value` each, and alike small ones of which the cash above the floor buys three."""
+    blocks = [D(value) / 3 + D("0.37"), D(value) / 3 + D("11.91")]
+    blocks = [each.quantize(D("0.01")) for each in blocks]
+    cash = (sum(blocks) * D("1.3")).quantize(D("0.01"))
+    exact = D(1).scaleb(-17)
+    large = (
+        position(f"L{i}", 0, each, (each / cash).quantize(D("0.000001")) + D("0.000001"))
+        for i, each in enumerate(blocks)
+    )
+    large = [replace(p, low_drift=p.target, high_drift=D("0.0000001")) for p in large]
+    small_ones = []
+    for name, most in zip("ABCD", (1, 1, 3, 3), strict=True):
+        weight = (unit * most / cash).quantize(exact) + exact
+        small_ones.append(position(name, 0, unit, str(weight), (str(weight), str(2 * exact))))
+    return problem(cash, *large, *small_ones, min_cash=cash - sum(blocks) - 3 * unit, max_trades=4)
+
+
+@pytest.mark.xfail(reason="floats at other prices lose the first where blocks are large", strict=True)
+@pytest.mark.parametrize("value", [2 * 10**10, 2 * 10**12])
+def test_of_equals_beside_blocks_of_billions_the_first_is_chosen(value):
+    solution = solve(whole_blocks(value, D("20.73")))
+    assert solution.first
+    assert {name: k for name, k in shares(solution).items() if name in "ABCD"} == {"A": 1, "C": 2}
+
+
+@pytest.mark.xfail(reason="what fills overflows 64 bits where it begins far from no trade", strict=True)
+def test_a_smallest_order_of_more_grains_than_64_bits_count_is_made():
+    held, value = D("123.456789"), D(10) ** 13
+    weight = str(held / (2 * value))
+    two = position("A", 0, 1000, "0.5", ("0.5", "0")), position("B", 1, held, weight, weight)
+    floor = value - held + D("19000.000001")
+    solution = solve(problem(2 * value - held, *two, min_cash=floor, min_trade_value=value - 50_000))
+    assert shares(solution) == {"A": 9_999_999_981, "B": -1}
+
+
+@pytest.mark.xfail(reason="OverflowError where a smallest order is more steps than 64 bits count", strict=True)
+def test_a_smallest_order_of_more_shares_than_64_bits_count_that_cash_does_not_reach_is_not_made():
+    dust = position("A", 0, "0.000000000001", "0.5", ("0.5", "0"))
+    other = position("B", 0, "1234567.89", "0.4", ("0.4", "0.1"))
+    smallest = D(10) ** 8
+    solution = solve(problem(2 * smallest, dust, other, min_cash=smallest + 3, min_trade_value=smallest))
+    assert shares(solution) == {}

@@ -6,6 +6,7 @@ a bound of its own. The part with the lowest bound is looked at first, and ever 
 are above an answer, that is the first of all. HiGHS only says where to look: each decision is made in whole numbers.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -54,7 +55,7 @@ def _between_segments(choices: Choices, relaxed: Relaxed) -> NDArray[np.float64]
 
 def _astray(ledger: Ledger, choices: Choices, relaxed: Relaxed) -> Whole:
     """(n,) how far above its least the priced score of each line is at the better whole neighbour of its relaxation."""
-    floors = np.floor(relaxed.steps + WHOLE).astype(np.int64).tolist()
+    floors = [math.floor(steps + WHOLE) for steps in relaxed.steps.tolist()]  # of any size
 
     def neighbours(choice: Choice, k: int) -> list[int]:
         return [min(max(each, a), b) for a, b in parts(ledger, choice) for each in (k, k + 1)]

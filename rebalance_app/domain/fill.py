@@ -14,7 +14,7 @@ from .integers import Ledger
 from .pricing import grid, row_limits
 from .sums import Sums, pieces
 
-LARGEST = 2**48  # units of money that a line may fill
+LARGEST = 2**48  # units of money that a line may fill: thousands of lines together need less than 62 bits
 
 Sets = Mapping[int, Sequence[Interval]]  # by line, ascending intervals of steps
 
@@ -62,10 +62,11 @@ def filling(ledger: Ledger, sets: Sets) -> Fill:
     """The lines to fill with, of the trades at which each line's priced score is least: those of the richer side.
 
     None of which it matters beyond its amount how much they trade: where orders count, a line that may stay out of it,
-    and where gains do, what is sold. Nor any that takes more than 64 bits to count.
+    and where gains do, what is sold. Nor any whose amounts are too large to be counted in 64 bits.
     """
     limits, unit = row_limits(ledger), grid(ledger)
-    several = {i: of for i, of in sets.items() if count(of) > 1 and count(of) * ledger.lines[i].step < LARGEST * unit}
+    largest = {i: max(-of[0][0], of[-1][1]) * ledger.lines[i].step for i, of in sets.items()}
+    several = {i: of for i, of in sets.items() if count(of) > 1 and largest[i] < LARGEST * unit}
     if "max_trades" in limits:
         several = {i: of for i, of in several.items() if not any(a <= 0 <= b for a, b in of)}
     buys = {i: of for i, of in several.items() if of[0][0] >= 0}

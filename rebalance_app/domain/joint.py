@@ -78,7 +78,7 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     """
     deadline = time.monotonic() + seconds
     relaxed = solve_relaxed(ledger, choices, seconds)
-    trades, least = first_of_all(ledger, choices, relaxed, seconds)
+    trades, least = first_of_all(ledger, choices, relaxed, deadline - time.monotonic())
     if least is None:
         if trades is None:
             raise ProgramInfeasible

@@ -26,6 +26,7 @@ MOST_STEPS = 2000  # of all lines but those that fill; beyond, the combinations 
 MOST_DEVIATING = 62  # lines that may fill or not: each is a bit
 SHIFTS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of prices, where other bounds are looked for
 LARGEST = 2**62
+PRECISION = 1e-12  # of sums of some thousand floats
 
 Prices = Mapping[str, int]
 
@@ -63,7 +64,8 @@ class Points:
     fills      (m,) how many units of money more a point may come to, where its line fills; `deviates` (m,) the bit of
                a line that might have filled and does not
     distance   (m, y) money above the line's least, at each of y prices
-    above      (y,) what the bound at each of them is above the one that is known
+    above      (y,) what the bound at each of them is above the one that is known; error   (y,) more than all sums of
+               distances may be wrong by
     score, traded, later   (m,) what orders answers: of equal score and traded, at the first line, the least `later`
     """
 
@@ -74,6 +76,7 @@ class Points:
     deviates: Ints
     distance: Floats
     above: Floats
+    error: Floats
     score: Ints
     traded: Ints
     later: Ints
@@ -121,8 +124,10 @@ def _rows(points: Table, prices: Prices, fill: Fill, fills: Ints) -> list[Row]:
     return rows
 
 
-def _distances(points: Table, least: Whole, prices: Prices, rows: Sequence[Row], fills: Ints) -> tuple[Floats, Floats]:
-    """`distance` and `above` of `Points`, at the prices and at others around them.
+def _distances(
+    points: Table, least: Whole, prices: Prices, rows: Sequence[Row], fills: Ints
+) -> tuple[Floats, Floats, Floats]:
+    """`distance`, `above` and `error` of `Points`, at the prices and at others around them.
 
     Where prices shift, what a point uses more than its line's first weighs more, and so does the room that there is.
     """
@@ -135,7 +140,8 @@ def _distances(points: Table, least: Whole, prices: Prices, rows: Sequence[Row],
     priced = ((points.priced(prices) - least[points.line]) / money(ledger)).astype(float)[:, None] + used @ shift.T
     priced += np.minimum(0, fills[:, None] * (shift @ adds))
     lowest = np.minimum.reduceat(priced, points.start)
-    return priced - lowest[points.line], lowest.sum(axis=0) - shift @ room
+    summed = np.maximum.reduceat(np.abs(priced), points.start).sum(axis=0) + np.abs(shift) @ np.abs(room)
+    return priced - lowest[points.line], lowest.sum(axis=0) - shift @ room, PRECISION * summed
 
 
 def _later(points: Table) -> Ints:
@@ -168,7 +174,7 @@ def left(relaxed: Relaxed, gap: int) -> Points:
         smallest, largest = fill.ends(i)
         fills[table.start[i]] = abs(largest - smallest) * ledger.lines[i].step // fill.unit
     rows = _rows(table, prices, fill, fills)
-    distance, above = _distances(table, np.minimum.reduceat(values, points.start), prices, rows, fills)
+    distance, above, error = _distances(table, np.minimum.reduceat(values, points.start), prices, rows, fills)
     traded, score = np.abs(table.bought), table.score
     return Points(
         table=table,
@@ -178,6 +184,7 @@ def left(relaxed: Relaxed, gap: int) -> Points:
         deviates=deviates,
         distance=distance,
         above=above,
+        error=error,
         score=_counted(score, table, largest_unit(score, table)),
         traded=_counted(traded, table, largest_unit(traded, table)),
         later=_later(table),

@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 ABSOLUTE_GAP = 0.009  # money: less than the cent that `optimal` allows, since bounds are rounded down
 FEASIBLE_POINT = 2  # HiGHS: SolutionStatus.kSolutionStatusFeasible
 LEAST_TIME = 0.05
+LARGEST_MONEY = 10**14
 LATE = 0.5  # seconds after its limit until HiGHS is left behind
 
 
@@ -37,7 +38,7 @@ class ProgramInfeasible(Exception):  # noqa: N818  # an outcome with a name, not
 
 
 class NoAnswerInTime(Exception):  # noqa: N818
-    """Time ran out before any feasible answer was found. More time may help."""
+    """Time ran out before any feasible answer was found, or a relaxation was solved. More time may help."""
 
 
 class SolverFailed(Exception):  # noqa: N818
@@ -104,6 +105,8 @@ def _solve(problem: Any, options: Mapping[str, Any]) -> str | None:  # a CVXPY p
         problem.solve(solver="HIGHS", **options)
     except SolverError as error:
         return str(error)
+    except ValueError:  # CVXPY's, where HiGHS has nothing to show
+        return "it ended without a solution"
     return None
 
 
@@ -168,6 +171,12 @@ def solve_relaxed(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     return relaxed(stated, points, choices, filled.value, rows.dual_value)
 
 
+def refuse_beyond_floats(ledger: Ledger) -> None:
+    """Raises SolverFailed where cents are lost in floats; HiGHS's presolve was even seen to crash there."""
+    if ledger.market_value > LARGEST_MONEY * 10**ledger.places:
+        raise SolverFailed(f"Beyond {LARGEST_MONEY:,} its floating-point numbers do not tell cents apart.")
+
+
 def solve_whole(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Found:
     """The answer of branch and bound, with the bound it proved.
 
@@ -177,6 +186,7 @@ def solve_whole(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Fo
     stated = programme(ledger, table(ledger, choices))
     if not stated.width:
         return Found(stated.base, "milp")
+    refuse_beyond_floats(ledger)
     problem, filled, _ = statement(stated)
     solve_statement(problem, seconds)
     trades = whole_trades(stated, filled)

@@ -12,7 +12,7 @@ import numpy as np
 from .bounds import Choice
 from .coupling import coupling_rows, totals_of
 from .integers import Ledger
-from .milp import NoAnswerInTime, ProgramInfeasible, SolverFailed, solve_statement
+from .milp import NoAnswerInTime, ProgramInfeasible, SolverFailed, refuse_beyond_floats, solve_statement
 from .programme import matrix_rows, programme, variable, whole_trades
 from .table import table
 
@@ -22,13 +22,14 @@ ROWS = ("turnover", "max_trades", "gain_budget", "cash_ceiling", "cash_floor")
 def least_miss(ledger: Ledger, choices: Sequence[Choice], name: str, seconds: float) -> tuple[int, ...]:
     """Trades that honour every row but `name`, and miss that one by as little as possible.
 
-    Raises ProgramInfeasible when the other rows conflict too, and NoAnswerInTime.
+    Raises ProgramInfeasible when the other rows conflict too, NoAnswerInTime, and SolverFailed.
     """
     import cvxpy as cp  # noqa: PLC0415
 
     stated = programme(ledger, table(ledger, choices))
     if not stated.width:
         raise ProgramInfeasible
+    refuse_beyond_floats(ledger)
     filled, slack = variable(stated), cp.Variable(nonneg=True)
     names, matrix, limits = matrix_rows(stated)
     spared = np.zeros(len(limits))

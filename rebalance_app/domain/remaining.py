@@ -91,7 +91,7 @@ class _Search:
             for r, row in enumerate(rows):
                 least[j, r] = least[j + 1, r] + (row.used[at] + min(row.fill, 0) * fills[at]).min()
                 most[j, r] = most[j + 1, r] + (row.used[at] + max(row.fill, 0) * fills[at]).max()
-        return cls(points, distance + MARGIN * (1 + distance + np.abs(points.above)), lines, least, most)
+        return cls(points, distance + MARGIN * (1 + distance) + points.error, lines, least, most)
 
     def begun(self) -> _Partial:
         """The one answer for no line, but for those that have no choice."""

@@ -161,6 +161,9 @@ def _within_cash(ledger: Ledger, sets: Sets, traded: int) -> dict[int, int] | No
     limits = row_limits(ledger)
     most = (traded + limits["cash_floor"]) // 2
     least = (traded - limits["cash_ceiling"] + 1) // 2 if "cash_ceiling" in limits else 0
+    anyhow = _first_of(ledger, sets, traded)  # one sum is less work than two
+    if anyhow is None or least <= _amounts(ledger, anyhow)[0] <= most:
+        return anyhow
     return _Both.of(ledger, sets).first(traded, least, most)
 
 

@@ -329,7 +329,7 @@ def test_a_proposal_shows_how_it_was_found_and_proven(as_manager, run):
     row = run.portfolios.get(portfolio_name="Harbour")
     page = as_manager.get(f"/rebalances/{run.pk}/portfolios/{row.portfolio_id}/")
     text = words(page)
-    assert "proven optimal to a cent" in text
+    assert "proven optimal, and of equally good answers the first" in text
     assert "Not in model" in text, "XXX is sold, and why is said"
     assert f"{Decimal(row.document['objective']):,.4f}" in text
     assert "data-figure" in page.content.decode()

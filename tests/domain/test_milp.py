@@ -14,7 +14,7 @@ from rebalance_app.domain.exchange import Exchanges, Spare, total_score
 from rebalance_app.domain.integers import ledger
 from rebalance_app.domain.joint import solve_jointly
 from rebalance_app.domain.linear import solve_part
-from rebalance_app.domain.milp import NoAnswerInTime, ProgramInfeasible, solve_relaxed, solve_whole
+from rebalance_app.domain.milp import NoAnswerInTime, ProgramInfeasible, SolverFailed, solve_relaxed, solve_whole
 from rebalance_app.domain.pricing import cut, priced_bound, whole_prices
 from rebalance_app.domain.programme import programme
 from rebalance_app.domain.separable import solve_alone
@@ -221,6 +221,13 @@ def test_what_branch_and_bound_proves_counts_where_it_is_more_than_was_known(mon
         found, relaxed = solve_jointly(book, choices, 10), solve_relaxed(book, choices, 10)
         assert book.score_money(total_score(book, found.trades)) - found.bound <= D("0.01")
         assert found.bound - book.score_money(relaxed.bound) > 1
+
+
+def test_branch_and_bound_refuses_amounts_whose_cents_floats_lose():
+    book = ledger(problem(3 * 10**14, position("A", 0, "0.01", "0.5", "0.1"), min_cash=D(10**14)))
+    choices, _ = solve_alone(book)
+    with pytest.raises(SolverFailed, match="100,000,000,000,000"):
+        solve_whole(book, choices, 5)
 
 
 def test_slopes_of_the_programme_add_up_to_the_exact_score():

@@ -224,7 +224,7 @@ def test_what_branch_and_bound_proves_counts_where_it_is_more_than_was_known(mon
 
 
 def test_branch_and_bound_refuses_amounts_whose_cents_floats_lose():
-    book = ledger(problem(3 * 10**14, position("A", 0, "0.01", "0.5", "0.1"), min_cash=D(10**14)))
+    book = ledger(problem(3 * 10**14, position("A", 0, 1000, "0.5", "0.1"), min_cash=D(10**14)))
     choices, _ = solve_alone(book)
     with pytest.raises(SolverFailed, match="100,000,000,000,000"):
         solve_whole(book, choices, 5)

@@ -43,7 +43,7 @@ def _breaks_a_row(points: Table) -> bool:
     return any(np.minimum.reduceat(uses[name], points.start).sum() > limit for name, limit in limits.items())
 
 
-def _between_segments(choices: Choices, relaxed: Relaxed) -> NDArray[np.float64]:
+def _between_segments(_ledger: Ledger, choices: Choices, relaxed: Relaxed) -> NDArray[np.float64]:
     """(n,) money from each line's relaxed trade to the nearest that it may make, where that is none of its segments."""
 
     def away(choice: Choice, steps: float) -> float:
@@ -73,7 +73,8 @@ def _fractional(choices: Choices, relaxed: Relaxed) -> NDArray[np.float64]:
 
 def _place(ledger: Ledger, choices: Choices, relaxed: Relaxed) -> Interval:
     """The line to part, and its last step in the first part. Raises TooMany where the relaxation is whole."""
-    for measure in (_between_segments(choices, relaxed), _astray(ledger, choices, relaxed)):
+    for measured in (_between_segments, _astray):
+        measure = measured(ledger, choices, relaxed)
         i = int(np.argmax(measure))
         steps = float(relaxed.steps[i])
         if measure[i] and choices[i].least < choices[i].most:

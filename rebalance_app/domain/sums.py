@@ -45,9 +45,7 @@ class Piece:
 
     def between(self, low: int, high: int) -> Iterator[tuple[int, int, int]]:
         """(−steps, −k, amount) of its trades that amount to `low` to `high`, the largest trade first."""
-        if not self.unit:
-            first, last = (self.least, self.most) if low <= 0 <= high else (1, 0)
-        elif self.unit > 0:
+        if self.unit > 0:
             first, last = -(-low // self.unit), high // self.unit
         else:
             first, last = -(high // -self.unit), -low // -self.unit
@@ -212,7 +210,10 @@ class Sums(_Lines):
         return all(away >= self.known[i] or self.reached(i, sign) >> away & 1 for away, sign in aways)
 
     def nearest(self, total: int, sign: int) -> int | None:
-        """The total, or the nearest above it (sign 1) or below it (−1) that all lines may add up to; None for none."""
+        """The total, or the nearest above it (sign 1) or below it (−1) that all lines may add up to; None for none.
+
+        Where not all sums are known, it is the total itself, whether it can be made or not.
+        """
         total = max(-(-total // self.unit) * self.unit, self.least[0]) if sign > 0 else min(total, self.most[0])
         if not self.least[0] <= total <= self.most[0]:
             return None

@@ -8,15 +8,15 @@ largest trade whose rest the lines after it can still make up.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby, product
 
 import numpy as np
 
-from .constraints import Interval
 from .coupling import broken_rows
 from .exchange import rank
+from .fill import Sets
 from .integers import Ledger
 from .pricing import grid, kept_steps, row_limits
 from .sums import Piece, Sums, TooMany, TwoSums, pieces
@@ -24,8 +24,6 @@ from .table import Table, Whole
 
 LEFT = 4  # 0 to LEFT − 1 units of a priced row may be left
 MOST_SALES = 30  # sums of sales tried for the least trading
-
-Sets = Mapping[int, Sequence[Interval]]  # by line, ascending intervals of steps
 
 
 def _pieces_of(ledger: Ledger, sets: Sets, sell: int) -> list[list[Piece]]:

@@ -145,7 +145,7 @@ class Sums(_Lines):
         ranges = ((most - least) // unit + 1 for least, most in zip(self.least, self.most, strict=True))
         self.known = [every if every <= KNOWN else window for every in ranges]
         self._reached: dict[tuple[int, bool], list[int]] = {}
-        self._few: list[frozenset[int] | None] = [frozenset({0})]
+        self._few = self._held_one_by_one()
 
     def reached(self, i: int, sign: int, *, mirrored: bool = False) -> int:
         """Which sums of the lines from i on lie 0, 1, ... units above their least, or below their most (sign −1).
@@ -161,8 +161,8 @@ class Sums(_Lines):
     def _with_line(self, i: int, after: int, sign: int, *, mirrored: bool) -> int:
         """What `reached` is for line i, given what it is for the line after it."""
         known = self.known[i]
-        mask, wider = (1 << known) - 1, known - self.known[i + 1]
-        if mirrored:
+        mask, wider = 0 if mirrored else (1 << known) - 1, known - self.known[i + 1]
+        if mirrored and wider:
             after = after << wider if wider > 0 else after >> -wider
 
         def raised(bits: int, by: int) -> int:
@@ -180,18 +180,20 @@ class Sums(_Lines):
                 found |= bits
         return found
 
+    def _held_one_by_one(self) -> list[frozenset[int]]:
+        """All that the last lines can add up to, from none of them to as many as it is not much for."""
+        found = [frozenset({0})]
+        for line in reversed(self.lines):
+            if len(found[-1]) * sum(p.most - p.least + 1 for p in line) > FEW:
+                break
+            amounts = [steps * p.unit for p in line for steps in range(p.least, p.most + 1)]
+            found.append(frozenset([amount + rest for amount in amounts for rest in found[-1]]))
+        return found
+
     def few(self, i: int) -> frozenset[int] | None:
         """All that the lines from i on can add up to, where that is not much."""
-        from_last = self._few
-        for at in reversed(range(i, len(self.lines) + 1 - len(from_last))):
-            after = from_last[-1]
-            trades = sum(p.most - p.least + 1 for p in self.lines[at])
-            if after is None or len(after) * trades > FEW:
-                from_last.append(None)
-            else:
-                amounts = [steps * p.unit for p in self.lines[at] for steps in range(p.least, p.most + 1)]
-                from_last.append(frozenset(amount + rest for amount in amounts for rest in after))
-        return from_last[len(self.lines) - i]
+        lines = len(self.lines) - i
+        return self._few[lines] if lines < len(self._few) else None
 
     def away(self, i: int, total: int, sign: int) -> int:
         """Units from the least (sign 1) or the most (−1) of the lines from i on."""
@@ -206,8 +208,11 @@ class Sums(_Lines):
             return total in few
         if i == len(self.lines) - 2:
             return any(pair.comes_to(total, *pair.one.ends) for pair in self.pairs)
-        aways = ((self.away(i, total, sign), sign) for sign in (1, -1))
-        return all(away >= self.known[i] or self.reached(i, sign) >> away & 1 for away, sign in aways)
+        for sign in (1, -1):
+            not_beyond = self.known[i] - 1 - self.away(i, total, sign)
+            if not_beyond >= 0:  # one window tells all; mirrored, only what is nearer to the end is shifted
+                return bool(self.reached(i, sign, mirrored=True) >> not_beyond & 1)
+        return True
 
     def nearest(self, total: int, sign: int) -> int | None:
         """The total, or the nearest above it (sign 1) or below it (−1) that all lines may add up to; None for none.
@@ -262,21 +267,19 @@ class TwoSums(_Lines):
     def _meet(self, i: int, both: int, low: int, high: int) -> bool:
         """Whether sums are known, or not known not to be, with buys of `low` to `high` and sales for the rest.
 
-        Looked at from each of two ends of the buys and of the sales, wherever the windows tell.
+        Looked at from one of two ends of the buys and of the sales, where the windows tell. A bit r stands for a buy of
+        r units short of the one that is furthest from the end.
         """
-        buys, sales, window = self.buys, self.sales, self.sales.known[i]
+        buys, sales, width = self.buys, self.sales, (high - low) // self.unit
         for sign in (1, -1):
-            far, near = (low, high) if sign < 0 else (high, low)
-            first, last = buys.away(i, near, sign), buys.away(i, far, sign)
-            if last >= buys.known[i]:
-                continue
-            bought = buys.reached(i, sign) >> first & (1 << last - first + 1) - 1
-            with_first = both - near
-            same, other = sales.away(i, with_first, sign), sales.away(i, with_first, -sign)
-            if same < window and not bought & sales.reached(i, sign, mirrored=True) >> window - 1 - same:
-                return False
-            if other + last - first < window and not bought & sales.reached(i, -sign) >> other:
-                return False
+            furthest = high if sign > 0 else low
+            away, rest = buys.away(i, furthest, sign), both - furthest
+            same, other = sales.away(i, rest, sign), sales.away(i, rest, -sign)
+            if away < buys.known[i] and min(same + width, other) < sales.known[i]:
+                bought = buys.reached(i, sign, mirrored=True) >> buys.known[i] - 1 - away & (2 << width) - 1
+                if same + width < sales.known[i]:
+                    return bought & sales.reached(i, sign) >> same != 0
+                return bought & sales.reached(i, -sign, mirrored=True) >> sales.known[i] - 1 - other != 0
         return True
 
     def _comes_to(self, pair: Pair, both: int, low: int, high: int) -> bool:

@@ -26,6 +26,7 @@ def is_plain(problem: RebalanceProblem) -> bool:
     return (
         o == plain
         and bool(problem.positions)
+        and not refusals(problem)
         and all(p.lot_size == 1 and p.quantity == int(p.quantity) for p in problem.positions)
     )
 
@@ -125,7 +126,7 @@ def _solution(
 def solve_plain(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | None]:
     """Answers of the plain problems that need no solver; None for every other one."""
     found: list[RebalanceSolution | None] = [None] * len(problems)
-    which = [i for i, problem in enumerate(problems) if not refusals(problem) and is_plain(problem)]
+    which = [i for i, problem in enumerate(problems) if is_plain(problem)]
     if not which:
         return found
     plain = [problems[i] for i in which]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from itertools import chain
 
 from .bounds import Choice, band_interval, choice, permitted_interval, smallest_trades, wide_interval
 from .constraints import ceil_div
@@ -280,8 +281,7 @@ def _gain_reasons(ledger: Ledger, choices: Sequence[Choice]) -> tuple[Reason, ..
     if ledger.gain_budget is None:
         return ()
     trades = [
-        min((k for s in c.segments for k in breakpoints(ledger, c.line, s)), key=lambda k: realised_gain(c.line, k))
-        for c in choices
+        min(chain(*breakpoints(ledger, c.line, c.segments)), key=lambda k: realised_gain(c.line, k)) for c in choices
     ]
     least = totals_of(ledger, trades).gain
     if least <= ledger.gain_budget:

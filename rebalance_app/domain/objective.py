@@ -6,6 +6,9 @@ On each side of k = 0 it is convex and linear between the breakpoints below, so 
 of them; that makes both the closed form and the integer programme's columns.
 """
 
+from collections.abc import Iterable
+from itertools import chain
+
 from .bounds import Choice
 from .constraints import Interval
 from .integers import EXCESS_WEIGHT, Ledger, Line
@@ -39,11 +42,9 @@ def penalised_excess(ledger: Ledger, line: Line, steps: int) -> int:
 
 def score(ledger: Ledger, line: Line, steps: int) -> int:
     """The objective of one line at a trade of `steps`, in score units (grains × ONE)."""
-    if not steps:
-        total = ledger.drift_weight * drift_value(line, 0)
-    else:
-        total = ledger.drift_weight * drift_value(line, steps) + ledger.trade_weight * abs(steps) * line.step
-        total += ledger.ticket
+    total = ledger.drift_weight * drift_value(line, steps)
+    if steps:
+        total += ledger.trade_weight * abs(steps) * line.step + ledger.ticket
     return total + EXCESS_WEIGHT * penalised_excess(ledger, line, steps) if ledger.soft else total
 
 
@@ -56,23 +57,29 @@ def realised_gain(line: Line, steps: int) -> int:
     return gain
 
 
-def breakpoints(ledger: Ledger, line: Line, segment: Interval) -> list[int]:
-    """Steps in `segment`, ends included, between which every convex function of the line is linear; ascending."""
-    first, last = segment
-    kinks = [first, last, 0]
+def kinks(ledger: Ledger, line: Line) -> list[int]:
+    """Steps between which every convex function of the line is linear; ascending."""
+    found = {0}
     edges = [line.target, line.low, line.high] if ledger.soft else [line.target]
     for edge in edges:
         below = (edge - line.held) // line.step
-        kinks += [below, below + 1]
+        found |= {below, below + 1}
     if ledger.gain_budget is not None:
         sold = 0
         for shares, _ in line.tax_lots:
             sold += shares
-            kinks += [-(sold // line.shares), -(sold // line.shares) - 1]
-    return sorted({k for k in kinks if first <= k <= last})
+            found |= {-(sold // line.shares), -(sold // line.shares) - 1}
+    return sorted(found)
+
+
+def breakpoints(ledger: Ledger, line: Line, segments: Iterable[Interval]) -> list[list[int]]:
+    """Of each segment its ends and the kinks between them, ascending."""
+    bends = kinks(ledger, line)
+    return [[a, *(k for k in bends if a < k < b), b] if a < b else [a] for a, b in segments]
 
 
 def best(ledger: Ledger, choice: Choice) -> int:
     """The best trade of one line by itself; of equal ones the smallest, a buy rather than a sale. Needs a segment."""
-    candidates = [k for segment in choice.segments for k in breakpoints(ledger, choice.line, segment)]
-    return min(candidates, key=lambda k: (score(ledger, choice.line, k), abs(k), -k))
+    line = choice.line
+    candidates = chain.from_iterable(breakpoints(ledger, line, choice.segments))
+    return min(candidates, key=lambda k: (score(ledger, line, k), abs(k), -k))

@@ -14,8 +14,8 @@ import numpy as np
 from .bounds import Choice
 from .constraints import Interval
 from .coupling import broken_rows
-from .exchange import total_score
 from .integers import ONE, Ledger
+from .objective import score
 from .table import Table, Whole
 
 MOST_ROUNDINGS = 512
@@ -117,5 +117,6 @@ def _rounded(ledger: Ledger, choices: Sequence[Choice], relaxed: Sequence[float]
         options.append((whole,) if is_whole else neighbours(c, steps, reach))
     if prod(map(len, options)) > MOST_ROUNDINGS:
         return None
-    whole_answers = (trades for trades in product(*options) if not broken_rows(ledger, trades))
-    return min(whole_answers, key=lambda trades: total_score(ledger, trades), default=None)
+    varied = [(i, line) for i, line in enumerate(ledger.lines) if len(options[i]) > 1]
+    by_score = sorted(product(*options), key=lambda trades: sum(score(ledger, line, trades[i]) for i, line in varied))
+    return next((trades for trades in by_score if not broken_rows(ledger, trades)), None)

@@ -12,7 +12,7 @@ from functools import cached_property
 from heapq import merge
 from itertools import accumulate, product
 from math import gcd
-from typing import Any
+from typing import Any, NamedTuple
 
 from .constraints import Interval
 
@@ -28,8 +28,7 @@ class TooMany(Exception):  # noqa: N818
     """More would have to be tried than pays, to know which is the first, or whether there is any."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):  # and no dataclass, because hundreds are made for each look
     """Trades of one side, `least` to `most` steps, each of which adds to a sum `unit`, which may be below 0."""
 
     side: int
@@ -41,7 +40,7 @@ class Piece:
     def ends(self) -> Interval:
         """The smallest and the largest amount."""
         a, b = self.least * self.unit, self.most * self.unit
-        return min(a, b), max(a, b)
+        return (a, b) if a < b else (b, a)
 
     def between(self, low: int, high: int) -> Iterator[tuple[int, int, int]]:
         """(−steps, −k, amount) of its trades that amount to `low` to `high`, the largest trade first."""
@@ -164,6 +163,8 @@ class Sums(_Lines):
         mask, wider = 0 if mirrored else (1 << known) - 1, known - self.known[i + 1]
         if mirrored and wider:
             after = after << wider if wider > 0 else after >> -wider
+        elif wider < 0:
+            after &= mask
 
         def raised(bits: int, by: int) -> int:
             return bits >> by if mirrored else bits << by & mask
@@ -172,7 +173,7 @@ class Sums(_Lines):
         for p in self.lines[i]:
             away, unit = (p.ends[0] - end if sign > 0 else end - p.ends[1]) // self.unit, abs(p.unit) // self.unit
             if away < known:
-                bits, times, covered = raised(after, away), p.most - p.least, 1
+                bits, times, covered = raised(after, away) if away else after, p.most - p.least, 1
                 while covered <= times and unit * covered < known:  # bits hold 0 to covered − 1 more trades
                     more = min(covered, times + 1 - covered)
                     bits |= raised(bits, more * unit)
@@ -180,17 +181,17 @@ class Sums(_Lines):
                 found |= bits
         return found
 
-    def _held_one_by_one(self) -> list[frozenset[int]]:
+    def _held_one_by_one(self) -> list[set[int]]:
         """All that the last lines can add up to, from none of them to as many as it is not much for."""
-        found = [frozenset({0})]
+        found = [{0}]
         for line in reversed(self.lines):
             if len(found[-1]) * sum(p.most - p.least + 1 for p in line) > FEW:
                 break
             amounts = [steps * p.unit for p in line for steps in range(p.least, p.most + 1)]
-            found.append(frozenset([amount + rest for amount in amounts for rest in found[-1]]))
+            found.append({amount + rest for amount in amounts for rest in found[-1]})
         return found
 
-    def few(self, i: int) -> frozenset[int] | None:
+    def few(self, i: int) -> set[int] | None:
         """All that the lines from i on can add up to, where that is not much."""
         lines = len(self.lines) - i
         return self._few[lines] if lines < len(self._few) else None

@@ -94,10 +94,9 @@ def table(ledger: Ledger, choices: Sequence[Choice]) -> Table:
     for i, choice in enumerate(choices):
         start.append(len(rows))
         intervals = parts(ledger, choice)
-        for interval in intervals:
-            for k in breakpoints(ledger, choice.line, interval):
-                rows.append(_row(ledger, choice.line, k))
-                places.append((i, part, len(intervals) > 1))
+        for points in breakpoints(ledger, choice.line, intervals):
+            rows += [_row(ledger, choice.line, k) for k in points]
+            places += [(i, part, len(intervals) > 1)] * len(points)
             part += 1
     line, part_of, gated = (np.array(column) for column in zip(*places, strict=True))
     return Table(ledger, line, part_of, gated, np.array(start), *_columns(rows))

@@ -26,8 +26,9 @@ def _invalid(field: str, message: str, security_id: str | None = None) -> Reason
 
 
 def _position_reasons(p: Position) -> Iterator[Reason]:
-    finite = all(x.is_finite() for x in (p.quantity, p.target, p.low_drift, p.high_drift))
-    if not finite or not all(0 <= w <= 1 for w in (p.target, p.low_drift, p.high_drift)):
+    weights = p.target, p.low_drift, p.high_drift
+    finite = all(map(Decimal.is_finite, (p.quantity, *weights)))
+    if not finite or min(weights) < 0 or max(weights) > 1:
         yield _invalid("positions", f"{p.security_id} has a quantity or weight outside its range", p.security_id)
     if p.lot_size < 1:
         yield _invalid("lot_size", f"{p.security_id} has lot size {p.lot_size}, below 1", p.security_id)

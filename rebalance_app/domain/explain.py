@@ -246,8 +246,8 @@ def cash_reasons(ledger: Ledger, choices: Sequence[Choice]) -> tuple[Reason, ...
 
 def nearest_to_zero(choice: Choice) -> int:
     """The smallest trade the line allows."""
-    ends = [k for first, last in choice.segments for k in (first, last, min(max(first, 0), last))]
-    return min(ends, key=lambda k: (abs(k), k))
+    nearest = [min(max(first, 0), last) for first, last in choice.segments]
+    return min(nearest, key=lambda k: (abs(k), k))
 
 
 def forced_reasons(ledger: Ledger, choices: Sequence[Choice]) -> tuple[Reason, ...]:

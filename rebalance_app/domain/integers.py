@@ -142,7 +142,7 @@ def _scale(problem: RebalanceProblem) -> _Scale:
     lots = [lot for p in positions for lot in p.lots]
     price = most_decimals([*(p.price for p in positions), *(lot.cost for lot in lots)])
     quantity = most_decimals([*(p.quantity for p in positions), *(lot.quantity for lot in lots)])
-    weights = [w for p in positions for w in (p.target, p.low_drift, p.high_drift)]
+    weights = {w for p in positions for w in (p.target, p.low_drift, p.high_drift)}
     weight = most_decimals([*weights, o.min_cash_weight, o.max_cash_weight, o.max_turnover])
     money = most_decimals([problem.cash, o.min_cash, o.max_cash, o.min_trade_value, o.ticket_cost, o.gain_budget])
     return _Scale(price, quantity, weight, max(price + quantity, money) + weight)

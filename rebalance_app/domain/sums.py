@@ -275,8 +275,10 @@ class TwoSums(_Lines):
         for sign in (1, -1):
             furthest = high if sign > 0 else low
             away, rest = buys.away(i, furthest, sign), both - furthest
+            if away >= buys.known[i]:
+                continue
             same, other = sales.away(i, rest, sign), sales.away(i, rest, -sign)
-            if away < buys.known[i] and min(same + width, other) < sales.known[i]:
+            if min(same + width, other) < sales.known[i]:
                 bought = buys.reached(i, sign, mirrored=True) >> buys.known[i] - 1 - away & (2 << width) - 1
                 if same + width < sales.known[i]:
                     return bought & sales.reached(i, sign) >> same != 0
@@ -309,12 +311,12 @@ class TwoSums(_Lines):
     def _between(self, i: int, state: tuple[int, int, int], side: int) -> Interval:
         """The least and the most that line i may buy, or sell, as far as what lies after it tells."""
         both, low, high = state
-        buys, sales = ((of.least[i + 1], of.most[i + 1]) for of in (self.buys, self.sales))
+        buys, sales, after = self.buys, self.sales, i + 1
         first, last = (low, high) if side > 0 else (both - high, both - low)
-        after = buys if side > 0 else sales
+        same = buys if side > 0 else sales
         return (
-            max(first - after[1], both - buys[1] - sales[1]),
-            min(last - after[0], both - buys[0] - sales[0]),
+            max(first - same.most[after], both - buys.most[after] - sales.most[after]),
+            min(last - same.least[after], both - buys.least[after] - sales.least[after]),
         )
 
     def trades(self, i: int, state: tuple[int, int, int]) -> Trades:

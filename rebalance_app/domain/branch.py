@@ -1,9 +1,10 @@
 """Branching in exact integers, where one relaxation leaves too much open: the optimum, and of equal ones the first.
 
-A line that the relaxation leaves between two whole answers is parted there, and each part has a relaxation, prices and
-a bound of its own. The part with the lowest bound is looked at first, and ever further from its bound, until `tight` or
-`remaining` finds its first answer; where they would have to try too many, it is parted in turn. When all other bounds
-are above an answer, that is the first of all. HiGHS only says where to look: each decision is made in whole numbers.
+Where the relaxation makes a fraction of an order, fewer orders are one part and more are another. Else a line that it
+leaves between two whole answers is parted there. Each part has a relaxation, prices and a bound of its own. The part
+with the lowest bound is looked at first, and ever further from its bound, until `tight` or `remaining` finds its first
+answer; where they would have to try too many, it is parted in turn. When all other bounds are above an answer, that is
+the first of all. HiGHS only says where to look: each decision is made in whole numbers.
 """
 
 import math
@@ -18,18 +19,18 @@ from numpy.typing import NDArray
 
 from .bounds import Choice
 from .constraints import Interval
-from .exchange import rank, total_score
+from .exchange import Rank, rank
 from .integers import ONE, Ledger
 from .linear import solve_part
 from .milp import NoAnswerInTime, Relaxed, SolverFailed
 from .pricing import row_limits
 from .remaining import best_within
-from .sums import TooMany
 from .table import Table, Whole, listed, needs_gate, parts, table
 from .tight import first_tight
+from .ways import TooMany
 
-MOST_PARTS = 60  # relaxations; counted and not timed, so that a slow machine gives no other answer
-MOST_LOOKS = 100
+MOST_PARTS = 200  # relaxations; counted and not timed, so that a slow machine gives no other answer
+MOST_LOOKS = 400
 NEAR = 10**6  # the first look goes as far as this part of the market value,
 FURTHER = 4  # and each look so many times as far as the last
 WHOLE = 1e-6  # steps: nearer than that to a whole number, a relaxed trade is one
@@ -87,14 +88,23 @@ def _place(ledger: Ledger, choices: Choices, relaxed: Relaxed) -> Interval:
     return i, int(np.floor(relaxed.steps[i]))
 
 
-def _parted(ledger: Ledger, choices: Choices, relaxed: Relaxed) -> list[Choices]:
-    """The choices in two parts, one line up to a step and beyond it."""
+def _by_line(ledger: Ledger, choices: Choices, relaxed: Relaxed) -> list[Choices]:
+    """The choices in two parts, one line up to a step and beyond it. Raises TooMany where the relaxation is whole."""
     i, last = _place(ledger, choices, relaxed)
     choice = choices[i]
     last = min(max(last, choice.least), choice.most - 1)
     below = tuple((a, min(b, last)) for a, b in choice.segments if a <= last)
     above = tuple((max(a, last + 1), b) for a, b in choice.segments if b > last)
     return [(*choices[:i], Choice(choice.line, part), *choices[i + 1 :]) for part in (below, above)]
+
+
+def _parted(choices: Choices, relaxed: Relaxed) -> list[tuple[Ledger, Choices]]:
+    """A problem in two parts: by the number of orders, where they matter and the relaxation makes a fraction of one."""
+    ledger, whole = relaxed.points.ledger, math.floor(relaxed.orders + WHOLE)
+    fewest, most = ledger.fewest_orders, ledger.most_orders
+    if ledger.orders_matter and relaxed.orders > whole + WHOLE and fewest <= whole and (most is None or whole < most):
+        return [(replace(ledger, most_orders=whole), choices), (replace(ledger, fewest_orders=whole + 1), choices)]
+    return [(ledger, part) for part in _by_line(ledger, choices, relaxed)]
 
 
 @dataclass(order=True, frozen=True, slots=True)
@@ -119,19 +129,15 @@ class _Branching:
 
     ledger: Ledger
     deadline: float
-    known: tuple[int, ...] | None
     waiting: list[_Part]
+    known: tuple[int, ...] | None = None
+    known_rank: Rank | None = None
     made: int = 0
-
-    @property
-    def known_score(self) -> int | None:
-        """The score of the answer that is known."""
-        return None if self.known is None else total_score(self.ledger, self.known)
 
     @property
     def least(self) -> int | None:
         """The least score that an answer before the known one may have; None where none comes before it."""
-        known = self.known_score
+        known = self.known_rank and self.known_rank[0]
         return self.waiting[0].least if self.waiting and (known is None or self.waiting[0].least <= known) else None
 
     def further(self, part: _Part) -> list[_Part]:
@@ -139,7 +145,7 @@ class _Branching:
 
         Nothing, where all answers that matter were looked at.
         """
-        bound, points, known = part.relaxed.bound, part.relaxed.points, self.known_score
+        bound, points, known = part.relaxed.bound, part.relaxed.points, self.known_rank and self.known_rank[0]
         worst = int(np.maximum.reduceat(points.score, points.start).sum()) if known is None else known
         if part.further and part.further >= worst - bound:
             return []
@@ -150,13 +156,15 @@ class _Branching:
 
     def note(self, trades: tuple[int, ...]) -> None:
         """Keep an answer, if it comes before the one that is known."""
-        self.known = min(trades, self.known or trades, key=lambda each: rank(self.ledger, each))
+        here = rank(self.ledger, trades)
+        if self.known_rank is None or here < self.known_rank:
+            self.known, self.known_rank = trades, here
 
     def divided(self, part: _Part) -> list[_Part]:
         """Two in the place of a part, or fewer. Raises TooMany, NoAnswerInTime and SolverFailed."""
         found = []
-        for choices in _parted(self.ledger, part.choices, part.relaxed):
-            points = table(self.ledger, choices)
+        for ledger, choices in _parted(part.choices, part.relaxed):
+            points = table(ledger, choices)
             if _breaks_a_row(points):
                 continue
             if len(points.line) == len(choices):
@@ -165,7 +173,7 @@ class _Branching:
             self.made += 1
             if self.made > MOST_PARTS:
                 raise TooMany
-            relaxed = solve_part(self.ledger, choices, points, self.deadline - time.monotonic())
+            relaxed = solve_part(ledger, choices, points, self.deadline - time.monotonic())
             found.append(_Part(max(part.least, relaxed.bound), self.made, choices, relaxed))
         return found
 
@@ -176,9 +184,10 @@ class _Branching:
         """
         try:
             if part.further:
-                trades = best_within(part.relaxed, part.further)
+                trades = best_within(part.relaxed, part.further, self.deadline)
             else:
-                trades = first_tight(self.ledger, part.relaxed.points, part.relaxed.prices)
+                trades, nearer = first_tight(part.relaxed.points, part.relaxed.prices, self.deadline)
+                part = replace(part, least=max(part.least, part.relaxed.bound + nearer))
         except TooMany:
             if not part.further:
                 return [replace(each, divisible=False) for each in self.further(part)]
@@ -207,7 +216,9 @@ def first_of_all(
     `relaxed` is the relaxation of the choices.
     """
     whole = _Part(relaxed.bound, 0, tuple(choices), relaxed)
-    branching = _Branching(ledger, time.monotonic() + seconds, relaxed.trades, [whole])
+    branching = _Branching(ledger, time.monotonic() + seconds, [whole])
+    if relaxed.trades is not None:
+        branching.note(relaxed.trades)
     with suppress(TooMany, NoAnswerInTime, SolverFailed):
         for _ in range(MOST_LOOKS):
             if branching.least is None or time.monotonic() > branching.deadline:

@@ -111,6 +111,11 @@ def max_trades(orders: Any, most: Any) -> Any:
     return orders <= most
 
 
+def min_trades(orders: Any, fewest: Any) -> Any:
+    """Σ [Δu ≠ 0] ≥ F: at least F orders. Only parts of a problem have it, where `branch` divides it by their number."""
+    return orders >= fewest
+
+
 def gain_budget(gain: Any, budget: Any) -> Any:
     """Σ realised gain ≤ G: what the sales realise, highest cost first, stays within the budget."""
     return gain <= budget

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .constraints import cash_ceiling, cash_floor, gain_budget, max_trades, turnover
+from .constraints import cash_ceiling, cash_floor, gain_budget, max_trades, min_trades, turnover
 from .integers import Ledger
 from .objective import realised_gain
 
@@ -28,8 +28,10 @@ def coupling_rows(ledger: Ledger, totals: Totals, unit: Callable[[int], Any]) ->
         rows["cash_ceiling"] = cash_ceiling(unit(ledger.cash), totals.bought, unit(ledger.ceiling))
     if ledger.trade_cap is not None:
         rows["turnover"] = turnover(totals.traded, unit(ledger.trade_cap))
-    if ledger.options.max_trades is not None:
-        rows["max_trades"] = max_trades(totals.orders, ledger.options.max_trades)
+    if ledger.most_orders is not None:
+        rows["max_trades"] = max_trades(totals.orders, ledger.most_orders)
+    if ledger.fewest_orders:
+        rows["min_trades"] = min_trades(totals.orders, ledger.fewest_orders)
     if ledger.gain_budget is not None:
         rows["gain_budget"] = gain_budget(totals.gain, unit(ledger.gain_budget))
     return rows

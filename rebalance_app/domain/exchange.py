@@ -41,7 +41,10 @@ def total_score(ledger: Ledger, trades: Sequence[int]) -> int:
     return sum(score(ledger, line, k) for line, k in zip(ledger.lines, trades, strict=True))
 
 
-def rank(ledger: Ledger, trades: Sequence[int]) -> tuple[int, int, tuple[tuple[int, int], ...]]:
+Rank = tuple[int, int, tuple[tuple[int, int], ...]]
+
+
+def rank(ledger: Ledger, trades: Sequence[int]) -> Rank:
     """What orders answers: the score, then what is traded; then, id by id, who trades more, then who buys."""
     traded = sum(abs(k) * line.step for line, k in zip(ledger.lines, trades, strict=True))
     return total_score(ledger, trades), traded, tuple((-abs(k), -k) for k in trades)

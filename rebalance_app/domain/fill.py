@@ -54,7 +54,7 @@ class Fill:
         """What some of the lines can come to, in grains."""
         if lines not in self._sums:
             step = [line.step for line in self.ledger.lines]
-            self._sums[lines] = Sums([pieces(self.sets[i], step[i], step[i]) for i in lines], self.unit or 1)
+            self._sums[lines] = Sums([pieces(self.sets[i], step[i]) for i in lines], self.unit or 1)
         return self._sums[lines]
 
 
@@ -67,7 +67,7 @@ def filling(ledger: Ledger, sets: Sets) -> Fill:
     limits, unit = row_limits(ledger), grid(ledger)
     largest = {i: max(-of[0][0], of[-1][1]) * ledger.lines[i].step for i, of in sets.items()}
     several = {i: of for i, of in sets.items() if count(of) > 1 and largest[i] < LARGEST * unit}
-    if "max_trades" in limits:
+    if {"max_trades", "min_trades"} & limits.keys():
         several = {i: of for i, of in several.items() if not any(a <= 0 <= b for a, b in of)}
     buys = {i: of for i, of in several.items() if of[0][0] >= 0}
     sales = {i: of for i, of in several.items() if of[-1][1] <= 0 and "gain_budget" not in limits}

@@ -102,17 +102,24 @@ class Ledger:
     ceiling: int | None
     trade_cap: int | None  # on buys plus sells: twice the turnover
     gain_budget: int | None
+    most_orders: int | None
     min_trade: int
     ticket: int  # score of one order
     drift_weight: int
     trade_weight: int
     soft: bool  # bands may be left at a price
     lines: tuple[Line, ...]
+    fewest_orders: int = 0  # nobody asks for it but a part of a problem that is solved by number of orders
 
     @property
     def options(self) -> Options:
         """The options of the problem."""
         return self.problem.options
+
+    @property
+    def orders_matter(self) -> bool:
+        """Whether an order counts or costs, whatever its size."""
+        return bool(self.ticket or self.fewest_orders) or self.most_orders is not None
 
     def money(self, grains: int) -> Decimal:
         """Grains as money, exact."""
@@ -205,6 +212,7 @@ def ledger(problem: RebalanceProblem) -> Ledger:
         ceiling=_narrower(money(o.max_cash), _weighted(market_value, o.max_cash_weight, s)),
         trade_cap=None if turnover is None else 2 * turnover,
         gain_budget=money(o.gain_budget),
+        most_orders=o.max_trades,
         min_trade=scaled(o.min_trade_value, s.places),
         ticket=scaled(o.ticket_cost, s.places) * ONE,
         drift_weight=drift_weight,

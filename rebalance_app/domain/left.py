@@ -17,8 +17,8 @@ from .fill import Fill, count, filling, without
 from .integers import ONE, Ledger
 from .milp import Relaxed
 from .pricing import kept_steps, row_limits
-from .sums import TooMany
 from .table import Table, Whole, listed
+from .ways import TooMany
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

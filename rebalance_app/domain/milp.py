@@ -144,6 +144,7 @@ class Relaxed:
     steps    (n,) trade of each line
     prices   of the rows, over ONE, and the exact `bound` on the score that they prove
     trades   a whole answer near it, if any
+    orders   how many orders it makes
     """
 
     points: Table
@@ -151,13 +152,16 @@ class Relaxed:
     prices: dict[str, int]
     bound: int
     trades: tuple[int, ...] | None
+    orders: float
 
 
 def relaxed(stated: Programme, points: Table, choices: Sequence[Choice], filled: Floats, duals: Floats) -> Relaxed:
     """What fillings of the columns and duals of the coupling rows, in the order of `limit_rows`, come to."""
     prices = whole_prices(dict(zip(limit_rows(stated), duals, strict=False)))
     steps = steps_of(stated, filled)
-    return Relaxed(points, steps, prices, priced_bound(points, prices), rounded(stated.ledger, choices, steps.tolist()))
+    orders = float(stated.slopes["orders"] @ filled + stated.constants["orders"])
+    trades = rounded(stated.ledger, choices, steps.tolist())
+    return Relaxed(points, steps, prices, priced_bound(points, prices), trades, orders)
 
 
 def solve_relaxed(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Relaxed:

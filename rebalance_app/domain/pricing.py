@@ -41,7 +41,8 @@ def row_limits(ledger: Ledger) -> dict[str, int]:
         "cash_floor": (ledger.cash - ledger.floor) // unit * unit,
         "cash_ceiling": None if ledger.ceiling is None else (ledger.ceiling - ledger.cash) // unit * unit,
         "turnover": None if ledger.trade_cap is None else ledger.trade_cap // unit * unit,
-        "max_trades": None if ledger.options.max_trades is None else ledger.options.max_trades * 10**ledger.places,
+        "max_trades": None if ledger.most_orders is None else ledger.most_orders * 10**ledger.places,
+        "min_trades": -ledger.fewest_orders * 10**ledger.places if ledger.fewest_orders else None,
         "gain_budget": ledger.gain_budget,
     }
     return {name: limit for name, limit in limits.items() if limit is not None}

@@ -5,6 +5,8 @@ and that no other one replaces: one that uses no more of any row and comes befor
 preference are not tried trade by trade: they `fill` what the others leave.
 """
 
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from .exchange import rank
 from .left import Floats, Ints, Points, largest_unit, left, money
 from .milp import Relaxed
-from .sums import TooMany
+from .ways import TooMany, first_way
 
 Bools = NDArray[np.bool_]
 MOST_PARTIAL = 300
@@ -149,12 +151,12 @@ class _Search:
         keep[several[_starts(start[several][None]) == np.arange(len(several))]] = True
         return partial.only(keep)
 
-    def all(self) -> _Partial:
+    def all(self, until: float) -> _Partial:
         """Answers for all lines that no other replaces, but for what is filled. Raises TooMany."""
         partial = self.possible(self.begun())
         for i in self.lines:
             partial = self.first(self.possible(self.extended(partial, self.points.places[i])))
-            if len(partial.score) > MOST_PARTIAL:
+            if len(partial.score) > MOST_PARTIAL or time.monotonic() > until:
                 raise TooMany
         return partial
 
@@ -189,7 +191,7 @@ class _Filled:
         lines = tuple(i for i in self.points.fill.sets if at[i] == table.start[i])
         return trades, lines, sum(abs(trades[i]) * table.ledger.lines[i].step for i in lines)
 
-    def in_order(self, most: int) -> Iterator[tuple[int, ...]]:
+    def in_order(self, most: int, until: float) -> Iterator[tuple[int, ...]]:
         """Answers by score, which is `most` at most, and then by what is traded. Raises TooMany."""
         p, table = self.partial, self.points.table
         unit, traded_unit = (largest_unit(column, table) for column in (table.score, np.abs(table.bought)))
@@ -216,7 +218,7 @@ class _Filled:
                 if nearest is not None:
                     wait(s, (nearest - least) // grains, low, high)
                 continue
-            filled = sums.first(nearest)
+            filled = first_way(sums, nearest, (), until)
             if filled is None:
                 wait(s, amount + toward, low, high)
             else:
@@ -224,14 +226,17 @@ class _Filled:
         raise TooMany
 
 
-def best_within(relaxed: Relaxed, gap: int) -> tuple[int, ...] | None:
-    """The first of all answers by `exchange.rank`, if any is within `gap` (score) of the bound. Raises TooMany."""
+def best_within(relaxed: Relaxed, gap: int, until: float = math.inf) -> tuple[int, ...] | None:
+    """The first of all answers by `exchange.rank`, if any is within `gap` (score) of the bound.
+
+    Raises TooMany, also when the monotonic clock says so.
+    """
     points = left(relaxed, gap)
     ledger, prices = points.table.ledger, relaxed.prices
-    partial = _Search.within(points, float(gap / money(ledger))).all()
+    partial = _Search.within(points, float(gap / money(ledger))).all(until)
     slope = points.fill.side * (prices.get("cash_floor", 0) - prices.get("cash_ceiling", 0)) + prices.get("turnover", 0)
     best = None
-    for trades in _Filled(points, partial, slope).in_order(relaxed.bound + gap):
+    for trades in _Filled(points, partial, slope).in_order(relaxed.bound + gap, until):
         here = rank(ledger, trades)
         if best is not None and here[:2] > best[0][:2]:
             break

@@ -1,12 +1,12 @@
-"""Which whole trades, line by line, add up to a sum; and of all that do, the first.
+"""Which sums whole trades of some lines can add up to, and what a trade leaves for the lines after it.
 
-The sums that some lines can make are the bits of one large integer; a shift adds a trade to all of them at once. So it
-is known before a trade is chosen whether the lines after it can make up the rest, and the first way is found almost
+The sums that lines can make are the bits of one large integer; a shift adds a trade to all of them at once. So it is
+known before a trade is chosen whether the lines after it can make up the rest, and `ways` finds the first way almost
 without turning back. Where the lines can make more sums than are worth holding, those near the least and the most are
 known, and the others are taken to be possible until they come near.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import merge
@@ -18,18 +18,17 @@ from .constraints import Interval
 
 KNOWN = 2**19  # sums: where lines can make no more of them, all are known
 WINDOW = 2**16  # else so many at either end, or more:
-JUMPS = 4  # how often the longest step of a sum fits into them
+JUMPS = 4  # how often the longest step of a sum fits into them,
+FEW_LINES = 2**27  # or so many over the square of the lines;
+MANY_LINES = 2**27  # but beyond a window no more than so many for all lines together
 FEW = 3_000  # sums of the last lines are held one by one
 FEWEST = 200  # and looked through
-MOST_LOOKS = 20_000  # at single trades, until the search for the first way is given up
 
-
-class TooMany(Exception):  # noqa: N818
-    """More would have to be tried than pays, to know which is the first, or whether there is any."""
+Ordered = Iterator[tuple[int, int, int]]  # (−steps, −k, amount) of trades, the largest first
 
 
 class Piece(NamedTuple):  # and no dataclass, because hundreds are made for each look
-    """Trades of one side, `least` to `most` steps, each of which adds to a sum `unit`, which may be below 0."""
+    """Trades of one side, `least` to `most` steps, each of which adds `unit` to a sum; 0 where it adds nothing."""
 
     side: int
     least: int
@@ -39,27 +38,23 @@ class Piece(NamedTuple):  # and no dataclass, because hundreds are made for each
     @property
     def ends(self) -> Interval:
         """The smallest and the largest amount."""
-        a, b = self.least * self.unit, self.most * self.unit
-        return (a, b) if a < b else (b, a)
+        return self.least * self.unit, self.most * self.unit
 
-    def between(self, low: int, high: int) -> Iterator[tuple[int, int, int]]:
-        """(−steps, −k, amount) of its trades that amount to `low` to `high`, the largest trade first."""
-        if self.unit > 0:
-            first, last = -(-low // self.unit), high // self.unit
-        else:
-            first, last = -(high // -self.unit), -low // -self.unit
-        for steps in range(min(last, self.most), max(first, self.least) - 1, -1):
+    def between(self, low: int, high: int) -> Ordered:
+        """Its trades that amount to `low` to `high`."""
+        first, last = max(-(-low // self.unit), self.least), min(high // self.unit, self.most)
+        for steps in range(last, first - 1, -1):
             yield -steps, -steps * self.side, steps * self.unit
 
 
-def pieces(intervals: Sequence[Interval], buy: int, sell: int) -> list[Piece]:
-    """The intervals by side, where a step bought adds `buy` to a sum and a step sold `sell`; no trade is a buy of 0."""
+def pieces(intervals: Sequence[Interval], step: int) -> list[Piece]:
+    """The intervals by side; a step bought or sold adds `step` to a sum, and no trade is a buy of 0."""
     found = []
     for a, b in intervals:
         if b >= 0:
-            found.append(Piece(1, max(a, 0), b, buy))
+            found.append(Piece(1, max(a, 0), b, step))
         if a < 0:
-            found.append(Piece(-1, max(1, -b), -a, sell))
+            found.append(Piece(-1, max(1, -b), -a, step))
     return found
 
 
@@ -76,47 +71,25 @@ class Pair:
     def of(cls, one: Piece, other: Piece) -> "Pair":
         """Of two pieces, each of which adds something."""
         unit = gcd(one.unit, other.unit)
-        return cls(one, other, unit, pow(one.unit // unit, -1, abs(other.unit) // unit))
+        return cls(one, other, unit, pow(one.unit // unit, -1, other.unit // unit))
 
     def comes_to(self, total: int, low: int, high: int) -> bool:
         """Whether some steps come to the total, with `low` to `high` of it from the first piece."""
         if total % self.unit:
             return False
-        a, b = self.one.unit, self.other.unit
         least, most = self.other.ends
         low, high = max(low, self.one.ends[0], total - most), min(high, self.one.ends[1], total - least)
-        first, last = (-(-low // a), high // a) if a > 0 else (-(high // -a), -low // -a)
-        every = abs(b) // self.unit
-        first += (total // self.unit * self.inverse - first) % every
+        first, last = -(-low // self.one.unit), high // self.one.unit
+        first += (total // self.unit * self.inverse - first) % (self.other.unit // self.unit)
         return low <= high and first <= last
 
 
-Trades = Iterator[tuple[int, Any]]  # k and what is to be made up after it; None: that is impossible
+Trades = Iterator[tuple[int, Any]]  # k and what is to be made up after it
 
 
-def first_path(lines: int, start: Any, trades: Callable[[int, Any], Trades]) -> list[int] | None:
-    """The first trades, line by line, that lead from `start` through all lines; None for none. Raises TooMany.
-
-    `trades` gives those of a line in the order in which they are to be tried.
-    """
-    looks, dead = 0, set()
-    path, tried = list[tuple[int, Any]](), [trades(0, start)]
-    while len(path) < lines:
-        for k, state in tried[-1]:
-            looks += 1
-            if looks > MOST_LOOKS:
-                raise TooMany
-            if state is not None and (len(path), state) not in dead:
-                path.append((k, state))
-                tried.append(trades(len(path), state))
-                break
-        else:
-            tried.pop()
-            if not path:
-                return None
-            _, state = path.pop()
-            dead.add((len(path), state))
-    return [k for k, _ in path]
+def _merged(trades: Sequence[Ordered]) -> Ordered:
+    """The trades of one line's pieces together."""
+    return trades[0] if len(trades) == 1 else merge(*trades)
 
 
 class _Lines:
@@ -139,10 +112,12 @@ class Sums(_Lines):
         ends = [[p.ends for p in line] for line in lines]
         self.least = [*accumulate((min(a for a, _ in line) for line in reversed(ends)), initial=0)][::-1]
         self.most = [*accumulate((max(b for _, b in line) for line in reversed(ends)), initial=0)][::-1]
-        jumps = [abs(p.unit) * max(1, p.least if len(line) > 1 else 1) for line in lines for p in line]
-        window = min(max(WINDOW, JUMPS * max(jumps, default=1) // unit), KNOWN)
-        ranges = ((most - least) // unit + 1 for least, most in zip(self.least, self.most, strict=True))
-        self.known = [every if every <= KNOWN else window for every in ranges]
+        jumps = [p.unit * max(1, p.least if len(line) > 1 else 1) for line in lines for p in line]
+        number = max(1, len(lines))
+        wider, most = FEW_LINES // number**2, min(KNOWN, max(WINDOW, MANY_LINES // number))
+        window = max(wider, min(most, max(WINDOW, JUMPS * max(jumps, default=1) // unit)))
+        ranges = ((high - low) // unit + 1 for low, high in zip(self.least, self.most, strict=True))
+        self.known = [every if every <= max(wider, most) else window for every in ranges]
         self._reached: dict[tuple[int, bool], list[int]] = {}
         self._few = self._held_one_by_one()
 
@@ -171,7 +146,7 @@ class Sums(_Lines):
 
         found, end = 0, self.least[i] - self.least[i + 1] if sign > 0 else self.most[i] - self.most[i + 1]
         for p in self.lines[i]:
-            away, unit = (p.ends[0] - end if sign > 0 else end - p.ends[1]) // self.unit, abs(p.unit) // self.unit
+            away, unit = (p.ends[0] - end if sign > 0 else end - p.ends[1]) // self.unit, p.unit // self.unit
             if away < known:
                 bits, times, covered = raised(after, away) if away else after, p.most - p.least, 1
                 while covered <= times and unit * covered < known:  # bits hold 0 to covered − 1 more trades
@@ -218,34 +193,33 @@ class Sums(_Lines):
     def nearest(self, total: int, sign: int) -> int | None:
         """The total, or the nearest above it (sign 1) or below it (−1) that all lines may add up to; None for none.
 
-        Where not all sums are known, it is the total itself, whether it can be made or not.
+        Where a sum is not known, it may.
         """
-        total = max(-(-total // self.unit) * self.unit, self.least[0]) if sign > 0 else min(total, self.most[0])
+        on_grid = -(-total * sign // self.unit) * self.unit * sign
+        total = max(on_grid, self.least[0]) if sign > 0 else min(on_grid, self.most[0])
         if not self.least[0] <= total <= self.most[0]:
             return None
         few = self.few(0)
         if few is not None:
             return min((each for each in few if (each - total) * sign >= 0), key=lambda x: abs(x - total))
-        if self.most[0] - self.least[0] >= self.known[0] * self.unit:
+        away, known = self.away(0, total, sign), self.known[0]
+        if away < known:
+            bits = self.reached(0, sign) >> away
+            if bits:
+                return total + sign * self.unit * ((bits & -bits).bit_length() - 1)
+            total += sign * self.unit * (known - away)
+        away = self.away(0, total, -sign)
+        if away >= known:
             return total
-        away, bits = self.away(0, total, 1), self.reached(0, 1)
-        bits = bits >> away if sign > 0 else bits & (2 << away) - 1
-        found = away + (bits & -bits).bit_length() - 1 if sign > 0 else bits.bit_length() - 1
-        return self.least[0] + found * self.unit
+        bits = self.reached(0, -sign) & (2 << away) - 1 if away >= 0 else 0
+        return total + sign * self.unit * (away + 1 - bits.bit_length()) if bits else None
 
     def trades(self, i: int, total: int) -> Trades:
-        """The trades of line i, largest first, and what the lines after it must add up to."""
+        """The trades of line i, largest first, a buy before a sale, and what the lines after it must add up to."""
         if i < len(self.lines):
             low, high = total - self.most[i + 1], total - self.least[i + 1]
-            for _, minus_k, amount in merge(*(p.between(low, high) for p in self.lines[i])):
-                yield -minus_k, total - amount if self.possible(i + 1, total - amount) else None
-
-    def first(self, total: int) -> list[int] | None:
-        """The trades that add up to the total: of all such, line by line, the largest, and a buy before a sale.
-
-        None where there are none. Raises TooMany.
-        """
-        return first_path(len(self.lines), total, self.trades) if self.possible(0, total) else None
+            for _, minus_k, amount in _merged([p.between(low, high) for p in self.lines[i]]):
+                yield -minus_k, total - amount
 
 
 def _one_side(line: Sequence[Piece], side: int) -> list[Piece]:
@@ -254,11 +228,11 @@ def _one_side(line: Sequence[Piece], side: int) -> list[Piece]:
     return these if len(these) == len(line) else [*these, Piece(side, 0, 0, 0)]
 
 
-class TwoSums(_Lines):
-    """What lines can buy and sell, where both together must come to a sum, and buys may come to a range of sums.
+State = tuple[int, int, int]  # what all trades come to together, and the least and the most of it that is bought
 
-    A state is that sum, and the range of buys, for the lines still to come.
-    """
+
+class TwoSums(_Lines):
+    """What lines can buy and sell, where both together must come to a sum, and buys may come to a range of sums."""
 
     def __init__(self, lines: Sequence[Sequence[Piece]], unit: int) -> None:
         """As `Sums` has them; a step sold adds what it sells."""
@@ -293,8 +267,9 @@ class TwoSums(_Lines):
             return low <= bought <= high and pair.comes_to(both, *pair.one.ends)
         return pair.comes_to(both, *((low, high) if sides[0] > 0 else (both - high, both - low)))
 
-    def possible(self, i: int, both: int, low: int, high: int) -> bool:
-        """Whether the lines from i on may come to `both` with buys of `low` to `high`; what is impossible is."""
+    def possible(self, i: int, state: State) -> bool:
+        """Whether the lines from i on may come to the state; what is said to be impossible is."""
+        both, low, high = state
         buys, sales, unit = self.buys, self.sales, self.unit
         low = max(low, buys.least[i], both - sales.most[i])
         high = min(high, buys.most[i], both - sales.least[i])
@@ -308,7 +283,7 @@ class TwoSums(_Lines):
             return self._meet(i, both, low, high)
         return any(low <= bought <= high and both - bought in others for bought in some)
 
-    def _between(self, i: int, state: tuple[int, int, int], side: int) -> Interval:
+    def _between(self, i: int, state: State, side: int) -> Interval:
         """The least and the most that line i may buy, or sell, as far as what lies after it tells."""
         both, low, high = state
         buys, sales, after = self.buys, self.sales, i + 1
@@ -319,17 +294,10 @@ class TwoSums(_Lines):
             min(last - same.least[after], both - buys.least[after] - sales.least[after]),
         )
 
-    def trades(self, i: int, state: tuple[int, int, int]) -> Trades:
-        """The trades of line i, largest first, and the state after it."""
+    def trades(self, i: int, state: State) -> Trades:
+        """The trades of line i, largest first, a buy before a sale, and the state after it."""
         both, low, high = state
         of = self.lines[i] if i < len(self.lines) else ()
-        for _, minus_k, amount in merge(*(p.between(*self._between(i, state, p.side)) for p in of)):
+        for _, minus_k, amount in _merged([p.between(*self._between(i, state, p.side)) for p in of]):
             bought = amount if minus_k < 0 else 0
-            rest = both - amount, low - bought, high - bought
-            yield -minus_k, rest if self.possible(i + 1, *rest) else None
-
-    def first(self, both: int, low: int, high: int) -> list[int] | None:
-        """The trades that come to `both`, of which `low` to `high` is bought, as `Sums.first` has them."""
-        if not self.possible(0, both, low, high):
-            return None
-        return first_path(len(self.lines), (both, low, high), self.trades)
+            yield -minus_k, (both - amount, low - bought, high - bought)

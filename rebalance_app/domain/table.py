@@ -27,8 +27,7 @@ def needs_gate(ledger: Ledger, choice: Choice) -> bool:
     if not choice.least <= 0 <= choice.most or choice.least == choice.most:
         return False
     at_a_loss = ledger.gain_budget is not None and any(gain < 0 for _, gain in choice.line.tax_lots)
-    counted = bool(ledger.ticket) or ledger.options.max_trades is not None
-    return len(choice.segments) > 1 or counted or (at_a_loss and choice.least < 0)
+    return len(choice.segments) > 1 or ledger.orders_matter or (at_a_loss and choice.least < 0)
 
 
 def parts(ledger: Ledger, choice: Choice) -> list[Interval]:
@@ -68,6 +67,7 @@ class Table:
             "cash_ceiling": -self.bought,
             "turnover": np.abs(self.bought),
             "max_trades": self.orders * 10**self.ledger.places,
+            "min_trades": -self.orders * 10**self.ledger.places,
             "gain_budget": self.gain,
         }
 

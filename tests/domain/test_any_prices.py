@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count, islice
 
+import numpy as np
 import pytest
 
 from benchmarks.instances import alike, small
@@ -15,10 +16,10 @@ from rebalance_app.domain.pricing import priced_bound, row_limits
 from rebalance_app.domain.remaining import best_within
 from rebalance_app.domain.separable import solve_alone
 from rebalance_app.domain.solve import solve
-from rebalance_app.domain.sums import TooMany
 from rebalance_app.domain.table import table
 from rebalance_app.domain.tight import first_tight
 from rebalance_app.domain.types import TaxLot
+from rebalance_app.domain.ways import TooMany
 from tests.domain.build import D, position, problem, shares
 from tests.domain.oracle import best
 
@@ -58,10 +59,9 @@ def open_ones():
                 yield seed, stated, book, table(book, choices)
 
 
-def priced(stated, book, points, prices):
+def priced(stated, book, points, prices, expected):
     """The problem at the prices, its first answer in steps, and how far this is from the bound; None for no answer."""
-    at = Relaxed(points, None, prices, priced_bound(points, prices), None)
-    expected = best(stated)
+    at = Relaxed(points, None, prices, priced_bound(points, prices), None, 0.0)
     if expected is None:
         return at, None, None
     trades = tuple(expected[2][line.position.security_id] // line.lot for line in book.lines)
@@ -83,7 +83,9 @@ def test_within_a_distance_is_found_the_first_of_all_answers_or_there_is_none(li
     compared = 0
     for seed, stated, book, points in islice(open_ones(), 300):
         rng = random.Random(seed)
-        at, trades, away = priced(stated, book, points, {name: rng.choice(PRICES) for name in row_limits(book)})
+        at, trades, away = priced(
+            stated, book, points, {name: rng.choice(PRICES) for name in row_limits(book)}, best(stated)
+        )
         cases = [(10**14, None)] if trades is None else [(away, trades), (2 * away + 1, trades), (away - 1, None)]
         for gap, expected in cases:
             if gap >= 0:
@@ -93,18 +95,53 @@ def test_within_a_distance_is_found_the_first_of_all_answers_or_there_is_none(li
     assert compared > 250
 
 
-@pytest.mark.parametrize("rows", [("cash_floor",), ("cash_ceiling",), ("turnover",), ("cash_floor", "turnover")])
+def order_price(book, points, prices, rng):
+    """At which, if it is above 0, some trade of some line is worth as much as none."""
+    values = points.priced({**prices, "max_trades": 0})
+    some = rng.randrange(len(values))
+    none = [m for m in np.flatnonzero(points.line == points.line[some]) if not points.steps[m]]
+    return max([0, *((values[m] - values[some]) // 10**book.places for m in none)])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ("cash_floor",),
+        ("cash_ceiling",),
+        ("turnover",),
+        ("cash_floor", "turnover"),
+        ("cash_floor", "max_trades"),
+        ("turnover", "max_trades"),
+    ],
+)
 def test_what_attains_the_bound_at_any_prices_is_the_first_of_all_answers(rows):
     found = 0
     for seed, stated, book, points in islice(open_ones(), 400):
         if set(rows) <= row_limits(book).keys():
             rng = random.Random(seed)
-            at, trades, _ = priced(stated, book, points, {name: rng.choice(PRICES[2:]) for name in rows})
-            with suppress(TooMany):
-                tight = first_tight(book, points, at.prices)
-                assert tight in (trades, None)
-                found += tight is not None
+            expected = best(stated)
+            for _ in range(5 if "max_trades" in rows else 1):
+                prices = {name: rng.choice(PRICES[2:]) for name in rows}
+                if "max_trades" in rows:
+                    prices["max_trades"] = order_price(book, points, prices, rng)
+                at, trades, away = priced(stated, book, points, prices, expected)
+                with suppress(TooMany):
+                    tight, nearer = first_tight(points, at.prices)
+                    assert tight in (trades, None)
+                    assert tight is not None or trades is None or nearer <= away
+                    found += tight is not None
     assert found > 1
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_where_more_orders_are_allowed_than_there_are_lines_no_answer_is_nearer_than_said(most):
+    book = ledger(problem(50, position("A", 0, 10, "0.4", "0.1"), min_cash=D(11), max_trades=most))
+    choices, _ = solve_alone(book)
+    points, prices = table(book, choices), {"cash_floor": ONE, "max_trades": ONE}
+    _, trades, away = priced(book.problem, book, points, prices, best(book.problem))
+    tight, nearer = first_tight(points, prices)
+    assert tight in (trades, None)
+    assert nearer <= away
 
 
 def test_where_trading_costs_what_it_brings_no_more_is_traded_than_the_limits_ask():

@@ -31,6 +31,11 @@ def test_max_trades(orders, kept):
     assert constraints.max_trades(orders, 3) is kept
 
 
+@pytest.mark.parametrize(("orders", "kept"), [(2, False), (3, True), (4, True)])
+def test_min_trades(orders, kept):
+    assert constraints.min_trades(orders, 3) is kept
+
+
 @pytest.mark.parametrize(("gain", "kept"), [(5, True), (6, False), (-10, True)])
 def test_gain_budget(gain, kept):
     assert constraints.gain_budget(gain, 5) is kept

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.instances import Spec, large, small
-from rebalance_app.domain import joint, milp
+from rebalance_app.domain import branch, joint, milp
 from rebalance_app.domain.coupling import broken_rows
 from rebalance_app.domain.exchange import Exchanges, Spare, total_score
 from rebalance_app.domain.integers import ledger
@@ -139,6 +139,7 @@ def test_a_time_out_after_the_relaxation_offers_its_answer_with_its_gap(monkeypa
     def no_time(*_):
         raise NoAnswerInTime
 
+    monkeypatch.setattr(branch, "MOST_LOOKS", 0)
     monkeypatch.setattr(joint, "solve_whole", no_time)
     found = solve_jointly(book, choices, 10)
     objective = book.score_money(total_score(book, found.trades))

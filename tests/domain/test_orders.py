@@ -1,0 +1,147 @@
+"""Sums with a number of orders and a budget for gains beside them: the first way is the one that trying all finds."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rebalance_app.domain import orders
+from rebalance_app.domain.budget import Gains
+from rebalance_app.domain.integers import ledger
+from rebalance_app.domain.objective import realised_gain
+from rebalance_app.domain.orders import Counted, Orders
+from rebalance_app.domain.sums import Sums, TwoSums, pieces
+from rebalance_app.domain.types import TaxLot
+from rebalance_app.domain.ways import TooMany, first_way
+from tests.domain.build import D, position, problem
+from tests.domain.test_sums import LINES, bought, every, traded
+
+NUMBERS = st.tuples(st.integers(0, 4), st.integers(0, 4)).map(lambda x: (min(x), max(x)))
+
+
+def made(way):
+    return sum(1 for k in way if k)
+
+
+KNOWN = {
+    "all sums known": {},
+    "few sums known": {"KNOWN": 40, "MOST_KNOWN": 5, "LEAST_KNOWN": 2, "MOST_SUMS": 1},
+    "all sums looked at together": {"MOST_SUMS": 1},
+}
+
+
+@pytest.fixture(params=KNOWN)
+def _known(request, monkeypatch):
+    for name, value in KNOWN[request.param].items():
+        monkeypatch.setattr(orders, name, value)
+
+
+@pytest.mark.usefixtures("_known")
+def test_the_first_way_with_a_number_of_orders_is_that_of_trying_all():
+    @settings(max_examples=500, deadline=None)
+    @given(LINES, st.integers(0, 10**6), NUMBERS)
+    def promise(lines, which, number):
+        every_way = every(lines)
+        total = traded(lines, every_way[which % len(every_way)]) + which % 5 // 4
+        right = (way for way in every_way if traded(lines, way) == total and number[0] <= made(way) <= number[1])
+        sums = Sums([pieces(of, step) for of, step in lines], 1)
+        assert first_way(sums, total, [(Orders(sums, number), number)]) == next(map(list, right), None)
+
+    promise()
+
+
+@pytest.mark.usefixtures("_known")
+def test_the_first_way_to_two_sums_with_a_number_of_orders_is_that_of_trying_all():
+    @settings(max_examples=500, deadline=None)
+    @given(LINES, st.integers(0, 10**6), NUMBERS, st.integers(0, 6), st.integers(0, 6))
+    def promise(lines, which, number, below, above):
+        every_way = every(lines)
+        some = every_way[which % len(every_way)]
+        both, buys = traded(lines, some) + which % 5 // 4, (traded(lines, some) + bought(lines, some)) // 2
+        low, high = buys - below, buys + above
+
+        def right(way):
+            within = low <= (both + bought(lines, way)) / 2 <= high
+            return within and traded(lines, way) == both and number[0] <= made(way) <= number[1]
+
+        sums = TwoSums([pieces(of, step) for of, step in lines], 1)
+        expected = next(map(list, filter(right, every_way)), None)
+        assert first_way(sums, (both, low, high), [(Orders(sums, number), number)]) == expected
+
+    promise()
+
+
+@settings(max_examples=200, deadline=None)
+@given(LINES, st.integers(0, 5), st.booleans())
+def test_where_all_sums_below_the_most_are_known_orders_come_to_what_trying_all_says(lines, number, exact):
+    counted = Counted(Sums([pieces(of, step) for of, step in lines], 1), exact=exact)
+    right = (way for way in every(lines) if (made(way) == number if exact else made(way) <= number))
+    sums = {traded(lines, way) for way in right}
+    assert sums == {total for total in range(4 * 10 * 9 + 1) if counted.possible(0, total, number)}
+
+
+def test_a_search_that_tries_too_many_pairs_of_lines_or_takes_too_long_is_given_up_not_answered(monkeypatch):
+    sums, number = Sums([pieces([(-40, 40)], step) for step in range(101, 131)], 1), (3, 3)
+    with pytest.raises(TooMany):
+        first_way(sums, 7919, [(Orders(sums, number), number)], until=0.0)
+    monkeypatch.setattr(orders, "MOST_TRIED", 0)
+    with pytest.raises(TooMany):
+        first_way(sums, 7919, [(Orders(sums, number), number)])
+
+
+LOTS = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 30)), min_size=1, max_size=3)
+
+
+@pytest.mark.parametrize("two", [False, True], ids=["one sum", "two sums"])
+def test_the_first_way_within_a_budget_for_gains_is_that_of_trying_all(two):
+    @settings(max_examples=400, deadline=None)
+    @given(st.lists(st.tuples(LOTS, st.integers(1, 2)), min_size=1, max_size=4), st.data())
+    def promise(given_lines, data):
+        held = [sum(shares for shares, _ in lots) for lots, _ in given_lines]
+        stated = problem(
+            1000,
+            *(
+                position(f"S{i}", shares, 10, "0.1", lot_size=lot, lots=tuple(TaxLot(D(n), D(c)) for n, c in lots if n))
+                for i, (shares, (lots, lot)) in enumerate(zip(held, given_lines, strict=True))
+            ),
+            gain_budget=D(0),
+        )
+        lines = ledger(stated).lines
+        most = [shares // lot for shares, (_, lot) in zip(held, given_lines, strict=True)]
+        ends = [sorted((data.draw(st.integers(-sold, 3)), data.draw(st.integers(-sold, 3)))) for sold in most]
+        sets = [[(a, b)] for a, b in ends]
+        all_ways = sorted(product(*(range(a, b + 1) for a, b in ends)), key=lambda way: [(-abs(k), -k) for k in way])
+        steps = [line.step for line in lines]
+
+        def amount(way, side):
+            return sum(max(0, side * k) * step for k, step in zip(way, steps, strict=True))
+
+        def gain(way):
+            return sum(realised_gain(line, k) for line, k in zip(lines, way, strict=True))
+
+        some = data.draw(st.sampled_from(all_ways))
+        both, buys, budget = (
+            amount(some, 1) + amount(some, -1),
+            amount(some, 1),
+            gain(some) + data.draw(st.integers(-5, 5)),
+        )
+        low, high = (buys - steps[0], buys + steps[0]) if two else (0, both)
+
+        def right(way):
+            within = low <= amount(way, 1) <= high
+            return within and amount(way, 1) + amount(way, -1) == both and gain(way) <= budget
+
+        sums = (TwoSums if two else Sums)([pieces(of, step) for of, step in zip(sets, steps, strict=True)], 1)
+        start = (both, low, high) if two else both
+        assert first_way(sums, start, [(Gains(lines, sets), budget)]) == next(map(list, filter(right, all_ways)), None)
+
+    promise()
+
+
+def test_a_step_that_sells_the_rest_of_one_lot_and_begins_the_next_is_found_within_what_it_gains():
+    lots = TaxLot(D(3), D(9)), TaxLot(D(5), D(6))
+    book = ledger(problem(1000, position("A", 8, 10, "0.1", lot_size=2, lots=lots), gain_budget=D(7)))
+    step, sets = book.lines[0].step, [[(-4, -1)]]
+    kept = [(Gains(book.lines, sets), book.gain_budget)]
+    assert first_way(Sums([pieces(sets[0], step)], step), 2 * step, kept) == [-2]

@@ -18,7 +18,7 @@ test: .venv/dev ## the whole suite
 	$(BIN)/python -m pytest -n 2
 
 quick: .venv/dev ## the part to run all day
-	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
 
 .PHONY: test-postgres
 POSTGRES_URL ?= postgres://postgres@127.0.0.1:5432/postgres

@@ -29,7 +29,7 @@ from .table import Table, Whole, listed, needs_gate, parts, table
 from .tight import first_tight
 from .ways import TooMany
 
-MOST_PARTS = 200  # relaxations; counted and not timed, so that a slow machine gives no other answer
+MOST_PARTS = 200  # relaxations; counted, so that within the time limit a slow machine gives no other answer
 MOST_LOOKS = 400
 NEAR = 10**6  # the first look goes as far as this part of the market value,
 FURTHER = 4  # and each look so many times as far as the last
@@ -135,9 +135,14 @@ class _Branching:
     made: int = 0
 
     @property
+    def known_score(self) -> int | None:
+        """The score of the answer that is known."""
+        return None if self.known_rank is None else self.known_rank[0]
+
+    @property
     def least(self) -> int | None:
         """The least score that an answer before the known one may have; None where none comes before it."""
-        known = self.known_rank and self.known_rank[0]
+        known = self.known_score
         return self.waiting[0].least if self.waiting and (known is None or self.waiting[0].least <= known) else None
 
     def further(self, part: _Part) -> list[_Part]:
@@ -145,7 +150,7 @@ class _Branching:
 
         Nothing, where all answers that matter were looked at.
         """
-        bound, points, known = part.relaxed.bound, part.relaxed.points, self.known_rank and self.known_rank[0]
+        bound, points, known = part.relaxed.bound, part.relaxed.points, self.known_score
         worst = int(np.maximum.reduceat(points.score, points.start).sum()) if known is None else known
         if part.further and part.further >= worst - bound:
             return []

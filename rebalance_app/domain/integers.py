@@ -121,6 +121,12 @@ class Ledger:
         """Whether an order counts or costs, whatever its size."""
         return bool(self.ticket or self.fewest_orders) or self.most_orders is not None
 
+    @property
+    def orders_allowed(self) -> int:
+        """The most orders that can be made: one of each line, if so many are allowed."""
+        lines = len(self.lines)
+        return lines if self.most_orders is None else min(self.most_orders, lines)
+
     def money(self, grains: int) -> Decimal:
         """Grains as money, exact."""
         return unscaled(grains, self.places)

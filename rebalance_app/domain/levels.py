@@ -31,11 +31,10 @@ class Level:
 
     def number(self, ledger: Ledger) -> tuple[int, int] | None:
         """The fewest and the most orders of an answer; None where any number will do."""
-        lines, most = len(ledger.lines), ledger.most_orders
-        fewest, most = ledger.fewest_orders, lines if most is None else min(most, lines)
         if self.orders is not None:
             return self.orders, self.orders
-        return (fewest, most) if fewest or most < lines else None
+        fewest, most = ledger.fewest_orders, ledger.orders_allowed
+        return (fewest, most) if fewest or most < len(ledger.lines) else None
 
 
 def _least_first(costs: list[int], most: list[int]) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -62,8 +61,7 @@ def levels(ledger: Ledger, prices: Mapping[str, int]) -> Iterator[list[Level]]:
     if max(len(net), len(counted)) > 1 or counted == {*used} or "gain_budget" in used:
         return
     units = [10**ledger.places if name in COUNTED else grid(ledger) for name in used]
-    lines, allowed = len(ledger.lines), ledger.most_orders
-    orders = {"min_trades": lines if allowed is None else min(allowed, lines), "max_trades": allowed or 0}
+    orders = {"min_trades": ledger.orders_allowed, "max_trades": ledger.most_orders or 0}
     most = [orders[name] - ledger.fewest_orders if name in COUNTED else MOST_LEVELS for name in used]
 
     def level(cost: int, left: tuple[int, ...]) -> Level:

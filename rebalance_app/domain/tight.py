@@ -132,8 +132,7 @@ def _on_each_side(lines: _Lines, sets: Sets, buys: int, sales: int) -> Chosen:
     ledger, level, until = lines.ledger, lines.level, lines.until
     buyers = {i: of for i, of in sets.items() if of[0][0] >= 0}
     sellers = {i: of for i, of in sets.items() if of[-1][1] <= 0 and i not in buyers}
-    together = len(buyers) + len(sellers) < len(sets) or level.number(ledger) or ledger.gain_budget is not None
-    if together:
+    if len(buyers) + len(sellers) < len(sets) or level.number(ledger) or ledger.gain_budget is not None:
         return lines.buying(buys + sales, buys, buys)
     first_buys = _Lines.of(ledger, buyers, level, until).trading(buys)
     first_sales = None if first_buys is None else _Lines.of(ledger, sellers, level, until).trading(sales)

@@ -69,7 +69,7 @@ class _Held:
 
 
 @dataclass(frozen=True, slots=True)
-class _Beside:
+class _Together:
     """Sums with what is kept beside them: a state is that of the sums, then what is left of each of these."""
 
     sums: Sums | TwoSums
@@ -95,12 +95,12 @@ def first_way(sums: Sums | TwoSums, start: Any, besides: Kept = (), until: float
     """
     if not besides:
         return _first_path(sums, sums, start, lambda state: state, until)
-    search = _Beside(sums, tuple(beside for beside, _ in besides))
+    search = _Together(sums, tuple(beside for beside, _ in besides))
     return _first_path(sums, search, (start, *(left for _, left in besides)), itemgetter(0), until)
 
 
 def _first_path(
-    sums: Sums | TwoSums, search: Sums | TwoSums | _Beside, start: Any, summed: Callable[[Any], Any], until: float
+    sums: Sums | TwoSums, search: Sums | TwoSums | _Together, start: Any, summed: Callable[[Any], Any], until: float
 ) -> list[int] | None:
     """The first path through all lines of a search; `summed` says which state of the sums a state of it has."""
     if not search.possible(0, start):

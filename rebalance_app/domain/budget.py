@@ -14,7 +14,7 @@ from .constraints import Interval
 from .integers import Line
 from .objective import realised_gain
 from .orders import compact
-from .sums import State
+from .sums import Piece, State, after
 
 Point = tuple[int, int]  # amount and gain, in grains
 
@@ -55,14 +55,14 @@ class _Least:
     cheapest: int
     buys: Interval
 
-    def within(self, low: int, high: int) -> int:
-        """A lower bound on the gain of sales of `low` to `high`, some of which can be made."""
-        amount = min(max(self.cheapest, low, self.amounts[0]), high, self.amounts[-1])
-        j = max(1, bisect_left(self.amounts, amount))
-        if len(self.amounts) == 1 or amount < self.amounts[0]:
-            return self.gains[0]
+    def within(self, low: int, high: int) -> tuple[int, int, int]:
+        """The least gain of sales of `low` to `high`, as (b, n, d): b + n/d. It goes on straight beyond both ends."""
+        if len(self.amounts) == 1:
+            return self.gains[0], 0, 1
+        amount = min(max(self.cheapest, low), high)
+        j = min(max(1, bisect_left(self.amounts, amount)), len(self.amounts) - 1)
         (a, c), (b, d) = self.amounts[j - 1 : j + 1], self.gains[j - 1 : j + 1]
-        return b + (d - b) * (amount - a) // (c - a)
+        return b, (d - b) * (amount - a), c - a
 
 
 class Gains:
@@ -88,8 +88,37 @@ class Gains:
         """What is left after a trade."""
         return left - realised_gain(self.lines[i], k) if k < 0 else left
 
-    def possible(self, i: int, state: int | State, left: int) -> bool:
-        """Whether lines from i on may come to a state of the sums and gain no more than is left."""
+    def _least_gain(self, i: int, state: int | State) -> tuple[int, int, int]:
+        """What lines from i on gain at least where they come to a state of the sums, as `_Least.within` gives it."""
         of, (least, most) = self.least[i], self.least[i].buys
         both, low, high = (state, least, most) if isinstance(state, int) else state
-        return of.within(both - min(high, most), both - max(low, least)) <= left
+        return of.within(both - min(high, most), both - max(low, least))
+
+    def possible(self, i: int, state: int | State, left: int) -> bool:
+        """Whether lines from i on may come to a state of the sums and gain no more than is left."""
+        base, more, per = self._least_gain(i, state)
+        return base + more // per <= left
+
+    def narrowed(self, i: int, piece: Piece, steps: range, state: int | State, left: int) -> range:
+        """Of some steps those after which the gain may be kept: as it is convex in them, they are without gaps."""
+
+        def gain(n: int) -> tuple[int, int, int]:
+            base, more, per = self._least_gain(i + 1, after(state, piece.side, n * piece.unit))
+            return realised_gain(self.lines[i], n * piece.side) + base, more, per
+
+        def kept(n: int) -> bool:
+            base, more, per = gain(n)
+            return base + more // per <= left
+
+        def turns(n: int) -> bool:
+            (base, more, per), (further, m, p) = gain(steps[n]), gain(steps[n + 1])
+            return further - base >= Fraction(more, per) - Fraction(m, p)
+
+        ends = steps and (kept(steps[0]), kept(steps[-1]))
+        if not ends or all(ends):
+            return steps
+        some = ends.index(True) * (len(steps) - 1) if any(ends) else bisect_left(range(len(steps) - 1), 1, key=turns)
+        if not kept(steps[some]):
+            return steps[:0]
+        first = bisect_left(steps[: some + 1], 1, key=kept)
+        return steps[first : some + bisect_left(steps[some:], 1, key=lambda n: not kept(n))]

@@ -79,12 +79,20 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     deadline = time.monotonic() + seconds
     relaxed = solve_relaxed(ledger, choices, seconds)
     trades, least = first_of_all(ledger, choices, relaxed, deadline - time.monotonic())
-    if least is None:
-        if trades is None:
-            raise ProgramInfeasible
-        return Found(trades, "milp")
-    joint = Joint(ledger, choices, relaxed, Exchanges.of(ledger, choices))
-    found = None if trades is None else joint.narrowed(Found(trades, "milp", ledger.score_money(least)))
-    if found is None or joint.gap(found) > CENT:
-        found = joint.branched(found, deadline - time.monotonic())
-    return found if joint.gap(found) > CENT else joint.before_equals(found)
+    if least is not None:
+        joint = Joint(ledger, choices, relaxed, Exchanges.of(ledger, choices))
+        found = None if trades is None else joint.narrowed(Found(trades, "milp", ledger.score_money(least)))
+        if found is None or joint.gap(found) > CENT:
+            found = joint.branched(found, deadline - time.monotonic())
+        if joint.gap(found) > CENT:
+            return found
+        known = relaxed.trades
+        if known is not None and joint.above_bound(known) <= joint.above_bound(found.trades):
+            return joint.before_equals(found)
+        better = replace(relaxed, trades=found.trades)
+        trades, least = first_of_all(ledger, choices, better, deadline - time.monotonic())
+        if least is not None:
+            return joint.before_equals(found if trades is None else replace(found, trades=trades))
+    if trades is None:
+        raise ProgramInfeasible
+    return Found(trades, "milp")

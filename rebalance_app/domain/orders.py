@@ -6,13 +6,13 @@ first lines runs into those. What two orders come to, number theory decides.
 """
 
 from array import array
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, product
 
 from .constraints import Interval
-from .sums import Pair, Piece, State, Sums, TwoSums
+from .sums import Piece, State, Sums, TwoSums, dividing
 from .ways import TooMany
 
 KNOWN = 2**25  # sums below the most are known, over lines times orders,
@@ -76,7 +76,6 @@ class Counted:
         self.rests = _rests(self.orders, self.must)
         self._reached: dict[tuple[int, int], int] = {}
         self._mirrored: dict[tuple[int, int], int] = {}
-        self._pairs: dict[tuple[int, int], list[Pair]] = {}
         self._tried = 0
 
     def count(self) -> None:
@@ -160,10 +159,8 @@ class Counted:
     def _together(self, one: int, other: int, total: int) -> bool:
         """Whether an order of each of two lines come to the total."""
         self.count()
-        both = min(one, other), max(one, other)
-        if both not in self._pairs:
-            self._pairs[both] = [Pair.of(a, b) for a in self.orders[both[0]] for b in self.orders[both[1]]]
-        return any(pair.comes_to(total, *pair.one.ends) for pair in self._pairs[both])
+        pairs = product(self.orders[one], self.orders[other])
+        return any(dividing(a, b.unit, total, *b.rest(total)) for a, b in pairs)
 
     def _decided(self, i: int, total: int, number: int) -> bool:
         """Whether at most two orders, as many as may be and within the ends of their sums, come to the total."""
@@ -199,6 +196,29 @@ class Orders:
     def after(self, _i: int, k: int, left: Number) -> Number:
         """What is left after a trade."""
         return (max(0, left[0] - 1), left[1] - 1) if k else left
+
+    def narrowed(self, i: int, piece: Piece, steps: range, state: int | State, left: Number) -> range:
+        """Of some steps those that leave what so many orders may come to; 0 steps are no order."""
+        if 0 in steps:
+            return steps if left[1] else steps[:1]
+        most = max(0, left[1])
+        ranges = [self._between(i + 1, piece.side, state, (n, most - 1 - n)) for n in range(most)]
+        low = min((each[0] for each in ranges if each), default=1)
+        high = max((each[1] for each in ranges if each), default=0)
+        some = piece.between(low, high)
+        return steps[bisect_left(steps, some.start) : bisect_left(steps, some.stop)]
+
+    def _between(self, i: int, side: int, state: int | State, numbers: Number) -> Interval | None:
+        """What a trade may amount to, so that so many orders on its side and so many on the other make up the rest."""
+        if isinstance(state, int):
+            rest = self.every.ends(i, sum(numbers))
+            return None if rest is None else (state - rest[1], state - rest[0])
+        both, low, high = state
+        low, high = (low, high) if side > 0 else (both - high, both - low)
+        same, other = (of.ends(i, n) for of, n in zip(self.sides[::side], numbers, strict=True))
+        if same is None or other is None or max(both - high, other[0]) > min(both - low, other[1]):
+            return None
+        return both - min(both - low, other[1]) - same[1], both - max(both - high, other[0]) - same[0]
 
     def possible(self, i: int, state: int | State, left: Number) -> bool:
         """Whether lines from i on may come to a state of the sums with orders that are left."""

@@ -6,11 +6,11 @@ without turning back. Where the lines can make more sums than are worth holding,
 known, and the others are taken to be possible until they come near.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from heapq import merge
-from itertools import accumulate, product
+from itertools import accumulate
 from math import gcd
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ FEW_LINES = 2**27  # or so many over the square of the lines;
 MANY_LINES = 2**27  # but beyond a window no more than so many for all lines together
 FEW = 3_000  # sums of the last lines are held one by one
 FEWEST = 200  # and looked through
+LAST = 2  # lines of which number theory decides
 
 Ordered = Iterator[tuple[int, int, int]]  # (−steps, −k, amount) of trades, the largest first
 
@@ -40,11 +41,20 @@ class Piece(NamedTuple):  # and no dataclass, because hundreds are made for each
         """The smallest and the largest amount."""
         return self.least * self.unit, self.most * self.unit
 
-    def between(self, low: int, high: int) -> Ordered:
-        """Its trades that amount to `low` to `high`."""
-        first, last = max(-(-low // self.unit), self.least), min(high // self.unit, self.most)
-        for steps in range(last, first - 1, -1):
-            yield -steps, -steps * self.side, steps * self.unit
+    def rest(self, total: int) -> Interval:
+        """The least and the most that it leaves of a total."""
+        return total - self.most * self.unit, total - self.least * self.unit
+
+    def between(self, low: int, high: int) -> range:
+        """The steps of its trades that amount to `low` to `high`."""
+        if not self.unit:
+            return range(int(low <= 0 <= high))
+        return range(max(-(-low // self.unit), self.least), min(high // self.unit, self.most) + 1)
+
+    def trades(self, steps: range) -> Ordered:
+        """Its trades of so many steps."""
+        for n in reversed(steps):
+            yield -n, -n * self.side, n * self.unit
 
 
 def pieces(intervals: Sequence[Interval], step: int) -> list[Piece]:
@@ -58,53 +68,48 @@ def pieces(intervals: Sequence[Interval], step: int) -> list[Piece]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two pieces, `a` and `b` units a step, whose amounts add up to a sum: a·x + b·y, by the extended Euclid's x."""
+@lru_cache(maxsize=2**12)
+def _common(one: int, other: int) -> tuple[int, int]:
+    """The greatest common divisor of two units, and by it, the inverse of the one modulo the other."""
+    unit = gcd(one, other)
+    return unit, pow(one // unit, -1, other // unit)
 
-    one: Piece
-    other: Piece
-    unit: int  # the greatest common divisor of a and b
-    inverse: int  # of a / unit modulo b / unit
 
-    @classmethod
-    def of(cls, one: Piece, other: Piece) -> "Pair":
-        """Of two pieces, each of which adds something."""
-        unit = gcd(one.unit, other.unit)
-        return cls(one, other, unit, pow(one.unit // unit, -1, other.unit // unit))
+def dividing(piece: Piece, unit: int, total: int, low: int, high: int) -> range:
+    """The steps of a piece that amount to `low` to `high` and leave of a total a multiple of a unit, which may be 0.
 
-    def comes_to(self, total: int, low: int, high: int) -> bool:
-        """Whether some steps come to the total, with `low` to `high` of it from the first piece."""
-        if total % self.unit:
-            return False
-        least, most = self.other.ends
-        low, high = max(low, self.one.ends[0], total - most), min(high, self.one.ends[1], total - least)
-        first, last = -(-low // self.one.unit), high // self.one.unit
-        first += (total // self.unit * self.inverse - first) % (self.other.unit // self.unit)
-        return low <= high and first <= last
+    By the extended Euclid's algorithm they are a first one and every so many-th after it.
+    """
+    steps = piece.between(low, high)
+    if not unit:
+        return steps
+    common, inverse = _common(piece.unit, unit)
+    if total % common:
+        return range(0)
+    every = unit // common
+    return range(steps.start + (total // common * inverse - steps.start) % every, steps.stop, every)
 
 
 Trades = Iterator[tuple[int, Any]]  # k and what is to be made up after it
+Narrowed = Callable[[Piece, range], range]  # the steps of a piece that are worth a look
 
 
-def _merged(trades: Sequence[Ordered]) -> Ordered:
-    """The trades of one line's pieces together."""
+def as_they_are(_piece: Piece, steps: range) -> range:
+    """Every step is worth a look."""
+    return steps
+
+
+def _merged(pieces: Iterable[tuple[Piece, range]], narrowed: Narrowed) -> Ordered:
+    """The trades of one line's pieces, so many steps of each, together."""
+    trades = [p.trades(narrowed(p, steps)) for p, steps in pieces]
     return trades[0] if len(trades) == 1 else merge(*trades)
 
 
-class _Lines:
-    """Lines of pieces, of which the last two come to a sum or do not, by number theory."""
+class Sums:
+    """What lines of pieces can add up to: from line i on, known exactly, or but within a window from either end.
 
-    lines: Sequence[Sequence[Piece]]
-
-    @cached_property
-    def pairs(self) -> list[Pair]:
-        """All pairs of pieces of the last two lines."""
-        return [Pair.of(*both) for both in product(*self.lines[-2:])]
-
-
-class Sums(_Lines):
-    """What lines of pieces can add up to: from line i on, known exactly, or but within a window from either end."""
+    What the last two lines that add anything come to, number theory decides.
+    """
 
     def __init__(self, lines: Sequence[Sequence[Piece]], unit: int) -> None:
         """Each line needs a piece; `unit` divides what every one of its trades adds."""
@@ -118,6 +123,8 @@ class Sums(_Lines):
         window = max(wider, min(most, max(WINDOW, JUMPS * max(jumps, default=1) // unit)))
         ranges = ((high - low) // unit + 1 for low, high in zip(self.least, self.most, strict=True))
         self.known = [every if every <= max(wider, most) else window for every in ranges]
+        self.adding = [i for i, most in enumerate(self.most[:-1]) if most > self.most[i + 1]]
+        self.units = [*accumulate((gcd(*(p.unit for p in line)) for line in reversed(lines)), gcd, initial=0)][::-1]
         self._reached: dict[tuple[int, bool], list[int]] = {}
         self._few = self._held_one_by_one()
 
@@ -171,19 +178,32 @@ class Sums(_Lines):
         lines = len(self.lines) - i
         return self._few[lines] if lines < len(self._few) else None
 
+    def _last(self, i: int) -> int | None:
+        """The first line from i on that adds anything, where at most one more does."""
+        after = len(self.adding) - bisect_left(self.adding, i)
+        return self.adding[-after] if 0 < after <= LAST else None
+
+    def steps(self, i: int, piece: Piece, total: int) -> list[range]:
+        """The steps of a piece of line i after which the lines to come may make up the rest of a total."""
+        last = self._last(i + 1)
+        if last is None or last != self.adding[-1]:
+            return [dividing(piece, self.units[i + 1], total, total - self.most[i + 1], total - self.least[i + 1])]
+        return [dividing(piece, p.unit, total, *p.rest(total)) for p in self.lines[last]]
+
     def away(self, i: int, total: int, sign: int) -> int:
         """Units from the least (sign 1) or the most (−1) of the lines from i on."""
         return (total - self.least[i] if sign > 0 else self.most[i] - total) // self.unit
 
     def possible(self, i: int, total: int) -> bool:
         """Whether the lines from i on may add up to the total; what is said to be impossible is."""
-        if not self.least[i] <= total <= self.most[i] or total % self.unit:
+        if not self.least[i] <= total <= self.most[i] or total % (self.units[i] or self.unit):
             return False
         few = self.few(i)
         if few is not None:
             return total in few
-        if i == len(self.lines) - 2:
-            return any(pair.comes_to(total, *pair.one.ends) for pair in self.pairs)
+        last = self._last(i)
+        if last is not None:
+            return any(any(self.steps(last, p, total)) for p in self.lines[last])
         for sign in (1, -1):
             not_beyond = self.known[i] - 1 - self.away(i, total, sign)
             if not_beyond >= 0:  # one window tells all; mirrored, only what is nearer to the end is shifted
@@ -214,11 +234,11 @@ class Sums(_Lines):
         bits = self.reached(0, -sign) & (2 << away) - 1 if away >= 0 else 0
         return total + sign * self.unit * (away + 1 - bits.bit_length()) if bits else None
 
-    def trades(self, i: int, total: int) -> Trades:
+    def trades(self, i: int, total: int, narrowed: Narrowed = as_they_are) -> Trades:
         """The trades of line i, largest first, a buy before a sale, and what the lines after it must add up to."""
         if i < len(self.lines):
-            low, high = total - self.most[i + 1], total - self.least[i + 1]
-            for _, minus_k, amount in _merged([p.between(low, high) for p in self.lines[i]]):
+            some = [(p, steps) for p in self.lines[i] for steps in self.steps(i, p, total)]
+            for _, minus_k, amount in _merged(some, narrowed):
                 yield -minus_k, total - amount
 
 
@@ -231,7 +251,16 @@ def _one_side(line: Sequence[Piece], side: int) -> list[Piece]:
 State = tuple[int, int, int]  # what all trades come to together, and the least and the most of it that is bought
 
 
-class TwoSums(_Lines):
+def after(state: Any, side: int, amount: int) -> Any:
+    """The state of one sum, or of two, after a trade."""
+    if isinstance(state, int):
+        return state - amount
+    both, low, high = state
+    bought = amount if side > 0 else 0
+    return both - amount, low - bought, high - bought
+
+
+class TwoSums:
     """What lines can buy and sell, where both together must come to a sum, and buys may come to a range of sums."""
 
     def __init__(self, lines: Sequence[Sequence[Piece]], unit: int) -> None:
@@ -259,14 +288,6 @@ class TwoSums(_Lines):
                 return bought & sales.reached(i, -sign, mirrored=True) >> sales.known[i] - 1 - other != 0
         return True
 
-    def _comes_to(self, pair: Pair, both: int, low: int, high: int) -> bool:
-        """Whether the last two lines come to `both`, with buys of `low` to `high`."""
-        sides = pair.one.side, pair.other.side
-        if sides[0] == sides[1]:
-            bought = both if sides[0] > 0 else 0
-            return low <= bought <= high and pair.comes_to(both, *pair.one.ends)
-        return pair.comes_to(both, *((low, high) if sides[0] > 0 else (both - high, both - low)))
-
     def possible(self, i: int, state: State) -> bool:
         """Whether the lines from i on may come to the state; what is said to be impossible is."""
         both, low, high = state
@@ -274,30 +295,43 @@ class TwoSums(_Lines):
         low = max(low, buys.least[i], both - sales.most[i])
         high = min(high, buys.most[i], both - sales.least[i])
         low, high = -(-low // unit) * unit, high // unit * unit
-        if low > high or both % unit:
+        if low > high or both % (gcd(buys.units[i], sales.units[i]) or unit):
             return False
+        if low == high:
+            return buys.possible(i, low) and sales.possible(i, both - low)
         some, others = buys.few(i), sales.few(i)
         if some is None or others is None or len(some) > FEWEST:
             if i == len(self.lines) - 2:
-                return any(self._comes_to(pair, both, low, high) for pair in self.pairs)
+                return any(any(self._steps(i, p, (both, low, high))) for p in self.lines[i])
             return self._meet(i, both, low, high)
         return any(low <= bought <= high and both - bought in others for bought in some)
 
-    def _between(self, i: int, state: State, side: int) -> Interval:
-        """The least and the most that line i may buy, or sell, as far as what lies after it tells."""
+    def _steps(self, i: int, piece: Piece, state: State) -> list[range]:
+        """The steps of a piece of line i after which the lines to come may make up the rest of a state."""
         both, low, high = state
-        buys, sales, after = self.buys, self.sales, i + 1
-        first, last = (low, high) if side > 0 else (both - high, both - low)
-        same = buys if side > 0 else sales
-        return (
-            max(first - same.most[after], both - buys.most[after] - sales.most[after]),
-            min(last - same.least[after], both - buys.least[after] - sales.least[after]),
-        )
+        same = self.buys if piece.side > 0 else self.sales
+        first, last = (low, high) if piece.side > 0 else (both - high, both - low)
+        if first == last:
+            return same.steps(i, piece, first)
+        if i == len(self.lines) - 2:
+            return [self._steps_with(piece, other, state) for other in self.lines[i + 1]]
+        least = max(first - same.most[i + 1], both - self.buys.most[i + 1] - self.sales.most[i + 1])
+        most = min(last - same.least[i + 1], both - self.buys.least[i + 1] - self.sales.least[i + 1])
+        return [dividing(piece, gcd(self.buys.units[i + 1], self.sales.units[i + 1]), both, least, most)]
 
-    def trades(self, i: int, state: State) -> Trades:
-        """The trades of line i, largest first, a buy before a sale, and the state after it."""
+    def _steps_with(self, piece: Piece, other: Piece, state: State) -> range:
+        """The steps of a piece with which another one makes up a state."""
         both, low, high = state
-        of = self.lines[i] if i < len(self.lines) else ()
-        for _, minus_k, amount in _merged([p.between(*self._between(i, state, p.side)) for p in of]):
-            bought = amount if minus_k < 0 else 0
-            yield -minus_k, (both - amount, low - bought, high - bought)
+        least, most = other.rest(both)
+        if piece.side != other.side:
+            first, last = (low, high) if piece.side > 0 else (both - high, both - low)
+            return dividing(piece, other.unit, both, max(first, least), min(last, most))
+        bought = both if piece.side > 0 else 0
+        return dividing(piece, other.unit, both, least, most) if low <= bought <= high else range(0)
+
+    def trades(self, i: int, state: State, narrowed: Narrowed = as_they_are) -> Trades:
+        """The trades of line i, largest first, a buy before a sale, and the state after it."""
+        if i < len(self.lines):
+            some = [(p, steps) for p in self.lines[i] for steps in self._steps(i, p, state)]
+            for _, minus_k, amount in _merged(some, narrowed):
+                yield -minus_k, after(state, -minus_k, amount)

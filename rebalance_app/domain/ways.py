@@ -33,6 +33,10 @@ class Beside(Protocol):
         """Whether lines from i on may come to a state of the sums with what is left; what is impossible is."""
         ...
 
+    def narrowed(self, i: int, piece: Piece, steps: range, state: Any, left: Any) -> range:
+        """Of some steps of a piece of line i, ascending, those after which it may be possible, and maybe others."""
+        ...
+
 
 Kept = Sequence[tuple[Beside, Any]]  # with what there is of each
 
@@ -84,7 +88,13 @@ class _Together:
     def trades(self, i: int, state: tuple[Any, ...]) -> Trades:
         """The trades of line i, with the state after each."""
         of, *lefts = state
-        for k, rest in self.sums.trades(i, of):
+
+        def narrowed(piece: Piece, steps: range) -> range:
+            for beside, left in zip(self.kept, lefts, strict=True):
+                steps = beside.narrowed(i, piece, steps, of, left)
+            return steps
+
+        for k, rest in self.sums.trades(i, of, narrowed):
             yield k, (rest, *(beside.after(i, k, left) for beside, left in zip(self.kept, lefts, strict=True)))
 
 

@@ -96,19 +96,21 @@ LOTS = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 30)), min_size=1, ma
 @pytest.mark.parametrize("two", [False, True], ids=["one sum", "two sums"])
 def test_the_first_way_within_a_budget_for_gains_is_that_of_trying_all(two):
     @settings(max_examples=400, deadline=None)
-    @given(st.lists(st.tuples(LOTS, st.integers(1, 2)), min_size=1, max_size=4), st.data())
+    @given(st.lists(st.tuples(LOTS, st.integers(1, 2), st.integers(5, 12)), min_size=1, max_size=4), st.data())
     def promise(given_lines, data):
-        held = [sum(shares for shares, _ in lots) for lots, _ in given_lines]
+        held = [sum(shares for shares, _ in lots) for lots, _, _ in given_lines]
         stated = problem(
             1000,
             *(
-                position(f"S{i}", shares, 10, "0.1", lot_size=lot, lots=tuple(TaxLot(D(n), D(c)) for n, c in lots if n))
-                for i, (shares, (lots, lot)) in enumerate(zip(held, given_lines, strict=True))
+                position(
+                    f"S{i}", shares, price, "0.1", lot_size=lot, lots=tuple(TaxLot(D(n), D(c)) for n, c in lots if n)
+                )
+                for i, (shares, (lots, lot, price)) in enumerate(zip(held, given_lines, strict=True))
             ),
             gain_budget=D(0),
         )
         lines = ledger(stated).lines
-        most = [shares // lot for shares, (_, lot) in zip(held, given_lines, strict=True)]
+        most = [shares // lot for shares, (_, lot, _) in zip(held, given_lines, strict=True)]
         ends = [sorted((data.draw(st.integers(-sold, 3)), data.draw(st.integers(-sold, 3)))) for sold in most]
         sets = [[(a, b)] for a, b in ends]
         all_ways = sorted(product(*(range(a, b + 1) for a, b in ends)), key=lambda way: [(-abs(k), -k) for k in way])

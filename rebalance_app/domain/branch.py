@@ -124,15 +124,46 @@ class _Part:
 
 
 @dataclass(slots=True)
-class _Branching:
-    """What is known so far: the first of the answers found, and the parts that may have one before it."""
+class Branching:
+    """What is known so far: the first of the answers found, and the parts that may have one before it.
+
+    whole      all choices as one part
+    known      the answer, with its rank
+    made       how many parts
+    deadline   by the monotonic clock
+    """
 
     ledger: Ledger
-    deadline: float
+    whole: _Part
     waiting: list[_Part]
     known: tuple[int, ...] | None = None
     known_rank: Rank | None = None
     made: int = 0
+    deadline: float = 0.0
+
+    @classmethod
+    def of(cls, ledger: Ledger, choices: Sequence[Choice], relaxed: Relaxed) -> "Branching":
+        """Begun, with the choices as the only part, and their relaxation."""
+        whole = _Part(relaxed.bound, 0, tuple(choices), relaxed)
+        begun = cls(ledger, whole, [whole])
+        if relaxed.trades is not None:
+            begun.note(relaxed.trades)
+        return begun
+
+    def go_on(self, seconds: float) -> None:
+        """Look at parts, those with the lowest bounds first, until too much was tried or time runs out.
+
+        Where `least` is None then, `known` is the first of all answers by `exchange.rank`, or there is none.
+        """
+        self.deadline = time.monotonic() + seconds
+        with suppress(TooMany, NoAnswerInTime, SolverFailed):
+            for _ in range(MOST_LOOKS):
+                if self.least is None or time.monotonic() > self.deadline:
+                    break
+                following = self._look(self.waiting[0])
+                heappop(self.waiting)
+                for part in following:
+                    heappush(self.waiting, part)
 
     @property
     def known_score(self) -> int | None:
@@ -145,18 +176,33 @@ class _Branching:
         known = self.known_score
         return self.waiting[0].least if self.waiting and (known is None or self.waiting[0].least <= known) else None
 
-    def further(self, part: _Part) -> list[_Part]:
+    def begin_again(self, trades: tuple[int, ...]) -> None:
+        """Go back to all choices as one part, with an answer that was found otherwise: other parts matter then.
+
+        Where they were never parted, what was seen of them stays.
+        """
+        self.note(trades)
+        if self.made:
+            self.waiting, self.made = [self.whole], 0
+
+    def _worst(self, part: _Part) -> int:
+        """How far from the bound of a part an answer that matters may be."""
+        points, known = part.relaxed.points, self.known_score
+        worst = int(np.maximum.reduceat(points.score, points.start).sum()) if known is None else known
+        return worst - part.relaxed.bound
+
+    def _further(self, part: _Part) -> list[_Part]:
         """The part, to be looked at further from its bound: to where nothing was proven yet, or four times as far.
 
         Nothing, where all answers that matter were looked at.
         """
-        bound, points, known = part.relaxed.bound, part.relaxed.points, self.known_score
-        worst = int(np.maximum.reduceat(points.score, points.start).sum()) if known is None else known
-        if part.further and part.further >= worst - bound:
+        worst = self._worst(part)
+        if part.further and part.further >= worst:
             return []
+        bound = part.relaxed.bound
         nearest = max(1, self.ledger.market_value * ONE // NEAR, part.least - bound)
         least = max(part.least, bound + part.further + 1) if part.further else part.least
-        reach = min(max(nearest, FURTHER * part.further), max(1, worst - bound))
+        reach = min(max(nearest, FURTHER * part.further), max(1, worst))
         return [replace(part, least=least, further=reach)]
 
     def note(self, trades: tuple[int, ...]) -> None:
@@ -165,7 +211,7 @@ class _Branching:
         if self.known_rank is None or here < self.known_rank:
             self.known, self.known_rank = trades, here
 
-    def divided(self, part: _Part) -> list[_Part]:
+    def _divided(self, part: _Part) -> list[_Part]:
         """Two in the place of a part, or fewer. Raises TooMany, NoAnswerInTime and SolverFailed."""
         found = []
         for ledger, choices in _parted(part.choices, part.relaxed):
@@ -182,51 +228,25 @@ class _Branching:
             found.append(_Part(max(part.least, relaxed.bound), self.made, choices, relaxed))
         return found
 
-    def look(self, part: _Part) -> list[_Part]:
+    def _look(self, part: _Part) -> list[_Part]:
         """Look for the first answer of a part, which is all that there is to it, or else what is to be looked at next.
 
         Raises TooMany, NoAnswerInTime and SolverFailed.
         """
         try:
             if part.further:
+                part = replace(part, further=min(part.further, max(1, self._worst(part))))
                 trades = best_within(part.relaxed, part.further, self.deadline)
             else:
                 trades, nearer = first_tight(part.relaxed.points, part.relaxed.prices, self.deadline)
                 part = replace(part, least=max(part.least, part.relaxed.bound + nearer))
         except TooMany:
             if not part.further:
-                return [replace(each, divisible=False) for each in self.further(part)]
+                return [replace(each, divisible=False) for each in self._further(part)]
             if not part.divisible:
                 raise
-            return self.divided(part)
+            return self._divided(part)
         if trades is None:
-            return self.further(part)
+            return self._further(part)
         self.note(trades)
         return []
-
-    def go_on(self) -> None:
-        """Look at the part with the lowest bound. Raises TooMany, NoAnswerInTime and SolverFailed."""
-        following = self.look(self.waiting[0])
-        heappop(self.waiting)
-        for part in following:
-            heappush(self.waiting, part)
-
-
-def first_of_all(
-    ledger: Ledger, choices: Sequence[Choice], relaxed: Relaxed, seconds: float
-) -> tuple[tuple[int, ...] | None, int | None]:
-    """The first of the answers found by `exchange.rank`, and the least score that one before it may have.
-
-    Without such a score it is the first of all answers; and if there is no answer either, the problem has none.
-    `relaxed` is the relaxation of the choices.
-    """
-    whole = _Part(relaxed.bound, 0, tuple(choices), relaxed)
-    branching = _Branching(ledger, time.monotonic() + seconds, [whole])
-    if relaxed.trades is not None:
-        branching.note(relaxed.trades)
-    with suppress(TooMany, NoAnswerInTime, SolverFailed):
-        for _ in range(MOST_LOOKS):
-            if branching.least is None or time.monotonic() > branching.deadline:
-                break
-            branching.go_on()
-    return branching.known, branching.least

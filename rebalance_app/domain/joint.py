@@ -7,13 +7,14 @@ from decimal import Decimal
 
 from .answer import CENT, Found
 from .bounds import Choice
-from .branch import first_of_all
+from .branch import Branching
 from .exchange import Exchanges, Spare, total_score
 from .integers import Ledger
 from .milp import NoAnswerInTime, ProgramInfeasible, Relaxed, SolverFailed, solve_relaxed, solve_whole
 from .pricing import cut
 
 ROUNDS = 20  # of exchanges
+FIRST_LOOK = 0.5  # of the time at most, before an answer is looked for by exchanges and branch and bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,15 @@ class Joint:
             found = better
         return found
 
+    def good(self, branching: Branching, deadline: float) -> Found:
+        """An answer where `branching` does not know the first of all: within a cent of what is proven, if possible."""
+        trades, least, found = branching.known, branching.least, None
+        if trades is not None and least is not None:
+            found = self.narrowed(Found(trades, "milp", self.ledger.score_money(least)))
+        if found is None or self.gap(found) > CENT:
+            found = self.branched(found, deadline - time.monotonic())
+        return found if self.gap(found) > CENT else self.before_equals(found)
+
     def branched(self, known: Found | None, seconds: float) -> Found:
         """Branch and bound over what the prices leave open; the known answer where that fails or time runs out."""
         if known is None:
@@ -73,26 +83,29 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     """The best trades under all coupling rows, with the bound that is proven. Needs a segment in every choice.
 
     First the relaxation and what `branch` finds with its prices: the first of all answers by `exchange.rank`, or else
-    a good one, improved by exchanges. If that is further than a cent from what is proven, branch and bound. Raises
-    ProgramInfeasible, or NoAnswerInTime. The answer is still to be checked exactly.
+    a good one, improved by exchanges. If that is further than a cent from what is proven, branch and bound. With an
+    answer better than the one it began with, `branch` goes on. Raises ProgramInfeasible, or NoAnswerInTime. The answer
+    is still to be checked exactly.
     """
     deadline = time.monotonic() + seconds
     relaxed = solve_relaxed(ledger, choices, seconds)
-    trades, least = first_of_all(ledger, choices, relaxed, deadline - time.monotonic())
-    if least is not None:
-        joint = Joint(ledger, choices, relaxed, Exchanges.of(ledger, choices))
-        found = None if trades is None else joint.narrowed(Found(trades, "milp", ledger.score_money(least)))
-        if found is None or joint.gap(found) > CENT:
-            found = joint.branched(found, deadline - time.monotonic())
-        if joint.gap(found) > CENT:
-            return found
-        known = relaxed.trades
-        if known is not None and joint.above_bound(known) <= joint.above_bound(found.trades):
-            return joint.before_equals(found)
-        better = replace(relaxed, trades=found.trades)
-        trades, least = first_of_all(ledger, choices, better, deadline - time.monotonic())
-        if least is not None:
-            return joint.before_equals(found if trades is None else replace(found, trades=trades))
-    if trades is None:
+    branching = Branching.of(ledger, choices, relaxed)
+    begun_with = branching.known_score
+    branching.go_on((deadline - time.monotonic()) * FIRST_LOOK)
+    if branching.least is None:
+        return _first(branching)
+    joint = Joint(ledger, choices, relaxed, Exchanges.of(ledger, choices))
+    found = joint.good(branching, deadline)
+    better = begun_with is None or total_score(ledger, found.trades) < begun_with
+    if not better or joint.gap(found) > CENT:
+        return found
+    branching.begin_again(found.trades)
+    branching.go_on(deadline - time.monotonic())
+    return _first(branching) if branching.least is None else replace(found, trades=branching.known or found.trades)
+
+
+def _first(branching: Branching) -> Found:
+    """What is known to be the first of all answers. Raises ProgramInfeasible."""
+    if branching.known is None:
         raise ProgramInfeasible
-    return Found(trades, "milp")
+    return Found(branching.known, "milp")

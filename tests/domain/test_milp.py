@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.instances import Spec, large, small
 from rebalance_app.domain import branch, joint, milp
+from rebalance_app.domain.branch import Branching
 from rebalance_app.domain.coupling import broken_rows
 from rebalance_app.domain.exchange import Exchanges, Spare, total_score
 from rebalance_app.domain.integers import ledger
@@ -170,7 +171,7 @@ def stubborn(self, **options):
 @pytest.mark.parametrize(("seed", "status"), [(1, "time_limit"), (None, "error")])
 def test_a_solver_that_ignores_its_limit_is_left_behind_and_what_there_was_is_offered(seed, status, monkeypatch):
     monkeypatch.setattr(cp.Problem, "solve", stubborn)
-    monkeypatch.setattr(joint, "first_of_all", lambda _book, _choices, relaxed, _: (relaxed.trades, relaxed.bound))
+    monkeypatch.setattr(Branching, "go_on", lambda *_: None)
     monkeypatch.setattr(Exchanges, "closer", lambda *_: None)
     if seed is None:
         monkeypatch.setattr(milp, "rounded", lambda *_: None)
@@ -214,7 +215,7 @@ def test_a_part_without_an_answer_has_a_bound_above_every_answer():
 
 
 def test_what_branch_and_bound_proves_counts_where_it_is_more_than_was_known(monkeypatch):
-    monkeypatch.setattr(joint, "first_of_all", lambda _book, _choices, relaxed, _: (relaxed.trades, relaxed.bound))
+    monkeypatch.setattr(Branching, "go_on", lambda *_: None)
     monkeypatch.setattr(Exchanges, "closer", lambda *_: None)
     for seed in range(4):
         book = ledger(large(Spec(20, 100_000, ("0.02", "0.02"), floor="0.055", oddities=0, min_trade="1000"), seed))

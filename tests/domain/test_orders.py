@@ -147,3 +147,18 @@ def test_a_step_that_sells_the_rest_of_one_lot_and_begins_the_next_is_found_with
     step, sets = book.lines[0].step, [[(-4, -1)]]
     kept = [(Gains(book.lines, sets), book.gain_budget)]
     assert first_way(Sums([pieces(sets[0], step)], step), 2 * step, kept) == [-2]
+
+
+def test_a_sale_that_ends_where_losses_do_is_found_between_smaller_and_larger_ones_that_gain_too_much():
+    losing, gaining = TaxLot(D(300), D(15)), TaxLot(D(500), D(2))
+    book = ledger(
+        problem(
+            1000,
+            position("A", 800, 10, "0.1", lots=(losing, gaining)),
+            position("B", 800, 10, "0.1", lots=(TaxLot(D(800), D(9)),)),
+            gain_budget=D(-995),
+        )
+    )
+    step, sets = book.lines[0].step, [[(-800, 0)], [(-800, 0)]]
+    sums, kept = Sums([pieces(of, step) for of in sets], step), [(Gains(book.lines, sets), book.gain_budget)]
+    assert first_way(sums, 800 * step, kept) == [-300, -500]

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.instances import Spec, alike, large, mixed, short_of_cash, small
 from rebalance_app.domain import branch, fill, left, remaining, sums
-from rebalance_app.domain.branch import first_of_all
+from rebalance_app.domain.branch import Branching
 from rebalance_app.domain.coupling import broken_rows
 from rebalance_app.domain.exchange import rank
 from rebalance_app.domain.integers import ledger
@@ -125,10 +125,11 @@ def test_when_parts_run_out_what_is_left_proves_a_bound_that_no_answer_is_below(
         choices, _ = solve_alone(book)
         for parts in (0, 1, 2):
             monkeypatch.setattr(branch, "MOST_PARTS", parts)
-            trades, least = first_of_all(book, choices, solve_relaxed(book, choices, 10), 10)
-            if least is not None:
-                assert book.score_money(least) <= expected[0]
-                assert trades is None or broken_rows(book, trades) == ()
+            branching = Branching.of(book, choices, solve_relaxed(book, choices, 10))
+            branching.go_on(10)
+            if branching.least is not None:
+                assert book.score_money(branching.least) <= expected[0]
+                assert branching.known is None or broken_rows(book, branching.known) == ()
                 ended += 1
     assert ended > 5
 

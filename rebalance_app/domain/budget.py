@@ -9,14 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
+from typing import Any
 
-from .constraints import Interval
+import numpy as np
+from numpy.typing import NDArray
+
+from .constraints import Interval, ceil_div
 from .integers import Line
 from .objective import realised_gain
 from .orders import compact
-from .sums import Piece, State, after
+from .sums import Piece, State
 
+Floats = NDArray[np.floating[Any]]
 Point = tuple[int, int]  # amount and gain, in grains
+FLOAT_EXACT = 2**53
+AT_ONCE = range(3, 2**20)  # so many steps are looked at together
+PRECISION = 1e-12  # of gains as floats
 
 
 def _hull(points: Sequence[Point]) -> list[Point]:
@@ -55,14 +63,18 @@ class _Least:
     cheapest: int
     buys: Interval
 
-    def within(self, low: int, high: int) -> tuple[int, int, int]:
-        """The least gain of sales of `low` to `high`, as (b, n, d): b + n/d. It goes on straight beyond both ends."""
-        if len(self.amounts) == 1:
-            return self.gains[0], 0, 1
-        amount = min(max(self.cheapest, low), high)
-        j = min(max(1, bisect_left(self.amounts, amount)), len(self.amounts) - 1)
+    def within(self, low: int, high: int) -> int:
+        """A lower bound on the gain of sales of `low` to `high`, some of which can be made."""
+        amount = min(max(self.cheapest, low, self.amounts[0]), high, self.amounts[-1])
+        j = max(1, bisect_left(self.amounts, amount))
+        if len(self.amounts) == 1 or amount < self.amounts[0]:
+            return self.gains[0]
         (a, c), (b, d) = self.amounts[j - 1 : j + 1], self.gains[j - 1 : j + 1]
-        return b, (d - b) * (amount - a), c - a
+        return b + (d - b) * (amount - a) // (c - a)
+
+    def about(self, low: Floats, high: Floats) -> Floats:
+        """The same for many, in floats."""
+        return np.interp(np.minimum(np.maximum(low, self.cheapest), high), self.amounts, self.gains)
 
 
 class Gains:
@@ -70,10 +82,12 @@ class Gains:
 
     def __init__(self, lines: Sequence[Line], sets: Sequence[Sequence[Interval]]) -> None:
         """Of lines, each with the steps it may trade: ascending intervals."""
+        sales = [_sales(line, intervals) for line, intervals in zip(lines, sets, strict=True)]
         self.lines, self.least = lines, [_Least([0], [0], 0, (0, 0))]
+        self.sales = [np.array(points, dtype=np.float64).T for points in sales]
         segments, (amount, gain), (least, most) = list[tuple[Fraction, int, int]](), (0, 0), (0, 0)
-        for line, intervals in zip(reversed(lines), reversed(sets), strict=True):
-            hull = _hull(_sales(line, intervals)) or [(0, 0)]
+        for line, intervals, points in zip(reversed(lines), reversed(sets), reversed(sales), strict=True):
+            hull = _hull(points) or [(0, 0)]
             amount, gain = amount + hull[0][0], gain + hull[0][1]
             for (a, b), (c, d) in pairwise(hull):
                 insort(segments, (Fraction(d - b, c - a), c - a, d - b))
@@ -84,41 +98,39 @@ class Gains:
             self.least.append(_Least(amounts, gains, amounts[gains.index(min(gains))], (least, most)))
         self.least.reverse()
 
+    def fewest_sales(self, left: int) -> int | None:
+        """What all sales amount to at least, where they gain no more than is left; None where they gain more."""
+        of = self.least[0]
+        last = bisect_left(of.amounts, of.cheapest)
+        if of.gains[last] > left:
+            return None
+        j = bisect_left(of.gains, 1, hi=last, key=lambda gain: gain <= left)
+        if not j:
+            return of.amounts[0]
+        (a, c), (b, d) = of.amounts[j - 1 : j + 1], of.gains[j - 1 : j + 1]
+        return a + ceil_div((b - left) * (c - a), b - d)
+
     def after(self, i: int, k: int, left: int) -> int:
         """What is left after a trade."""
         return left - realised_gain(self.lines[i], k) if k < 0 else left
 
-    def _least_gain(self, i: int, state: int | State) -> tuple[int, int, int]:
-        """What lines from i on gain at least where they come to a state of the sums, as `_Least.within` gives it."""
-        of, (least, most) = self.least[i], self.least[i].buys
-        both, low, high = (state, least, most) if isinstance(state, int) else state
-        return of.within(both - min(high, most), both - max(low, least))
-
     def possible(self, i: int, state: int | State, left: int) -> bool:
         """Whether lines from i on may come to a state of the sums and gain no more than is left."""
-        base, more, per = self._least_gain(i, state)
-        return base + more // per <= left
+        of, (least, most) = self.least[i], self.least[i].buys
+        both, low, high = (state, least, most) if isinstance(state, int) else state
+        return of.within(both - min(high, most), both - max(low, least)) <= left
 
     def narrowed(self, i: int, piece: Piece, steps: range, state: int | State, left: int) -> range:
         """Of some steps those after which the gain may be kept: as it is convex in them, they are without gaps."""
-
-        def gain(n: int) -> tuple[int, int, int]:
-            base, more, per = self._least_gain(i + 1, after(state, piece.side, n * piece.unit))
-            return realised_gain(self.lines[i], n * piece.side) + base, more, per
-
-        def kept(n: int) -> bool:
-            base, more, per = gain(n)
-            return base + more // per <= left
-
-        def turns(n: int) -> bool:
-            (base, more, per), (further, m, p) = gain(steps[n]), gain(steps[n + 1])
-            return further - base >= Fraction(more, per) - Fraction(m, p)
-
-        ends = steps and (kept(steps[0]), kept(steps[-1]))
-        if not ends or all(ends):
+        if steps.stop > FLOAT_EXACT or len(steps) not in AT_ONCE:
             return steps
-        some = ends.index(True) * (len(steps) - 1) if any(ends) else bisect_left(range(len(steps) - 1), 1, key=turns)
-        if not kept(steps[some]):
-            return steps[:0]
-        first = bisect_left(steps[: some + 1], 1, key=kept)
-        return steps[first : some + bisect_left(steps[some:], 1, key=lambda n: not kept(n))]
+        of, (least, most) = self.least[i + 1], self.least[i + 1].buys
+        both, low, high = (state, least, most) if isinstance(state, int) else state
+        amount = np.arange(steps.start, steps.stop, steps.step) * float(piece.unit)
+        bought = amount if piece.side > 0 and not isinstance(state, int) else 0.0
+        rest = both - amount
+        gain = of.about(rest - np.minimum(high - bought, most), rest - np.maximum(low - bought, least))
+        if piece.side < 0:
+            gain += np.interp(amount, *self.sales[i])
+        kept = np.flatnonzero(gain <= left + PRECISION * np.abs(gain).max() + 1)
+        return steps[kept[0] : kept[-1] + 1] if len(kept) else steps[:0]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .exchange import rank
 from .left import Floats, Ints, Points, largest_unit, left, money
 from .milp import Relaxed
-from .ways import TooMany, first_way
+from .ways import Search, TooMany
 
 Bools = NDArray[np.bool_]
 MOST_PARTIAL = 300
@@ -218,7 +218,7 @@ class _Filled:
                 if nearest is not None:
                     wait(s, (nearest - least) // grains, low, high)
                 continue
-            filled = first_way(sums, nearest, (), until)
+            filled = Search(sums, until=until).first(nearest)
             if filled is None:
                 wait(s, amount + toward, low, high)
             else:

@@ -251,15 +251,6 @@ def _one_side(line: Sequence[Piece], side: int) -> list[Piece]:
 State = tuple[int, int, int]  # what all trades come to together, and the least and the most of it that is bought
 
 
-def after(state: Any, side: int, amount: int) -> Any:
-    """The state of one sum, or of two, after a trade."""
-    if isinstance(state, int):
-        return state - amount
-    both, low, high = state
-    bought = amount if side > 0 else 0
-    return both - amount, low - bought, high - bought
-
-
 class TwoSums:
     """What lines can buy and sell, where both together must come to a sum, and buys may come to a range of sums."""
 
@@ -333,5 +324,7 @@ class TwoSums:
         """The trades of line i, largest first, a buy before a sale, and the state after it."""
         if i < len(self.lines):
             some = [(p, steps) for p in self.lines[i] for steps in self._steps(i, p, state)]
+            both, low, high = state
             for _, minus_k, amount in _merged(some, narrowed):
-                yield -minus_k, after(state, -minus_k, amount)
+                bought = amount if minus_k < 0 else 0
+                yield -minus_k, (both - amount, low - bought, high - bought)

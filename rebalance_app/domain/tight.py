@@ -9,7 +9,7 @@ permit.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +26,9 @@ from .orders import Orders
 from .pricing import grid, kept_steps, row_limits
 from .sums import Sums, TwoSums, pieces
 from .table import Table, Whole
-from .ways import Kept, TooMany, first_way
+from .ways import Kept, Search, TooMany
 
-MOST_SALES = 30  # sums of sales tried for the least trading,
-MOST_LEAPS = 2000  # and looked at
+MOST_LEAPS = 2000  # sums of sales looked at for the least trading
 
 Chosen = dict[int, int] | None  # by line, the first trades; None where there are none
 
@@ -81,50 +80,45 @@ class _Lines:
             kept.append((gains, self.ledger.gain_budget - gained))
         return kept
 
-    def search(self, kind: type[Sums] | type[TwoSums]) -> tuple[Any, Callable[[Any], Chosen]]:
-        """The sums of the lines that are free, and the search for the first trades of all from a state of them."""
+    def search(self, kind: type[Sums] | type[TwoSums]) -> tuple[Any, Search]:
+        """The sums of the lines that are free, and the search for their first trades."""
         stated = [pieces(of, self.ledger.lines[i].step) for i, of in self.free.items()]
         sums = kind(stated, grid(self.ledger))
-        kept = self.beside(sums)
+        return sums, Search(sums, self.beside(sums), self.until)
 
-        def first(start: Any) -> Chosen:
-            found = first_way(sums, start, kept, self.until)
-            return None if found is None else self.fixed | dict(zip(self.free, found, strict=True))
-
-        return sums, first
+    def first(self, search: Search, start: Any) -> Chosen:
+        """The first trades of all lines, where those that are free begin at a state of their sums."""
+        found = search.first(start)
+        return None if found is None else self.fixed | dict(zip(self.free, found, strict=True))
 
     def trading(self, traded: int) -> Chosen:
         """The first trades that come to a sum."""
-        _, first = self.search(Sums)
-        return first(traded - self.bought - self.sold)
+        _, search = self.search(Sums)
+        return self.first(search, traded - self.bought - self.sold)
 
     def buying(self, traded: int, least: int, most: int) -> Chosen:
         """The first trades that come to a sum of which `least` to `most` is bought."""
-        _, first = self.search(TwoSums)
-        return first((traded - self.bought - self.sold, least - self.bought, most - self.bought))
+        _, search = self.search(TwoSums)
+        return self.first(search, (traded - self.bought - self.sold, least - self.bought, most - self.bought))
 
     def with_least_trading(self, bought: int) -> Chosen:
         """The first trades that come to `bought`, buys less sales, with as little trading as that can take."""
-        sums, first = self.search(TwoSums)
+        sums, search = self.search(TwoSums)
         more = bought + self.sold - self.bought  # is to be bought than sold
-        sold: int | None = max(sums.sales.least[0], sums.buys.least[0] - more)
-        tried, found = 0, None
+        fewest = [beside.fewest_sales(left) for beside, left in search.kept if isinstance(beside, Gains)]
+        if None in fewest:
+            return None
+        sold: int | None = max([sums.sales.least[0], sums.buys.least[0] - more, *fewest])
         for _ in range(MOST_LEAPS):
             sold = sums.sales.nearest(sold, 1)
             buys = None if sold is None else sums.buys.nearest(sold + more, 1)
             if sold is None or buys is None:
                 return None
-            if buys > sold + more:
-                sold = buys - more
-                continue
-            found = first((sold + buys, buys, buys))
-            tried += 1
-            if found is not None or tried > MOST_SALES:
-                break
-            sold += sums.unit
-        if found is None:
-            raise TooMany
-        return found
+            found = self.first(search, (sold + buys, buys, buys)) if buys == sold + more else None
+            if found is not None:
+                return found
+            sold = max(sold + sums.unit, buys - more)
+        raise TooMany
 
 
 def _on_each_side(lines: _Lines, sets: Sets, buys: int, sales: int) -> Chosen:

@@ -2,9 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from .sums import Piece, Sums, Trades, TwoSums
 
 PATIENCE = 1000  # looks at single trades, until all that the last lines come to is held,
-MOST_LOOKS = 50_000  # and until a search is given up
+MOST_LOOKS = 100_000  # and until a search is given up
 MOST_HELD = 2**20
 WIDE = 2**31
 
@@ -50,10 +49,10 @@ class _Held:
     sums: NDArray[np.int64]
 
     @classmethod
-    def of(cls, lines: Sequence[Sequence[Piece]], unit: int) -> "_Held | None":
-        """As many of the last lines as do not come to too much; None where even that does not fit into 64 bits."""
+    def of(cls, lines: Sequence[Sequence[Piece]], unit: int) -> "_Held":
+        """As many of the last lines as do not come to too much; of none where even that does not fit into 64 bits."""
         if sum(max(p.ends[1] for p in line) for line in lines) >= WIDE * unit:
-            return None
+            return _NOTHING
         sums, begin = np.zeros(1, dtype=np.int64), len(lines)
         while begin:
             trades = ((np.arange(p.least, p.most + 1) * (p.unit // unit), p.side > 0) for p in lines[begin - 1])
@@ -70,6 +69,9 @@ class _Held:
         begin = both // self.unit * WIDE
         at = int(np.searchsorted(self.sums, begin + first))
         return first <= last and at < len(self.sums) and int(self.sums[at]) <= begin + last
+
+
+_NOTHING = _Held(-1, 1, np.zeros(0, dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,42 +100,45 @@ class _Together:
             yield k, (rest, *(beside.after(i, k, left) for beside, left in zip(self.kept, lefts, strict=True)))
 
 
-def first_way(sums: Sums | TwoSums, start: Any, besides: Kept = (), until: float = math.inf) -> list[int] | None:
-    """The trades that lead from the start to nothing: of all such, line by line, the largest, and a buy before a sale.
+class Search:
+    """A search for first ways to trade some lines, from one state of the sums or another."""
 
-    `start` is a state of the sums. None where there are none. Raises TooMany, also when the monotonic clock says so.
-    """
-    if not besides:
-        return _first_path(sums, sums, start, lambda state: state, until)
-    search = _Together(sums, tuple(beside for beside, _ in besides))
-    return _first_path(sums, search, (start, *(left for _, left in besides)), itemgetter(0), until)
+    def __init__(self, sums: Sums | TwoSums, kept: Kept = (), until: float = math.inf) -> None:
+        """Of the lines of the sums; `until` when it is given up, by the monotonic clock."""
+        self.sums, self.kept, self.until = sums, kept, until
+        self._lines: Any = _Together(sums, tuple(beside for beside, _ in kept)) if kept else sums
+        self._looks, self._held, self._dead = 0, _NOTHING, set[tuple[int, Any]]()
 
+    def first(self, start: Any) -> list[int] | None:
+        """The trades from a state of the sums to nothing: of all such, line by line, the largest, buys before sales.
 
-def _first_path(
-    sums: Sums | TwoSums, search: Sums | TwoSums | _Together, start: Any, summed: Callable[[Any], Any], until: float
-) -> list[int] | None:
-    """The first path through all lines of a search; `summed` says which state of the sums a state of it has."""
-    if not search.possible(0, start):
-        return None
-    looks, held, dead = 0, None, set[tuple[int, Any]]()
-    path, tried = list[tuple[int, Any]](), [search.trades(0, start)]
-    while len(path) < len(sums.lines):
-        here = len(path) + 1
-        for k, state in tried[-1]:
-            looks += 1
-            if looks == PATIENCE:
-                held = _Held.of(sums.lines, sums.unit)
-            if looks > MOST_LOOKS or time.monotonic() > until:
-                raise TooMany
-            if held is not None and here == held.begin and not held.has(summed(state)):
-                continue
-            if (here, state) not in dead and search.possible(here, state):
-                path.append((k, state))
-                tried.append(search.trades(here, state))
-                break
-        else:
-            tried.pop()
-            if not path:
-                return None
-            dead.add((len(path), path.pop()[1]))
-    return [k for k, _ in path]
+        None where there are none. Raises TooMany.
+        """
+        begin = (start, *(left for _, left in self.kept)) if self.kept else start
+        if not self._lines.possible(0, begin):
+            return None
+        path, tried = list[tuple[int, Any]](), [self._lines.trades(0, begin)]
+        while len(path) < len(self.sums.lines):
+            here = len(path) + 1
+            for k, state in tried[-1]:
+                if self._worth_a_look(here, state) and self._lines.possible(here, state):
+                    path.append((k, state))
+                    tried.append(self._lines.trades(here, state))
+                    break
+            else:
+                tried.pop()
+                if not path:
+                    return None
+                self._dead.add((len(path), path.pop()[1]))
+        return [k for k, _ in path]
+
+    def _worth_a_look(self, i: int, state: Any) -> bool:
+        """Whether lines from i on were not yet found unable to come to a state. Raises TooMany."""
+        self._looks += 1
+        if self._looks == PATIENCE:
+            self._held = _Held.of(self.sums.lines, self.sums.unit)
+        if self._looks > MOST_LOOKS or time.monotonic() > self.until:
+            raise TooMany
+        if i == self._held.begin and not self._held.has(state[0] if self.kept else state):
+            return False
+        return (i, state) not in self._dead

@@ -13,7 +13,7 @@ from rebalance_app.domain.objective import realised_gain
 from rebalance_app.domain.orders import Counted, Orders
 from rebalance_app.domain.sums import Sums, TwoSums, pieces
 from rebalance_app.domain.types import TaxLot
-from rebalance_app.domain.ways import TooMany, first_way
+from rebalance_app.domain.ways import Search, TooMany
 from tests.domain.build import D, position, problem
 from tests.domain.test_sums import LINES, bought, every, traded
 
@@ -46,7 +46,7 @@ def test_the_first_way_with_a_number_of_orders_is_that_of_trying_all():
         total = traded(lines, every_way[which % len(every_way)]) + which % 5 // 4
         right = (way for way in every_way if traded(lines, way) == total and number[0] <= made(way) <= number[1])
         sums = Sums([pieces(of, step) for of, step in lines], 1)
-        assert first_way(sums, total, [(Orders(sums, number), number)]) == next(map(list, right), None)
+        assert Search(sums, [(Orders(sums, number), number)]).first(total) == next(map(list, right), None)
 
     promise()
 
@@ -67,7 +67,7 @@ def test_the_first_way_to_two_sums_with_a_number_of_orders_is_that_of_trying_all
 
         sums = TwoSums([pieces(of, step) for of, step in lines], 1)
         expected = next(map(list, filter(right, every_way)), None)
-        assert first_way(sums, (both, low, high), [(Orders(sums, number), number)]) == expected
+        assert Search(sums, [(Orders(sums, number), number)]).first((both, low, high)) == expected
 
     promise()
 
@@ -84,10 +84,10 @@ def test_where_all_sums_below_the_most_are_known_orders_come_to_what_trying_all_
 def test_a_search_that_tries_too_many_pairs_of_lines_or_takes_too_long_is_given_up_not_answered(monkeypatch):
     sums, number = Sums([pieces([(-40, 40)], step) for step in range(101, 131)], 1), (3, 3)
     with pytest.raises(TooMany):
-        first_way(sums, 7919, [(Orders(sums, number), number)], until=0.0)
+        Search(sums, [(Orders(sums, number), number)], until=0.0).first(7919)
     monkeypatch.setattr(orders, "MOST_TRIED", 0)
     with pytest.raises(TooMany):
-        first_way(sums, 7919, [(Orders(sums, number), number)])
+        Search(sums, [(Orders(sums, number), number)]).first(7919)
 
 
 LOTS = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 30)), min_size=1, max_size=3)
@@ -136,7 +136,9 @@ def test_the_first_way_within_a_budget_for_gains_is_that_of_trying_all(two):
 
         sums = (TwoSums if two else Sums)([pieces(of, step) for of, step in zip(sets, steps, strict=True)], 1)
         start = (both, low, high) if two else both
-        assert first_way(sums, start, [(Gains(lines, sets), budget)]) == next(map(list, filter(right, all_ways)), None)
+        assert Search(sums, [(Gains(lines, sets), budget)]).first(start) == next(
+            map(list, filter(right, all_ways)), None
+        )
 
     promise()
 
@@ -146,7 +148,7 @@ def test_a_step_that_sells_the_rest_of_one_lot_and_begins_the_next_is_found_with
     book = ledger(problem(1000, position("A", 8, 10, "0.1", lot_size=2, lots=lots), gain_budget=D(7)))
     step, sets = book.lines[0].step, [[(-4, -1)]]
     kept = [(Gains(book.lines, sets), book.gain_budget)]
-    assert first_way(Sums([pieces(sets[0], step)], step), 2 * step, kept) == [-2]
+    assert Search(Sums([pieces(sets[0], step)], step), kept).first(2 * step) == [-2]
 
 
 def test_a_sale_that_ends_where_losses_do_is_found_between_smaller_and_larger_ones_that_gain_too_much():
@@ -161,4 +163,4 @@ def test_a_sale_that_ends_where_losses_do_is_found_between_smaller_and_larger_on
     )
     step, sets = book.lines[0].step, [[(-800, 0)], [(-800, 0)]]
     sums, kept = Sums([pieces(of, step) for of in sets], step), [(Gains(book.lines, sets), book.gain_budget)]
-    assert first_way(sums, 800 * step, kept) == [-300, -500]
+    assert Search(sums, kept).first(800 * step) == [-300, -500]

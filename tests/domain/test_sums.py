@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rebalance_app.domain import sums, ways
 from rebalance_app.domain.sums import Piece, Sums, TwoSums, dividing, pieces
-from rebalance_app.domain.ways import TooMany, first_way
+from rebalance_app.domain.ways import Search, TooMany
 
 RANGES = st.tuples(st.integers(-6, 6), st.integers(0, 4)).map(lambda x: (x[0], x[0] + x[1]))
 
@@ -59,7 +59,7 @@ def test_the_first_way_to_a_sum_is_that_of_trying_all():
         every_way = every(lines)
         total = traded(lines, every_way[which % len(every_way)]) + which % 3 - 1
         expected = next((list(way) for way in every_way if traded(lines, way) == total), None)
-        assert first_way(Sums([pieces(of, step) for of, step in lines], 1), total) == expected
+        assert Search(Sums([pieces(of, step) for of, step in lines], 1)).first(total) == expected
 
     promise()
 
@@ -78,7 +78,7 @@ def test_the_first_way_to_two_sums_is_that_of_trying_all():
             return traded(lines, way) == both and low <= (both + bought(lines, way)) / 2 <= high
 
         expected = next((list(way) for way in every_way if right(way)), None)
-        assert first_way(TwoSums([pieces(of, step) for of, step in lines], 1), (both, low, high)) == expected
+        assert Search(TwoSums([pieces(of, step) for of, step in lines], 1)).first((both, low, high)) == expected
 
     promise()
 
@@ -96,7 +96,7 @@ def test_the_nearest_sum_is_that_of_trying_all_or_a_nearer_one_that_is_not_known
         found = adding_up.nearest(total, sign)
         if found != expected:
             assert found is not None
-            assert first_way(adding_up, found) is None
+            assert Search(adding_up).first(found) is None
             assert (found - total) * sign >= 0
             assert expected is None or (expected - found) * sign > 0
 
@@ -126,15 +126,15 @@ def test_two_lines_come_to_a_total_exactly_where_trying_all_says_so(ranges, unit
 
 def test_a_sum_in_the_middle_of_millions_is_found_by_the_last_two_lines():
     lines = [pieces([(0, 18_549)], 1285), pieces([(21, 12_667)], 2418), pieces([(9, 1109)], 5747)]
-    found = first_way(Sums(lines, 1), 30_000_001)
+    found = Search(Sums(lines, 1)).first(30_000_001)
     assert sum(k * unit for k, unit in zip(found, (1285, 2418, 5747), strict=True)) == 30_000_001
-    assert all(first_way(Sums(lines[1:], 1), 30_000_001 - k * 1285) is None for k in range(found[0] + 1, 18_550))
+    assert all(Search(Sums(lines[1:], 1)).first(30_000_001 - k * 1285) is None for k in range(found[0] + 1, 18_550))
 
 
 def test_a_coarse_unit_says_that_a_sum_between_its_multiples_is_impossible():
     lines = [pieces([(0, 9)], 30), pieces([(0, 9)], 50)]
-    assert first_way(Sums(lines, 10), 110) == [2, 1]
-    assert first_way(Sums(lines, 10), 115) is None
+    assert Search(Sums(lines, 10)).first(110) == [2, 1]
+    assert Search(Sums(lines, 10)).first(115) is None
 
 
 def test_a_search_that_would_take_too_long_is_given_up_not_answered(monkeypatch):
@@ -143,4 +143,4 @@ def test_a_search_that_would_take_too_long_is_given_up_not_answered(monkeypatch)
     monkeypatch.setattr(ways, "MOST_LOOKS", 200)
     lines = [pieces([(0, 0), (3, 3)], 20 * number) for number in range(1, 13)]
     with pytest.raises(TooMany):
-        first_way(Sums(lines, 20), 2000)
+        Search(Sums(lines, 20)).first(2000)

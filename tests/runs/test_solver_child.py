@@ -73,8 +73,8 @@ def test_a_child_that_never_answers_is_killed_in_time(child, monkeypatch):
 
 
 # Answers with the time limit it was given, as the seconds it took.
-TELLING = f"""{READY}
-import json, sys
+TELLING = f"""import json, sys
+{READY}
 for line in sys.stdin:
     limit = float(json.loads(line)["options"]["time_limit"])
     empty = dict(quantities={{}}, trades=[], reasons=[])

@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8000
+# Programs that tests start are compiled once and not at every start, and whoever is done takes from who is not.
+unexport PYTHONDONTWRITEBYTECODE
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: help demo demo-globeco test quick bench lint format lock clean
 
@@ -15,15 +18,15 @@ demo-globeco: .venv/runtime ## the same on simulated GlobeCo services instead of
 	$(BIN)/python -m tests.globeco.demo --port $(PORT)
 
 test: .venv/dev ## the whole suite
-	$(BIN)/python -m pytest -n 2
+	$(PYTEST)
 
 quick: .venv/dev ## the part to run all day
-	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
+	$(PYTEST) -m "not slow and not browser"
 
 .PHONY: test-postgres
 POSTGRES_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 test-postgres: .venv/dev ## the tests whose outcome a database decides, on PostgreSQL
-	DATABASE_URL=$(POSTGRES_URL) $(BIN)/python -m pytest -n 2 -m "not slow and not browser" \
+	DATABASE_URL=$(POSTGRES_URL) $(PYTEST) -m "not slow and not browser" \
 		tests/runs tests/races tests/models tests/book tests/api
 
 .PHONY: chaos
@@ -32,7 +35,7 @@ ROUNDS ?= 2
 chaos: .venv/dev ## every fault on every broker and database, for a night (SEED=20261126 ROUNDS=10)
 	@echo "SEED=$(SEED) ROUNDS=$(ROUNDS)"
 	CHAOS_SEED=$(SEED) CHAOS_ROUNDS=$(ROUNDS) ORDERGEN_REQUIRE=redis,rabbitmq,postgres \
-		$(BIN)/python -m pytest -n 2 -v -o log_level=INFO tests/chaos tests/chaos/nightly.py
+		$(PYTEST) -v -o log_level=INFO tests/chaos tests/chaos/nightly.py
 
 bench: .venv/dev ## the optimiser beside others, a minute or two; installs the dependency group "peers"
 	$(BIN)/uv pip install -q --python $(BIN)/python --group peers -c requirements-dev.lock

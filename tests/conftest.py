@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sqlite3
@@ -39,6 +40,12 @@ def pytest_sessionstart() -> None:
         connection.get_new_connection(connection.get_connection_params()).close()
     except connection.Database.OperationalError as error:
         pytest.exit(f"nothing was tested: PostgreSQL does not answer: {error}", returncode=int("postgres" in REQUIRED))
+
+
+def pytest_collection_finish() -> None:
+    """What there is by now stays to the end: looking through it again and again took a fifth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

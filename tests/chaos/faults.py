@@ -22,7 +22,7 @@ from rebalance_app.services.solver_child import STARTUP_SECONDS
 from tests.chaos.console import Console
 from tests.chaos.inside import CRASH, HANG, KILL
 from tests.chaos.servers import Server
-from tests.site import Site, command_of, descendants, eventually, free_port
+from tests.site import Site, command_of, descendants, eventually, free_port, kill_all
 
 logger = logging.getLogger(__name__)
 POISON_HOOK = Path(__file__).parent / "poison"
@@ -59,9 +59,7 @@ class Chaos:
 
     def close(self) -> None:
         self.console.close()
-        for process in self.site.started:
-            _kill_all([process.pid, *descendants(process.pid)])
-            process.wait()
+        self.site.stop()
 
     # What a user does
 
@@ -111,7 +109,7 @@ class Chaos:
     def machine_dies(self) -> None:
         """The supervisor with all that it has started, at one moment; whoever watches over it starts it again."""
         assert self.worker
-        _kill_all([self.worker.pid, *descendants(self.worker.pid)])
+        kill_all([self.worker.pid, *descendants(self.worker.pid)])
         self.worker.wait()
         self.site.started.remove(self.worker)
         self._start_worker()
@@ -214,13 +212,7 @@ class Chaos:
     def _kill(which: Callable[[], list[int]]) -> None:
         """The first of them, as soon as there is one; none when the work is done and nobody comes any more."""
         with suppress(AssertionError):
-            _kill_all(eventually(which, 10)[:1])
-
-
-def _kill_all(pids: Sequence[int]) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            kill_all(eventually(which, 10)[:1])
 
 
 def _parent(pid: int) -> int:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 
@@ -38,13 +39,13 @@ def line_table(problem, p, mv):
     for k in range(-reach // lot - 1, reach // lot + 2):
         change = k * lot
         after = held + change
-        value = price * after
-        sold_out = high <= 0 and after > 0
-        excess = price * (after // 1) if sold_out else max(Fraction(0), low - value, value - high)
         if o.hold and change:
             continue
         if after < 0 and not (change == 0 and (o.hold or o.mode == "raise_cash")):
             continue
+        value = price * after
+        sold_out = high <= 0 and after > 0
+        excess = price * (after // 1) if sold_out else max(Fraction(0), low - value, value - high)
         if excess and not soft and not o.hold:
             continue
         if (change > 0 and (not p.can_buy or o.mode == "raise_cash")) or (
@@ -85,6 +86,7 @@ def coupled(problem, mv, total):
     return allowed
 
 
+@cache  # the same problems are tried again with one thing or another changed in the search
 def best(problem):
     """(objective, least traded value at it, changes by security), or None when infeasible.
 

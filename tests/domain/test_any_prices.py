@@ -76,7 +76,9 @@ LITTLE = {
 }
 
 
-@pytest.mark.parametrize("little", LITTLE)
+@pytest.mark.parametrize(
+    "little", [pytest.param(name, marks=[pytest.mark.slow] if LITTLE[name] else []) for name in LITTLE]
+)
 def test_within_a_distance_is_found_the_first_of_all_answers_or_there_is_none(little, monkeypatch):
     for (module, name), value in LITTLE[little].items():
         monkeypatch.setattr(module, name, value)

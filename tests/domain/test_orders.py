@@ -39,7 +39,7 @@ def _known(request, monkeypatch):
 
 @pytest.mark.usefixtures("_known")
 def test_the_first_way_with_a_number_of_orders_is_that_of_trying_all():
-    @settings(max_examples=500, deadline=None)
+    @settings(max_examples=200, deadline=None)
     @given(LINES, st.integers(0, 10**6), NUMBERS)
     def promise(lines, which, number):
         every_way = every(lines)
@@ -53,7 +53,7 @@ def test_the_first_way_with_a_number_of_orders_is_that_of_trying_all():
 
 @pytest.mark.usefixtures("_known")
 def test_the_first_way_to_two_sums_with_a_number_of_orders_is_that_of_trying_all():
-    @settings(max_examples=500, deadline=None)
+    @settings(max_examples=200, deadline=None)
     @given(LINES, st.integers(0, 10**6), NUMBERS, st.integers(0, 6), st.integers(0, 6))
     def promise(lines, which, number, below, above):
         every_way = every(lines)
@@ -95,7 +95,7 @@ LOTS = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 30)), min_size=1, ma
 
 @pytest.mark.parametrize("two", [False, True], ids=["one sum", "two sums"])
 def test_the_first_way_within_a_budget_for_gains_is_that_of_trying_all(two):
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=200, deadline=None)
     @given(st.lists(st.tuples(LOTS, st.integers(1, 2), st.integers(5, 12)), min_size=1, max_size=4), st.data())
     def promise(given_lines, data):
         held = [sum(shares for shares, _ in lots) for lots, _, _ in given_lines]

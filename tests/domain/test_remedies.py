@@ -72,6 +72,7 @@ def remedies_work(stated):
     return tried
 
 
+@pytest.mark.slow
 def test_every_remedy_of_every_reason_does_what_it_says():
     tried = Counter(name for seed in range(600) for name in remedies_work(small(seed)))
     tried.update(name for seed in range(150) for name in remedies_work(alike(seed)))

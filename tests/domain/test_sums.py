@@ -53,7 +53,7 @@ def _known(request, monkeypatch):
 
 @pytest.mark.usefixtures("_known")
 def test_the_first_way_to_a_sum_is_that_of_trying_all():
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(LINES, st.integers(0, 10**6))
     def promise(lines, which):
         every_way = every(lines)
@@ -66,7 +66,7 @@ def test_the_first_way_to_a_sum_is_that_of_trying_all():
 
 @pytest.mark.usefixtures("_known")
 def test_the_first_way_to_two_sums_is_that_of_trying_all():
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(LINES, st.integers(0, 10**6), st.integers(0, 4), st.integers(0, 4))
     def promise(lines, which, below, above):
         every_way = every(lines)
@@ -110,7 +110,7 @@ def test_the_nearest_sum_to_one_between_multiples_of_the_unit_is_a_multiple(sign
     assert Sums(lines, 10).nearest(115, sign) == nearest
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.tuples(RANGES, RANGES), st.tuples(st.integers(1, 40), st.integers(1, 40)), st.integers(-400, 400), RANGES)
 def test_two_lines_come_to_a_total_exactly_where_trying_all_says_so(ranges, units, total, part):
     one, other = (Piece(1, max(a, 0), max(b, 0), unit) for (a, b), unit in zip(ranges, units, strict=True))

@@ -58,7 +58,7 @@ def test_the_orders_among_securities_that_are_alike_are_those_of_brute_force(blo
     assert coupled_as_brute_force(map(alike, range(40 * block, 40 * block + 40))) > 4
 
 
-@pytest.mark.parametrize("block", range(6))
+@pytest.mark.parametrize("block", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 6))])
 def test_where_it_does_not_matter_whom_the_cash_leaves_out_the_orders_are_those_of_brute_force(block):
     assert coupled_as_brute_force(map(short_of_cash, range(12 * block, 12 * block + 12))) > 3
 
@@ -93,7 +93,9 @@ NARROW = (
 )
 
 
-@pytest.mark.parametrize("without_sums", [False, True], ids=["", "without sums"])
+@pytest.mark.parametrize(
+    "without_sums", [pytest.param(False, id=""), pytest.param(True, id="without sums", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("little", LITTLE)
 def test_however_little_is_tried_at_a_time_what_is_said_to_be_the_first_is_so(little, without_sums, monkeypatch):
     monkeypatch.setattr(branch, "MOST_PARTS", 200)
@@ -113,6 +115,7 @@ def test_however_little_is_tried_at_a_time_what_is_said_to_be_the_first_is_so(li
     assert first > 10
 
 
+@pytest.mark.slow
 def test_when_parts_run_out_what_is_left_proves_a_bound_that_no_answer_is_below(monkeypatch):
     monkeypatch.setattr(branch, "first_tight", lambda *_: (None, 0))
     monkeypatch.setattr(left, "MOST_STEPS", 12)

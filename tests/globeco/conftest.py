@@ -1,7 +1,10 @@
 """One simulator for the whole session; ordergen pointed at it, with nothing kept and no faults, for each test."""
 
+import ssl
 from decimal import Decimal
+from functools import partial
 
+import httpx
 import pytest
 from django.core.cache import cache
 
@@ -20,9 +23,16 @@ def simulator():
     running.stop()
 
 
+@pytest.fixture(scope="session")
+def certificates():
+    return ssl.create_default_context()
+
+
 @pytest.fixture
-def globeco(simulator, settings):
+def globeco(simulator, settings, monkeypatch, certificates):
     """The simulator in good health, as the source of this test, with retries that do not keep anybody waiting."""
+    # Reading all certificates takes each client 20 ms, and every test has clients of its own.
+    monkeypatch.setattr(httpx, "Client", partial(httpx.Client, verify=certificates))
     settings.ORDERGEN_SOURCE = "globeco"
     for name, url in simulator.urls.items():
         setattr(settings, name, url)

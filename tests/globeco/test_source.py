@@ -178,13 +178,13 @@ def pauses():
 
 
 def test_pauses_double_and_a_retry_after_beyond_the_deadline_is_not_waited_for(source, globeco, settings, pauses):
-    settings.EXTERNAL_SERVICE_PAUSE = 0.2
+    settings.EXTERNAL_SERVICE_PAUSE = 0.1
     globeco.fault("portfolio", "504")
     started = time.monotonic()
     with pytest.raises(UnavailableError):
         source.portfolios()
-    assert time.monotonic() - started >= 0.2 + 0.4 + 0.8
-    assert [least <= pause <= least + 0.05 for least, pause in zip((0.2, 0.4, 0.8), pauses, strict=True)] == [True] * 3
+    assert time.monotonic() - started >= 0.1 + 0.2 + 0.4
+    assert [least <= pause <= least + 0.025 for least, pause in zip((0.1, 0.2, 0.4), pauses, strict=True)] == [True] * 3
 
     globeco.fault("portfolio", "503", seconds=300)
     with pytest.raises(UnavailableError):
@@ -234,7 +234,7 @@ def test_a_service_that_is_back_serves_the_first_read_of_many_portfolios(source,
 
 def test_a_slow_service_keeps_nobody_from_the_others(source, globeco, settings, ids):
     settings.EXTERNAL_SERVICE_CONCURRENCY = 2
-    globeco.fault("accounting", "slow", seconds=0.6)
+    globeco.fault("accounting", "slow", seconds=0.4)
     with ThreadPoolExecutor(4) as others:
         slow = [others.submit(source.balances, ids[0][:2]) for _ in range(4)]
         time.sleep(0.05)
@@ -272,7 +272,7 @@ def test_a_refusal_never_opens_a_breaker(source, globeco):
 
 def test_one_outage_ends_a_read_of_many_portfolios_at_once(source, globeco, ids, settings):
     settings.EXTERNAL_SERVICE_CONCURRENCY = 2
-    settings.EXTERNAL_SERVICE_TIMEOUT = 0.5
+    settings.EXTERNAL_SERVICE_TIMEOUT = 0.25
     globeco.fault("accounting", "slow", seconds=2)
 
     with pytest.raises(UnavailableError, match="portfolio accounting service did not answer"):
@@ -282,7 +282,7 @@ def test_one_outage_ends_a_read_of_many_portfolios_at_once(source, globeco, ids,
 
 
 def test_who_waits_for_another_s_read_is_told_when_it_fails(source, globeco, settings):
-    settings.EXTERNAL_SERVICE_TIMEOUT = 0.5
+    settings.EXTERNAL_SERVICE_TIMEOUT = 0.25
     globeco.fault("portfolio", "slow", seconds=2)
     started = time.monotonic()
     with ThreadPoolExecutor(6) as pages:

@@ -1,5 +1,8 @@
 """The smallest book and models that a test needs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from decimal import Decimal
 
 from models_app.changes import book_changed
@@ -11,6 +14,24 @@ from ordergen.accounts.models import User
 from ordergen.db import atomic
 
 DAY = "2026-11-20"
+_together: ContextVar[bool] = ContextVar("together", default=False)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Whatever is built within is one change of the book, as an import is, and its figures are computed once."""
+    token = _together.set(True)
+    try:
+        yield
+    finally:
+        _together.reset(token)
+    _tell()
+
+
+def _tell(*portfolio_ids: str) -> None:
+    if not _together.get():
+        with atomic():
+            book_changed(portfolio_ids or None)
 
 
 def person(name: str, *roles: str) -> User:
@@ -24,8 +45,7 @@ def security(ticker: str, price: str | None = "10", name: str = "") -> Security:
     made = Security.objects.create(ticker=ticker, name=name or f"{ticker} Corporation")
     if price is not None:
         Price.objects.create(security=made, date=DAY, close=Decimal(price))
-    with atomic():
-        book_changed()
+    _tell()
     return made
 
 
@@ -34,8 +54,7 @@ def portfolio(name: str, cash: str = "0", **shares: str) -> Portfolio:
     made = Portfolio.objects.create(name=name, cash=Decimal(cash))
     for ticker, quantity in shares.items():
         Holding.objects.create(portfolio=made, security=Security.objects.get(ticker=ticker), quantity=Decimal(quantity))
-    with atomic():
-        book_changed([made.pk])
+    _tell(made.pk)
     return made
 
 

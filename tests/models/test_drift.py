@@ -8,18 +8,19 @@ from models_app import services
 from models_app.drift import portfolio_view
 from models_app.models import Price
 from ordergen.errors import NotFoundError
-from tests.models.builders import draft, live_views, portfolio, position, security
+from tests.models.builders import draft, live_views, portfolio, position, security, together
 
 
 @pytest.fixture
 def book(manager):
     """AAA and BBB at 10: one portfolio in band, one over in AAA, one without a price, one without a model."""
-    made = {"a": security("AAA"), "b": security("BBB"), "x": security("XXX", price=None)}
-    made["calm"] = portfolio("Calm", "9000", AAA="50", BBB="50")
-    made["over"] = portfolio("Over", "8500", AAA="100", BBB="50")
-    made["blind"] = portfolio("Blind", "9000", AAA="50", XXX="7")
-    made["free"] = portfolio("Free", "100", AAA="10")
-    made["new"] = portfolio("New")
+    with together():
+        made = {"a": security("AAA"), "b": security("BBB"), "x": security("XXX", price=None)}
+        made["calm"] = portfolio("Calm", "9000", AAA="50", BBB="50")
+        made["over"] = portfolio("Over", "8500", AAA="100", BBB="50")
+        made["blind"] = portfolio("Blind", "9000", AAA="50", XXX="7")
+        made["free"] = portfolio("Free", "100", AAA="10")
+        made["new"] = portfolio("New")
     followers = tuple(made[name].id for name in ("calm", "over", "blind", "new"))
     positions = (position(made["a"].id), position(made["b"].id))
     made["model"] = services.model_create(draft=draft(*positions, portfolios=followers), by=manager)

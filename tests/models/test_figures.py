@@ -23,7 +23,7 @@ from models_app.sources.base import PortfolioInfo
 from models_app.sources.parse import MalformedAnswerError
 from models_app.tasks import sweep_figures
 from ordergen.audit import services as audit
-from tests.models.builders import draft, portfolio, position, security
+from tests.models.builders import draft, portfolio, position, security, together
 
 pytestmark = pytest.mark.django_db
 TICKERS = ("AAA", "BBB", "CCC", "DDD")
@@ -32,23 +32,26 @@ TICKERS = ("AAA", "BBB", "CCC", "DDD")
 @pytest.fixture
 def book(manager):
     """Two models over a dozen portfolios of every kind: calm, wild, short, fractional, poor, unpriced, empty, alone."""
-    ids = [security(ticker, price).id for ticker, price in zip(TICKERS, ("10", "33.3333", "7", "0.01"), strict=True)]
-    security("XXX", price=None)
-    security("OUT", "50")
-    made = {
-        "calm": portfolio("Calm", "3000", AAA="200", BBB="60", CCC="285", DDD="100000"),
-        "over": portfolio("Over", "3000", AAA="400", BBB="60", CCC="100"),
-        "short": portfolio("Short", "9000", AAA="-5", BBB="60"),
-        "fractional": portfolio("Fractional", "3000.0001", AAA="200.5", BBB="60"),
-        "overdrawn": portfolio("Overdrawn", "-12.34", AAA="500", BBB="60"),
-        "poor": portfolio("Poor", "1", AAA="200", BBB="60", CCC="285"),
-        "outside": portfolio("Outside", "3000", AAA="200", OUT="1"),
-        "unpriced": portfolio("Unpriced", "3000", AAA="200", XXX="7"),
-        "worthless": portfolio("Worthless"),
-        "indebted": portfolio("Indebted", "-9999", AAA="1"),
-        "tiny": portfolio("Tiny", "20", BBB="1"),
-        "alone": portfolio("ALONE", "100", AAA="1", XXX="1"),
-    }
+    with together():
+        ids = [
+            security(ticker, price).id for ticker, price in zip(TICKERS, ("10", "33.3333", "7", "0.01"), strict=True)
+        ]
+        security("XXX", price=None)
+        security("OUT", "50")
+        made = {
+            "calm": portfolio("Calm", "3000", AAA="200", BBB="60", CCC="285", DDD="100000"),
+            "over": portfolio("Over", "3000", AAA="400", BBB="60", CCC="100"),
+            "short": portfolio("Short", "9000", AAA="-5", BBB="60"),
+            "fractional": portfolio("Fractional", "3000.0001", AAA="200.5", BBB="60"),
+            "overdrawn": portfolio("Overdrawn", "-12.34", AAA="500", BBB="60"),
+            "poor": portfolio("Poor", "1", AAA="200", BBB="60", CCC="285"),
+            "outside": portfolio("Outside", "3000", AAA="200", OUT="1"),
+            "unpriced": portfolio("Unpriced", "3000", AAA="200", XXX="7"),
+            "worthless": portfolio("Worthless"),
+            "indebted": portfolio("Indebted", "-9999", AAA="1"),
+            "tiny": portfolio("Tiny", "20", BBB="1"),
+            "alone": portfolio("ALONE", "100", AAA="1", XXX="1"),
+        }
     followers = tuple(made[name].id for name in made if name != "alone")
     targets = ("0.2", "0.2", "0.2", "0.1")
     rows = [position(key, target, "0.02", "0.03") for key, target in zip(ids, targets, strict=True)]
@@ -312,7 +315,8 @@ def test_more_portfolios_do_not_cost_more_queries(book, client, manager):
     for page in pages:
         with counted(few):
             client.get(page)
-    more = [portfolio(f"More {n}", "1000", AAA="5", BBB="5").id for n in range(20)]
+    with together():
+        more = [portfolio(f"More {n}", "1000", AAA="5", BBB="5").id for n in range(20)]
     services.model_portfolios_add(model_id=book["model"].pk, portfolio_ids=more, by=manager)
     for page in pages:
         with counted(many):

@@ -11,19 +11,20 @@ from django.utils import timezone
 from models_app import selectors, services
 from models_app.models import InvestmentModel, ModelVersion, Price, Security
 from ordergen.audit.models import AuditEvent
-from tests.models.builders import draft, portfolio, position, security
+from tests.models.builders import draft, portfolio, position, security, together
 
 EVIL = "<script>alert(1)</script>"
 
 
 @pytest.fixture
 def book(manager):
-    made = {"a": security("AAA", name=f"Alpha {EVIL}"), "b": security("BBB"), "x": security("XXX", price=None)}
-    made["over"] = portfolio(f"Over {EVIL}", "8500", AAA="100", BBB="50")
-    made["calm"] = portfolio("Calm", "9000", AAA="50", BBB="50")
-    made["blind"] = portfolio("Blind", "9000", AAA="50", XXX="7")
-    made["free"] = portfolio("Free", "100", AAA="10")
-    made["new"] = portfolio("New")
+    with together():
+        made = {"a": security("AAA", name=f"Alpha {EVIL}"), "b": security("BBB"), "x": security("XXX", price=None)}
+        made["over"] = portfolio(f"Over {EVIL}", "8500", AAA="100", BBB="50")
+        made["calm"] = portfolio("Calm", "9000", AAA="50", BBB="50")
+        made["blind"] = portfolio("Blind", "9000", AAA="50", XXX="7")
+        made["free"] = portfolio("Free", "100", AAA="10")
+        made["new"] = portfolio("New")
     followers = tuple(made[name].id for name in ("over", "calm", "blind", "new"))
     first = draft(position(made["a"].id), position(made["b"].id), name=f"Growth {EVIL}", portfolios=followers)
     made["model"] = services.model_create(draft=first, by=manager, reason="Start")
@@ -401,7 +402,8 @@ def test_a_get_never_changes_anything(book, maya):
 
 
 def test_a_list_of_many_portfolios_is_paged_and_costs_no_more_queries(book, maya, django_assert_max_num_queries):
-    more = [portfolio(f"Fund {n:03}", "1000", AAA="5").id for n in range(110)]
+    with together():
+        more = [portfolio(f"Fund {n:03}", "1000", AAA="5").id for n in range(110)]
     services.model_portfolios_add(model_id=book["model"].pk, portfolio_ids=more, by=None)
     with django_assert_max_num_queries(20):
         response = maya.get("/portfolios/?sort=name")

@@ -221,6 +221,7 @@ def test_a_verb_without_a_version_tries_again_when_another_writer_came_between(m
     assert [str(p.target) for p in saved(model).positions] == ["0.050", "0.200", "0.300"]
 
 
+@pytest.mark.slow
 def test_of_twenty_editors_in_four_processes_with_the_same_version_exactly_one_saves(tmp_path):
     own_database = {"ORDERGEN_HOME": str(tmp_path), "DJANGO_SETTINGS_MODULE": "ordergen.settings"}
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"} | own_database

@@ -9,7 +9,8 @@ from models_app.models import InvestmentModel, Portfolio, Security
 from models_app.rules import ModelDraft, PositionDraft
 from models_app.services import model_create
 from ordergen.accounts.models import User
-from tests.models.builders import portfolio, security
+from rebalance_app.services import sweep
+from tests.models.builders import portfolio, security, together
 
 
 @dataclass
@@ -31,12 +32,19 @@ class Book:
     model: InvestmentModel
 
 
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker but the test's own takes anything while a sweep waits for that, so it looks again at once."""
+    monkeypatch.setattr(sweep, "SECOND_LOOK", 0.0)
+
+
 @pytest.fixture
 def book(manager: User) -> Book:
-    aaa, bbb, ccc = security("AAA", "10"), security("BBB", "20"), security("CCC", "62.85")
-    xxx = security("XXX", "100")
-    harbour = portfolio("Harbour", "10000", XXX="10")
-    cash_only, tiny = portfolio("Lee", "7000"), portfolio("Tiny", "100")
+    with together():
+        aaa, bbb, ccc = security("AAA", "10"), security("BBB", "20"), security("CCC", "62.85")
+        xxx = security("XXX", "100")
+        harbour = portfolio("Harbour", "10000", XXX="10")
+        cash_only, tiny = portfolio("Lee", "7000"), portfolio("Tiny", "100")
     targets = ((aaa, "0.30", "0.05"), (bbb, "0.25", "0.05"), (ccc, "0.02", "0.005"))
     positions = tuple(PositionDraft(s.pk, Decimal(t), Decimal(band), Decimal(band)) for s, t, band in targets)
     model = model_create(draft=ModelDraft("Growth", positions, (harbour.pk, cash_only.pk, tiny.pk)), by=manager)

@@ -20,7 +20,7 @@ from rebalance_app.services.launch import rebalance_launch
 from rebalance_app.services.limits import limits_set
 from rebalance_app.services.retry import rebalance_retry
 from rebalance_app.services.what_if import what_if
-from tests.models.builders import portfolio, security
+from tests.models.builders import portfolio, security, together
 
 pytestmark = pytest.mark.django_db
 
@@ -53,8 +53,9 @@ def lot(owner, of, reference, quantity, cost, day="2025-01-10"):
 
 @pytest.fixture
 def lots(manager):
-    aaa, bbb = security("AAA", "10"), security("BBB", "20")
-    ridge, dale = (portfolio(name, "4000", AAA="400", BBB="100") for name in ("Ridge", "Dale"))
+    with together():
+        aaa, bbb = security("AAA", "10"), security("BBB", "20")
+        ridge, dale = (portfolio(name, "4000", AAA="400", BBB="100") for name in ("Ridge", "Dale"))
     for reference, quantity, cost, day in (("A1", "300", "4", "2020-05-04"), ("A2", "100", "9", "2024-02-01")):
         lot(ridge, aaa, reference, quantity, cost, day)
     lot(ridge, bbb, "B1", "100", "20")

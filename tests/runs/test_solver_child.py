@@ -73,8 +73,8 @@ def test_a_child_that_never_answers_is_killed_in_time(child, monkeypatch):
 
 
 # Answers with the time limit it was given, as the seconds it took.
-TELLING = f"""{READY}
-import json, sys
+TELLING = f"""import json, sys
+{READY}
 for line in sys.stdin:
     limit = float(json.loads(line)["options"]["time_limit"])
     empty = dict(quantities={{}}, trades=[], reasons=[])
@@ -103,9 +103,9 @@ def test_after_a_time_out_the_child_is_replaced_for_its_solver_may_still_be_at_w
 def test_a_child_that_is_long_in_starting_takes_nothing_from_the_time_of_its_portfolio(child, monkeypatch):
     """A busy machine: ready only after more than the portfolio's limit and all grace."""
     monkeypatch.setattr(solver_child, "GRACE_SECONDS", 0)
-    monkeypatch.setattr(solver_child, "COMMAND", [sys.executable, "-c", f"import time; time.sleep(3)\n{TELLING}"])
+    monkeypatch.setattr(solver_child, "COMMAND", [sys.executable, "-c", f"import time; time.sleep(1.5)\n{TELLING}"])
 
-    assert child.solve(replace(SHORT_OF_CASH, options=Options(time_limit=2))).seconds == 2
+    assert child.solve(replace(SHORT_OF_CASH, options=Options(time_limit=1))).seconds == 1
 
 
 def test_a_child_that_never_gets_ready_is_lost_and_says_nothing_about_its_portfolio(child, monkeypatch):

@@ -39,7 +39,7 @@ def _pieces(above: str, below: str, job: Callable[[Progress], str]) -> Iterator[
     with ThreadPoolExecutor(max_workers=1) as pool:
         result = pool.submit(copy_context().run, _do, job, progress)
         while not wait([result], timeout=INTERVAL_SECONDS).done:
-            yield render_to_string("import/_bar.html", {"progress": progress})
+            yield render_to_string("import/_bar.html", {"progress": progress.doing})
     yield from _outcome(result)
     yield below
 

@@ -1,14 +1,16 @@
 """Seeded problems: the same seed gives the same problem on every machine.
 
 `small(seed)` stays within reach of brute force and mixes every option; `alike(seed)` and `short_of_cash(seed)` have
-many equally good answers; `large(spec, seed)` has realistic sizes, and `mixed(seed)` mixes every option there. `grid()`
-lists the specifications of the standing benchmark, and `kinds` says what is special about a problem.
+many equally good answers; `large(spec, seed)` has realistic sizes, `mixed(seed)` mixes every option there, and
+`taxed(seed)` has tax lots. `grid()` lists the specifications of the standing benchmark, and `kinds` says what is
+special about a problem.
 """
 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
+from itertools import pairwise
 
 from rebalance_app.domain.types import MODES, Options, Position, RebalanceProblem, TaxLot
 
@@ -223,6 +225,31 @@ def mixed(seed):
         positions = tuple(_two_lots(rng, p) for p in positions)
     options = replace(problem.options, **chosen)
     return replace(problem, portfolio_id=f"mixed-{seed}", positions=positions, options=options)
+
+
+def _lots_of_its_own(rng, position):
+    """One to three lots, each bought at half to four thirds of the price."""
+    shares, number = int(position.quantity), rng.randint(1, 3)
+    ends = [0, *sorted(rng.randint(0, shares) for _ in range(number - 1)), shares]
+    parts = [D(b - a) for a, b in pairwise(ends) if b > a]
+    costs = [(position.price * decimal_between(rng, 0.5, 1.3, 4)).quantize(D("0.01")) for _ in parts]
+    return replace(position, lots=tuple(map(TaxLot, parts, costs)))
+
+
+def taxed(seed):
+    """A hundred securities in lots of their own under a budget for gains, most with a turnover limit or a floor too."""
+    rng = random.Random(f"taxed{seed}")
+    spec = Spec(
+        band=("0.02", "0.02"),
+        floor=rng.choice(["0", "0.055"]),
+        min_trade=rng.choice(["0", "500"]),
+        turnover=rng.choice([None, "0.07"]),
+        oddities=0,
+    )
+    problem = large(spec, seed)
+    positions = tuple(_lots_of_its_own(rng, p) for p in problem.positions)
+    budget = D(rng.choice([-2000, 0, 1000, 3000, 8000]))
+    return replace(problem, positions=positions, options=replace(problem.options, gain_budget=budget))
 
 
 SHORT_OF_CASH = (  # few enough shares for brute force, and many ways to be short of a target

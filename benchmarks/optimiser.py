@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.instances import Spec, grid, large, mixed
+from benchmarks.instances import Spec, grid, large, mixed, taxed
 from rebalance_app.domain.separable import Book, closed_form
 from rebalance_app.domain.solve import solve, solve_separable
 from rebalance_app.domain.types import Position, RebalanceProblem
@@ -45,7 +45,11 @@ CASES = {
     "the same at 10 million": Spec(100, 10_000_000, BAND, floor="0.055", oddities=0, min_trade="1000", turnover="0.07"),
     "cash floor, 500 securities": Spec(500, 1_000_000, BAND, floor="0.055", oddities=0),
 }
-COUPLED = {**{name: partial(large, spec) for name, spec in CASES.items()}, "any mixture of limits": mixed}
+COUPLED = {
+    **{name: partial(large, spec) for name, spec in CASES.items()},
+    "gain budget, often with other limits": taxed,
+    "any mixture of limits": mixed,
+}
 
 
 CENT = Decimal("0.01")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .constraints import Interval, ceil_div
+from .constraints import Interval
 from .integers import Line
 from .objective import realised_gain
 from .orders import compact
@@ -97,18 +97,6 @@ class Gains:
             gains = compact(accumulate((more for _, _, more in segments), initial=gain))
             self.least.append(_Least(amounts, gains, amounts[gains.index(min(gains))], (least, most)))
         self.least.reverse()
-
-    def fewest_sales(self, left: int) -> int | None:
-        """What all sales amount to at least, where they gain no more than is left; None where they gain more."""
-        of = self.least[0]
-        last = bisect_left(of.amounts, of.cheapest)
-        if of.gains[last] > left:
-            return None
-        j = bisect_left(of.gains, 1, hi=last, key=lambda gain: gain <= left)
-        if not j:
-            return of.amounts[0]
-        (a, c), (b, d) = of.amounts[j - 1 : j + 1], of.gains[j - 1 : j + 1]
-        return a + ceil_div((b - left) * (c - a), b - d)
 
     def after(self, i: int, k: int, left: int) -> int:
         """What is left after a trade."""

@@ -153,10 +153,14 @@ class _Search:
 
     def all(self, until: float) -> _Partial:
         """Answers for all lines that no other replaces, but for what is filled. Raises TooMany."""
-        partial = self.possible(self.begun())
-        for i in self.lines:
-            partial = self.first(self.possible(self.extended(partial, self.points.places[i])))
-            if len(partial.score) > MOST_PARTIAL or time.monotonic() > until:
+        partial, places = self.possible(self.begun()), [self.points.places[i] for i in self.lines]
+        for j, at in enumerate(places):
+            partial = self.first(self.possible(self.extended(partial, at)))
+            many = (
+                len(partial.score) > MOST_PARTIAL
+                and len(partial.score) * math.prod(map(len, places[j + 1 :])) > MOST_TRIED
+            )
+            if many or time.monotonic() > until:
                 raise TooMany
         return partial
 

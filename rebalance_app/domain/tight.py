@@ -105,10 +105,11 @@ class _Lines:
         """The first trades that come to `bought`, buys less sales, with as little trading as that can take."""
         sums, search = self.search(TwoSums)
         more = bought + self.sold - self.bought  # is to be bought than sold
-        fewest = [beside.fewest_sales(left) for beside, left in search.kept if isinstance(beside, Gains)]
-        if None in fewest:
-            return None
-        sold: int | None = max([sums.sales.least[0], sums.buys.least[0] - more, *fewest])
+        least = max(sums.sales.least[0], sums.buys.least[0] - more)
+        begin = (2 * least + more, least + more, least + more)
+        if not all(beside.possible(0, begin, left) for beside, left in search.kept if isinstance(beside, Gains)):
+            raise TooMany  # how little must be sold more, because of the budget, is a problem of its own
+        sold: int | None = least
         for _ in range(MOST_LEAPS):
             sold = sums.sales.nearest(sold, 1)
             buys = None if sold is None else sums.buys.nearest(sold + more, 1)

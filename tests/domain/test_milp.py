@@ -240,3 +240,12 @@ def test_slopes_of_the_programme_add_up_to_the_exact_score():
     top = sum(total for total in (stated.slopes["score"] * full))
     exact = total_score(book, [c.most for c in choices])
     assert stated.constants["score"] + top == pytest.approx(float(book.score_money(exact)))
+
+
+def test_the_search_for_the_first_answer_leaves_half_of_the_time_for_finding_one_at_all(monkeypatch):
+    given = []
+    monkeypatch.setattr(Branching, "go_on", lambda _self, seconds: given.append(seconds))
+    book = ledger(large(TIGHT, 2))
+    choices, _ = solve_alone(book)
+    solve_jointly(book, choices, 10)
+    assert given[0] <= 5

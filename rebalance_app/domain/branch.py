@@ -139,6 +139,7 @@ class Branching:
     known: tuple[int, ...] | None = None
     known_rank: Rank | None = None
     made: int = 0
+    is_aside: bool = False  # and solves nothing aside
     deadline: float = 0.0
 
     @classmethod
@@ -205,6 +206,18 @@ class Branching:
         reach = min(max(nearest, FURTHER * part.further), max(1, worst))
         return [replace(part, least=least, further=reach)]
 
+    def _aside(self, ledger: Ledger, choices: Choices) -> tuple[int, ...] | None:
+        """The first answer of a problem that is a step of this one, None for none. Raises TooMany."""
+        if self.is_aside:
+            raise TooMany
+        relaxed = solve_part(ledger, choices, table(ledger, choices), self.deadline - time.monotonic())
+        own = Branching.of(ledger, choices, relaxed)
+        own.is_aside = True
+        own.go_on(self.deadline - time.monotonic())
+        if own.least is not None:
+            raise TooMany
+        return own.known
+
     def note(self, trades: tuple[int, ...]) -> None:
         """Keep an answer, if it comes before the one that is known."""
         here = rank(self.ledger, trades)
@@ -238,7 +251,8 @@ class Branching:
                 part = replace(part, further=min(part.further, max(1, self._worst(part))))
                 trades = best_within(part.relaxed, part.further, self.deadline)
             else:
-                trades, nearer = first_tight(part.relaxed.points, part.relaxed.prices, self.deadline)
+                points, prices = part.relaxed.points, part.relaxed.prices
+                trades, nearer = first_tight(points, prices, self.deadline, self._aside)
                 part = replace(part, least=max(part.least, part.relaxed.bound + nearer))
         except TooMany:
             if not part.further:

@@ -9,17 +9,18 @@ permit.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from .bounds import Choice
 from .budget import Gains
 from .coupling import broken_rows
 from .exchange import rank
 from .fill import Sets
-from .integers import Ledger
+from .integers import ONE, Ledger
 from .levels import Level, levels
 from .objective import realised_gain
 from .orders import Orders
@@ -31,6 +32,16 @@ from .ways import Kept, Search, TooMany
 MOST_LEAPS = 2000  # sums of sales looked at for the least trading
 
 Chosen = dict[int, int] | None  # by line, the first trades; None where there are none
+Aside = Callable[[Ledger, tuple[Choice, ...]], tuple[int, ...] | None]  # solves a problem of its own, or raises TooMany
+
+
+class _TakesMoreSales(TooMany):
+    """A gain budget takes more sales than anything else does."""
+
+
+def not_solved(_ledger: Ledger, _choices: tuple[Choice, ...]) -> None:
+    """No problem of its own is solved aside."""
+    raise TooMany
 
 
 def _next_spare(points: Table, values: Whole) -> float:
@@ -102,13 +113,16 @@ class _Lines:
         return self.first(search, (traded - self.bought - self.sold, least - self.bought, most - self.bought))
 
     def with_least_trading(self, bought: int) -> Chosen:
-        """The first trades that come to `bought`, buys less sales, with as little trading as that can take."""
+        """The first trades that come to `bought`, buys less sales, with as little trading as that can take.
+
+        Raises _TakesMoreSales where a gain budget decides how much that is.
+        """
         sums, search = self.search(TwoSums)
         more = bought + self.sold - self.bought  # is to be bought than sold
         least = max(sums.sales.least[0], sums.buys.least[0] - more)
         begin = (2 * least + more, least + more, least + more)
         if not all(beside.possible(0, begin, left) for beside, left in search.kept if isinstance(beside, Gains)):
-            raise TooMany  # how little must be sold more, because of the budget, is a problem of its own
+            raise _TakesMoreSales
         sold: int | None = least
         for _ in range(MOST_LEAPS):
             sold = sums.sales.nearest(sold, 1)
@@ -145,22 +159,38 @@ def _within_cash(lines: _Lines, traded: int) -> Chosen:
     return lines.buying(traded, least, most)
 
 
-def _first_at(ledger: Ledger, sets: Sets, level: Level, until: float) -> tuple[int, ...] | None:
-    """The first answer of a level by `exchange.rank`; None for none. Raises TooMany."""
-    bought, traded, lines = level.bought, level.traded, _Lines.of(ledger, sets, level, until)
+def _chosen(lines: _Lines, sets: Sets, level: Level) -> Chosen:
+    """The first trades of a level. Raises TooMany, and _TakesMoreSales."""
+    bought, traded = level.bought, level.traded
     if traded is None:
         assert bought is not None
-        found = lines.with_least_trading(bought)
-    elif bought is None:
-        found = _within_cash(lines, traded)
-    else:
-        even = (traded + bought) % 2 == 0
-        found = _on_each_side(lines, sets, (traded + bought) // 2, (traded - bought) // 2) if even else None
-    if found is None:
+        return lines.with_least_trading(bought)
+    if bought is None:
+        return _within_cash(lines, traded)
+    even = (traded + bought) % 2 == 0
+    return _on_each_side(lines, sets, (traded + bought) // 2, (traded - bought) // 2) if even else None
+
+
+def _as_least_trading(ledger: Ledger, sets: Sets, level: Level) -> tuple[Ledger, tuple[Choice, ...]]:
+    """A level that says what is bought, with as little trading as that can take, as a problem of its own."""
+    assert level.bought is not None
+    cash, (fewest, most) = ledger.cash - level.bought, level.number(ledger) or (0, None)
+    kept = replace(ledger, floor=cash, ceiling=cash, fewest_orders=fewest, most_orders=most)
+    stated = replace(kept, drift_weight=0, trade_weight=ONE, ticket=0, soft=False)
+    return stated, tuple(Choice(line, tuple(sets[i])) for i, line in enumerate(ledger.lines))
+
+
+def _first_at(ledger: Ledger, sets: Sets, level: Level, until: float, aside: Aside) -> tuple[int, ...] | None:
+    """The first answer of a level by `exchange.rank`; None for none. Raises TooMany."""
+    try:
+        found = _chosen(_Lines.of(ledger, sets, level, until), sets, level)
+        trades = None if found is None else tuple(found[i] for i in range(len(ledger.lines)))
+    except _TakesMoreSales:
+        trades = aside(*_as_least_trading(ledger, sets, level))
+    if trades is None:
         return None
-    trades = tuple(found[i] for i in range(len(ledger.lines)))
     broken = set(broken_rows(ledger, trades))
-    if traded is None and "turnover" in broken:
+    if level.traded is None and "turnover" in broken:
         return None  # as little as possible is traded
     if broken:
         raise TooMany  # rows without a price decide which is the first, and they are not looked at here
@@ -168,12 +198,12 @@ def _first_at(ledger: Ledger, sets: Sets, level: Level, until: float) -> tuple[i
 
 
 def first_tight(
-    points: Table, prices: Mapping[str, int], until: float = math.inf
+    points: Table, prices: Mapping[str, int], until: float = math.inf, aside: Aside = not_solved
 ) -> tuple[tuple[int, ...] | None, int]:
     """The first of all answers by `exchange.rank`, where one attains the bound of the prices or just misses it.
 
     Without one, how far from the bound (in score) there is none either. `points` are the breakpoints of the choices.
-    Raises TooMany, also when the monotonic clock says so.
+    Raises TooMany, also when the monotonic clock says so. `aside` solves what becomes a problem of its own.
     """
     ledger, values = points.ledger, points.priced(prices)
     sets, spare = kept_steps(points, values, 0), _next_spare(points, values)
@@ -182,7 +212,7 @@ def first_tight(
         nearer = level[0].cost
         if nearer >= spare:
             break
-        found = [trades for each in level if (trades := _first_at(ledger, sets, each, until)) is not None]
+        found = [trades for each in level if (trades := _first_at(ledger, sets, each, until, aside)) is not None]
         if found:
             return min(found, key=lambda trades: rank(ledger, trades)), nearer
     return None, int(min(spare, nearer))

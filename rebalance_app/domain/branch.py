@@ -44,6 +44,11 @@ def _breaks_a_row(points: Table) -> bool:
     return any(np.minimum.reduceat(uses[name], points.start).sum() > limit for name, limit in limits.items())
 
 
+def _all_there_is(points: Table) -> bool:
+    """Whether the points are one answer: where each line has but one there is nothing to choose."""
+    return len(points.line) == len(points.start)
+
+
 def _between_segments(_ledger: Ledger, choices: Choices, relaxed: Relaxed) -> NDArray[np.float64]:
     """(n,) money from each line's relaxed trade to the nearest that it may make, where that is none of its segments."""
 
@@ -210,7 +215,12 @@ class Branching:
         """The first answer of a problem that is a step of this one, None for none. Raises TooMany."""
         if self.is_aside:
             raise TooMany
-        relaxed = solve_part(ledger, choices, table(ledger, choices), self.deadline - time.monotonic())
+        points = table(ledger, choices)
+        if _breaks_a_row(points):
+            return None
+        if _all_there_is(points):
+            return tuple(points.steps.tolist())
+        relaxed = solve_part(ledger, choices, points, self.deadline - time.monotonic())
         own = Branching.of(ledger, choices, relaxed)
         own.is_aside = True
         own.go_on(self.deadline - time.monotonic())
@@ -231,8 +241,8 @@ class Branching:
             points = table(ledger, choices)
             if _breaks_a_row(points):
                 continue
-            if len(points.line) == len(choices):
-                self.note(tuple(points.steps.tolist()))  # all that there is to choose from
+            if _all_there_is(points):
+                self.note(tuple(points.steps.tolist()))
                 continue
             self.made += 1
             if self.made > MOST_PARTS:

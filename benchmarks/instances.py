@@ -249,7 +249,8 @@ def taxed(seed):
     problem = large(spec, seed)
     positions = tuple(_lots_of_its_own(rng, p) for p in problem.positions)
     budget = D(rng.choice([-2000, 0, 1000, 3000, 8000]))
-    return replace(problem, positions=positions, options=replace(problem.options, gain_budget=budget))
+    options = replace(problem.options, gain_budget=budget)
+    return replace(problem, portfolio_id=f"taxed-{seed}", positions=positions, options=options)
 
 
 SHORT_OF_CASH = (  # few enough shares for brute force, and many ways to be short of a target

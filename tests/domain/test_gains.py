@@ -12,8 +12,10 @@ from rebalance_app.domain.gains import gain, lots_sold, realised_gain
 from rebalance_app.domain.integers import ledger
 from rebalance_app.domain.jsonl import problem_from_json, problem_to_json
 from rebalance_app.domain.objective import realised_gain as gain_in_grains
+from rebalance_app.domain.solve import solve
 from rebalance_app.domain.types import Options, Position, ProblemError, RebalanceProblem, TaxLot
-from tests.domain.build import D
+from tests.domain.build import D, position, problem, shares
+from tests.domain.oracle import best
 
 OLD = TaxLot(D(6), D("9.75"), date(2024, 3, 1), "A1")
 NEW = TaxLot(D(4), D(12), date(2025, 6, 30), "A2")
@@ -76,3 +78,17 @@ def test_a_day_that_is_none_is_refused_at_its_place(day):
     with pytest.raises(ProblemError) as refused:
         problem_from_json(given)
     assert refused.value.field == "positions[0].lots[0].acquired_on"
+
+
+def test_losses_are_sold_for_a_gain_that_the_bands_do_not_need_but_drift_does_and_no_more_of_them_than_that_takes():
+    stated = problem(
+        520,
+        position("A", 12, 20, "0.2", "0.15", lots=(TaxLot(D(12), D(10)),)),
+        position("B", 10, 20, "0.2", "0.15", lots=(TaxLot(D(10), D(24)),)),
+        position("C", 2, 20, "0.2", "0.2", lots=(TaxLot(D(2), D(20)),)),
+        min_cash=D(500),
+        gain_budget=D(10),
+    )
+    solution = solve(stated)
+    assert shares(solution) == {"A": -2, "B": -3, "C": 6}, "20 gained and 12 lost; what B is short of, C has"
+    assert (solution.first, shares(solution)) == (True, {name: k for name, k in best(stated)[2].items() if k})

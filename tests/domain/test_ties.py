@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from benchmarks.instances import Spec, alike, large, mixed, short_of_cash, small
+from benchmarks.instances import Spec, alike, large, mixed, short_of_cash, small, taxed
 from rebalance_app.domain import branch, fill, left, remaining, sums
 from rebalance_app.domain.branch import Branching
 from rebalance_app.domain.coupling import broken_rows
@@ -146,13 +146,15 @@ HARD = Spec(floor="0.055", band=("0.02", "0.02"), oddities=0, min_trade="1000", 
         *(large(HARD, seed) for seed in (13, 32, 45, 192)),
         *map(mixed, (5, 63, 79, 92, 93, 97, 105, 106, 111, 139, 169, 197, 208, 222)),
         *map(mixed, (309, 314, 385, 594, 690, 698)),
+        taxed(34),
     ],
     ids=lambda stated: stated.portfolio_id,
 )
 def test_what_took_too_many_tries_once_is_solved_to_the_first_of_all(stated):
     """Parts, also by number of orders; lines that fill; a sum of two lines amid millions; sales for least trading.
 
-    Trades that exhaust a gain budget or a number of orders; a second look, from an answer found otherwise.
+    Trades that exhaust a gain budget or a number of orders; a second look, from an answer found otherwise; losses that
+    are sold for a budget, as little as that takes.
     """
     solution = solve(stated)
     assert (solution.status, solution.gap, solution.first) == ("optimal", 0, True)

@@ -24,7 +24,7 @@ Floats = NDArray[np.floating[Any]]
 Point = tuple[int, int]  # amount and gain, in grains
 FLOAT_EXACT = 2**53
 AT_ONCE = range(3, 2**20)  # so many steps are looked at together
-PRECISION = 1e-12  # of gains as floats
+PRECISION = 1e-14  # of sums of a few floats, by the largest of them
 
 
 def _hull(points: Sequence[Point]) -> list[Point]:
@@ -54,13 +54,14 @@ def _sales(line: Line, intervals: Sequence[Interval]) -> list[Point]:
 class _Least:
     """The least gain of some lines' sales, by amount: convex, a straight line between neighbours.
 
-    cheapest   the amount that gains least
+    cheapest   the amount that gains least; largest   the largest gain or loss
     buys       what the lines' buys come to at least and at most
     """
 
     amounts: Sequence[int]
     gains: Sequence[int]
     cheapest: int
+    largest: int
     buys: Interval
 
     def within(self, low: int, high: int) -> int:
@@ -74,7 +75,8 @@ class _Least:
 
     def about(self, low: Floats, high: Floats) -> Floats:
         """The same for many, in floats."""
-        return np.interp(np.minimum(np.maximum(low, self.cheapest), high), self.amounts, self.gains)
+        amounts, gains = (np.asarray(each, dtype=np.float64) for each in (self.amounts, self.gains))  # of any size
+        return np.interp(np.minimum(np.maximum(low, float(self.cheapest)), high), amounts, gains)
 
 
 class Gains:
@@ -83,8 +85,10 @@ class Gains:
     def __init__(self, lines: Sequence[Line], sets: Sequence[Sequence[Interval]]) -> None:
         """Of lines, each with the steps it may trade: ascending intervals."""
         sales = [_sales(line, intervals) for line, intervals in zip(lines, sets, strict=True)]
-        self.lines, self.least = lines, [_Least([0], [0], 0, (0, 0))]
+        self.lines, self.least = lines, [_Least([0], [0], 0, 0, (0, 0))]
         self.sales = [np.array(points, dtype=np.float64).T for points in sales]
+        slopes = (abs((d - b) / (c - a)) for points in sales for (a, b), (c, d) in pairwise(points) if c > a)
+        self.steepest = max(slopes, default=0.0)
         segments, (amount, gain), (least, most) = list[tuple[Fraction, int, int]](), (0, 0), (0, 0)
         for line, intervals, points in zip(reversed(lines), reversed(sets), reversed(sales), strict=True):
             hull = _hull(points) or [(0, 0)]
@@ -95,7 +99,9 @@ class Gains:
             most += max(0, intervals[-1][1]) * line.step
             amounts = compact(accumulate((more for _, more, _ in segments), initial=amount))
             gains = compact(accumulate((more for _, _, more in segments), initial=gain))
-            self.least.append(_Least(amounts, gains, amounts[gains.index(min(gains))], (least, most)))
+            lowest = min(gains)
+            largest = max(abs(gains[0]), abs(gains[-1]), abs(lowest))
+            self.least.append(_Least(amounts, gains, amounts[gains.index(lowest)], largest, (least, most)))
         self.least.reverse()
 
     def after(self, i: int, k: int, left: int) -> int:
@@ -118,7 +124,9 @@ class Gains:
         bought = amount if piece.side > 0 and not isinstance(state, int) else 0.0
         rest = both - amount
         gain = of.about(rest - np.minimum(high - bought, most), rest - np.maximum(low - bought, least))
+        error = PRECISION * (of.largest + abs(left) + self.steepest * (abs(both) + abs(low) + abs(high) + amount[-1]))
         if piece.side < 0:
             gain += np.interp(amount, *self.sales[i])
-        kept = np.flatnonzero(gain <= left + PRECISION * np.abs(gain).max() + 1)
+            error += PRECISION * float(np.abs(self.sales[i][1]).max())
+        kept = np.flatnonzero(gain <= left + error + 1)
         return steps[kept[0] : kept[-1] + 1] if len(kept) else steps[:0]

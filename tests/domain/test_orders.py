@@ -1,5 +1,6 @@
 """Sums with a number of orders and a budget for gains beside them: the first way is the one that trying all finds."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -17,6 +18,7 @@ from rebalance_app.domain.ways import Search, TooMany
 from tests.domain.build import D, position, problem
 from tests.domain.test_sums import LINES, bought, every, traded
 
+LINE = ledger(problem(1000, position("A", 8, 10, "0.1", lots=(TaxLot(D(8), D(9)),)), gain_budget=D(0))).lines[0]
 NUMBERS = st.tuples(st.integers(0, 4), st.integers(0, 4)).map(lambda x: (min(x), max(x)))
 
 
@@ -164,3 +166,25 @@ def test_a_sale_that_ends_where_losses_do_is_found_between_smaller_and_larger_on
     step, sets = book.lines[0].step, [[(-800, 0)], [(-800, 0)]]
     sums, kept = Sums([pieces(of, step) for of in sets], step), [(Gains(book.lines, sets), book.gain_budget)]
     assert Search(sums, kept).first(800 * step) == [-300, -500]
+
+
+def test_where_floats_lose_grains_a_way_within_the_gain_budget_is_found_all_the_same():
+    steps, sets = (1, 1, 54043195528445958), [[(-4, 3)], [(-6, -4)], [(-1, -1), (5, 5)]]
+    lots = ((25, -4503599627), (4, -4)), ((2, 0), (4, 45035996270)), ()
+    lines = [
+        replace(LINE, step=step, shares=shares, tax_lots=of)
+        for step, shares, of in zip(steps, (10, 1, 10), lots, strict=True)
+    ]
+    sums = TwoSums([pieces(of, step) for of, step in zip(sets, steps, strict=True)], 1)
+    kept = [(Gains(lines, sets), 45035996265)]
+    assert Search(sums, kept).first((54043195528445964, 0, 0)) == [-2, -4, -1]
+
+
+def test_gains_beyond_64_bits_are_kept_within_a_budget():
+    lots = ((100, -(2**64)),)
+    lines = [replace(LINE, step=2**66 + odd, shares=1, tax_lots=lots) for odd in (1, 3)]
+    sets = [[(-100, 0)], [(-100, 0)]]
+    sums, kept = Sums([pieces(of, line.step) for of, line in zip(sets, lines, strict=True)], 1), Gains(lines, sets)
+    total = 40 * lines[0].step + 50 * lines[1].step
+    assert Search(sums, [(kept, -90 * 2**64)]).first(total) == [-40, -50]
+    assert Search(sums, [(kept, -90 * 2**64 - 1)]).first(total) is None

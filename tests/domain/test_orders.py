@@ -181,10 +181,9 @@ def test_where_floats_lose_grains_a_way_within_the_gain_budget_is_found_all_the_
 
 
 def test_gains_beyond_64_bits_are_kept_within_a_budget():
-    lots = ((100, -(2**64)),)
-    lines = [replace(LINE, step=2**66 + odd, shares=1, tax_lots=lots) for odd in (1, 3)]
-    sets = [[(-100, 0)], [(-100, 0)]]
+    lines = [replace(LINE, step=2**66 + odd, shares=1, tax_lots=((20, -(2**64)),)) for odd in (1, 3, 5)]
+    sets = [[(-20, 0)] for _ in lines]
     sums, kept = Sums([pieces(of, line.step) for of, line in zip(sets, lines, strict=True)], 1), Gains(lines, sets)
-    total = 40 * lines[0].step + 50 * lines[1].step
-    assert Search(sums, [(kept, -90 * 2**64)]).first(total) == [-40, -50]
-    assert Search(sums, [(kept, -90 * 2**64 - 1)]).first(total) is None
+    total = sum(sold * line.step for sold, line in zip((4, 5, 6), lines, strict=True))
+    assert Search(sums, [(kept, -15 * 2**64)]).first(total) == [-6, -1, -8], "and 49 = 6 + 3 × 1 + 5 × 8"
+    assert Search(sums, [(kept, -15 * 2**64 - 1)]).first(total) is None

@@ -132,10 +132,10 @@ class _Part:
 class Branching:
     """What is known so far: the first of the answers found, and the parts that may have one before it.
 
-    whole      all choices as one part
+    whole      all choices as one part; waiting   a heap of those to be looked at
     known      the answer, with its rank
     made       how many parts
-    deadline   by the monotonic clock
+    deadline   until when it goes on, by the monotonic clock
     """
 
     ledger: Ledger
@@ -182,20 +182,24 @@ class Branching:
         known = self.known_score
         return self.waiting[0].least if self.waiting and (known is None or self.waiting[0].least <= known) else None
 
-    def begin_again(self, trades: tuple[int, ...]) -> None:
-        """Go back to all choices as one part, with an answer that was found otherwise: other parts matter then.
+    @property
+    def was_cut_short(self) -> bool:
+        """Whether time ran out before it knew the first of all, or had tried too much."""
+        return time.monotonic() > self.deadline
+
+    def begin_again(self) -> None:
+        """Go back to all choices as one part: with a better answer other parts matter.
 
         Where they were never parted, what was seen of them stays.
         """
-        self.note(trades)
         if self.made:
             self.waiting, self.made = [self.whole], 0
 
     def _worst(self, part: _Part) -> int:
-        """How far from the bound of a part an answer that matters may be."""
+        """How far from the bound of a part an answer that matters may be, and 1 at least."""
         points, known = part.relaxed.points, self.known_score
         worst = int(np.maximum.reduceat(points.score, points.start).sum()) if known is None else known
-        return worst - part.relaxed.bound
+        return max(1, worst - part.relaxed.bound)
 
     def _further(self, part: _Part) -> list[_Part]:
         """The part, to be looked at further from its bound: to where nothing was proven yet, or four times as far.
@@ -208,7 +212,7 @@ class Branching:
         bound = part.relaxed.bound
         nearest = max(1, self.ledger.market_value * ONE // NEAR, part.least - bound)
         least = max(part.least, bound + part.further + 1) if part.further else part.least
-        reach = min(max(nearest, FURTHER * part.further), max(1, worst))
+        reach = min(max(nearest, FURTHER * part.further), worst)
         return [replace(part, least=least, further=reach)]
 
     def _aside(self, ledger: Ledger, choices: Choices) -> tuple[int, ...] | None:
@@ -258,7 +262,7 @@ class Branching:
         """
         try:
             if part.further:
-                part = replace(part, further=min(part.further, max(1, self._worst(part))))
+                part = replace(part, further=min(part.further, self._worst(part)))
                 trades = best_within(part.relaxed, part.further, self.deadline)
             else:
                 points, prices = part.relaxed.points, part.relaxed.prices

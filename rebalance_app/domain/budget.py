@@ -15,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .constraints import Interval
-from .integers import Line
+from .integers import FLOAT_EXACT, Line
 from .objective import realised_gain
 from .orders import compact
 from .sums import Piece, State
 
 Floats = NDArray[np.floating[Any]]
 Point = tuple[int, int]  # amount and gain, in grains
-FLOAT_EXACT = 2**53
 AT_ONCE = range(3, 2**20)  # so many steps are looked at together
-PRECISION = 1e-14  # of sums of a few floats, by the largest of them
+ROUNDING = 1e-14  # of sums of a few floats, by the largest of them
 
 
 def _hull(points: Sequence[Point]) -> list[Point]:
@@ -91,7 +90,7 @@ class Gains:
         self.steepest = max(slopes, default=0.0)
         segments, (amount, gain), (least, most) = list[tuple[Fraction, int, int]](), (0, 0), (0, 0)
         for line, intervals, points in zip(reversed(lines), reversed(sets), reversed(sales), strict=True):
-            hull = _hull(points) or [(0, 0)]
+            hull = _hull(points)
             amount, gain = amount + hull[0][0], gain + hull[0][1]
             for (a, b), (c, d) in pairwise(hull):
                 insort(segments, (Fraction(d - b, c - a), c - a, d - b))
@@ -115,7 +114,7 @@ class Gains:
         return of.within(both - min(high, most), both - max(low, least)) <= left
 
     def narrowed(self, i: int, piece: Piece, steps: range, state: int | State, left: int) -> range:
-        """Of some steps those after which the gain may be kept: as it is convex in them, they are without gaps."""
+        """Of some steps those after which the gain may be kept, as far as floats tell; it is convex in them."""
         if steps.stop > FLOAT_EXACT or len(steps) not in AT_ONCE:
             return steps
         of, (least, most) = self.least[i + 1], self.least[i + 1].buys
@@ -124,9 +123,9 @@ class Gains:
         bought = amount if piece.side > 0 and not isinstance(state, int) else 0.0
         rest = both - amount
         gain = of.about(rest - np.minimum(high - bought, most), rest - np.maximum(low - bought, least))
-        error = PRECISION * (of.largest + abs(left) + self.steepest * (abs(both) + abs(low) + abs(high) + amount[-1]))
+        error = ROUNDING * (of.largest + abs(left) + self.steepest * (abs(both) + abs(low) + abs(high) + amount[-1]))
         if piece.side < 0:
             gain += np.interp(amount, *self.sales[i])
-            error += PRECISION * float(np.abs(self.sales[i][1]).max())
+            error += ROUNDING * float(np.abs(self.sales[i][1]).max())
         kept = np.flatnonzero(gain <= left + error + 1)
         return steps[kept[0] : kept[-1] + 1] if len(kept) else steps[:0]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .bounds import Choice
 from .coupling import broken_rows
-from .integers import EXCESS_WEIGHT, ONE, Ledger
+from .integers import EXCESS_WEIGHT, FLOAT_EXACT, ONE, Ledger
 from .objective import score
 
 Floats = NDArray[np.float64]
@@ -28,7 +28,6 @@ FAR_LINES = 4
 FAR_REACH = 250
 THIRDS = 40  # first moves tried where no pair closes the gap by itself
 MOST_PAIRS = 20_000
-FLOAT_EXACT = 2**53
 SLACK = 1e-7  # money; what floats may be wrong by before the exact check
 SEGMENTS = 3
 NO_LINE = -1

@@ -16,6 +16,7 @@ EXACT = Context(prec=400)
 # The objective is a weighted sum; its weights are whole numbers over ONE.
 SCORE_PLACES = 9
 ONE = 10**SCORE_PLACES
+FLOAT_EXACT = 2**53  # up to it floats are exact
 EXCESS_WEIGHT = 1000 * ONE  # a unit of money outside a soft band
 # Per mode, what a unit of money of drift and of trading weighs. To bring back inside with the least trading, drift only
 # chooses among near-equal trading; to raise cash, selling more than asked must never pay (drift falls by 1 per unit).

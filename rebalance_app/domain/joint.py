@@ -56,7 +56,8 @@ class Joint:
     def good(self, branching: Branching, deadline: float) -> Found:
         """An answer where `branching` does not know the first of all: within a cent of what is proven, if possible."""
         trades, least, found = branching.known, branching.least, None
-        if trades is not None and least is not None:
+        assert least is not None
+        if trades is not None:
             found = self.narrowed(Found(trades, "milp", self.ledger.score_money(least)))
         if found is None or self.gap(found) > CENT:
             found = self.branched(found, deadline - time.monotonic())
@@ -84,8 +85,8 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
 
     First the relaxation and what `branch` finds with its prices: the first of all answers by `exchange.rank`, or else
     a good one, improved by exchanges. If that is further than a cent from what is proven, branch and bound. With an
-    answer better than the one it began with, `branch` goes on. Raises ProgramInfeasible, or NoAnswerInTime. The answer
-    is still to be checked exactly.
+    answer better than the one it began with, `branch` begins again; where it was cut short it goes on. Raises
+    ProgramInfeasible, or NoAnswerInTime. The answer is still to be checked exactly.
     """
     deadline = time.monotonic() + seconds
     relaxed = solve_relaxed(ledger, choices, seconds)
@@ -94,14 +95,21 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     branching.go_on((deadline - time.monotonic()) * FIRST_LOOK)
     if branching.least is None:
         return _first(branching)
+    cut_short = branching.was_cut_short
     joint = Joint(ledger, choices, relaxed, Exchanges.of(ledger, choices))
     found = joint.good(branching, deadline)
     better = begun_with is None or total_score(ledger, found.trades) < begun_with
-    if not better or joint.gap(found) > CENT:
+    if not (better or cut_short) or joint.gap(found) > CENT:
         return found
-    branching.begin_again(found.trades)
+    branching.note(found.trades)
+    if better:
+        branching.begin_again()
     branching.go_on(deadline - time.monotonic())
-    return _first(branching) if branching.least is None else replace(found, trades=branching.known or found.trades)
+    if branching.least is None:
+        return _first(branching)
+    assert branching.known is not None
+    bound = max(found.bound or Decimal(0), ledger.score_money(branching.least))
+    return replace(found, trades=branching.known, bound=bound)
 
 
 def _first(branching: Branching) -> Found:

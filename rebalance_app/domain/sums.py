@@ -23,7 +23,6 @@ FEW_LINES = 2**27  # or so many over the square of the lines;
 MANY_LINES = 2**27  # but beyond a window no more than so many for all lines together
 FEW = 3_000  # sums of the last lines are held one by one
 FEWEST = 200  # and looked through
-LAST = 2  # lines of which number theory decides
 
 Ordered = Iterator[tuple[int, int, int]]  # (−steps, −k, amount) of trades, the largest first
 
@@ -99,9 +98,9 @@ def as_they_are(_piece: Piece, steps: range) -> range:
     return steps
 
 
-def _merged(pieces: Iterable[tuple[Piece, range]], narrowed: Narrowed) -> Ordered:
+def _merged(some: Iterable[tuple[Piece, range]], narrowed: Narrowed) -> Ordered:
     """The trades of one line's pieces, so many steps of each, together."""
-    trades = [p.trades(narrowed(p, steps)) for p, steps in pieces]
+    trades = [p.trades(narrowed(p, steps)) for p, steps in some]
     return trades[0] if len(trades) == 1 else merge(*trades)
 
 
@@ -178,17 +177,17 @@ class Sums:
         lines = len(self.lines) - i
         return self._few[lines] if lines < len(self._few) else None
 
-    def _last(self, i: int) -> int | None:
-        """The first line from i on that adds anything, where at most one more does."""
-        after = len(self.adding) - bisect_left(self.adding, i)
-        return self.adding[-after] if 0 < after <= LAST else None
+    def _adding(self, i: int) -> list[int]:
+        """The next lines from i on that add anything, three at most."""
+        at = bisect_left(self.adding, i)
+        return self.adding[at : at + 3]
 
     def steps(self, i: int, piece: Piece, total: int) -> list[range]:
         """The steps of a piece of line i after which the lines to come may make up the rest of a total."""
-        last = self._last(i + 1)
-        if last is None or last != self.adding[-1]:
-            return [dividing(piece, self.units[i + 1], total, total - self.most[i + 1], total - self.least[i + 1])]
-        return [dividing(piece, p.unit, total, *p.rest(total)) for p in self.lines[last]]
+        adding = self._adding(i + 1)
+        if len(adding) == 1:
+            return [dividing(piece, p.unit, total, *p.rest(total)) for p in self.lines[adding[0]]]
+        return [dividing(piece, self.units[i + 1], total, total - self.most[i + 1], total - self.least[i + 1])]
 
     def away(self, i: int, total: int, sign: int) -> int:
         """Units from the least (sign 1) or the most (−1) of the lines from i on."""
@@ -201,9 +200,9 @@ class Sums:
         few = self.few(i)
         if few is not None:
             return total in few
-        last = self._last(i)
-        if last is not None:
-            return any(any(self.steps(last, p, total)) for p in self.lines[last])
+        adding = self._adding(i)
+        if 0 < len(adding) <= 2:  # number theory decides
+            return any(any(self.steps(adding[0], p, total)) for p in self.lines[adding[0]])
         for sign in (1, -1):
             not_beyond = self.known[i] - 1 - self.away(i, total, sign)
             if not_beyond >= 0:  # one window tells all; mirrored, only what is nearer to the end is shifted

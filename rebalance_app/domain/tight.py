@@ -25,7 +25,7 @@ from .levels import Level, levels
 from .objective import realised_gain
 from .orders import Orders
 from .pricing import grid, kept_steps, row_limits
-from .sums import Sums, TwoSums, pieces
+from .sums import Piece, Sums, TwoSums, pieces
 from .table import Table, Whole
 from .ways import Kept, Search, TooMany
 
@@ -91,11 +91,13 @@ class _Lines:
             kept.append((gains, self.ledger.gain_budget - gained))
         return kept
 
-    def search(self, kind: type[Sums] | type[TwoSums]) -> tuple[Any, Search]:
-        """The sums of the lines that are free, and the search for their first trades."""
-        stated = [pieces(of, self.ledger.lines[i].step) for i, of in self.free.items()]
-        sums = kind(stated, grid(self.ledger))
-        return sums, Search(sums, self.beside(sums), self.until)
+    def search(self, sums: Sums | TwoSums) -> Search:
+        """The search for the first trades of the lines that are free, by their sums."""
+        return Search(sums, self.beside(sums), self.until)
+
+    def pieces(self) -> tuple[list[list[Piece]], int]:
+        """Of the lines that are free, and what divides them all."""
+        return [pieces(of, self.ledger.lines[i].step) for i, of in self.free.items()], grid(self.ledger)
 
     def first(self, search: Search, start: Any) -> Chosen:
         """The first trades of all lines, where those that are free begin at a state of their sums."""
@@ -104,12 +106,11 @@ class _Lines:
 
     def trading(self, traded: int) -> Chosen:
         """The first trades that come to a sum."""
-        _, search = self.search(Sums)
-        return self.first(search, traded - self.bought - self.sold)
+        return self.first(self.search(Sums(*self.pieces())), traded - self.bought - self.sold)
 
     def buying(self, traded: int, least: int, most: int) -> Chosen:
         """The first trades that come to a sum of which `least` to `most` is bought."""
-        _, search = self.search(TwoSums)
+        search = self.search(TwoSums(*self.pieces()))
         return self.first(search, (traded - self.bought - self.sold, least - self.bought, most - self.bought))
 
     def with_least_trading(self, bought: int) -> Chosen:
@@ -117,22 +118,22 @@ class _Lines:
 
         Raises _TakesMoreSales where a gain budget decides how much that is.
         """
-        sums, search = self.search(TwoSums)
+        sums = TwoSums(*self.pieces())
+        search = self.search(sums)
         more = bought + self.sold - self.bought  # is to be bought than sold
         least = max(sums.sales.least[0], sums.buys.least[0] - more)
         begin = (2 * least + more, least + more, least + more)
         if not all(beside.possible(0, begin, left) for beside, left in search.kept if isinstance(beside, Gains)):
             raise _TakesMoreSales
-        sold: int | None = least
         for _ in range(MOST_LEAPS):
-            sold = sums.sales.nearest(sold, 1)
+            sold = sums.sales.nearest(least, 1)
             buys = None if sold is None else sums.buys.nearest(sold + more, 1)
             if sold is None or buys is None:
                 return None
             found = self.first(search, (sold + buys, buys, buys)) if buys == sold + more else None
             if found is not None:
                 return found
-            sold = max(sold + sums.unit, buys - more)
+            least = max(sold + sums.unit, buys - more)
         raise TooMany
 
 

@@ -162,6 +162,14 @@ def test_what_took_too_many_tries_once_is_solved_to_the_first_of_all(stated):
         assert improvement(stated, solution) is None
 
 
+@pytest.mark.parametrize(("looks", "parts"), [(0, 200), (5, 200), (400, 0), (400, 3)])
+def test_what_was_not_looked_at_to_the_end_is_not_called_the_first(looks, parts, monkeypatch):
+    monkeypatch.setattr(branch, "MOST_LOOKS", looks)
+    monkeypatch.setattr(branch, "MOST_PARTS", parts)
+    solution = solve(mixed(309))
+    assert (solution.status, solution.first) == ("optimal", False)
+
+
 def test_what_floor_and_turnover_forbid_only_together_is_known_to_have_no_answer():
     some = [position(name, 40, price, "0.2", "0.2") for name, price in (("A", "10.01"), ("B", "20.03"))]
     solution = solve(problem(0, *some, min_cash=D(200), max_turnover=D("0.05")))

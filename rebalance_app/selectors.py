@@ -429,6 +429,12 @@ class Proposal:
         return _share(self.row.drift_after, self.row.market_value)
 
     @property
+    def turnover(self) -> Decimal | None:
+        """Half of what is bought and sold, as a share of market value; None where there is no proposal."""
+        bought, sold = self.row.buy_value, self.row.sell_value
+        return None if self.row.cash_after is None else _share((bought + sold) / 2, self.row.market_value)
+
+    @property
     def cash_share_after(self) -> Decimal | None:
         return _share(self.row.cash_after, self.row.market_value)
 

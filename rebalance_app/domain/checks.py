@@ -34,8 +34,8 @@ def _position_reasons(p: Position) -> Iterator[Reason]:
         yield _invalid("lot_size", f"{p.security_id} has lot size {p.lot_size}, below 1", p.security_id)
     if p.lots and sum((lot.quantity for lot in p.lots), Decimal(0)) != p.quantity:
         yield _invalid("lots", f"the tax lots of {p.security_id} do not add up to its quantity", p.security_id)
-    if any(lot.quantity <= 0 or lot.cost < 0 for lot in p.lots):
-        yield _invalid("lots", f"a tax lot of {p.security_id} has no shares or a negative cost", p.security_id)
+    if any(lot.quantity < 0 or lot.cost < 0 for lot in p.lots):
+        yield _invalid("lots", f"a tax lot of {p.security_id} has a negative quantity or cost", p.security_id)
     price = price_reason(p)
     if price is not None:
         yield price

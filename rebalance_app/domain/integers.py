@@ -171,7 +171,7 @@ def _line(p: Position, market_value: int, s: _Scale) -> Line:
     in_lots = held % (share * p.lot_size) < share
     lot = 1 if target + high_drift <= 0 and not in_lots else p.lot_size
     scaled_share = share // 10**s.quantity
-    lots = sorted(p.lots, key=lambda lot: lot.cost, reverse=True)
+    lots = sorted((lot for lot in p.lots if lot.quantity), key=lambda lot: lot.cost, reverse=True)
     return Line(
         position=p,
         step=constraints.lot(share, lot),
@@ -183,7 +183,9 @@ def _line(p: Position, market_value: int, s: _Scale) -> Line:
         closing=max(0, held // (share * lot)) if in_lots or lot == 1 else 0,
         shares=lot * 10**s.quantity,
         tax_lots=tuple(
-            (scaled(x.quantity, s.quantity), scaled_share - scaled(x.cost, s.places - s.quantity)) for x in lots
+            (scaled(x.quantity, s.quantity), scaled_share - scaled(x.cost, s.places - s.quantity))
+            for x in lots
+            if x.quantity
         ),
     )
 

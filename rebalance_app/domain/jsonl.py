@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from .types import MODES, Options, Position, ProblemError, Reason, RebalanceProblem, RebalanceSolution, TaxLot, Trade
@@ -20,7 +20,7 @@ LARGEST = Decimal(10) ** 15
 MOST_DECIMALS = 12
 COST_DECIMALS = 5
 LONGEST_ID = 255
-LONGEST_INTEGER = 100  # digits; Python itself reads no more than 4,300
+LONGEST_NUMBER = 100  # characters; Python itself reads whole numbers of no more than 4,300
 Object = Mapping[str, Any]
 
 
@@ -28,10 +28,21 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ProblemError("", f"{name} is not a JSON number")
 
 
-def _integer(text: str) -> int:
-    if len(text) > LONGEST_INTEGER:
+def _short_enough(text: str) -> str:
+    if len(text) > LONGEST_NUMBER:
         raise ProblemError("", f"a number of {len(text):,} digits is out of range: below 10^15")
-    return int(text)
+    return text
+
+
+def _integer(text: str) -> int:
+    return int(_short_enough(text))
+
+
+def _fraction(text: str) -> Decimal:
+    try:
+        return Decimal(_short_enough(text))
+    except InvalidOperation as error:  # an exponent of nineteen digits or more
+        raise ProblemError("", f"{text} is out of range: below 10^15, at most {MOST_DECIMALS} decimals") from error
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -47,7 +58,7 @@ def loads(text: str | bytes) -> Any:  # any JSON document
     try:
         return json.loads(
             text,
-            parse_float=Decimal,
+            parse_float=_fraction,
             parse_int=_integer,
             parse_constant=_refuse_constant,
             object_pairs_hook=_no_duplicates,
@@ -72,11 +83,11 @@ def _decimal(value: Any, where: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         raise ProblemError(where, "must be a decimal string")
     text = repr(value) if isinstance(value, float) else str(value)
-    if not NUMBER.fullmatch(text):
+    if not isinstance(value, Decimal) and not NUMBER.fullmatch(text):
         raise ProblemError(where, f"{text[:40]!r} is not a finite decimal number")
     number = Decimal(text)
     exponent = number.as_tuple().exponent
-    if abs(number) >= LARGEST or not isinstance(exponent, int) or -exponent > MOST_DECIMALS:
+    if number.copy_abs() >= LARGEST or not isinstance(exponent, int) or -exponent > MOST_DECIMALS:
         raise ProblemError(where, f"{text[:40]} is out of range: below 10^15, at most {MOST_DECIMALS} decimals")
     return number
 

@@ -211,11 +211,11 @@ def _decide(
             order.portfolio_id for order in orders
         ):
             raise ConflictError("The book or the run changed at this moment: look again.")
-        why = (
-            _lots_changed(orders, runs)
-            | _out_of_date(orders, book.balances)
-            | _already_traded(orders, book.balances)
-            | why
+        open_orders = [order for order in orders if order.pk not in why]
+        why |= (
+            _lots_changed(open_orders, runs)
+            | _out_of_date(open_orders, book.balances)
+            | _already_traded(open_orders, book.balances)
         )
     allowed = [order for order in orders if order.pk not in why]
     if allowed:
@@ -235,15 +235,18 @@ def _check(by: User, verdict: str, comment: str) -> None:
 
 
 def _out_of_date(orders: Sequence[OrderLine], now: Mapping[str, Balances]) -> dict[str, str]:
-    """Orders whose portfolio no longer holds what they were computed from, by order id."""
+    """Orders whose portfolio no longer holds what they were computed from, by order id.
+
+    Where that is so of one order, it is of all of its proposal: a buy counts on the cash of a sale.
+    """
     cash: dict[str, Decimal | None] = {}
     for batch in in_batches({order.proposal_id for order in orders}):
         cash |= PortfolioRebalance.objects.filter(pk__in=batch).values_list("pk", "cash_before")
-    return {
-        order.pk: reason
-        for order in orders
-        if (reason := _moved(order, cash[order.proposal_id], now.get(order.portfolio_id)))
-    }
+    moved: dict[str, str] = {}
+    for order in orders:
+        if reason := _moved(order, cash[order.proposal_id], now.get(order.portfolio_id)):
+            moved.setdefault(order.proposal_id, reason)
+    return {order.pk: moved[order.proposal_id] for order in orders if order.proposal_id in moved}
 
 
 def _moved(order: OrderLine, cash_before: Decimal | None, balances: Balances | None) -> str:

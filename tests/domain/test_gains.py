@@ -1,5 +1,6 @@
 """What sales realise by tax lots: highest cost first, exact, and the same in every statement of it."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -102,3 +103,12 @@ def test_losses_are_sold_to_make_room_for_gains_and_no_more_of_them_than_that_ta
 def test_where_the_losses_to_be_sold_were_not_looked_for_to_the_end_no_answer_is_called_the_first(monkeypatch):
     monkeypatch.setattr(branch, "MOST_LOOKS", 1)
     assert not solve(_short_of_cash_with_a_gain_to_offset()).first
+
+
+def test_a_lot_of_which_everything_was_sold_changes_nothing():
+    stated = _short_of_cash_with_a_gain_to_offset()
+    sold = TaxLot(D(0), D(99))
+    lots = tuple(replace(p, lots=(sold, *p.lots)) for p in stated.positions)
+    found, expected = solve(replace(stated, positions=lots)), solve(stated)
+    assert (found.status, found.trades, found.objective) == (expected.status, expected.trades, expected.objective)
+    assert list(lots_sold((sold, OLD), D(2))) == list(lots_sold((OLD,), D(2)))

@@ -213,6 +213,21 @@ def test_no_input_causes_anything_but_a_refusal(value):
             continue
 
 
+@pytest.mark.parametrize(
+    "cash", ["1e999999999999999999999", "1e-999999999999999999999", "-1e9999999", "1e400", "1e-400"]
+)
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_number_with_an_exponent_of_any_size_is_refused_and_nothing_else_happens(cash, quote):
+    with pytest.raises(ProblemError, match=r"out of range|not a finite decimal number"):
+        problem_from_json(loads(f'{{"portfolio_id": "A", "positions": [], "cash": {quote}{cash}{quote}}}'))
+
+
+def test_a_million_digits_in_quotes_are_refused_in_a_short_sentence():
+    with pytest.raises(ProblemError, match="out of range") as refused:
+        problem_from_json({"portfolio_id": "A", "positions": [], "cash": "9" * 1_000_000})
+    assert len(str(refused.value)) < 150
+
+
 def test_a_number_of_thousands_of_digits_is_refused_like_any_other_that_is_out_of_range():
     with pytest.raises(ProblemError, match="a number of 5,000 digits is out of range"):
         loads('{"cash": ' + "9" * 5000 + "}")

@@ -202,14 +202,16 @@ def test_what_stops_a_large_decision_at_its_first_part_is_said_as_it_is(run, app
         run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
 
 
-def test_orders_are_not_approved_once_the_holding_has_changed(book, run, approver):
+def test_no_order_of_a_portfolio_is_approved_once_a_holding_of_one_has_changed(book, run, approver):
+    """A buy would spend the cash of a sale that is not approved."""
     Holding.objects.filter(portfolio=book.harbour, security=book.xxx).update(quantity=7)
     decided = run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
-    why = dict(decided.skipped)
-    sale = run.orders.get(portfolio_id=book.harbour.pk, ticker="XXX")
+    orders = run.orders.filter(portfolio_id=book.harbour.pk)
 
-    assert list(why) == [sale.pk]
-    assert "changed since" in why[sale.pk]
+    assert orders.filter(side="BUY").exists()
+    assert set(dict(decided.skipped)) == set(orders.values_list("pk", flat=True))
+    assert set(decided.reasons) == {"The holding of XXX has changed since this was proposed: rebalance again."}
+    assert decided.n_decided == run.n_orders - orders.count() > 0
 
 
 def test_orders_are_not_approved_once_the_cash_is_gone(book, run, approver):
@@ -245,7 +247,8 @@ def test_cash_that_an_approved_order_is_to_spend_is_not_spent_by_another_run(boo
 
     Holding.objects.create(portfolio=book.cash_only, security=book.aaa, quantity=bought.quantity)
     booked = run_decide(by=approver, rebalance_id=second.pk, verdict="approved")
-    assert booked.n_decided == second.n_orders - 1, "all but AAA, which is held by now"
+    assert booked.n_decided == 0, "AAA is held by now, and the others were computed together with it"
+    assert set(booked.reasons) == {"The holding of AAA has changed since this was proposed: rebalance again."}
 
 
 def test_a_book_that_changes_while_it_is_looked_at_approves_nothing(run, approver, monkeypatch):

@@ -62,6 +62,15 @@ def test_an_answer_that_is_only_within_a_cent_says_no_more(proposed, monkeypatch
     assert "proven optimal to a cent" in proposed(min_trade_value="10")
 
 
+def test_the_turnover_is_half_of_what_is_bought_and_sold(proposed):
+    page = proposed(max_turnover="0.5")
+    market_value, sells, buys = (
+        float(re.search(rf"<dt>{name}</dt><dd>([0-9,.]+)", page)[1].replace(",", ""))
+        for name in ("Market value", r"\+ sells", "− buys")
+    )
+    assert f"<dt>Turnover</dt><dd>{(buys + sells) / 2 / market_value:.2%}"[:-1] in page
+
+
 @pytest.mark.parametrize(
     ("binding", "limits", "shaped"),
     [

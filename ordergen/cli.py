@@ -101,7 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     rebalance.add_argument("--as", dest="user", metavar="USERNAME")
     rebalance.add_argument("--json", action="store_true")
     solve = add("solve", solve_command, "solve problems given as JSON lines; needs no database", needs_django=False)
-    solve.epilog = "Every field of a problem and of its options, and an example: under Help, /help/problems/."
+    solve.epilog = (
+        "Every field of a problem and of its options, and an example: under Help, /help/problems/. "
+        "Exit status 1 where a line is not a problem; whether a problem has an answer, the status in its line says."
+    )
     solve.add_argument("file", nargs="?", type=Path, help="standard input when left out")
     solve.add_argument("--say-ready", action="store_true", help=argparse.SUPPRESS)  # to the worker that started it
     user = add("create-user", create_user_command, "create a person who may sign in; asks for the password")

@@ -157,6 +157,7 @@ COUPLED = {
     "Cash floor, smallest order and turnover": "cash floor, minimum trade, turnover",
     "The same at 10 million": "the same at 10 million",
     "500 securities, binding cash floor": "cash floor, 500 securities",
+    "Gain budget over tax lots, often with other limits": "gain budget, often with other limits",
     "Any mixture of limits, 8 to 100 securities": "any mixture of limits",
 }
 

@@ -68,11 +68,13 @@ class Scope:
         return "pk" if self.is_rising else "-pk"
 
     @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many orders each tab has, of the run where one is wanted; other filters are not counted."""
+        return order_counts() if self.run is None else order_counts(Rebalance.objects.filter(pk=self.run.pk))
+
+    @cached_property
     def is_sortable(self) -> bool:
-        if self.few is not None:
-            return True
-        counts = order_counts() if self.run is None else order_counts(Rebalance.objects.filter(pk=self.run.pk))
-        return counts[self.wanted.tab] <= SORTABLE
+        return self.few is not None or self.counts[self.wanted.tab] <= SORTABLE
 
     def all(self) -> QuerySet[Order]:
         """Everything wanted, in no order."""

@@ -32,7 +32,7 @@ def order_list(request: SignedInRequest) -> HttpResponse:
     context = {
         "form": form,
         "wanted": form.wanted,
-        "counts": selectors.order_counts(),
+        "counts": scope.counts if scope else selectors.order_counts(),
         "orders": orders,
         "rows": [_row(request, order) for order in orders.rows],
         "run": run,

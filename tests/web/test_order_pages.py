@@ -219,3 +219,11 @@ def test_programs_read_the_orders_of_a_run_in_every_state_by_id(orders):
     of_run = [order.pk for order in orders if order.rebalance_id == run]
     found = orders_by_id(run, None, None, after=of_run[1], limit=3).filter(pk__gt=of_run[1]).order_by("pk")[:3]
     assert [order.pk for order in found] == of_run[2:5]
+
+
+def test_the_tabs_of_one_run_count_its_own_orders(orders, client, approver):
+    client.force_login(approver)
+    run = orders[0].rebalance
+    of_run, of_all = (client.get("/orders/", query).context["counts"] for query in ({"run": run.number}, {}))
+    assert of_run["all"] == run.orders.count() < of_all["all"] == len(orders)
+    assert of_run["awaiting"] == run.orders.filter(state="proposed").count()

@@ -156,8 +156,8 @@ class Branching:
             begun.note(relaxed.trades)
         return begun
 
-    def go_on(self, seconds: float) -> None:
-        """Look at parts, those with the lowest bounds first, until too much was tried or time runs out.
+    def go_on(self, seconds: float) -> bool:
+        """Look at parts, those with the lowest bounds first, until too much was tried or time runs out; True then.
 
         Where `least` is None then, `known` is the first of all answers by `exchange.rank`, or there is none.
         """
@@ -170,6 +170,7 @@ class Branching:
                 heappop(self.waiting)
                 for part in following:
                     heappush(self.waiting, part)
+        return time.monotonic() > self.deadline
 
     @property
     def known_score(self) -> int | None:
@@ -181,11 +182,6 @@ class Branching:
         """The least score that an answer before the known one may have; None where none comes before it."""
         known = self.known_score
         return self.waiting[0].least if self.waiting and (known is None or self.waiting[0].least <= known) else None
-
-    @property
-    def was_cut_short(self) -> bool:
-        """Whether time ran out before it knew the first of all, or had tried too much."""
-        return time.monotonic() > self.deadline
 
     def begin_again(self) -> None:
         """Go back to all choices as one part: with a better answer other parts matter.

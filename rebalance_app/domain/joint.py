@@ -92,10 +92,9 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     relaxed = solve_relaxed(ledger, choices, seconds)
     branching = Branching.of(ledger, choices, relaxed)
     begun_with = branching.known_score
-    branching.go_on((deadline - time.monotonic()) * FIRST_LOOK)
+    cut_short = branching.go_on((deadline - time.monotonic()) * FIRST_LOOK)
     if branching.least is None:
         return _first(branching)
-    cut_short = branching.was_cut_short
     joint = Joint(ledger, choices, relaxed, Exchanges.of(ledger, choices))
     found = joint.good(branching, deadline)
     better = begun_with is None or total_score(ledger, found.trades) < begun_with

@@ -20,6 +20,7 @@ LARGEST = Decimal(10) ** 15
 MOST_DECIMALS = 12
 COST_DECIMALS = 5
 LONGEST_ID = 255
+OUT_OF_RANGE = f"out of range: below 10^15, at most {MOST_DECIMALS} decimals"
 LONGEST_NUMBER = 100  # characters; Python itself reads whole numbers of no more than 4,300
 Object = Mapping[str, Any]
 
@@ -30,7 +31,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _short_enough(text: str) -> str:
     if len(text) > LONGEST_NUMBER:
-        raise ProblemError("", f"a number of {len(text):,} digits is out of range: below 10^15")
+        raise ProblemError("", f"a number of {len(text):,} digits is {OUT_OF_RANGE}")
     return text
 
 
@@ -42,7 +43,7 @@ def _fraction(text: str) -> Decimal:
     try:
         return Decimal(_short_enough(text))
     except InvalidOperation as error:  # an exponent of nineteen digits or more
-        raise ProblemError("", f"{text} is out of range: below 10^15, at most {MOST_DECIMALS} decimals") from error
+        raise ProblemError("", f"{text} is {OUT_OF_RANGE}") from error
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -83,12 +84,12 @@ def _decimal(value: Any, where: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         raise ProblemError(where, "must be a decimal string")
     text = repr(value) if isinstance(value, float) else str(value)
-    if not isinstance(value, Decimal) and not NUMBER.fullmatch(text):
+    if not (value.is_finite() if isinstance(value, Decimal) else NUMBER.fullmatch(text)):
         raise ProblemError(where, f"{text[:40]!r} is not a finite decimal number")
     number = Decimal(text)
     exponent = number.as_tuple().exponent
     if number.copy_abs() >= LARGEST or not isinstance(exponent, int) or -exponent > MOST_DECIMALS:
-        raise ProblemError(where, f"{text[:40]} is out of range: below 10^15, at most {MOST_DECIMALS} decimals")
+        raise ProblemError(where, f"{text[:40]} is {OUT_OF_RANGE}")
     return number
 
 

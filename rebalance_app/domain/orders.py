@@ -202,7 +202,8 @@ class Orders:
         if 0 in steps:
             return steps if left[1] else steps[:1]
         most = max(0, left[1])
-        ranges = [self._between(i + 1, piece.side, state, (n, most - 1 - n)) for n in range(most)]
+        numbers = range(min(most, 1) if isinstance(state, int) else most)  # one sum does not ask who makes them
+        ranges = [self._between(i + 1, piece.side, state, (n, most - 1 - n)) for n in numbers]
         low = min((each[0] for each in ranges if each), default=1)
         high = max((each[1] for each in ranges if each), default=0)
         some = piece.between(low, high)

@@ -83,7 +83,8 @@ def order_decide(*, by: User, order_ids: Sequence[str], verdict: Verdict, commen
         if missing := wanted.keys() - {order.pk for order in orders}:
             raise NotFoundError(f"No such order: {min(missing)}.")
         decided = Decided()
-        decided.add(*_decide(by, orders, verdict, comment, book))
+        together = _with_others(orders) if verdict == "approved" else orders
+        decided.add(*_decide(by, orders, verdict, comment, book, together))
         return decided
 
 
@@ -147,7 +148,8 @@ def _decide_portfolios(
     with recorded():
         if expected_count is not None:
             _count(run, expected_count)
-        return _decide(by, _lines(awaiting), verdict, comment, book)
+        orders = _lines(awaiting)
+        return _decide(by, orders, verdict, comment, book, orders)
 
 
 def why_not(user: User, order: Order, verdict: Verdict = "approved") -> str:
@@ -174,6 +176,14 @@ def content_hash(order: Order | OrderLine) -> str:
     return hashlib.sha256(json.dumps(signed, sort_keys=True).encode()).hexdigest()
 
 
+def _with_others(orders: Sequence[OrderLine]) -> list[OrderLine]:
+    """The orders, and what else awaits a decision of the proposals that they are of."""
+    chosen = {order.pk for order in orders}
+    of_proposals = in_batches({order.proposal_id for order in orders})
+    awaiting = (line for batch in of_proposals for line in _lines(Q(proposal__in=batch, state=OrderState.PROPOSED)))
+    return [*orders, *(line for line in awaiting if line.pk not in chosen)]
+
+
 def _lines(which: Q) -> list[OrderLine]:
     return [OrderLine(*row) for row in Order.objects.filter(which).order_by("pk").values_list(*OrderLine._fields)]
 
@@ -197,9 +207,14 @@ def _book(which: Iterable[Q], verdict: str) -> _Book:
 
 
 def _decide(
-    by: User, orders: Sequence[OrderLine], verdict: Verdict, comment: str, book: _Book
+    by: User,
+    orders: Sequence[OrderLine],
+    verdict: Verdict,
+    comment: str,
+    book: _Book,
+    together: Sequence[OrderLine],
 ) -> tuple[int, Mapping[str, str]]:
-    """How many were decided, and by id why the others were not."""
+    """How many were decided, and by id why the others were not; `together` is all that awaits of their proposals."""
     runs = Rebalance.objects.in_bulk({order.rebalance_id for order in orders})
     why = {
         order.pk: reason
@@ -214,7 +229,7 @@ def _decide(
         open_orders = [order for order in orders if order.pk not in why]
         why |= (
             _lots_changed(open_orders, runs)
-            | _out_of_date(open_orders, book.balances)
+            | _out_of_date(open_orders, together, book.balances)
             | _already_traded(open_orders, book.balances)
         )
     allowed = [order for order in orders if order.pk not in why]
@@ -234,18 +249,23 @@ def _check(by: User, verdict: str, comment: str) -> None:
         raise InvalidInputError("Say why the orders are rejected.", fields={"comment": "say why"})
 
 
-def _out_of_date(orders: Sequence[OrderLine], now: Mapping[str, Balances]) -> dict[str, str]:
+def _out_of_date(
+    orders: Sequence[OrderLine], together: Sequence[OrderLine], now: Mapping[str, Balances]
+) -> dict[str, str]:
     """Orders whose portfolio no longer holds what they were computed from, by order id.
 
-    Where that is so of one order, it is of all of its proposal: a buy counts on the cash of a sale.
+    Where that is so of one order that awaits a decision, it is of all of its proposal, chosen with it or not: a buy
+    counts on the cash of a sale.
     """
     cash: dict[str, Decimal | None] = {}
     for batch in in_batches({order.proposal_id for order in orders}):
         cash |= PortfolioRebalance.objects.filter(pk__in=batch).values_list("pk", "cash_before")
     moved: dict[str, str] = {}
-    for order in orders:
-        if reason := _moved(order, cash[order.proposal_id], now.get(order.portfolio_id)):
-            moved.setdefault(order.proposal_id, reason)
+    for order in together:
+        if order.proposal_id in cash and order.state == OrderState.PROPOSED:
+            reason = _moved(order, cash[order.proposal_id], now.get(order.portfolio_id))
+            if reason:
+                moved[order.proposal_id] = reason
     return {order.pk: moved[order.proposal_id] for order in orders if order.proposal_id in moved}
 
 

@@ -222,6 +222,12 @@ def test_a_number_with_an_exponent_of_any_size_is_refused_and_nothing_else_happe
         problem_from_json(loads(f'{{"portfolio_id": "A", "positions": [], "cash": {quote}{cash}{quote}}}'))
 
 
+@pytest.mark.parametrize("cash", ["NaN", "sNaN", "-Infinity"])
+def test_a_decimal_that_is_no_number_is_refused_whoever_hands_it_over(cash):
+    with pytest.raises(ProblemError, match="not a finite decimal number"):
+        problem_from_json({"portfolio_id": "A", "positions": [], "cash": D(cash)})
+
+
 def test_a_million_digits_in_quotes_are_refused_in_a_short_sentence():
     with pytest.raises(ProblemError, match="out of range") as refused:
         problem_from_json({"portfolio_id": "A", "positions": [], "cash": "9" * 1_000_000})

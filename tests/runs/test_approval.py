@@ -214,6 +214,16 @@ def test_no_order_of_a_portfolio_is_approved_once_a_holding_of_one_has_changed(b
     assert decided.n_decided == run.n_orders - orders.count() > 0
 
 
+def test_nor_is_one_of_them_that_is_chosen_without_the_others(book, run, approver):
+    Holding.objects.filter(portfolio=book.harbour, security=book.xxx).update(quantity=7)
+    orders = run.orders.filter(portfolio_id=book.harbour.pk)
+    buy, sale = orders.filter(side="BUY")[0], orders.get(ticker="XXX")
+    assert order_decide(by=approver, order_ids=[buy.pk], verdict="approved").n_decided == 0
+
+    order_decide(by=approver, order_ids=[sale.pk], verdict="rejected", comment="out of date")
+    assert order_decide(by=approver, order_ids=[buy.pk], verdict="approved").n_decided == 1, "by itself it was seen to"
+
+
 def test_orders_are_not_approved_once_the_cash_is_gone(book, run, approver):
     Portfolio.objects.filter(pk=book.harbour.pk).update(cash=Decimal("9999.99"))
     decided = run_decide(by=approver, rebalance_id=run.pk, verdict="approved")

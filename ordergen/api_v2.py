@@ -13,7 +13,6 @@ from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from ninja import Field, Path, Query, Schema
@@ -22,6 +21,7 @@ from pydantic import BeforeValidator, ConfigDict, StringConstraints, WithJsonSch
 from pydantic_core import PydanticCustomError
 
 from ordergen.api_json import Body
+from ordergen.cache import count
 from ordergen.errors import ConflictError, InvalidInputError, OrdergenError
 
 MAX_PAGE = 200
@@ -177,18 +177,14 @@ def set_etag(response: HttpResponse, version: int) -> None:
 class PerCaller(BaseThrottle):
     """So many reads and so many writes a minute for each person, whatever keys they use.
 
-    Counted in Django's cache: with the in-memory one each web process counts on its own.
+    Counted in Django's cache: with the in-memory one, or while the cache is down, each web process counts on its own.
     """
 
     def allow_request(self, request: HttpRequest) -> bool:
         is_read = request.method in _SAFE_METHODS
-        most = settings.API_READS_PER_MINUTE if is_read else settings.API_WRITES_PER_MINUTE
+        most: int = settings.API_READS_PER_MINUTE if is_read else settings.API_WRITES_PER_MINUTE
         key = f"api-{'read' if is_read else 'write'}-{request.user.pk}-{int(time.time()) // _MINUTE}"
-        cache.add(key, 0, timeout=2 * _MINUTE)
-        try:
-            return bool(cache.incr(key) <= most)
-        except ValueError:  # the cache dropped the counter between the two lines
-            return True
+        return count(key, 2 * _MINUTE) <= most
 
     def wait(self) -> float:
         return _MINUTE - time.time() % _MINUTE

@@ -124,8 +124,12 @@ else:
             options.setdefault(name, value)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
-# Names, tickers and prices of services elsewhere are kept here for a while; a cache that is down only costs time.
+# Names, tickers and prices of services elsewhere are kept here for a while; a cache that is down only costs time
+# (ordergen/cache.py), and little of it where Redis takes the connection, or not even that, and then says nothing.
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
+if CACHES["default"]["BACKEND"].endswith("redis.RedisCache"):
+    for name in ("socket_connect_timeout", "socket_timeout"):
+        CACHES["default"].setdefault("OPTIONS", {}).setdefault(name, 0.5)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import override_settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
@@ -75,6 +76,19 @@ def own_connections(transactional_db: None, tmp_path: Path) -> Iterator[None]:
     yield
     connection.close()
     connection.settings_dict["NAME"], connection.connection = name, memory
+
+
+@pytest.fixture
+def cache_is_down(monkeypatch) -> Iterator[None]:
+    """Redis does not answer; nobody after the test leaves the cache alone for that."""
+    from ordergen import cache
+    from ordergen.breaker import Breaker
+
+    nowhere = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
+    monkeypatch.setattr(cache, "_breaker", Breaker(1, cache.REST_SECONDS))
+    cache._own.clear()
+    with override_settings(CACHES={"default": nowhere}):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,8 +18,8 @@ import httpx
 import stamina
 from django.conf import settings
 
-from models_app.sources.breaker import Breaker
 from models_app.sources.parse import loads
+from ordergen.breaker import Breaker
 from ordergen.correlation import HEADER, correlation
 from ordergen.errors import UnavailableError
 from ordergen.metrics import count_upstream

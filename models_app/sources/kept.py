@@ -1,22 +1,17 @@
-"""Keeping what a service answered in Django's cache for a while. A cache that is down costs time and nothing else."""
+"""Keeping what a service answered for a while, in the cache that all processes share."""
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from django.core.cache import cache
-from redis.exceptions import RedisError
-
+from ordergen.cache import in_cache
 from ordergen.errors import UnavailableError
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
-_CACHE_FAULTS = (RedisError, OSError)
 _reading: dict[str, threading.Lock] = defaultdict(threading.Lock)
 _failed: dict[str, tuple[float, UnavailableError]] = {}  # when the last read of a key failed, and how
 
@@ -39,7 +34,7 @@ def kept(
         failed_at, error = _failed.get(key, (0.0, None))
         if error and failed_at > arrived:
             raise type(error)(error.message)
-        found = _get(key)
+        found = in_cache(lambda cache: cache.get(key))
         if found is not None:
             value: T = found[1]
             if is_enough is None or is_enough(value) or time.time() - found[0] < patience:
@@ -49,20 +44,5 @@ def kept(
         except UnavailableError as failure:
             _failed[key] = (time.monotonic(), failure)
             raise
-        _set(key, (time.time(), fresh), seconds)
+        in_cache(lambda cache: cache.set(key, (time.time(), fresh), seconds))
         return fresh
-
-
-def _get(key: str) -> Any:
-    try:
-        return cache.get(key)
-    except _CACHE_FAULTS as error:
-        logger.warning("the cache does not answer: %s", error)
-        return None
-
-
-def _set(key: str, value: object, seconds: float) -> None:
-    try:
-        cache.set(key, value, seconds)
-    except _CACHE_FAULTS as error:
-        logger.warning("the cache does not take %s: %s", key, error)

@@ -477,3 +477,11 @@ def test_who_asks_too_often_is_told_when_to_come_back(v2, tom, settings, time_ma
     assert tom.get("/models").status_code == 200, "a limit is each person's own"
     assert v2.post("/models", model()).status_code == 201, "writes are counted apart"
     cache.clear()
+
+
+@pytest.mark.usefixtures("cache_is_down")
+def test_a_cache_that_is_down_refuses_nobody_and_lifts_no_limit(v2, tom, settings, time_machine):
+    time_machine.move_to(timezone.now(), tick=False)
+    settings.API_READS_PER_MINUTE = 2
+    assert [v2.get("/models").status_code for _ in range(3)] == [200, 200, 429]
+    assert tom.get("/models").status_code == 200

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from django.test import override_settings
 from stamina.instrumentation import get_on_retry_hooks, set_on_retry_hooks
 
 from models_app.sources import get_source
@@ -95,12 +94,11 @@ def test_prices_are_drawn_once_a_minute_and_names_every_ten(source, ids, globeco
     assert sorted(call["service"] for call in globeco.calls()) == ["portfolio", "pricing", "security"]
 
 
-def test_a_cache_that_is_down_costs_only_time(source, ids):
-    nowhere = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
-
-    with override_settings(CACHES={"default": nowhere}):
-        assert len(source.portfolios()) == 12
-        assert len(source.latest_prices(ids[1][:3])) == 3
+def test_a_cache_that_is_down_costs_only_time(source, ids, globeco, cache_is_down):
+    assert len(source.portfolios()) == 12
+    assert len(source.latest_prices(ids[1][:3])) == 3
+    source.latest_prices(ids[1][:3])
+    assert len(globeco.calls("pricing")) == 1, "meanwhile the process keeps on its own"
 
 
 def test_what_begins_with_the_text_is_found_before_what_contains_it(source):

@@ -91,6 +91,14 @@ def cache_is_down(monkeypatch) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def patient_probes(monkeypatch) -> None:
+    """Who asks for the health of the solver waits for it, however busy the machine is."""
+    from rebalance_app.services import solver_health
+
+    monkeypatch.setattr(solver_health, "PATIENCE", 60.0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_solver_left_behind():
     """The solver's process stays for the next problem, but not beyond the tests."""

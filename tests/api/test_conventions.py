@@ -413,6 +413,7 @@ def test_the_documentation_is_served_from_our_own_origin_to_members(prefix, mana
 # Health
 
 
+@pytest.mark.usefixtures("patient_probes")
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/health/", "/health/health"])
 def test_health_is_open_to_everybody(db, path):
     response = Client().get(path)

@@ -235,6 +235,7 @@ def test_a_book_that_does_not_tell_of_its_changes_is_looked_through_by_the_clock
     assert waiting_since() is None, "never"
 
 
+@pytest.mark.usefixtures("patient_probes")
 def test_readiness_names_the_service_that_is_down(browser, globeco):
     assert browser.get("/health/ready").status_code == 200
     globeco.fault("pricing", "down")

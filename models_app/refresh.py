@@ -13,7 +13,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import reduce
@@ -42,6 +42,7 @@ from rebalance_app.domain.types import ZERO
 
 logger = logging.getLogger(__name__)
 ROWS_AT_A_TIME = 250
+MOST_TOLD = 500  # characters of a fault, as long as its column
 MOST_TRIES = 40  # of some rows: 16 find one among 250 that is refused
 LEASE = timedelta(seconds=60)  # a chunk takes a second, and from other services no longer than their deadline
 REST_AFTER_FAULT = timedelta(seconds=30)
@@ -67,30 +68,55 @@ class _Row:
     mark: str | None
 
 
+@dataclass(frozen=True)
+class _Trouble:
+    """All that goes wrong in one refresh, once for each row: what is told of it, and the errors nobody expected."""
+
+    told: dict[str, str] = field(default_factory=dict)
+    unexpected: dict[str, Exception] = field(default_factory=dict)
+
+    def note(self, error: Exception, row: _Row | None = None) -> None:
+        """Of a row, or of what ended the refresh."""
+        key = row.pk if row else ""
+        if isinstance(error, UnavailableError):
+            self.told[key] = error.message
+            return
+        if row:
+            error.add_note(f"while the figures of {row.portfolio_name} ({row.portfolio_id}) were computed")
+        self.told[key] = f"{row.portfolio_name}: {_told(error)}" if row else _told(error)
+        self.unexpected[key] = error
+
+    def fault(self) -> str:
+        """In as few words as a page has room for."""
+        first, *others = self.told.values() or [""]
+        more = f" And {len(others)} more, which the log tells." if others else ""
+        return first[: MOST_TOLD - len(more)] + more
+
+
 def refresh(seconds: float | None = None) -> int:
-    """Refreshes what is marked, for `seconds` at most; returns how many rows: 0 while another process is at it."""
+    """Refreshes what is marked, for `seconds` at most; returns how many rows: 0 while another process is at it.
+
+    Raises an ExceptionGroup with everything that nobody expected, once what it did not touch is computed.
+    """
     token = object_id()
     if not _claim(token):
         return 0
     deadline = None if seconds is None else time.monotonic() + seconds
-    done, fault, errors = 0, "", list[Exception]()
+    done, trouble = 0, _Trouble()
     try:
         _look_through()
         while (deadline is None or time.monotonic() < deadline) and (rows := _marked(ROWS_AT_A_TIME)):
-            computed, refused = _refresh_apart(rows, deadline, errors)
-            done, fault = done + computed, fault or refused
+            computed = _refresh_apart(rows, deadline, trouble)
+            done += computed
             if not computed or not _renew(token):
                 break
         refresh_models(list(ModelFigures.objects.exclude(changed=None)))
-    except UnavailableError as error:
-        fault = error.message
-    except Exception as error:
-        _release(token, _told(error))
-        raise
-    _release(token, fault)
-    if errors:
-        raise errors[0]  # now that all others are computed
-    if done and not fault and seconds is None and _marked(1):  # a change whose hint found us still at it
+    except Exception as error:  # noqa: BLE001  it is told, and raised below unless a service is down
+        trouble.note(error)
+    _release(token, trouble)
+    if trouble.unexpected:
+        raise ExceptionGroup("the figures could not be refreshed", list(trouble.unexpected.values()))
+    if done and not trouble.told and seconds is None and _marked(1):  # a change whose hint found us still at it
         done += refresh()
     return done
 
@@ -143,11 +169,11 @@ def _renew(token: str) -> bool:
     return bool(FiguresRefresh.objects.filter(token=token).update(lease_until=timezone.now() + LEASE))
 
 
-def _release(token: str, fault: str) -> None:
-    rest = timezone.now() + REST_AFTER_FAULT if fault else None
-    FiguresRefresh.objects.filter(token=token).update(token="", lease_until=rest, fault=fault[:500])
-    if fault:
-        logger.warning("the figures could not be refreshed: %s", fault)
+def _release(token: str, trouble: _Trouble) -> None:
+    for told in trouble.told.values():
+        logger.warning("the figures could not be refreshed: %s", told)
+    rest = timezone.now() + REST_AFTER_FAULT if trouble.told else None
+    FiguresRefresh.objects.filter(token=token).update(token="", lease_until=rest, fault=trouble.fault())
 
 
 def _look_through() -> None:
@@ -183,31 +209,29 @@ def _told(error: Exception) -> str:
     return f"The figures could not be computed: {type(error).__name__}: {error}"
 
 
-def _refresh_apart(rows: Sequence[_Row], deadline: float | None, errors: list[Exception]) -> tuple[int, str]:
-    """`refresh_rows`, and what was refused: one portfolio that cannot be computed keeps no other waiting.
+def _refresh_apart(rows: Sequence[_Row], deadline: float | None, trouble: _Trouble) -> int:
+    """`refresh_rows`, where one portfolio that cannot be computed keeps no other waiting; returns how many were.
 
-    That its service answers wrongly for it, or that computing it raises what nobody expected: such an error is added
-    to `errors`, to be raised later. Such rows are found by halving. They stay marked, behind all others.
+    That its service answers wrongly for it, or that computing it raises what nobody expected, is noted in `trouble`.
+    Such rows are found by halving. They stay marked, behind all others.
     """
-    left, done, fault = [rows], 0, ""
+    left, done = [rows], 0
     for _ in range(MOST_TRIES):
         if not left:
             break
         some = left.pop()
         try:
             done += refresh_rows(some, deadline)
-        except MalformedAnswerError as error:
-            fault = error.message
-            left += _halves(some)
-        except (UnavailableError, DatabaseError):
-            raise  # nobody's fault in particular
-        except Exception as error:  # noqa: BLE001  raised by who called us, once the others are computed
+        except Exception as error:
+            if isinstance(error, DatabaseError | UnavailableError) and not isinstance(error, MalformedAnswerError):
+                raise  # no portfolio's fault in particular
             halves = _halves(some)
             left += halves
-            if not halves:
-                errors.append(error)
-                fault = f"{some[0].portfolio_name}: {_told(error)}"
-    return done, fault
+            if halves:
+                logger.info("the figures of %s rows are tried by halves: %r", len(some), error)
+            else:
+                trouble.note(error, some[0])
+    return done
 
 
 def _halves(rows: Sequence[_Row]) -> list[Sequence[_Row]]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import DatabaseError
 
 from models_app import changes, marks, refresh, services
 from models_app import figure_selectors as figures
@@ -21,7 +22,7 @@ from models_app.selectors import ModelRow, model_draft
 from models_app.sources import get_source
 from models_app.sources.base import PortfolioInfo
 from models_app.sources.parse import MalformedAnswerError
-from models_app.tasks import sweep_figures
+from models_app.tasks import refresh_figures, sweep_figures
 from ordergen.audit import services as audit
 from tests.models.builders import draft, portfolio, position, security, together
 
@@ -404,38 +405,69 @@ def test_who_changes_takes_the_turn_to_record_before_the_figures(book, manager, 
     assert list(dict.fromkeys(taken)) == ["audit", "figures"]
 
 
-def test_a_portfolio_that_raises_what_nobody_expected_keeps_no_other_waiting_and_is_told(book, later, monkeypatch):
-    book_changed()
+@pytest.fixture
+def failing(monkeypatch):
+    """`failing(Calm=ZeroDivisionError("a bug"))`: whoever computes figures of that portfolio gets this error."""
     read = refresh.read_facts
 
-    def failing(source, pairs):
-        if any(info.name == "Calm" for info, _ in pairs):
-            raise ZeroDivisionError("a bug")
-        return read(source, pairs)
+    def fail(**errors):
+        def reading(source, pairs):
+            for info, _ in pairs:
+                if info.name in errors:
+                    raise errors[info.name]
+            return read(source, pairs)
 
-    monkeypatch.setattr(refresh, "read_facts", failing)
-    with pytest.raises(ZeroDivisionError):
+        monkeypatch.setattr(refresh, "read_facts", reading)
+
+    return fail
+
+
+def left():
+    return {row.portfolio_name for row in DriftFigures.objects.exclude(changed=None)}
+
+
+def test_a_portfolio_that_raises_what_nobody_expected_keeps_no_other_waiting_and_is_told(book, later, failing):
+    book_changed()
+    failing(Calm=ZeroDivisionError("a bug"))
+    with pytest.raises(ExceptionGroup) as raised:
         refresh.refresh()
-    assert {row.portfolio_name for row in DriftFigures.objects.exclude(changed=None)} == {"Calm"}
-    assert figures.freshness().fault == "Calm: The figures could not be computed: ZeroDivisionError: a bug"
+    assert {type(error) for error in raised.value.exceptions} == {ZeroDivisionError}
+    assert left() == {"Calm"}
+    assert figures.freshness().fault.startswith("Calm: The figures could not be computed: ZeroDivisionError: a bug")
     assert not figures.freshness().is_running, "nobody holds the lease"
 
 
-def test_a_portfolio_that_is_refused_keeps_no_other_waiting(book, later, monkeypatch):
+def test_of_several_that_cannot_be_computed_each_is_told_in_the_worker_s_log(book, later, failing, caplog):
     book_changed()
-    read = refresh.read_facts
+    failing(Over=ZeroDivisionError("a bug"), Tiny=ArithmeticError("another"), Poor=MalformedAnswerError("Poor is odd."))
+    refresh_figures.apply()
+    for told in ("ZeroDivisionError: a bug", "ArithmeticError: another", "figures of Over", "Poor is odd."):
+        assert told in caplog.text
+    assert left() == {"Over", "Tiny", "Poor"}
+    assert "And 3 more" in figures.freshness().fault, "Tiny follows two models"
 
-    def refusing(source, pairs):
-        if any(info.name == "Calm" for info, _ in pairs):
-            raise MalformedAnswerError("The summary of Calm is wrong.")
-        return read(source, pairs)
 
-    monkeypatch.setattr(refresh, "read_facts", refusing)
+def test_what_ends_a_refresh_hides_nothing_that_went_wrong_before(book, later, failing, monkeypatch):
+    def refuse(_marked):
+        raise DatabaseError("no more room")
+
+    book_changed()
+    failing(Over=ZeroDivisionError("a bug"))
+    monkeypatch.setattr(refresh, "refresh_models", refuse)
+    with pytest.raises(ExceptionGroup) as raised:
+        refresh.refresh()
+    assert [type(error) for error in raised.value.exceptions] == [ZeroDivisionError, DatabaseError]
+    assert not figures.freshness().is_running
+
+
+def test_a_portfolio_that_is_refused_keeps_no_other_waiting(book, later, failing, monkeypatch):
+    book_changed()
+    failing(Calm=MalformedAnswerError("The summary of Calm is wrong."))
     before = DriftFigures.objects.exclude(changed=None).values_list("changed", flat=True).first()
     assert refresh.refresh() == 12
-    left = DriftFigures.objects.exclude(changed=None)
-    assert {(row.portfolio_name, row.changed > before) for row in left} == {("Calm", True)}
-    assert figures.freshness().fault == "The summary of Calm is wrong."
+    still = DriftFigures.objects.exclude(changed=None)
+    assert {(row.portfolio_name, row.changed > before) for row in still} == {("Calm", True)}
+    assert figures.freshness().fault.startswith("The summary of Calm is wrong.")
     assert refresh.refresh() == 0, "it rests after a fault"
     FiguresRefresh.objects.update(lease_until=None)
     monkeypatch.undo()

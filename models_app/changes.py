@@ -12,11 +12,11 @@ from kombu.exceptions import OperationalError
 
 from models_app.marks import mark_changed
 from models_app.models import DriftFigures
-from models_app.refresh import are_kept, refresh_at_once
+from models_app.refresh import are_kept, note_fault, refresh_at_once
 from models_app.sources import get_source
 from models_app.tasks import refresh_figures
 from ordergen.audit.services import take_turn
-from ordergen.db import object_id
+from ordergen.db import atomic, object_id
 from ordergen.models import Setting
 
 logger = logging.getLogger(__name__)
@@ -61,9 +61,21 @@ def _tell(portfolio_ids: Collection[str] | None) -> None:
     mark = mark_changed(portfolio_ids)
     marked = DriftFigures.objects.filter(changed=mark)
     if not get_source().is_remote and marked.count() <= FEW:
-        refresh_at_once(mark)
+        _refresh_with_it(mark)
     if are_kept() and marked.exists():
         transaction.on_commit(_hint)
+
+
+def _refresh_with_it(mark: str) -> None:
+    """Computes figures inside the change. Where that fails they stay marked for a worker; the change itself stands."""
+    try:
+        with atomic():  # a savepoint, for on PostgreSQL an error spoils everything since the last one
+            refresh_at_once(mark)
+    except Exception as error:
+        if transaction.get_rollback():  # nor is there a savepoint any more (a lost connection): the change is lost too
+            raise
+        logger.exception("figures could not be computed with the change that made them old, and wait for a worker")
+        note_fault(error)
 
 
 def _hint() -> None:

@@ -121,6 +121,11 @@ def refresh(seconds: float | None = None) -> int:
     return done
 
 
+def note_fault(error: Exception) -> None:
+    """Says on the pages why figures are old; the next refresh that goes well takes it back."""
+    FiguresRefresh.objects.update_or_create(pk="firm", defaults={"fault": _told(error)[:MOST_TOLD]})
+
+
 def refresh_at_once(mark: str) -> None:
     """Inside the transaction that set `mark`: computes the figures it made old, as far as that goes quickly."""
     models = list(ModelFigures.objects.filter(changed=mark).values_list("pk", flat=True))

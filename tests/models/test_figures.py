@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from models_app import changes, marks, refresh, services
 from models_app import figure_selectors as figures
@@ -458,6 +458,46 @@ def test_what_ends_a_refresh_hides_nothing_that_went_wrong_before(book, later, f
         refresh.refresh()
     assert [type(error) for error in raised.value.exceptions] == [ZeroDivisionError, DatabaseError]
     assert not figures.freshness().is_running
+
+
+def bad_query(*_arguments):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT no_such_column FROM models_app_portfolio")
+
+
+def bug(*_arguments):
+    raise ZeroDivisionError("a bug")
+
+
+@pytest.mark.parametrize("fault", [bug, bad_query])
+def test_a_save_stands_though_its_figures_cannot_be_computed(book, manager, client, monkeypatch, caplog, fault):
+    monkeypatch.setattr(refresh, "_compute", fault)
+    services.model_position_update(model_id=book["model"].pk, position=position(_id("AAA"), "0.3"), by=manager)
+    assert book["model"].positions.get(security_id=_id("AAA")).target == Decimal("0.3")
+    assert len(left()) == 11, "they are marked for a worker"
+    assert "Traceback" in caplog.text
+    client.force_login(manager)
+    assert "The figures could not be computed: " in client.get("/portfolios/").content.decode()
+
+    monkeypatch.undo()
+    refresh.refresh()
+    assert figures.freshness().is_current
+    check_all()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_loses_the_transaction_loses_the_save_and_says_so(book, manager, monkeypatch):
+    """As a lost connection does, or a full disk on SQLite: there is nothing left to go back to."""
+
+    def lose(*_arguments):
+        with connection.cursor() as cursor:
+            cursor.execute("ROLLBACK")
+        raise DatabaseError("the transaction is gone")
+
+    monkeypatch.setattr(refresh, "_compute", lose)
+    with pytest.raises(DatabaseError, match="the transaction is gone"):
+        services.model_position_update(model_id=book["model"].pk, position=position(_id("AAA"), "0.3"), by=manager)
+    assert book["model"].positions.get(security_id=_id("AAA")).target == Decimal("0.2")
 
 
 def test_a_portfolio_that_is_refused_keeps_no_other_waiting(book, later, failing, monkeypatch):

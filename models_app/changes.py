@@ -63,7 +63,7 @@ def _tell(portfolio_ids: Collection[str] | None) -> None:
     if not get_source().is_remote and marked.count() <= FEW:
         _refresh_with_it(mark)
     if are_kept() and marked.exists():
-        transaction.on_commit(_hint)
+        transaction.on_commit(_hint, robust=True)  # the change stands, whatever becomes of a hint
 
 
 def _refresh_with_it(mark: str) -> None:

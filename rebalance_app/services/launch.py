@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -101,7 +100,8 @@ def rebalance_launch(
             by=by,
             detail=request | {"prices_sha256": snapshot.sha256},
         )
-        transaction.on_commit(partial(enqueue, run.pk, range(chunks)))
+        # The run is launched, whatever becomes of a hint: what goes wrong there is logged, and the sweeper sees to it.
+        transaction.on_commit(lambda: enqueue(run.pk, range(chunks)), robust=True)
     return run
 
 

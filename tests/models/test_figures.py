@@ -486,6 +486,18 @@ def test_a_save_stands_though_its_figures_cannot_be_computed(book, manager, clie
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [OSError("no broker"), ZeroDivisionError("a bug")])
+def test_a_worker_that_cannot_be_told_is_no_fault_of_the_save(book, manager, later, monkeypatch, caplog, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(changes.refresh_figures, "delay", fail)
+    services.model_position_update(model_id=book["model"].pk, position=position(_id("AAA"), "0.3"), by=manager)
+    assert str(error) in caplog.text
+    assert refresh.waiting_since() is not None, "the sweeper finds it"
+
+
+@pytest.mark.django_db(transaction=True)
 def test_what_loses_the_transaction_loses_the_save_and_says_so(book, manager, monkeypatch):
     """As a lost connection does, or a full disk on SQLite: there is nothing left to go back to."""
 

@@ -162,9 +162,10 @@ def test_launches_at_the_same_moment_cannot_share_the_last_place(book, manager, 
     assert Rebalance.objects.count() == 1
 
 
-def test_a_broker_that_is_down_delays_a_run_and_refuses_none(book, v2, monkeypatch, run_worker):
+@pytest.mark.parametrize("error", [OperationalError("connection refused"), ZeroDivisionError("nobody expected this")])
+def test_a_broker_that_is_down_delays_a_run_and_refuses_none(book, v2, monkeypatch, run_worker, error):
     def down(*_: object) -> None:
-        raise OperationalError("connection refused")
+        raise error
 
     monkeypatch.setattr(launch.solve_chunk, "delay", down)
     answer = v2.post("/runs", {"model_id": book.model.pk})

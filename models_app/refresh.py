@@ -77,7 +77,7 @@ class _Trouble:
 
     def note(self, error: Exception, row: _Row | None = None) -> None:
         """Of a row, or of what ended the refresh."""
-        key = row.pk if row else ""
+        key = row.pk if row else f"#{len(self.told)}"
         if isinstance(error, UnavailableError):
             self.told[key] = error.message
             return
@@ -113,7 +113,10 @@ def refresh(seconds: float | None = None) -> int:
         refresh_models(list(ModelFigures.objects.exclude(changed=None)))
     except Exception as error:  # noqa: BLE001  it is told, and raised below unless a service is down
         trouble.note(error)
-    _release(token, trouble)
+    try:
+        _release(token, trouble)
+    except DatabaseError as error:  # the lease lapses by itself
+        trouble.note(error)
     if trouble.unexpected:
         raise ExceptionGroup("the figures could not be refreshed", list(trouble.unexpected.values()))
     if done and not trouble.told and seconds is None and _marked(1):  # a change whose hint found us still at it

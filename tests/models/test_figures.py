@@ -460,6 +460,21 @@ def test_what_ends_a_refresh_hides_nothing_that_went_wrong_before(book, later, f
     assert not figures.freshness().is_running
 
 
+def test_a_lease_that_cannot_be_given_back_hides_nothing_either(book, later, failing, monkeypatch):
+    def refuse(*_arguments):
+        raise DatabaseError("no more room")
+
+    book_changed()
+    failing(Over=ZeroDivisionError("a bug"))
+    monkeypatch.setattr(refresh, "_release", refuse)
+    with pytest.raises(ExceptionGroup) as raised:
+        refresh.refresh()
+    assert [type(error) for error in raised.value.exceptions] == [ZeroDivisionError, DatabaseError]
+    monkeypatch.undo()
+    FiguresRefresh.objects.update(lease_until=datetime.now(UTC))
+    assert refresh.refresh() == 1, "the lease lapses, and another goes on"
+
+
 def bad_query(*_arguments):
     with connection.cursor() as cursor:
         cursor.execute("SELECT no_such_column FROM models_app_portfolio")

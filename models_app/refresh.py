@@ -75,15 +75,15 @@ class _Trouble:
     told: dict[str, str] = field(default_factory=dict)
     unexpected: dict[str, Exception] = field(default_factory=dict)
 
-    def note(self, error: Exception, row: _Row | None = None) -> None:
-        """Of a row, or of what ended the refresh."""
-        key = row.pk if row else f"#{len(self.told)}"
+    def note(self, error: Exception, key: str = "", name: str = "") -> None:
+        """Of the row with this key, a portfolio's or a model's; or of what ended the refresh."""
+        key = key or f"#{len(self.told)}"
         if isinstance(error, UnavailableError):
             self.told[key] = error.message
             return
-        if row:
-            error.add_note(f"while the figures of {row.portfolio_name} ({row.portfolio_id}) were computed")
-        self.told[key] = f"{row.portfolio_name}: {_told(error)}" if row else _told(error)
+        if name:
+            error.add_note(f"while the figures of {name} were computed")
+        self.told[key] = f"{name}: {_told(error)}" if name else _told(error)
         self.unexpected[key] = error
 
     def fault(self) -> str:
@@ -110,7 +110,7 @@ def refresh(seconds: float | None = None) -> int:
             done += computed
             if not computed or not _renew(token):
                 break
-        refresh_models(list(ModelFigures.objects.exclude(changed=None)))
+        _sum_up_apart(trouble)
     except Exception as error:  # noqa: BLE001  it is told, and raised below unless a service is down
         trouble.note(error)
     try:
@@ -238,8 +238,19 @@ def _refresh_apart(rows: Sequence[_Row], deadline: float | None, trouble: _Troub
             if halves:
                 logger.info("the figures of %s rows are tried by halves: %r", len(some), error)
             else:
-                trouble.note(error, some[0])
+                trouble.note(error, some[0].pk, some[0].portfolio_name)
     return done
+
+
+def _sum_up_apart(trouble: _Trouble) -> None:
+    """`refresh_models` for all that are marked, where one that cannot be summed up keeps no other waiting."""
+    for figures in ModelFigures.objects.exclude(changed=None):
+        try:
+            refresh_models([figures])
+        except (UnavailableError, DatabaseError):
+            raise  # no model's fault in particular
+        except Exception as error:  # noqa: BLE001  raised by who called us, once the others are done
+            trouble.note(error, figures.pk, f"model {figures.pk}")
 
 
 def _halves(rows: Sequence[_Row]) -> list[Sequence[_Row]]:

@@ -447,6 +447,22 @@ def test_of_several_that_cannot_be_computed_each_is_told_in_the_worker_s_log(boo
     assert "And 3 more" in figures.freshness().fault, "Tiny follows two models"
 
 
+def test_a_model_that_cannot_be_summed_up_keeps_no_other_waiting(book, later, monkeypatch):
+    book_changed()
+    sum_up = refresh._summed_up
+
+    def failing(row):
+        if row.model.name == "Growth":
+            raise ZeroDivisionError("a bug")
+        return sum_up(row)
+
+    monkeypatch.setattr(refresh, "_summed_up", failing)
+    with pytest.raises(ExceptionGroup) as raised:
+        refresh.refresh()
+    assert [type(error) for error in raised.value.exceptions] == [ZeroDivisionError]
+    assert [row.pk for row in ModelFigures.objects.exclude(changed=None)] == [book["model"].pk]
+
+
 def test_what_ends_a_refresh_hides_nothing_that_went_wrong_before(book, later, failing, monkeypatch):
     def refuse(_marked):
         raise DatabaseError("no more room")

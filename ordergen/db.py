@@ -14,6 +14,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.db.models import Aggregate, CharField, Func, QuerySet, Value
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
+from ordergen.exact_decimal import ExactDecimalField
+
 Record = TypeVar("Record", bound=models.Model)
 ROWS_PER_STATEMENT = 10_000
 _BEHIND_ALL = "g"  # keys are hexadecimal
@@ -146,7 +148,7 @@ def bulk_insert(model: type[models.Model], fields: Sequence[str], rows: Iterable
 
     COPY on PostgreSQL, one prepared statement run many times on SQLite. Neither fills in defaults nor sends signals:
     every column that has no default in the database is to be named. A Decimal (or its text) is to have no more places
-    than its column, a foreign key is given as the key.
+    than its column, which only an ExactDecimalField looks after itself; a foreign key is given as the key.
     """
     columns = [model._meta.get_field(name) for name in fields]  # noqa: SLF001  the documented way to a model's fields
     table = connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001
@@ -190,9 +192,13 @@ def _prepared(columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Iterable
     special = [
         (at, column.get_db_prep_save)
         for at, column in enumerate(columns)
-        if not isinstance(column.target_field if column.is_relation else column, _PLAIN)
+        if not _is_plain(column.target_field if column.is_relation else column)
     ]
     return _converted(special, rows) if special else rows
+
+
+def _is_plain(column: Any) -> bool:
+    return isinstance(column, _PLAIN) and not isinstance(column, ExactDecimalField)
 
 
 def _converted(special: Sequence[tuple[int, Any]], rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:

@@ -10,7 +10,16 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import count, islice
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, models, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    connections,
+    models,
+    transaction,
+)
 from django.db.models import Aggregate, CharField, Func, QuerySet, Value
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
@@ -205,11 +214,12 @@ def _converted(special: Sequence[tuple[int, Any]], rows: Iterable[Sequence[Any]]
     """Rows often carry the very same moment; what was converted for the row before is not converted again."""
     before: dict[int, Any] = {}
     done: dict[int, Any] = {}
+    database = connections[DEFAULT_DB_ALIAS]  # itself, for `connection` looks it up at every touch
     for row in rows:
         values = list(row)
         for at, convert in special:
             if at not in before or values[at] is not before[at]:
-                before[at], done[at] = values[at], convert(values[at], connection)
+                before[at], done[at] = values[at], convert(values[at], database)
             values[at] = done[at]
         yield values
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Context, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.core.exceptions import ValidationError
 from django.db import connection, models
@@ -48,7 +48,7 @@ class ExactDecimalField(_DecimalField):
         number: Decimal | None = super().to_python(value)
         return number
 
-    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:  # noqa: FBT001, FBT002, ARG002  Django's
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:  # noqa: ARG002  Django's
         """Also what bulk_insert writes, on every database."""
         if value is None or hasattr(value, "as_sql"):
             return value
@@ -68,9 +68,11 @@ class ExactDecimalField(_DecimalField):
 
     def canonical(self, value: Any) -> str:
         """The text of `value`; raises ValidationError unless the column holds it exactly."""
+        most_whole = self.max_digits - self.decimal_places
+        if type(value) is int and abs(value) < 10**most_whole:
+            return str(value)  # as most holdings are, by the million
         number = self.to_python(value)
         assert number is not None, "None has no text"
-        most_whole = self.max_digits - self.decimal_places
         if number and not -self.decimal_places <= number.adjusted() < most_whole:
             self._refuse(number)  # before a huge exponent is written out
         text = plain(number)
@@ -78,17 +80,10 @@ class ExactDecimalField(_DecimalField):
             self._refuse(number)
         return text
 
-    def _refuse(self, number: Decimal) -> None:
-        raise ValidationError(
-            "%(value).40s is more than %(name)s holds exactly: %(whole)s digits before the point and %(places)s behind.",
-            code="too_many_digits",
-            params={
-                "value": number,
-                "name": self.name,
-                "whole": self.max_digits - self.decimal_places,
-                "places": self.decimal_places,
-            },
-        )
+    def _refuse(self, number: Decimal) -> NoReturn:
+        whole, places = self.max_digits - self.decimal_places, self.decimal_places
+        holds = f"{self.name} holds exactly: {whole} digits before the point and {places} behind it"
+        raise ValidationError(f"{number:.40} is more than {holds}.", code="too_many_digits")
 
 
 def respell(schema_editor: BaseDatabaseSchemaEditor, model: type[models.Model], name: str) -> None:
@@ -101,7 +96,8 @@ def respell(schema_editor: BaseDatabaseSchemaEditor, model: type[models.Model], 
         return
     field, key = model._meta.get_field(name), model._meta.pk  # noqa: SLF001  the documented way to a model's fields
     assert isinstance(field, ExactDecimalField)
-    table, column, pk = map(schema_editor.quote_name, (model._meta.db_table, field.column, key.column))  # noqa: SLF001
+    names = (model._meta.db_table, str(field.column), str(key.column))  # noqa: SLF001
+    table, column, pk = map(schema_editor.quote_name, names)
     with schema_editor.connection.cursor() as cursor:
         cursor.execute(f"SELECT {column}, {pk} FROM {table} WHERE {column} GLOB '*[.eE]*'")  # noqa: S608  our own names
         spelled = ((_from_double(field, text), text, row) for text, row in cursor)

@@ -297,7 +297,9 @@ def delivered(request, monkeypatch, book):
     return quantity
 
 
-def test_an_order_knows_the_holding_to_its_last_decimal_and_can_be_approved(delivered, book, manager, approver, run_worker):
+def test_an_order_knows_the_holding_to_its_last_decimal_and_can_be_approved(
+    delivered, book, manager, approver, run_worker
+):
     run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
     decided = run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
     sold = run.orders.filter(security_id=book.xxx.pk)

@@ -10,9 +10,20 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import count, islice
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, models, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    connections,
+    models,
+    transaction,
+)
 from django.db.models import Aggregate, CharField, Func, QuerySet, Value
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
+
+from ordergen.exact_decimal import ExactDecimalField
 
 Record = TypeVar("Record", bound=models.Model)
 ROWS_PER_STATEMENT = 10_000
@@ -146,7 +157,7 @@ def bulk_insert(model: type[models.Model], fields: Sequence[str], rows: Iterable
 
     COPY on PostgreSQL, one prepared statement run many times on SQLite. Neither fills in defaults nor sends signals:
     every column that has no default in the database is to be named. A Decimal (or its text) is to have no more places
-    than its column, a foreign key is given as the key.
+    than its column, which only an ExactDecimalField looks after itself; a foreign key is given as the key.
     """
     columns = [model._meta.get_field(name) for name in fields]  # noqa: SLF001  the documented way to a model's fields
     table = connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001
@@ -190,20 +201,25 @@ def _prepared(columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Iterable
     special = [
         (at, column.get_db_prep_save)
         for at, column in enumerate(columns)
-        if not isinstance(column.target_field if column.is_relation else column, _PLAIN)
+        if not _is_plain(column.target_field if column.is_relation else column)
     ]
     return _converted(special, rows) if special else rows
+
+
+def _is_plain(column: Any) -> bool:
+    return isinstance(column, _PLAIN) and not isinstance(column, ExactDecimalField)
 
 
 def _converted(special: Sequence[tuple[int, Any]], rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
     """Rows often carry the very same moment; what was converted for the row before is not converted again."""
     before: dict[int, Any] = {}
     done: dict[int, Any] = {}
+    database = connections[DEFAULT_DB_ALIAS]  # itself, for `connection` looks it up at every touch
     for row in rows:
         values = list(row)
         for at, convert in special:
             if at not in before or values[at] is not before[at]:
-                before[at], done[at] = values[at], convert(values[at], connection)
+                before[at], done[at] = values[at], convert(values[at], database)
             values[at] = done[at]
         yield values
 

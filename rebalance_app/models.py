@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import TextChoices
 
 from models_app.models import id_field
+from ordergen.exact_decimal import ExactDecimalField
 
 
 def money(**options: Any) -> models.DecimalField[Any, Any]:
@@ -188,7 +189,7 @@ class Order(models.Model):
     ticker = models.CharField(max_length=20)
     side = models.CharField(max_length=4, choices=(("BUY", "Buy"), ("SELL", "Sell")))
     quantity = models.PositiveBigIntegerField()
-    quantity_before = money()  # the holding it was computed from
+    quantity_before = ExactDecimalField(max_digits=21, decimal_places=10)  # the holding it was computed from
     price = money()
     value = money()
     weight_before = weight()

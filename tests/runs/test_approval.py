@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 from django.db import OperationalError
 
-from models_app.models import Holding, Portfolio
+from models_app.changes import book_changed
+from models_app.models import Holding, Portfolio, Price
 from models_app.sources.local import LocalSource
 from ordergen.audit.models import AuditEvent
 from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError, UnavailableError
@@ -277,6 +278,47 @@ def test_a_book_that_changes_while_it_is_looked_at_approves_nothing(run, approve
     with pytest.raises(ConflictError, match="look again"):
         run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
     assert not Decision.objects.exists()
+
+
+@pytest.fixture(params=["1234.12345678", "12345678901.1234567891"])
+def delivered(request, monkeypatch, book):
+    """The quantity of XXX that Harbour holds at an accountant who counts further than four decimals."""
+    quantity, read = Decimal(request.param), LocalSource.balances
+
+    def as_delivered(self, ids):
+        balances = read(self, ids)
+        if book.harbour.pk in balances:
+            balances[book.harbour.pk].quantities[book.xxx.pk] = quantity
+        return balances
+
+    monkeypatch.setattr(LocalSource, "balances", as_delivered)
+    Price.objects.filter(security=book.xxx).update(close="0.0001")  # nor is the largest worth more than can be kept
+    book_changed([book.harbour.pk])
+    return quantity
+
+
+def test_an_order_knows_the_holding_to_its_last_decimal_and_can_be_approved(
+    delivered, book, manager, approver, run_worker
+):
+    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    decided = run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+    sold = run.orders.filter(security_id=book.xxx.pk)
+
+    assert decided.reasons == {}
+    assert set(sold.values_list("quantity_before", flat=True)) == {delivered}
+    assert verify_all()["violations"] == 0
+
+
+def test_what_is_approved_and_not_yet_traded_is_seen_of_a_holding_to_its_last_decimal(
+    delivered, book, manager, approver, run_worker
+):
+    first = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    run_decide(by=approver, rebalance_id=first.pk, verdict="approved")
+    again = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    decided = run_decide(by=approver, rebalance_id=again.pk, verdict="approved")
+
+    waits = f"Run #{first.number} has approved orders that the holdings do not show yet: reject those first."
+    assert (decided.n_decided, set(decided.reasons)) == (0, {waits})
 
 
 def test_a_rejection_asks_the_book_nothing(run, approver, monkeypatch):

@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         "Exit status 1 where a line is not a problem; whether a problem has an answer, the status in its line says."
     )
     solve.add_argument("file", nargs="?", type=Path, help="standard input when left out")
-    solve.add_argument("--say-ready", action="store_true", help=argparse.SUPPRESS)  # to the worker that started it
+    solve.add_argument("--for-worker", action="store_true", help=argparse.SUPPRESS)  # in the words of solver_protocol
     user = add("create-user", create_user_command, "create a person who may sign in; asks for the password")
     user.add_argument("username")
     user.add_argument("--role", action="append", required=True, dest="roles", metavar="ROLE", help="may be repeated")
@@ -277,10 +277,11 @@ def _print_report(report: dict[str, Any], *, as_json: bool) -> None:
 
 
 def solve_command(options: argparse.Namespace) -> None:
-    if options.say_ready:
-        import cvxpy  # noqa: F401  seconds, for which no portfolio is to answer
+    if options.for_worker:
+        from rebalance_app.services.solver_protocol import answer_questions
 
-        print("ready", flush=True)
+        answer_questions()
+        return
     try:
         source = options.file.open("rb") if options.file else nullcontext(sys.stdin.buffer)
     except OSError as error:

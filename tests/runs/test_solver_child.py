@@ -1,5 +1,6 @@
 """The integer programme lives in its own process, and the worker outlives whatever happens there."""
 
+import json
 import sys
 import time
 from dataclasses import replace
@@ -14,6 +15,7 @@ from rebalance_app.domain.verify import violations
 from rebalance_app.services import solve, solver_child
 from rebalance_app.services.launch import rebalance_launch
 from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
+from tests.chaos.faults import POISON_HOOK
 
 # Two securities at 51 with targets of 47.5 % of 100: the nearest whole shares would cost 102.
 SHORT_OF_CASH = RebalanceProblem(
@@ -73,13 +75,80 @@ def test_a_child_that_never_answers_is_killed_in_time(child, monkeypatch):
 
 
 # Answers with the time limit it was given, as the seconds it took.
-TELLING = f"""import json, sys
+TELLING = f"""import json, os, sys, time
 {READY}
 for line in sys.stdin:
-    limit = float(json.loads(line)["options"]["time_limit"])
+    asked = json.loads(line)
+    question, name = asked["question"], asked["problem"]["portfolio_id"]
+    limit = float(asked["problem"]["options"]["time_limit"])
     empty = dict(quantities={{}}, trades=[], reasons=[])
-    print(json.dumps(dict(portfolio_id="p", status="error", method=None, seconds=limit, **empty)), flush=True)
+    solution = dict(portfolio_id=name, status="error", method=None, seconds=limit, **empty)
+    answer = json.dumps(dict(question=question, solution=solution))
+    print(answer, flush=True)
 """
+
+
+def _telling(saying):
+    """A child that says this, in Python, in place of the plain answer."""
+    return [sys.executable, "-c", TELLING.replace("print(answer, flush=True)", saying)]
+
+
+@pytest.mark.parametrize(
+    "saying",
+    [
+        "print(answer.replace(question, 'another'), flush=True)",
+        "print(answer.replace(name, 'q' * 24), flush=True)",
+        "print(json.dumps(solution), flush=True)",
+        "print('[]', flush=True)",
+        "print(json.dumps(dict(question=question, solution=[])), flush=True)",
+        "print('Solver 1.16 says hello'); print(answer, flush=True)",
+        "os.write(1, (answer + chr(10) + answer + chr(10)).encode())",
+        "os.write(1, (answer + chr(10) + 'half a line').encode())",
+    ],
+    ids=["question", "portfolio", "no envelope", "list", "no solution", "line before", "line after", "half a line"],
+)
+def test_what_is_not_the_answer_to_the_question_is_nobodys_answer_and_ends_the_child(child, monkeypatch, saying):
+    monkeypatch.setattr(solver_child, "COMMAND", _telling(saying))
+
+    with pytest.raises(SolverCrashedError):
+        child.solve(SHORT_OF_CASH)
+    assert child._process is None
+
+
+def test_what_was_said_after_an_answer_is_not_taken_for_that_to_the_next_question(child, monkeypatch):
+    """One line too many would otherwise give every later portfolio the orders of the one before it."""
+    monkeypatch.setattr(
+        solver_child, "COMMAND", _telling("print(answer, flush=True); time.sleep(.2); print(answer, flush=True)")
+    )
+    child.solve(SHORT_OF_CASH)
+    time.sleep(0.4)
+
+    with pytest.raises(SolverCrashedError):
+        child.solve(SHORT_OF_CASH)
+    assert child.solve(SHORT_OF_CASH).portfolio_id == SHORT_OF_CASH.portfolio_id, "of a new child"
+
+
+def test_a_problem_that_is_given_up_while_it_is_solved_leaves_no_child_with_an_answer_for_it(child, monkeypatch):
+    monkeypatch.setattr(solver_child, "COMMAND", SILENT)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(solver_child, "_read_line", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        child.solve(SHORT_OF_CASH)
+    assert child._process is None
+
+
+@pytest.mark.slow
+def test_what_native_code_prints_in_the_child_goes_to_the_log_and_stands_before_no_answer(child, monkeypatch, capfd):
+    other = replace(SHORT_OF_CASH, portfolio_id="q" * 24)
+    monkeypatch.setenv("PYTHONPATH", str(POISON_HOOK))
+    monkeypatch.setenv("POISON", json.dumps({SHORT_OF_CASH.portfolio_id: "babble"}))
+    asked = [SHORT_OF_CASH, other, SHORT_OF_CASH]
+
+    assert [child.solve(problem).portfolio_id for problem in asked] == [problem.portfolio_id for problem in asked]
+    assert capfd.readouterr().err.count('"question"') == 2
 
 
 @pytest.mark.parametrize(("nearest", "given"), [(False, 10.0), (True, 3.333)])

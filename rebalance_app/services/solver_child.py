@@ -42,7 +42,10 @@ class SolverChild:
         self._process: subprocess.Popen[bytes] | None = None
 
     def solve(self, problem: RebalanceProblem) -> RebalanceSolution:
-        """The solution of one problem. Raises SolverCrashedError or SolverHungError; the next call has a new child."""
+        """The solution of one problem.
+
+        Raises SolverCrashedError, SolverHungError and SolverRaisedError; the next call has a new child.
+        """
         if self._process and self._process.poll() is not None:  # it ended between two problems: nobody's fault
             self.close()
         try:

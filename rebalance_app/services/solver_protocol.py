@@ -2,7 +2,8 @@
 
 ready                                        the child, once, when it has imported what it needs
 {"question": id, "problem": {…}}             the problem as `ordergen solve` reads it
-{"question": id, "solution": {…}}            the solution as `ordergen solve` writes it
+{"question": id, "solution": {…}}            the solution as `ordergen solve` writes it; or, in its place:
+{"question": id, "raised": "ValueError: …"}  an exception, which is no fault of the problem and no end of the child
 
 Every question has an id of its own, which its answer repeats: of a line too many, whoever wrote it, no later portfolio
 gets the orders of another. A portfolio's id would not do, for the same one may be asked twice.
@@ -11,6 +12,7 @@ gets the orders of another. A portfolio's id would not do, for the same one may 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -18,15 +20,21 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from rebalance_app.domain.failures import in_words
 from rebalance_app.domain.jsonl import problem_from_json, problem_to_json, solution_from_json, solution_to_json
 from rebalance_app.domain.solve import solve
-from rebalance_app.domain.types import RebalanceProblem, RebalanceSolution
+from rebalance_app.domain.types import ProblemError, Reason, RebalanceProblem, RebalanceSolution
 
+logger = logging.getLogger(__name__)
 READY = b"ready\n"
 
 
 class NotItsAnswerError(ValueError):
     """What was said is not the answer to what was asked; who said it is not to be believed any more."""
+
+
+class SolverRaisedError(Exception):
+    """An exception ended the solving of this problem, told by type and words; its traceback is in the child's log."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,12 @@ class Question:
         return _line({"question": self.id, "problem": problem_to_json(self.problem)})
 
     def solution_in(self, line: bytes) -> RebalanceSolution:
-        """The solution that this line holds. Raises NotItsAnswerError."""
+        """The solution that this line holds. Raises NotItsAnswerError and SolverRaisedError."""
         said = _read(line)
         if said.get("question") != self.id:
             raise NotItsAnswerError(f"{line[:80]!r} answers another question")
+        if "raised" in said:
+            raise SolverRaisedError(said["raised"])
         try:
             solution = solution_from_json(said["solution"])
         except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
@@ -63,9 +73,20 @@ def answer_questions() -> None:
     answers.flush()
     for line in sys.stdin.buffer:
         asked = json.loads(line)
-        solution = solve(problem_from_json(asked["problem"]))
-        answers.write(_line({"question": asked["question"], "solution": solution_to_json(solution)}))
+        answers.write(_line({"question": asked["question"], **_outcome(asked["problem"])}))
         answers.flush()
+
+
+def _outcome(given: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        solution = solve(problem_from_json(given))
+    except ProblemError as error:
+        reason = Reason("INVALID_PROBLEM", str(error))
+        solution = RebalanceSolution(given["portfolio_id"], "error", reasons=(reason,))
+    except Exception as error:
+        logger.exception("an exception in the solver, on portfolio %s", given["portfolio_id"])
+        return {"raised": in_words(error)}
+    return {"solution": solution_to_json(solution)}
 
 
 def _claim_output() -> int:

@@ -10,11 +10,13 @@ import pytest
 
 from models_app.models import Portfolio
 from ordergen.verify import verify_all
+from rebalance_app.domain.jsonl import problem_to_json
 from rebalance_app.domain.types import Options, Position, RebalanceProblem
 from rebalance_app.domain.verify import violations
-from rebalance_app.services import solve, solver_child
+from rebalance_app.services import solve, solver_child, solver_protocol
 from rebalance_app.services.launch import rebalance_launch
 from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
+from rebalance_app.services.solver_protocol import SolverRaisedError
 from tests.chaos.faults import POISON_HOOK
 
 # Two securities at 51 with targets of 47.5 % of 100: the nearest whole shares would cost 102.
@@ -140,6 +142,32 @@ def test_a_problem_that_is_given_up_while_it_is_solved_leaves_no_child_with_an_a
     assert child._process is None
 
 
+def test_an_exception_in_the_child_is_told_as_what_it_is_and_is_no_end_of_the_child(child, monkeypatch):
+    saying = "print(json.dumps(dict(question=question, raised='ValueError: a defect')), flush=True)"
+    monkeypatch.setattr(solver_child, "COMMAND", _telling(saying))
+
+    with pytest.raises(SolverRaisedError, match=r"^ValueError: a defect$"):
+        child.solve(SHORT_OF_CASH)
+
+
+@pytest.mark.slow
+def test_a_value_error_of_cvxpy_is_a_defect_with_its_words_and_its_traceback(child, monkeypatch, capfd):
+    monkeypatch.setenv("PYTHONPATH", str(POISON_HOOK))
+    monkeypatch.setenv("POISON", json.dumps({SHORT_OF_CASH.portfolio_id: "raise"}))
+
+    with pytest.raises(SolverRaisedError, match=r"^ValueError: a defect, and no bad problem$"):
+        child.solve(SHORT_OF_CASH)
+    logged = capfd.readouterr().err
+    assert "Traceback" in logged
+    assert 'raise ValueError("a defect' in logged
+
+
+def test_what_is_no_problem_is_answered_as_that_by_the_child_too():
+    outcome = solver_protocol._outcome(problem_to_json(SHORT_OF_CASH) | {"cash": "NaN"})
+
+    assert outcome["solution"]["reasons"][0]["code"] == "INVALID_PROBLEM"
+
+
 @pytest.mark.slow
 def test_what_native_code_prints_in_the_child_goes_to_the_log_and_stands_before_no_answer(child, monkeypatch, capfd):
     other = replace(SHORT_OF_CASH, portfolio_id="q" * 24)
@@ -204,6 +232,21 @@ def test_a_binding_cash_floor_is_kept_by_the_programme(book, manager, run_worker
     assert (row.state, row.method) == ("solved", "milp")
     assert row.cash_after >= Decimal(4720)
     assert Decimal(row.document["gap"]) <= Decimal("0.01")
+    assert verify_all()["violations"] == 0
+
+
+@pytest.mark.django_db
+def test_a_portfolio_with_an_exception_in_its_solver_fails_after_three_attempts_and_nobody_is_said_to_have_died(
+    book, manager, run_worker, short_of_cash, monkeypatch
+):
+    saying = "print(json.dumps(dict(question=question, raised='ValueError: a defect')), flush=True)"
+    monkeypatch.setattr(solver_child, "COMMAND", _telling(saying))
+    monkeypatch.setattr(solve, "_child", SolverChild())
+    run = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash)
+    row = run_worker(run).portfolios.get()
+
+    assert (row.state, row.attempt, row.reason_code) == ("failed", 3, "INTERNAL_ERROR")
+    assert row.reason == "The program failed with ValueError: a defect. The worker's log tells where."
     assert verify_all()["violations"] == 0
 
 

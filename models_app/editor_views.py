@@ -14,7 +14,7 @@ from models_app.forms import SPARE_ROWS, TYPED, ModelEditor
 from models_app.merge import Merge, Side
 from models_app.rules import ModelDraft
 from models_app.sources import get_source
-from ordergen.errors import ConflictError
+from ordergen.errors import ConflictError, promised
 from ordergen.http import SignedInRequest, refuses_nul
 
 FOUND_SECURITIES = 50
@@ -168,8 +168,8 @@ def _conflict(request: HttpRequest, editor: ModelEditor, mine: ModelDraft, confl
 
 
 def _merge(editor: ModelEditor, base: ModelDraft, mine: ModelDraft, choices: dict[str, Side]) -> Merge:
-    assert editor.model_id is not None, "a new model has nobody to conflict with"
-    theirs = selectors.model_draft(selectors.model_get(editor.model_id))
+    model_id = promised(editor.model_id, "a new model has nobody to conflict with")
+    theirs = selectors.model_draft(selectors.model_get(model_id))
     return Merge(base, theirs, mine, choices)
 
 

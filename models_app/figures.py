@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from models_app.drift import NO_BAND, Facts, Line, PortfolioView, low_cash_word, near_band
 from models_app.selectors import ModelRow
 from models_app.sources.base import Balances, PriceInfo
+from ordergen.errors import promised
 from rebalance_app.domain.block import MICRO, MONEY, WEIGHT, Block
 from rebalance_app.domain.drift import DIVIDE, WIDE
 from rebalance_app.domain.drift_table import DriftTable, drift_table
@@ -138,9 +139,8 @@ def figures_of(view: PortfolioView, row: ModelRow | None) -> Figures:
 
 
 def _worst_line(line: Line) -> Worst:
-    drift, use = line.drift.drift, line.band_use
-    assert drift is not None, "what has a rank has drifted"
-    assert use is not None
+    drift = promised(line.drift.drift, "what has a rank has drifted")
+    use = promised(line.band_use, "what has a rank has a band")
     return Worst(line.security_id, line.ticker, line.state, drift, use)
 
 

@@ -9,6 +9,8 @@ from typing import Any, Generic, TypeVar
 from django.db.models import Model, Q, QuerySet
 from django.http import QueryDict
 
+from ordergen.errors import promised
+
 T = TypeVar("T")
 Record = TypeVar("Record", bound=Model)
 
@@ -113,8 +115,7 @@ class Table(Listed[T]):
         self.start_href = self._href(after=None) if start else ""
 
     def _ordered(self, rows: Sequence[T]) -> list[T]:
-        key = self._column.key
-        assert key is not None, "only a column with a key is sorted by"
+        key = promised(self._column.key, "only a column with a key is sorted by")
         known = [row for row in rows if key(row) is not None]
         unknown = [row for row in rows if key(row) is None]
         return sorted(known, key=key, reverse=self.is_descending) + unknown

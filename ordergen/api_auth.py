@@ -19,7 +19,7 @@ from ninja.utils import check_csrf
 from ordergen.accounts.keys import SCOPES, find_api_key
 from ordergen.accounts.models import User
 from ordergen.accounts.roles import PERMISSIONS, Role
-from ordergen.errors import NotAllowedError
+from ordergen.errors import BrokenPromiseError, NotAllowedError
 
 SERVICE_USERNAME = "api"
 
@@ -124,7 +124,8 @@ def _admit(request: HttpRequest, user: User, need: Need) -> User:
 
 def caller(request: HttpRequest) -> User:
     """Who asks; operations are reached by people and keys only."""
-    assert isinstance(request.user, User), "every operation declares its need"
+    if not isinstance(request.user, User):
+        raise BrokenPromiseError("every operation declares its need")
     return request.user
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -106,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         "Exit status 1 where a line is not a problem; whether a problem has an answer, the status in its line says."
     )
     solve.add_argument("file", nargs="?", type=Path, help="standard input when left out")
-    solve.add_argument("--say-ready", action="store_true", help=argparse.SUPPRESS)  # to the worker that started it
+    solve.add_argument("--for-worker", action="store_true", help=argparse.SUPPRESS)  # in the words of solver_protocol
     user = add("create-user", create_user_command, "create a person who may sign in; asks for the password")
     user.add_argument("username")
     user.add_argument("--role", action="append", required=True, dest="roles", metavar="ROLE", help="may be repeated")
@@ -277,25 +278,29 @@ def _print_report(report: dict[str, Any], *, as_json: bool) -> None:
 
 
 def solve_command(options: argparse.Namespace) -> None:
-    if options.say_ready:
-        import cvxpy  # noqa: F401  seconds, for which no portfolio is to answer
+    if options.for_worker:
+        from rebalance_app.services.solver_protocol import answer_questions
 
-        print("ready", flush=True)
+        answer_questions()
+        return
     try:
         source = options.file.open("rb") if options.file else nullcontext(sys.stdin.buffer)
     except OSError as error:
         raise CommandError(f"{options.file}: {error.strerror}") from error
     with source as lines:
-        unreadable = sum(not _solve_line(line, number) for number, line in enumerate(lines, 1) if line.strip())
-    if unreadable:
+        faults = [_solve_line(line, number) for number, line in enumerate(lines, 1) if line.strip()]
+    if failed := faults.count("INTERNAL_ERROR"):
+        raise CommandError(f"the program failed on {failed} of {len(faults)} lines; their answers say how, see above")
+    if unreadable := faults.count("INVALID_PROBLEM"):
         told = "1 line was no problem that can be solved; its answer says why"
         if unreadable > 1:
             told = f"{unreadable} lines were no problems that can be solved; their answers say why"
         raise CommandError(told)
 
 
-def _solve_line(line: bytes, number: int) -> bool:
-    """Answers one problem on standard output; False when the line could not be read."""
+def _solve_line(line: bytes, number: int) -> str | None:
+    """Answers one problem on standard output; returns the code of what kept it from being solved at all."""
+    from rebalance_app.domain.failures import in_words, program_failed
     from rebalance_app.domain.jsonl import loads
     from rebalance_app.domain.scenarios import answer_line
     from rebalance_app.domain.types import ProblemError
@@ -303,13 +308,19 @@ def _solve_line(line: bytes, number: int) -> bool:
     document: Any = None
     try:
         document = loads(line)
-        answer, readable = answer_line(document), True
+        answer, fault = answer_line(document), None
     except ProblemError as error:
-        reason = {"code": "INVALID_PROBLEM", "field": error.field, "message": str(error), "security_id": None}
+        fault = "INVALID_PROBLEM"
+        reason = {"code": fault, "field": error.field, "message": str(error), "security_id": None}
         answer = {"portfolio_id": _named(document), "line": number, "status": "error", "reasons": [reason]}
-        readable = False
+    except Exception as error:
+        logging.getLogger(__name__).exception("line %s", number)
+        why = program_failed(in_words(error))
+        fault = why.code
+        reason = {"code": fault, "message": why.message, "security_id": None}
+        answer = {"portfolio_id": _named(document), "line": number, "status": "error", "reasons": [reason]}
     print(json.dumps(answer), flush=True)
-    return readable
+    return fault
 
 
 def _named(document: Any) -> str | None:

@@ -23,6 +23,7 @@ from django.db import (
 from django.db.models import Aggregate, CharField, Func, QuerySet, Value
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
+from ordergen.errors import BrokenPromiseError, promised
 from ordergen.exact_decimal import ExactDecimalField
 
 Record = TypeVar("Record", bound=models.Model)
@@ -235,9 +236,10 @@ def _copy(statement: str, rows: Iterable[Sequence[Any]]) -> int:
 
 def _execute_many(statement: str, rows: Iterable[Sequence[Any]]) -> int:
     """Past Django's cursor, which would translate the marks of each batch; errors are Django's all the same."""
-    assert connection.in_atomic_block, "half a batch must never stay"
-    assert connection.connection, "a transaction has one"
+    if not connection.in_atomic_block:
+        raise BrokenPromiseError("half a batch must never stay: it is written in a transaction")
+    native = promised(connection.connection, "a transaction has a connection")
     with connection.wrap_database_errors:
-        cursor = connection.connection.cursor()
+        cursor = native.cursor()
         cursor.executemany(statement, rows)
         return int(cursor.rowcount)

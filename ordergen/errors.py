@@ -1,9 +1,15 @@
-"""The errors a user may meet. One translator per door makes of them a page, a problem document or one line."""
+"""The errors a user may meet. One translator per door makes of them a page, a problem document or one line.
+
+And one that nobody is to meet: BrokenPromiseError.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 class OrdergenError(Exception):
@@ -89,3 +95,14 @@ class BusyError(OverloadedError):
 
     def __init__(self) -> None:
         super().__init__("The database is busy. Nothing was changed; try again in a few seconds.", retry_after=5)
+
+
+class BrokenPromiseError(RuntimeError):
+    """A defect: what must always hold does not, and nothing may be built on it. No -O drops it, as it would assert."""
+
+
+def promised(value: Value | None, promise: str) -> Value:
+    """The value that must be there by now. Raises BrokenPromiseError."""
+    if value is None:
+        raise BrokenPromiseError(promise)
+    return value

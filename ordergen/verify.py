@@ -238,7 +238,8 @@ def attempts_are_limited() -> Faults:
     """No portfolio was tried more often than is allowed, given up earlier, or ended without having been tried."""
     most = settings.MAX_ATTEMPTS
     tried = ~Q(state__in=(*OPEN, ProposalState.CANCELLED))
-    wrong = Q(attempt__gt=most) | Q(reason_code="POISON", attempt__lt=most) | tried & Q(attempt=0)
+    early = Q(reason_code="INTERNAL_ERROR", state=ProposalState.FAILED, attempt__lt=most)
+    wrong = Q(attempt__gt=most) | Q(reason_code="POISON", attempt__lt=most) | early | tried & Q(attempt=0)
     for row in _told(PortfolioRebalance.objects.filter(wrong)):
         yield f"{_name(row)} is {row.state} after {row.attempt} attempts"
 

@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 
 from ordergen.cli import main
+from rebalance_app.domain import scenarios
 
 run = partial(subprocess.run, check=False, capture_output=True, text=True, timeout=300)
 ORDERGEN = [sys.executable, "-m", "ordergen.cli"]
@@ -77,6 +78,27 @@ def test_nonsense_lines_are_told_and_the_good_ones_between_them_answered():
     assert statuses == ["error", "optimal", "error", "error", "optimal"]
     assert answers(done)[2]["reasons"][0]["field"] == "cash"
     assert "3 lines" in complaint(done, 1)
+
+
+def test_a_defect_on_one_line_is_told_by_its_type_and_the_other_lines_are_answered(tmp_path, monkeypatch, capsys):
+    good, read = scenarios.answer_line, []
+
+    def broken_once(document):
+        read.append(document)
+        if len(read) == 1:
+            raise ValueError("a defect")
+        return good(document)
+
+    monkeypatch.setattr(scenarios, "answer_line", broken_once)
+    problems = tmp_path / "problems.jsonl"
+    problems.write_text(lines(GOOD, GOOD))
+    status, told = main(["solve", str(problems)]), capsys.readouterr()
+    first, second = (json.loads(line) for line in told.out.splitlines())
+
+    assert (status, first["portfolio_id"], second["status"]) == (1, "P1", "optimal")
+    assert first["reasons"][0]["code"] == "INTERNAL_ERROR"
+    assert "ValueError: a defect" in first["reasons"][0]["message"]
+    assert told.err.endswith("ordergen: the program failed on 1 of 2 lines; their answers say how, see above\n")
 
 
 def test_an_infeasible_problem_is_an_answer_and_not_a_failure():

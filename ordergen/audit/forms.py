@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from django import forms
 
 from ordergen.audit.selectors import AuditFilter, audit_actions, audit_actors
@@ -20,8 +22,7 @@ class AuditFilterForm(forms.Form):
     def offer(self) -> None:
         """Fills the lists of people and actions; what is asked for is on them even where nothing has it."""
         for name, known in (("who", audit_actors()), ("action", audit_actions())):
-            widget, asked = self.fields[name].widget, self.data.get(name, "")
-            assert isinstance(widget, forms.Select)
+            widget, asked = cast("forms.Select", self.fields[name].widget), self.data.get(name, "")
             more = [] if asked in (*known, "") else [(asked, f"{asked[:60]}…")]
             widget.choices = [("", "Anybody" if name == "who" else "Any"), *((word, word) for word in known), *more]
 

@@ -113,9 +113,7 @@ def price(value: Number) -> str:
 
 
 def _places(number: Decimal) -> int:
-    exponent = number.normalize().as_tuple().exponent
-    assert isinstance(exponent, int)  # exact() let no NaN or infinity through
-    return max(0, -exponent)
+    return max(0, -int(number.normalize().as_tuple().exponent))  # exact() let no NaN or infinity through
 
 
 @register.filter

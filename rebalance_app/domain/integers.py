@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 
 from . import constraints
+from .failures import known
 from .types import Options, Position, ProblemError, RebalanceProblem
 
 EXACT = Context(prec=400)
@@ -163,10 +164,9 @@ def _scale(problem: RebalanceProblem) -> _Scale:
 
 
 def _line(p: Position, market_value: int, s: _Scale) -> Line:
-    assert p.price is not None
     weight = [scaled(w, s.weight) for w in (p.target, p.low_drift, p.high_drift)]
     target, low_drift, high_drift = (market_value * w // 10**s.weight for w in weight)
-    share = scaled(p.price, s.places)
+    share = scaled(known(p.price, "what has no price was refused before"), s.places)
     held = share * scaled(p.quantity, s.quantity) // 10**s.quantity
     in_lots = held % (share * p.lot_size) < share
     lot = 1 if target + high_drift <= 0 and not in_lots else p.lot_size

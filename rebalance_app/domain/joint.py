@@ -9,6 +9,7 @@ from .answer import CENT, Found
 from .bounds import Choice
 from .branch import Branching
 from .exchange import Exchanges, Spare, total_score
+from .failures import known
 from .integers import Ledger
 from .milp import NoAnswerInTime, ProgramInfeasible, Relaxed, SolverFailed, solve_relaxed, solve_whole
 from .pricing import cut
@@ -55,25 +56,26 @@ class Joint:
 
     def good(self, branching: Branching, deadline: float) -> Found:
         """An answer where `branching` does not know the first of all: within a cent of what is proven, if possible."""
-        trades, least, found = branching.known, branching.least, None
-        assert least is not None
+        trades, found = branching.known, None
+        least = known(branching.least, "while the first answer is not known, some part waits")
         if trades is not None:
             found = self.narrowed(Found(trades, "milp", self.ledger.score_money(least)))
         if found is None or self.gap(found) > CENT:
             found = self.branched(found, deadline - time.monotonic())
         return found if self.gap(found) > CENT else self.before_equals(found)
 
-    def branched(self, known: Found | None, seconds: float) -> Found:
+    def branched(self, best: Found | None, seconds: float) -> Found:
         """Branch and bound over what the prices leave open; the known answer where that fails or time runs out."""
-        if known is None:
+        if best is None:
             return self.narrowed(solve_whole(self.ledger, self.choices, seconds))
-        left = cut(self.choices, self.relaxed.points, self.relaxed.prices, self.above_bound(known.trades))
+        left = cut(self.choices, self.relaxed.points, self.relaxed.prices, self.above_bound(best.trades))
         try:
             found = solve_whole(self.ledger, left, seconds)
         except (NoAnswerInTime, ProgramInfeasible, SolverFailed):
-            return known
-        best = min((known, found), key=lambda x: total_score(self.ledger, x.trades))
-        return self.narrowed(replace(best, bound=max(x.bound for x in (known, found) if x.bound is not None)))
+            return best
+        bound = max(x.bound for x in (best, found) if x.bound is not None)
+        better = min((best, found), key=lambda x: total_score(self.ledger, x.trades))
+        return self.narrowed(replace(better, bound=bound))
 
     def before_equals(self, found: Found) -> Found:
         """Trades as good that come first by `exchange.rank`, as far as exchanges of two lines tell."""
@@ -106,9 +108,8 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     branching.go_on(deadline - time.monotonic())
     if branching.least is None:
         return _first(branching)
-    assert branching.known is not None
     bound = max(found.bound or Decimal(0), ledger.score_money(branching.least))
-    return replace(found, trades=branching.known, bound=bound)
+    return replace(found, trades=known(branching.known, "an answer was noted"), bound=bound)
 
 
 def _first(branching: Branching) -> Found:

@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from functools import cache
@@ -30,6 +31,7 @@ ABSOLUTE_GAP = 0.009  # money: less than the cent that `optimal` allows, since b
 FEASIBLE_POINT = 2  # HiGHS: SolutionStatus.kSolutionStatusFeasible
 LEAST_TIME = 0.05
 LARGEST_MONEY = 10**14
+NOTHING_TO_SHOW = "Cannot unpack invalid solution"  # CVXPY's ValueError of an end that it has no name for
 LATE = 0.5  # seconds after its limit until HiGHS is left behind
 
 
@@ -82,32 +84,39 @@ def prepare_solver() -> None:
         os.close(nowhere)
 
 
-def run_in_time(attempt: Callable[[], str | None], seconds: float) -> None:
+def run_in_time(attempt: Callable[[], None], seconds: float) -> None:
     """Let HiGHS run, but wait no longer than `seconds`: it looks at its clock only between steps, and one can be long.
 
-    `attempt` returns what went wrong. Raises SolverFailed with that, and NoAnswerInTime; the thread then goes on until
-    HiGHS sees the time, and its process is best ended. In a thread of its own HiGHS also minds no other use of it.
+    Raises what `attempt` raises, and NoAnswerInTime; the thread then goes on until HiGHS sees the time, and its process
+    is best ended. In a thread of its own HiGHS also minds no other use of it.
     """
-    outcome: list[str | None] = []
-    thread = Thread(target=lambda: outcome.append(attempt()), daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
+    outcome: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            attempt()
+            outcome.set_result(None)
+        except BaseException as error:  # noqa: BLE001  raised again where it is waited for
+            outcome.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    if not wait([outcome], seconds).done:
         raise NoAnswerInTime
-    if outcome != [None]:
-        raise SolverFailed(outcome[0] if outcome else "it ended without an outcome")
+    outcome.result()
 
 
-def _solve(problem: Any, options: Mapping[str, Any]) -> str | None:  # a CVXPY problem
+def _solve(problem: Any, options: Mapping[str, Any]) -> None:  # a CVXPY problem
+    """Raises SolverFailed where the solver did; any other exception is a defect, and none of its business."""
     from cvxpy.error import SolverError  # noqa: PLC0415
 
     try:
         problem.solve(solver="HIGHS", **options)
     except SolverError as error:
-        return str(error)
-    except ValueError:  # CVXPY's, where HiGHS has nothing to show
-        return "it ended without a solution"
-    return None
+        raise SolverFailed(str(error)) from error
+    except ValueError as error:
+        if not str(error).startswith(NOTHING_TO_SHOW):
+            raise
+        raise SolverFailed("it ended without a solution") from error
 
 
 def solve_statement(problem: Any, seconds: float, **more: str) -> None:

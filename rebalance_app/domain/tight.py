@@ -19,6 +19,7 @@ from .bounds import Choice
 from .budget import Gains
 from .coupling import broken_rows
 from .exchange import rank
+from .failures import known
 from .fill import Sets
 from .integers import ONE, Ledger
 from .levels import Level, levels
@@ -29,6 +30,7 @@ from .sums import Piece, Sums, TwoSums, pieces
 from .table import Table, Whole
 from .ways import Kept, Search, TooMany
 
+BOUGHT_OR_TRADED = "a level says what is bought or what is traded"
 MOST_LEAPS = 2000  # sums of sales looked at for the least trading
 
 Chosen = dict[int, int] | None  # by line, the first trades; None where there are none
@@ -164,8 +166,7 @@ def _chosen(lines: _Lines, sets: Sets, level: Level) -> Chosen:
     """The first trades of a level. Raises TooMany, and _TakesMoreSales."""
     bought, traded = level.bought, level.traded
     if traded is None:
-        assert bought is not None
-        return lines.with_least_trading(bought)
+        return lines.with_least_trading(known(bought, BOUGHT_OR_TRADED))
     if bought is None:
         return _within_cash(lines, traded)
     even = (traded + bought) % 2 == 0
@@ -174,8 +175,8 @@ def _chosen(lines: _Lines, sets: Sets, level: Level) -> Chosen:
 
 def _as_least_trading(ledger: Ledger, sets: Sets, level: Level) -> tuple[Ledger, tuple[Choice, ...]]:
     """A level that says what is bought, with as little trading as that can take, as a problem of its own."""
-    assert level.bought is not None
-    cash, (fewest, most) = ledger.cash - level.bought, level.number(ledger) or (0, None)
+    bought = known(level.bought, BOUGHT_OR_TRADED)
+    cash, (fewest, most) = ledger.cash - bought, level.number(ledger) or (0, None)
     kept = replace(ledger, floor=cash, ceiling=cash, fewest_orders=fewest, most_orders=most)
     stated = replace(kept, drift_weight=0, trade_weight=ONE, ticket=0, soft=False)
     return stated, tuple(Choice(line, tuple(sets[i])) for i, line in enumerate(ledger.lines))

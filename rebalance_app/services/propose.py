@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ordergen.db import object_id
+from ordergen.errors import promised
 from rebalance_app.domain.block import MONEY, REASONS, WEIGHT, Block, BlockAnswer, block_drift, reasons, weights
 from rebalance_app.domain.drift import PortfolioDrift, portfolio_drift
 from rebalance_app.domain.gains import realised_gain
@@ -108,9 +109,9 @@ def reason_told(facts: RunFacts, reason: Reason) -> dict[str, str | None]:
 def _after(problem: RebalanceProblem, solution: RebalanceSolution) -> PortfolioDrift | None:
     if not solution.solved:
         return None
-    assert solution.cash_after is not None, "a solution has its cash"
+    cash = promised(solution.cash_after, "a solution has its cash")
     positions = tuple(replace(p, quantity=solution.quantities[p.security_id]) for p in problem.positions)
-    return portfolio_drift(positions, solution.cash_after)
+    return portfolio_drift(positions, cash)
 
 
 def _orders(
@@ -223,18 +224,13 @@ def _rounded(number: Decimal | None, unit: Decimal = CENT_FRACTION) -> Decimal |
 
 def block_proposals(facts: RunFacts, work: Work, answer: BlockAnswer) -> list[Proposal]:
     """The way of arrays: the proposals of every certified row of a block."""
-    assert work.block, "only a block has this way"
+    block = promised(work.block, "only a block has this way")
     keep = np.flatnonzero(answer.certified).tolist()
     if not keep:
         return []
-    block = replace(
-        work.block,
-        quantities=work.block.quantities[keep],
-        cash=work.block.cash[keep],
-        floor=work.block.floor[keep],
-    )
+    kept = replace(block, quantities=block.quantities[keep], cash=block.cash[keep], floor=block.floor[keep])
     part = BlockAnswer(answer.certified[keep], answer.after[keep], answer.market_value[keep], answer.cash_after[keep])
-    return list(_block_rows(facts, [work.block_rows[at] for at in keep], block, part))
+    return list(_block_rows(facts, [work.block_rows[at] for at in keep], kept, part))
 
 
 def _block_rows(

@@ -30,14 +30,16 @@ from ordergen.correlation import correlated
 from ordergen.db import object_id
 from ordergen.errors import UnavailableError
 from rebalance_app.domain.block import block_solve
+from rebalance_app.domain.failures import in_words, program_failed
 from rebalance_app.domain.solve import solve_separable
-from rebalance_app.domain.types import RebalanceProblem
+from rebalance_app.domain.types import Reason, RebalanceProblem
 from rebalance_app.domain.verify import violations
 from rebalance_app.facts import RunFacts, facts_of
 from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance, RunState
 from rebalance_app.services.gather import gather, refusal, refusals
 from rebalance_app.services.propose import block_proposals, proposal
 from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
+from rebalance_app.services.solver_protocol import SolverRaisedError
 from rebalance_app.services.stop import run_stop
 from rebalance_app.services.store import claim_cancel, proposals_store
 
@@ -62,6 +64,9 @@ def chunk_solve(*, rebalance_id: str, chunk: int) -> None:
         except UnavailableError as error:
             run_stop(rebalance_id, first=claim.rows[0].pk, why=error.message)
             return
+        except Exception as error:  # the lease lapses, which is time enough for what passes, and it is tried again
+            claim.note(program_failed(in_words(error)))
+            raise
         logger.info("run #%s: chunk %s of %s portfolios done", claim.run.number, chunk, len(claim.rows))
         run_finish(rebalance_id)
 
@@ -103,6 +108,11 @@ class Claim:
         ours = PortfolioRebalance.objects.filter(rebalance=self.run, token=self.token, state=ProposalState.SOLVING)
         return ours.update(lease_until=_lease()) > 0
 
+    def note(self, why: Reason) -> None:
+        """Says with all that is still ours why this attempt came to nothing; it stands there until the next begins."""
+        ours = PortfolioRebalance.objects.filter(rebalance=self.run, token=self.token, state=ProposalState.SOLVING)
+        ours.update(reason_code=why.code, reason=why.message)
+
     @cached_property
     def facts(self) -> RunFacts:
         return facts_of(self.run.pk)
@@ -116,7 +126,14 @@ def _claim(rebalance_id: str, chunk: int) -> Claim | None:
     token = object_id()
     claimed = PortfolioRebalance.objects.filter(
         rebalance_id=rebalance_id, chunk=chunk, state=ProposalState.QUEUED
-    ).update(state=ProposalState.SOLVING, token=token, attempt=F("attempt") + 1, lease_until=_lease())
+    ).update(
+        state=ProposalState.SOLVING,
+        token=token,
+        attempt=F("attempt") + 1,
+        lease_until=_lease(),
+        reason_code="",
+        reason="",
+    )
     if not claimed:
         if not Rebalance.objects.filter(pk=rebalance_id).exists():
             logger.warning(
@@ -139,7 +156,7 @@ def _claim(rebalance_id: str, chunk: int) -> Claim | None:
 
 
 def _solve_alone(claim: Claim, row: PortfolioRebalance, problem: RebalanceProblem) -> None:
-    """One integer programme in the child; a crash gives the portfolio back for another attempt, up to the last."""
+    """One integer programme in the child; a failure gives the portfolio back for another attempt, up to the last."""
     try:
         solution = _child.solve(problem)
         if solution.solved and (faults := violations(problem, solution)):
@@ -154,13 +171,21 @@ def _solve_alone(claim: Claim, row: PortfolioRebalance, problem: RebalanceProble
             _give_back(claim, row)
             return
         solution = refusal(row, "POISON", f"Solving this portfolio failed {row.attempt} times: {error}.")
+    except SolverRaisedError as error:
+        logger.exception("an exception in the solver on portfolio %s, attempt %s", row.portfolio_id, row.attempt)
+        why = program_failed(str(error))
+        if row.attempt < settings.MAX_ATTEMPTS:
+            _give_back(claim, row, why)
+            return
+        solution = refusal(row, why.code, why.message)
     proposals_store(claim.run, claim.token, [proposal(claim.facts, row, problem, solution)])
 
 
-def _give_back(claim: Claim, row: PortfolioRebalance) -> None:
+def _give_back(claim: Claim, row: PortfolioRebalance, why: Reason | None = None) -> None:
     """Lapsed, and under no token that could renew it with the rest: the sweeper queues it again, alone."""
+    noted = {"reason_code": why.code, "reason": why.message} if why else {}
     PortfolioRebalance.objects.filter(pk=row.pk, token=claim.token, state=ProposalState.SOLVING).update(
-        lease_until=timezone.now(), token=""
+        lease_until=timezone.now(), token="", **noted
     )
 
 

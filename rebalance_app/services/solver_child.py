@@ -1,13 +1,12 @@
 """The integer programme in a process of its own, because a native solver may ignore its time limit, hang or crash.
 
-The child is `ordergen solve`: a JSON line with a problem in, a JSON line with its solution out. It stays for the next
-problem, so CVXPY is imported once per worker and never in the worker itself; after a time-out another one starts. It
-says when it is ready, and only from then on does a portfolio's time count.
+The child is `ordergen solve --for-worker`, and what both say is in `solver_protocol`. It stays for the next problem, so
+CVXPY is imported once per worker and never in the worker itself; after a time-out, or a word that is not the answer to
+the question, another one starts. It says when it is ready, and only from then on does a portfolio's time count.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import signal
@@ -15,13 +14,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from typing import IO
 
 from ordergen.processes import kill_group, start_child
-from rebalance_app.domain.jsonl import problem_to_json, solution_from_json
 from rebalance_app.domain.types import RebalanceProblem, RebalanceSolution
+from rebalance_app.services.solver_protocol import READY, NotItsAnswerError, Question
 
-COMMAND = [sys.executable, "-m", "ordergen.cli", "solve", "--say-ready"]
-READY = b"ready\n"
+COMMAND = [sys.executable, "-m", "ordergen.cli", "solve", "--for-worker"]
 STARTUP_SECONDS = 30.0  # importing CVXPY on a busy machine; a child that needs longer is lost, and another attempt made
 GRACE_SECONDS = 2.0  # between the limit the solver was given and the end of our patience
 SOLVES_WITH_NEAREST = 3
@@ -43,19 +42,18 @@ class SolverChild:
         self._process: subprocess.Popen[bytes] | None = None
 
     def solve(self, problem: RebalanceProblem) -> RebalanceSolution:
-        """The solution of one problem. Raises SolverCrashedError or SolverHungError; the next call has a new child."""
-        patience = problem.options.time_limit + GRACE_SECONDS
+        """The solution of one problem.
+
+        Raises SolverCrashedError, SolverHungError and SolverRaisedError; the next call has a new child.
+        """
         if self._process and self._process.poll() is not None:  # it ended between two problems: nobody's fault
             self.close()
         try:
-            if self._process is None:
-                self._start()
-            answer = self._ask(json.dumps(problem_to_json(_shared_out(problem))).encode() + b"\n", patience)
-            solution = solution_from_json(json.loads(answer))
-        except (OSError, ValueError, KeyError) as error:
+            solution = self._answer(Question(_shared_out(problem)), problem.options.time_limit + GRACE_SECONDS)
+        except (OSError, NotItsAnswerError) as error:
             self.close()
             raise SolverCrashedError(f"the solver process ended or answered nonsense: {error}") from error
-        except SolverHungError:
+        except BaseException:  # an answer may still come, and nobody waits for it
             self.close()
             raise
         if solution.status == "time_limit" or any(r.code == "NO_ANSWER_IN_TIME" for r in solution.reasons):
@@ -73,21 +71,30 @@ class SolverChild:
 
     def _start(self) -> None:
         self._process = start_child(COMMAND, signal_at_parents_death=signal.SIGKILL, pipes=True)
-        assert self._process.stdout, "it was started with pipes"
+        _, answers = _pipes(self._process)
         try:
-            said = _read_line(self._process.stdout.fileno(), time.monotonic() + STARTUP_SECONDS)
+            said = _read_line(answers, time.monotonic() + STARTUP_SECONDS)
         except SolverHungError as error:
             raise OSError(f"it was not ready after {STARTUP_SECONDS:g} seconds") from error
         if said != READY:
-            raise ValueError(f"it said {said[:40]!r}")
+            raise NotItsAnswerError(f"it said {said[:40]!r}")
 
-    def _ask(self, line: bytes, patience: float) -> bytes:
-        assert self._process, "solve starts it"
-        assert self._process.stdin, "it was started with pipes"
-        assert self._process.stdout, "it was started with pipes"
-        self._process.stdin.write(line)
-        self._process.stdin.flush()
-        return _read_line(self._process.stdout.fileno(), time.monotonic() + patience)
+    def _answer(self, question: Question, patience: float) -> RebalanceSolution:
+        if self._process is None:
+            self._start()
+        questions, answers = _pipes(self._process)
+        if _has_more(answers, 0):
+            raise NotItsAnswerError("it said something that nobody had asked, or closed its output")
+        questions.write(question.line)
+        questions.flush()
+        return question.solution_in(_read_line(answers, time.monotonic() + patience))
+
+
+def _pipes(process: subprocess.Popen[bytes] | None) -> tuple[IO[bytes], IO[bytes]]:
+    """Where questions go, and where answers come from."""
+    if process is None or process.stdin is None or process.stdout is None:
+        raise OSError("it has no pipes")
+    return process.stdin, process.stdout
 
 
 def _shared_out(problem: RebalanceProblem) -> RebalanceProblem:
@@ -98,15 +105,23 @@ def _shared_out(problem: RebalanceProblem) -> RebalanceProblem:
     return replace(problem, options=replace(problem.options, time_limit=share))
 
 
-def _read_line(descriptor: int, deadline: float) -> bytes:
-    received = b""
+def _has_more(answers: IO[bytes], seconds: float) -> bool:
+    """Whether there is something to read, or the end of it, within so many seconds."""
     with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
-        while not received.endswith(b"\n"):
-            if not selector.select(max(deadline - time.monotonic(), 0)):
-                raise SolverHungError("the solver did not stop at its time limit and was killed")
-            part = os.read(descriptor, 1 << 16)
-            if not part or len(received) > MAX_ANSWER_BYTES:
-                raise OSError("it closed its output" if not part else "its answer is too long")
-            received += part
+        selector.register(answers, selectors.EVENT_READ)
+        return bool(selector.select(max(seconds, 0)))
+
+
+def _read_line(answers: IO[bytes], deadline: float) -> bytes:
+    """One line and not a character more, read past Python's buffer: what is in there no selector sees."""
+    received = b""
+    while b"\n" not in received:
+        if not _has_more(answers, deadline - time.monotonic()):
+            raise SolverHungError("the solver did not stop at its time limit and was killed")
+        part = os.read(answers.fileno(), 1 << 16)
+        if not part or len(received) > MAX_ANSWER_BYTES:
+            raise OSError("it closed its output" if not part else "its answer is too long")
+        received += part
+    if not received.endswith(b"\n") or received.count(b"\n") > 1:
+        raise NotItsAnswerError(f"it said more than was asked: {received[-80:]!r}")
     return received

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from ordergen.audit.services import keep_turns_waiting
 from ordergen.db import atomic, bulk_insert, bulk_update, is_busy
+from ordergen.errors import BrokenPromiseError
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, ProposalState, Rebalance
 from rebalance_app.selectors import UNDECIDED
 from rebalance_app.services.propose import ORDER_FIELDS, PROPOSAL_FIELDS, Proposal
@@ -113,5 +114,6 @@ def _supersede(run: Rebalance, proposals: Sequence[Proposal]) -> dict[str, int]:
     earlier = _earlier(run, proposals)
     counts = dict(earlier.order_by().values_list("rebalance_id").annotate(Count("pk")))
     superseded = earlier.update(state=OrderState.SUPERSEDED)
-    assert superseded == sum(counts.values()), "nobody decides meanwhile, and no other worker has these portfolios"
+    if superseded != sum(counts.values()):
+        raise BrokenPromiseError("nobody decides meanwhile, and no other worker has these portfolios")
     return counts

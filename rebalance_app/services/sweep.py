@@ -21,6 +21,7 @@ from django.db.models import F, Max, Q, QuerySet
 from django.utils import timezone
 
 from ordergen.db import atomic
+from rebalance_app.domain.types import Reason
 from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance
 from rebalance_app.selectors import LONG
 from rebalance_app.services.launch import enqueue
@@ -33,6 +34,7 @@ ALONE = 1 << 24  # chunks from here on hold one portfolio each, or few; a run ha
 NOT_SENT = datetime(1970, 1, 1, tzinfo=UTC)  # of what was queued again: earlier than any message
 FEW = 5  # portfolios that the sweeper does itself before it sweeps again
 SECOND_LOOK = 1.0  # seconds, in which a worker between two chunks takes the next one, or another stores its own
+REMEDY = "Rebalance it alone and look at the worker's log."
 PROGRAMME_GRACE = STARTUP_SECONDS + GRACE_SECONDS  # that one programme may take beyond its time limit
 
 
@@ -90,7 +92,7 @@ def _few_of(rebalance_id: str, chunk: int) -> int:
 
 def _lapsed(run: Rebalance) -> list[PortfolioRebalance]:
     rows = run.portfolios.filter(state=ProposalState.SOLVING, lease_until__lt=timezone.now())
-    return list(rows.only("pk", "token", "attempt"))
+    return list(rows.only("pk", "token", "attempt", "reason_code", "reason"))
 
 
 def _end_cancelled(run: Rebalance) -> None:
@@ -106,16 +108,20 @@ def _end_cancelled(run: Rebalance) -> None:
 
 
 def _give_up(run: Rebalance) -> int:
-    """A portfolio that lost its worker for the last time fails; it has delayed no other, for it travelled alone."""
+    """A portfolio whose last attempt came to nothing fails; it has delayed no other, for it travelled alone.
+
+    Why, its worker has noted where an exception ended the attempt; a worker that died could not.
+    """
     given_up = 0
     for row in _lapsed(run):
         if row.attempt < settings.MAX_ATTEMPTS:
             continue
+        lost = Reason("POISON", f"Tried {row.attempt} times, and the last time its worker died. {REMEDY}")
         with atomic():
             n = _still_lapsed(row).update(
                 state=ProposalState.FAILED,
-                reason_code="POISON",
-                reason=f"Its worker died {row.attempt} times. Rebalance it alone and look at the worker's log.",
+                reason_code=row.reason_code or lost.code,
+                reason=row.reason or lost.message,
                 finished_at=timezone.now(),
                 lease_until=None,
             )

@@ -7,6 +7,7 @@ figures  | what each answer comes to
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from models_app.sources.base import Balances
 from ordergen.accounts.models import User
 from ordergen.errors import InvalidInputError, NotFoundError
 from rebalance_app.domain.drift import PortfolioDrift, portfolio_drift
+from rebalance_app.domain.failures import program_failed
 from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.scenarios import scenario_to_json
 from rebalance_app.domain.solve import solve_separable
@@ -34,7 +36,9 @@ from rebalance_app.services.gather import old_price, stale_security, unknown_gai
 from rebalance_app.services.launch import checked_options, limits_in_force, prices_now
 from rebalance_app.services.propose import limits_applied, reason_told
 from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
+from rebalance_app.services.solver_protocol import SolverRaisedError
 
+logger = logging.getLogger(__name__)
 MAX_SCENARIOS = 5
 MAX_SECONDS = 10.0  # for one scenario's integer programme: somebody is waiting for the page
 _child = SolverChild()
@@ -178,6 +182,9 @@ def _programme(problem: RebalanceProblem) -> RebalanceSolution:
         return _error(problem.portfolio_id, "SOLVER_KILLED", f"No answer within {limit:g} seconds: {error}.")
     except SolverCrashedError as error:
         return _error(problem.portfolio_id, "SOLVER_CRASHED", f"The solver was lost: {error}. Asking again may help.")
+    except SolverRaisedError as error:
+        logger.exception("an exception in the solver on portfolio %s", problem.portfolio_id)
+        return RebalanceSolution(problem.portfolio_id, "error", reasons=(program_failed(str(error)),))
     finally:
         _one_at_a_time.release()
     if solution.solved and (faults := violations(problem, solution)):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import cvxpy as cp
 import numpy as np
 import pytest
+from cvxpy.reductions import Solution
 
 from benchmarks.instances import Spec, large, small
 from rebalance_app.domain import branch, joint, milp
@@ -129,6 +130,27 @@ def test_a_time_out_without_any_answer_is_an_error_and_not_a_sale_of_everything(
     solution = solve(stated)
     assert (solution.status, solution.trades) == ("error", ())
     assert solution.reasons[0].code == "NO_ANSWER_IN_TIME"
+
+
+@pytest.mark.parametrize("defect", [ValueError("Problem data contains NaN"), TypeError("no dual ray")])
+def test_an_exception_in_the_solver_s_thread_is_raised_as_what_it_is_and_no_failure_of_the_solver(defect, monkeypatch):
+    stated = problem(100, *(position(n, 0, 51, "0.475", ("0.475", "0.4")) for n in "AB"))
+
+    def broken(*_, **__):
+        raise defect
+
+    monkeypatch.setattr(cp.Problem, "solve", broken)
+    with pytest.raises(type(defect), match=str(defect)):
+        solve(stated)
+
+
+def test_an_end_of_the_solver_that_cvxpy_has_no_name_for_is_a_failure_of_the_solver(monkeypatch):
+    stated = problem(100, *(position(n, 0, 51, "0.475", ("0.475", "0.4")) for n in "AB"))
+    unnamed = Solution("UNKNOWN", None, {}, {}, {})
+    monkeypatch.setattr(cp.Problem, "solve", lambda self, **_: self.unpack(unnamed))
+    solution = solve(stated)
+
+    assert solution.reasons[0].code == "SOLVER_FAILED"
 
 
 def test_a_time_out_after_the_relaxation_offers_its_answer_with_its_gap(monkeypatch):

@@ -17,6 +17,7 @@ from ordergen.audit.models import AuditEvent
 from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
 from ordergen.verify import verify_all
 from rebalance_app import proposals
+from rebalance_app.domain.block import block_solve
 from rebalance_app.models import Order, PriceSnapshot, Rebalance
 from rebalance_app.services import solve, store
 from rebalance_app.services.cancel import rebalance_cancel
@@ -214,6 +215,63 @@ def test_a_portfolio_that_kills_its_worker_three_times_fails_and_the_run_ends(bo
     assert swept.given_up == 1
     assert (run.state, run.n_failed) == ("completed", 1)
     assert run.portfolios.get().reason_code == "POISON"
+
+
+def _lapse(run):
+    run.portfolios.filter(state="solving").update(lease_until=timezone.now() - timedelta(minutes=5))
+
+
+def _attempt(run):
+    """What a worker and then, its lease over, a sweeper make of each chunk that waits."""
+    for chunk in list(run.portfolios.filter(state="queued").values_list("chunk", flat=True)):
+        with pytest.raises(ValueError, match=r"no such.+row"):
+            chunk_solve(rebalance_id=run.pk, chunk=chunk)
+    _lapse(run)
+    sweep()
+
+
+@pytest.fixture
+def defect(book, manager, monkeypatch):
+    """A run over one portfolio, and an exception of ours, or NumPy's, in every attempt at it."""
+
+    def broken(*_):
+        raise ValueError("no such\0 row")
+
+    monkeypatch.setattr(solve, "block_solve", broken)
+    return rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk])
+
+
+def test_an_exception_in_a_worker_is_told_as_what_it_is_from_the_first_attempt_to_the_last(defect):
+    told = "The program failed with ValueError: no such row. The worker's log tells where."
+    _attempt(defect)
+    waiting = defect.portfolios.get()
+    assert (waiting.state, waiting.reason_code, waiting.reason) == ("queued", "INTERNAL_ERROR", told)
+    for _ in range(settings.MAX_ATTEMPTS - 1):
+        _attempt(defect)
+    row = defect.portfolios.get()
+
+    assert (row.state, row.attempt, row.reason_code, row.reason) == ("failed", 3, "INTERNAL_ERROR", told)
+    assert verify_all()["violations"] == 0
+
+
+def test_an_exception_of_an_earlier_attempt_is_no_reason_once_another_begins(defect, monkeypatch, run_worker):
+    _attempt(defect)
+    monkeypatch.setattr(solve, "block_solve", block_solve)
+    row = run_worker(defect).portfolios.get()
+
+    assert (row.state, row.attempt, row.reason_code, row.reason) == ("solved", 2, "", "")
+
+
+def test_a_worker_that_dies_at_the_last_attempt_is_not_said_to_have_raised_what_an_earlier_one_did(defect):
+    _attempt(defect)
+    for _ in range(settings.MAX_ATTEMPTS - 1):
+        solve._claim(defect.pk, defect.portfolios.get().chunk)
+        _lapse(defect)
+        sweep()
+    row = defect.portfolios.get()
+
+    assert (row.state, row.reason_code) == ("failed", "POISON")
+    assert row.reason.startswith("Tried 3 times, and the last time its worker died.")
 
 
 def test_a_worker_that_wakes_up_after_its_lease_writes_nothing(book, manager, run_worker, monkeypatch):

@@ -1,5 +1,6 @@
 """The integer programme lives in its own process, and the worker outlives whatever happens there."""
 
+import json
 import sys
 import time
 from dataclasses import replace
@@ -9,11 +10,14 @@ import pytest
 
 from models_app.models import Portfolio
 from ordergen.verify import verify_all
+from rebalance_app.domain.jsonl import problem_to_json
 from rebalance_app.domain.types import Options, Position, RebalanceProblem
 from rebalance_app.domain.verify import violations
-from rebalance_app.services import solve, solver_child
+from rebalance_app.services import solve, solver_child, solver_protocol
 from rebalance_app.services.launch import rebalance_launch
 from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
+from rebalance_app.services.solver_protocol import SolverRaisedError
+from tests.chaos.faults import POISON_HOOK
 
 # Two securities at 51 with targets of 47.5 % of 100: the nearest whole shares would cost 102.
 SHORT_OF_CASH = RebalanceProblem(
@@ -73,13 +77,106 @@ def test_a_child_that_never_answers_is_killed_in_time(child, monkeypatch):
 
 
 # Answers with the time limit it was given, as the seconds it took.
-TELLING = f"""import json, sys
+TELLING = f"""import json, os, sys, time
 {READY}
 for line in sys.stdin:
-    limit = float(json.loads(line)["options"]["time_limit"])
+    asked = json.loads(line)
+    question, name = asked["question"], asked["problem"]["portfolio_id"]
+    limit = float(asked["problem"]["options"]["time_limit"])
     empty = dict(quantities={{}}, trades=[], reasons=[])
-    print(json.dumps(dict(portfolio_id="p", status="error", method=None, seconds=limit, **empty)), flush=True)
+    solution = dict(portfolio_id=name, status="error", method=None, seconds=limit, **empty)
+    answer = json.dumps(dict(question=question, solution=solution))
+    print(answer, flush=True)
 """
+
+
+def _telling(saying):
+    """A child that says this, in Python, in place of the plain answer."""
+    return [sys.executable, "-c", TELLING.replace("print(answer, flush=True)", saying)]
+
+
+@pytest.mark.parametrize(
+    "saying",
+    [
+        "print(answer.replace(question, 'another'), flush=True)",
+        "print(answer.replace(name, 'q' * 24), flush=True)",
+        "print(json.dumps(solution), flush=True)",
+        "print('[]', flush=True)",
+        "print(json.dumps(dict(question=question, solution=[])), flush=True)",
+        "print('Solver 1.16 says hello'); print(answer, flush=True)",
+        "os.write(1, (answer + chr(10) + answer + chr(10)).encode())",
+        "os.write(1, (answer + chr(10) + 'half a line').encode())",
+    ],
+    ids=["question", "portfolio", "no envelope", "list", "no solution", "line before", "line after", "half a line"],
+)
+def test_what_is_not_the_answer_to_the_question_is_nobodys_answer_and_ends_the_child(child, monkeypatch, saying):
+    monkeypatch.setattr(solver_child, "COMMAND", _telling(saying))
+
+    with pytest.raises(SolverCrashedError):
+        child.solve(SHORT_OF_CASH)
+    assert child._process is None
+
+
+def test_what_was_said_after_an_answer_is_not_taken_for_that_to_the_next_question(child, monkeypatch):
+    """One line too many would otherwise give every later portfolio the orders of the one before it."""
+    monkeypatch.setattr(
+        solver_child, "COMMAND", _telling("print(answer, flush=True); time.sleep(.2); print(answer, flush=True)")
+    )
+    child.solve(SHORT_OF_CASH)
+    time.sleep(0.4)
+
+    with pytest.raises(SolverCrashedError):
+        child.solve(SHORT_OF_CASH)
+    assert child.solve(SHORT_OF_CASH).portfolio_id == SHORT_OF_CASH.portfolio_id, "of a new child"
+
+
+def test_a_problem_that_is_given_up_while_it_is_solved_leaves_no_child_with_an_answer_for_it(child, monkeypatch):
+    monkeypatch.setattr(solver_child, "COMMAND", SILENT)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(solver_child, "_read_line", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        child.solve(SHORT_OF_CASH)
+    assert child._process is None
+
+
+def test_an_exception_in_the_child_is_told_as_what_it_is_and_is_no_end_of_the_child(child, monkeypatch):
+    saying = "print(json.dumps(dict(question=question, raised='ValueError: a defect')), flush=True)"
+    monkeypatch.setattr(solver_child, "COMMAND", _telling(saying))
+
+    with pytest.raises(SolverRaisedError, match=r"^ValueError: a defect$"):
+        child.solve(SHORT_OF_CASH)
+
+
+@pytest.mark.slow
+def test_a_value_error_of_cvxpy_is_a_defect_with_its_words_and_its_traceback(child, monkeypatch, capfd):
+    monkeypatch.setenv("PYTHONPATH", str(POISON_HOOK))
+    monkeypatch.setenv("POISON", json.dumps({SHORT_OF_CASH.portfolio_id: "raise"}))
+
+    with pytest.raises(SolverRaisedError, match=r"^ValueError: a defect, and no bad problem$"):
+        child.solve(SHORT_OF_CASH)
+    logged = capfd.readouterr().err
+    assert "Traceback" in logged
+    assert 'raise ValueError("a defect' in logged
+
+
+def test_what_is_no_problem_is_answered_as_that_by_the_child_too():
+    outcome = solver_protocol._outcome(problem_to_json(SHORT_OF_CASH) | {"cash": "NaN"})
+
+    assert outcome["solution"]["reasons"][0]["code"] == "INVALID_PROBLEM"
+
+
+@pytest.mark.slow
+def test_what_native_code_prints_in_the_child_goes_to_the_log_and_stands_before_no_answer(child, monkeypatch, capfd):
+    other = replace(SHORT_OF_CASH, portfolio_id="q" * 24)
+    monkeypatch.setenv("PYTHONPATH", str(POISON_HOOK))
+    monkeypatch.setenv("POISON", json.dumps({SHORT_OF_CASH.portfolio_id: "babble"}))
+    asked = [SHORT_OF_CASH, other, SHORT_OF_CASH]
+
+    assert [child.solve(problem).portfolio_id for problem in asked] == [problem.portfolio_id for problem in asked]
+    assert capfd.readouterr().err.count('"question"') == 2
 
 
 @pytest.mark.parametrize(("nearest", "given"), [(False, 10.0), (True, 3.333)])
@@ -135,6 +232,21 @@ def test_a_binding_cash_floor_is_kept_by_the_programme(book, manager, run_worker
     assert (row.state, row.method) == ("solved", "milp")
     assert row.cash_after >= Decimal(4720)
     assert Decimal(row.document["gap"]) <= Decimal("0.01")
+    assert verify_all()["violations"] == 0
+
+
+@pytest.mark.django_db
+def test_a_portfolio_with_an_exception_in_its_solver_fails_after_three_attempts_and_nobody_is_said_to_have_died(
+    book, manager, run_worker, short_of_cash, monkeypatch
+):
+    saying = "print(json.dumps(dict(question=question, raised='ValueError: a defect')), flush=True)"
+    monkeypatch.setattr(solver_child, "COMMAND", _telling(saying))
+    monkeypatch.setattr(solve, "_child", SolverChild())
+    run = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash)
+    row = run_worker(run).portfolios.get()
+
+    assert (row.state, row.attempt, row.reason_code) == ("failed", 3, "INTERNAL_ERROR")
+    assert row.reason == "The program failed with ValueError: a defect. The worker's log tells where."
     assert verify_all()["violations"] == 0
 
 

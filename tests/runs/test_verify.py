@@ -43,6 +43,7 @@ DAMAGE = {
         ("rebalance_app_portfoliorebalance", "attempt = 4", HARBOUR),
         ("rebalance_app_portfoliorebalance", "attempt = 0", HARBOUR),
         ("rebalance_app_portfoliorebalance", "reason_code = 'POISON'", HARBOUR),
+        ("rebalance_app_portfoliorebalance", "reason_code = 'INTERNAL_ERROR', state = 'failed'", HARBOUR),
     ],
     "counters_count": [
         ("rebalance_app_rebalance", "n_solved = n_solved + 1", "state = 'completed'"),

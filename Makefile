@@ -6,7 +6,7 @@ PORT ?= 8000
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo demo-globeco test quick bench lint format lock clean
+.PHONY: help demo demo-globeco test quick bench pin lint format lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -40,6 +40,9 @@ chaos: .venv/dev ## every fault on every broker and database, for a night (SEED=
 bench: .venv/dev ## the optimiser beside others, a minute or two; installs the dependency group "peers"
 	$(BIN)/uv pip install -q --python $(BIN)/python --group peers -c requirements-dev.lock
 	$(BIN)/python -W ignore -m benchmarks.optimiser
+
+pin: .venv/dev ## hold both APIs to the documents they have now: names in generated clients come from them
+	$(BIN)/python -m tests.api.pinned
 
 lint: .venv/dev ## formatting, rules, types, layers, duplicates of none
 	$(BIN)/ruff format --check .

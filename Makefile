@@ -6,7 +6,7 @@ PORT ?= 8000
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo demo-globeco test quick bench lint format lock clean
+.PHONY: help demo demo-globeco test quick bench pin lint format lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -41,12 +41,22 @@ bench: .venv/dev ## the optimiser beside others, a minute or two; installs the d
 	$(BIN)/uv pip install -q --python $(BIN)/python --group peers -c requirements-dev.lock
 	$(BIN)/python -W ignore -m benchmarks.optimiser
 
+pin: .venv/dev ## hold both APIs to the documents they have now: names in generated clients come from them
+	$(BIN)/python -m tests.api.pinned
+
+# symilar is pylint's search for duplicates without the rest of it, which takes a minute; it always exits with 0.
+SOURCES = $(shell find ordergen models_app rebalance_app tests benchmarks -name '*.py' -not -path '*/migrations/*')
+define ONLY_WITHOUT_DUPLICATES
+{ print } /^TOTAL/ { none = / duplicates=0 / } END { exit !none }
+endef
+export ONLY_WITHOUT_DUPLICATES
 lint: .venv/dev ## formatting, rules, types, layers, duplicates of none
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy ordergen models_app rebalance_app
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	@$(BIN)/symilar -d 8 --ignore-comments --ignore-docstrings $(SOURCES) | awk "$$ONLY_WITHOUT_DUPLICATES"
 
 format: .venv/dev ## format, and mend what can be mended
 	$(BIN)/ruff format .

@@ -29,7 +29,7 @@ NEWEST_FIRST = ("-created_at", "-pk")
 _NO_MORE_THAN = 2**31 - 1  # rows, so that no paging parameter overflows the database's integers
 
 
-@router.get("/models", response=list[ModelOut], auth=READ)
+@router.get("/models", operation_id="models_app_api_list_models", response=list[ModelOut], auth=READ)
 def list_models(
     request: HttpRequest, offset: int | None = None, limit: int | None = None, sort_by: str | None = None
 ) -> HttpResponse:
@@ -41,18 +41,18 @@ def list_models(
     return answer(_bodies(InvestmentModel.objects.order_by(*_ordering(sort_by or ""))[start:stop]))
 
 
-@router.post("/models", response={201: ModelOut}, auth=WRITE)
+@router.post("/models", operation_id="models_app_api_create_model", response={201: ModelOut}, auth=WRITE)
 def create_model(request: HttpRequest, payload: ModelIn) -> Status[dict[str, Any]]:
     model = services.model_create(draft=payload.to_draft(), by=caller(request))
     return Status(HTTPStatus.CREATED, _body(model))
 
 
-@router.get("/model/{model_id}", response=ModelOut, auth=READ)
+@router.get("/model/{model_id}", operation_id="models_app_api_get_model", response=ModelOut, auth=READ)
 def get_model(request: HttpRequest, model_id: PathId) -> HttpResponse:
     return answer(_body(find_model(model_id)))
 
 
-@router.put("/model/{model_id}", response=ModelOut, auth=WRITE)
+@router.put("/model/{model_id}", operation_id="models_app_api_replace_model", response=ModelOut, auth=WRITE)
 def replace_model(request: HttpRequest, model_id: PathId, payload: ModelPut) -> dict[str, Any]:
     """Replaces the whole model if `version` is still the current one; what is left out becomes empty."""
     found = find_model(model_id)
@@ -64,7 +64,7 @@ def replace_model(request: HttpRequest, model_id: PathId, payload: ModelPut) -> 
     return _body(model)
 
 
-@router.delete("/model/{model_id}", response={204: None}, auth=WRITE)
+@router.delete("/model/{model_id}", operation_id="models_app_api_delete_model", response={204: None}, auth=WRITE)
 def delete_model(request: HttpRequest, model_id: PathId, version: Version) -> Status[None]:
     """Deletes the model at this version; its stored rebalances stay."""
     model = find_model(model_id)
@@ -72,14 +72,14 @@ def delete_model(request: HttpRequest, model_id: PathId, version: Version) -> St
     return Status(HTTPStatus.NO_CONTENT, None)
 
 
-@router.post("/model/{model_id}/position", response=ModelOut, auth=WRITE)
+@router.post("/model/{model_id}/position", operation_id="models_app_api_add_position", response=ModelOut, auth=WRITE)
 def add_position(request: HttpRequest, model_id: PathId, payload: PositionIn) -> dict[str, Any]:
     """Adds a security; a zero target is accepted and not stored."""
     model = find_model(model_id)
     return _body(services.model_position_add(model_id=model.pk, position=payload.to_draft(), by=caller(request)))
 
 
-@router.put("/model/{model_id}/position", response=ModelOut, auth=WRITE)
+@router.put("/model/{model_id}/position", operation_id="models_app_api_change_position", response=ModelOut, auth=WRITE)
 def change_position(request: HttpRequest, model_id: PathId, payload: PositionIn) -> dict[str, Any]:
     """Replaces the three numbers of a security; a zero target removes it."""
     model = find_model(model_id)
@@ -87,7 +87,9 @@ def change_position(request: HttpRequest, model_id: PathId, payload: PositionIn)
     return _body(services.model_position_update(model_id=model.pk, position=payload.to_draft(), by=caller(request)))
 
 
-@router.delete("/model/{model_id}/position", response=ModelOut, auth=WRITE)
+@router.delete(
+    "/model/{model_id}/position", operation_id="models_app_api_remove_position", response=ModelOut, auth=WRITE
+)
 def remove_position(request: HttpRequest, model_id: PathId, payload: PositionIn) -> dict[str, Any]:
     """Removes a security if every value equals the stored one."""
     model = find_model(model_id)
@@ -95,7 +97,7 @@ def remove_position(request: HttpRequest, model_id: PathId, payload: PositionIn)
     return _body(services.model_position_delete(model_id=model.pk, position=payload.to_draft(), by=caller(request)))
 
 
-@router.post("/model/{model_id}/portfolio", response=ModelOut, auth=WRITE)
+@router.post("/model/{model_id}/portfolio", operation_id="models_app_api_add_portfolios", response=ModelOut, auth=WRITE)
 def add_portfolios(request: HttpRequest, model_id: PathId, payload: PortfoliosIn) -> dict[str, Any]:
     """Subscribes portfolios; those already subscribed are passed over."""
     model = find_model(model_id)
@@ -103,7 +105,9 @@ def add_portfolios(request: HttpRequest, model_id: PathId, payload: PortfoliosIn
     return _body(services.model_portfolios_add(model_id=model.pk, portfolio_ids=payload.portfolios, by=caller(request)))
 
 
-@router.delete("/model/{model_id}/portfolio", response=ModelOut, auth=WRITE)
+@router.delete(
+    "/model/{model_id}/portfolio", operation_id="models_app_api_remove_portfolios", response=ModelOut, auth=WRITE
+)
 def remove_portfolios(request: HttpRequest, model_id: PathId, payload: PortfoliosIn) -> dict[str, Any]:
     """Takes portfolios off the model; those not subscribed are passed over, and one has to remain."""
     model = find_model(model_id)

@@ -49,7 +49,13 @@ VersionNumber = Annotated[int, Query(ge=1, le=2**31 - 1)]
 ModelFilter = Annotated[HexId | None, Query()]
 
 
-@router.get("/securities", response=Page[out.SecurityOut], auth=BOOK, tags=["book"])
+@router.get(
+    "/securities",
+    operation_id="models_app_api_v2_list_securities",
+    response=Page[out.SecurityOut],
+    auth=BOOK,
+    tags=["book"],
+)
 def list_securities(request: HttpRequest, q: SearchText = "", cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
     """Securities by ticker with their latest price; `q` finds a part of ticker or name."""
     source = get_source()
@@ -61,7 +67,13 @@ def list_securities(request: HttpRequest, q: SearchText = "", cursor: Cursor = "
     return page | {"items": shown}
 
 
-@router.get("/securities/{security_id}", response=out.SecurityOut, auth=BOOK, tags=["book"])
+@router.get(
+    "/securities/{security_id}",
+    operation_id="models_app_api_v2_get_security",
+    response=out.SecurityOut,
+    auth=BOOK,
+    tags=["book"],
+)
 def get_security(request: HttpRequest, security_id: SecurityPath) -> dict[str, Any]:
     source = get_source()
     info = source.securities([security_id]).get(security_id)
@@ -70,7 +82,13 @@ def get_security(request: HttpRequest, security_id: SecurityPath) -> dict[str, A
     return out.security_out(info, source.latest_prices([security_id]).get(security_id))
 
 
-@router.get("/portfolios", response=Page[out.NamedOut], auth=BOOK, tags=["book"])
+@router.get(
+    "/portfolios",
+    operation_id="models_app_api_v2_list_portfolios",
+    response=Page[out.NamedOut],
+    auth=BOOK,
+    tags=["book"],
+)
 def list_portfolios(request: HttpRequest, q: SearchText = "", cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
     """Portfolios by name; `q` finds a part of the name."""
     found = [info for info in get_source().portfolios().values() if q.casefold() in info.name.casefold()]
@@ -79,7 +97,13 @@ def list_portfolios(request: HttpRequest, q: SearchText = "", cursor: Cursor = "
     )
 
 
-@router.get("/portfolios/{portfolio_id}", response=out.PortfolioOut, auth=BOOK, tags=["book"])
+@router.get(
+    "/portfolios/{portfolio_id}",
+    operation_id="models_app_api_v2_get_portfolio",
+    response=out.PortfolioOut,
+    auth=BOOK,
+    tags=["book"],
+)
 def get_portfolio(request: HttpRequest, portfolio_id: PathId) -> dict[str, Any]:
     """Cash, holdings at their latest prices, and the models it follows."""
     source = get_source()
@@ -96,7 +120,13 @@ def get_portfolio(request: HttpRequest, portfolio_id: PathId) -> dict[str, Any]:
     }
 
 
-@router.get("/portfolios/{portfolio_id}/lots", response=list[out.HoldingLotsOut], auth=BOOK, tags=["book"])
+@router.get(
+    "/portfolios/{portfolio_id}/lots",
+    operation_id="models_app_api_v2_get_portfolio_lots",
+    response=list[out.HoldingLotsOut],
+    auth=BOOK,
+    tags=["book"],
+)
 def get_portfolio_lots(request: HttpRequest, portfolio_id: PathId) -> list[dict[str, Any]]:
     """The tax lots of each holding by ticker, and what is not realised yet; empty where the book has none."""
     if portfolio_id not in get_source().portfolios([portfolio_id]):
@@ -104,19 +134,27 @@ def get_portfolio_lots(request: HttpRequest, portfolio_id: PathId) -> list[dict[
     return [out.holding_lots_out(holding) for holding in portfolio_lots(portfolio_id)]
 
 
-@router.get("/portfolios/{portfolio_id}/drift", response=out.DriftOut, auth=READ, tags=["drift"])
+@router.get(
+    "/portfolios/{portfolio_id}/drift",
+    operation_id="models_app_api_v2_get_portfolio_drift",
+    response=out.DriftOut,
+    auth=READ,
+    tags=["drift"],
+)
 def get_portfolio_drift(request: HttpRequest, portfolio_id: PathId, model_id: ModelFilter = None) -> dict[str, Any]:
     """Every position against its band, the largest band use first; against `model_id`, else the newest model."""
     return out.drift_out(portfolio_view(portfolio_id, model_id))
 
 
-@router.get("/drift", response=out.FiguresPage, auth=READ, tags=["drift"])
+@router.get("/drift", operation_id="models_app_api_v2_list_drift", response=out.FiguresPage, auth=READ, tags=["drift"])
 def list_drift(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
     """Every portfolio of the firm against each model it follows, the largest band use first, as last computed."""
     return _figures_page("", cursor, limit)
 
 
-@router.get("/models", response=Page[out.ModelSummary], auth=READ, tags=["models"])
+@router.get(
+    "/models", operation_id="models_app_api_v2_list_models", response=Page[out.ModelSummary], auth=READ, tags=["models"]
+)
 def list_models(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> HttpResponse:
     """Models, newest first."""
     page = page_of(
@@ -127,14 +165,22 @@ def list_models(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) ->
     return answer(page | {"items": [out.model_summary(model, sizes[model.pk]) for model in models]})
 
 
-@router.post("/models", response={201: out.ModelOut}, auth=WRITE, tags=["models"])
+@router.post(
+    "/models", operation_id="models_app_api_v2_create_model", response={201: out.ModelOut}, auth=WRITE, tags=["models"]
+)
 def create_model(request: HttpRequest, payload: out.ModelIn, response: HttpResponse) -> Status[dict[str, Any]]:
     model = services.model_create(draft=payload.to_draft(), by=caller(request), reason=payload.reason)
     response["Location"] = f"/api/v2/models/{model.pk}"
     return Status(HTTPStatus.CREATED, _shown(model, response))
 
 
-@router.get("/models/{model_id}", response={200: out.ModelOut, 304: None}, auth=READ, tags=["models"])
+@router.get(
+    "/models/{model_id}",
+    operation_id="models_app_api_v2_get_model",
+    response={200: out.ModelOut, 304: None},
+    auth=READ,
+    tags=["models"],
+)
 def get_model(request: HttpRequest, model_id: PathId, response: HttpResponse) -> dict[str, Any] | Status[None]:
     """One model; its version is its ETag, and `If-None-Match` spares the body."""
     model = selectors.model_get(model_id)
@@ -144,7 +190,13 @@ def get_model(request: HttpRequest, model_id: PathId, response: HttpResponse) ->
     return _shown(model, response)
 
 
-@router.put("/models/{model_id}", response=out.ModelOut, auth=WRITE, tags=["models"])
+@router.put(
+    "/models/{model_id}",
+    operation_id="models_app_api_v2_replace_model",
+    response=out.ModelOut,
+    auth=WRITE,
+    tags=["models"],
+)
 def replace_model(
     request: HttpRequest, model_id: PathId, payload: out.ModelIn, response: HttpResponse
 ) -> dict[str, Any]:
@@ -159,7 +211,13 @@ def replace_model(
     return _shown(model, response)
 
 
-@router.delete("/models/{model_id}", response={204: None}, auth=WRITE, tags=["models"])
+@router.delete(
+    "/models/{model_id}",
+    operation_id="models_app_api_v2_delete_model",
+    response={204: None},
+    auth=WRITE,
+    tags=["models"],
+)
 def delete_model(request: HttpRequest, model_id: PathId) -> Status[None]:
     """Deletes the model at the version of `If-Match`; its versions and runs stay."""
     version = expected_version(request)
@@ -170,18 +228,36 @@ def delete_model(request: HttpRequest, model_id: PathId) -> Status[None]:
     return Status(HTTPStatus.NO_CONTENT, None)
 
 
-@router.get("/models/{model_id}/versions", response=list[out.VersionSummary], auth=READ, tags=["models"])
+@router.get(
+    "/models/{model_id}/versions",
+    operation_id="models_app_api_v2_list_versions",
+    response=list[out.VersionSummary],
+    auth=READ,
+    tags=["models"],
+)
 def list_versions(request: HttpRequest, model_id: PathId) -> list[dict[str, Any]]:
     """Every version, the latest first: who saved it, when and why. A deleted model keeps its history."""
     return [out.version_summary(version) for version in selectors.model_versions(model_id)]
 
 
-@router.get("/models/{model_id}/versions/{version}", response=out.VersionOut, auth=READ, tags=["models"])
+@router.get(
+    "/models/{model_id}/versions/{version}",
+    operation_id="models_app_api_v2_get_version",
+    response=out.VersionOut,
+    auth=READ,
+    tags=["models"],
+)
 def get_version(request: HttpRequest, model_id: PathId, version: int) -> dict[str, Any]:
     return out.version_out(*selectors.model_version(model_id, version))
 
 
-@router.get("/models/{model_id}/diff", response=out.DiffOut, auth=READ, tags=["models"])
+@router.get(
+    "/models/{model_id}/diff",
+    operation_id="models_app_api_v2_diff_versions",
+    response=out.DiffOut,
+    auth=READ,
+    tags=["models"],
+)
 def diff_versions(
     request: HttpRequest, model_id: PathId, from_version: VersionNumber, to_version: VersionNumber
 ) -> dict[str, Any]:
@@ -192,7 +268,13 @@ def diff_versions(
     return {"from_version": from_version, "to_version": to_version, "changes": made}
 
 
-@router.get("/models/{model_id}/drift", response=out.FiguresPage, auth=READ, tags=["drift"])
+@router.get(
+    "/models/{model_id}/drift",
+    operation_id="models_app_api_v2_list_model_drift",
+    response=out.FiguresPage,
+    auth=READ,
+    tags=["drift"],
+)
 def list_model_drift(request: HttpRequest, model_id: PathId, cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
     """The portfolios of a model, the largest band use first, as last computed."""
     return _figures_page(selectors.model_get(model_id).pk, cursor, limit)

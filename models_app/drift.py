@@ -20,8 +20,8 @@ from models_app.selectors import ModelRow
 from models_app.sources import get_source
 from models_app.sources.base import Balances, BookSource, PortfolioInfo, PriceInfo, SecurityInfo
 from ordergen.errors import NotFoundError
-from rebalance_app.domain.block import MICRO
 from rebalance_app.domain.drift import PortfolioDrift, PositionDrift, market_value, portfolio_drift
+from rebalance_app.domain.scales import MILLIONTH
 from rebalance_app.domain.types import Position
 
 ZERO = Decimal(0)
@@ -150,7 +150,7 @@ def low_cash_word(cash: Decimal, weight: Decimal | None) -> str:
 
 def near_band() -> Decimal:
     """The band use from which a position counts as near its edge."""
-    return Decimal(settings.NEAR_BAND).quantize(MICRO)
+    return Decimal(settings.NEAR_BAND).quantize(MILLIONTH)
 
 
 def portfolio_view(portfolio_id: str, model_id: str | None = None) -> PortfolioView:

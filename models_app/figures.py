@@ -18,9 +18,9 @@ from models_app.drift import NO_BAND, Facts, Line, PortfolioView, low_cash_word,
 from models_app.selectors import ModelRow
 from models_app.sources.base import Balances, PriceInfo
 from ordergen.errors import promised
-from rebalance_app.domain.block import MICRO, MONEY, WEIGHT, Block
-from rebalance_app.domain.drift import DIVIDE, WIDE
+from rebalance_app.domain.block import Block
 from rebalance_app.domain.drift_table import DriftTable, drift_table
+from rebalance_app.domain.scales import DIVIDE, MILLIONTH, MONEY_PLACES, MONEY_SCALE, WEIGHT_PLACES, WEIGHT_SCALE, WIDE
 
 STATES = ("breach", "near", "in_band", "unpriced", "unknown", "no_model", "not_computed")
 # The first five in the order of drift_table's codes.
@@ -97,7 +97,7 @@ def _share(amount: Decimal | None, market_value: Decimal | None) -> Decimal | No
 
 
 def _rounded(number: Decimal | None) -> Decimal | None:
-    return number if number is None or number.is_infinite() else number.quantize(MICRO, context=WIDE)
+    return number if number is None or number.is_infinite() else number.quantize(MILLIONTH, context=WIDE)
 
 
 def _text(number: Decimal | None) -> str | None:
@@ -155,7 +155,7 @@ def _millionths(line: Line) -> int:
     if line.drift.weight is None:
         return _UNKNOWN
     weight = max(-_MOST, min(_MOST, line.drift.weight))
-    return int((weight.quantize(MICRO) - line.drift.target) * WEIGHT)
+    return int((weight.quantize(MILLIONTH) - line.drift.target) * WEIGHT_SCALE)
 
 
 def _packed(drifts: NDArray[np.int64], states: NDArray[np.uint8]) -> list[bytes]:
@@ -189,7 +189,7 @@ def positions_of(packed: Sequence[bytes], n_positions: int) -> list[PositionFigu
 
 def _median(drifts: NDArray[np.int32]) -> Decimal | None:
     known = drifts[drifts != _UNKNOWN]
-    return Decimal(float(np.median(known))) / WEIGHT if len(known) else None
+    return Decimal(float(np.median(known))) / WEIGHT_SCALE if len(known) else None
 
 
 def figures_at_once(row: ModelRow, portfolio_ids: Iterable[str], facts: Facts) -> dict[str, Figures]:
@@ -197,7 +197,7 @@ def figures_at_once(row: ModelRow, portfolio_ids: Iterable[str], facts: Facts) -
     securities, prices = facts.securities, facts.prices
     balances = {key: facts.balances[key] for key in portfolio_ids if key in facts.balances}
     aims = {p.security_id for p in row.draft.positions}
-    priced = {key for key, known in prices.items() if known.price > 0 and _is_whole(known.price * MONEY)}
+    priced = {key for key, known in prices.items() if known.price > 0 and _is_whole(known.price * MONEY_SCALE)}
     plain = {key: held for key, held in balances.items() if held.quantities.keys() <= priced and _is_plain(held)}
     ids = sorted(
         aims.union(*(held.quantities for held in plain.values())),
@@ -214,7 +214,7 @@ def figures_at_once(row: ModelRow, portfolio_ids: Iterable[str], facts: Facts) -
 def _is_plain(held: Balances) -> bool:
     shares = list(map(int, held.quantities.values()))
     is_whole = shares == list(held.quantities.values()) and max(map(abs, shares), default=0) < _LARGEST_WHOLE
-    return is_whole and _is_whole(held.cash * MONEY)
+    return is_whole and _is_whole(held.cash * MONEY_SCALE)
 
 
 def _is_whole(number: Decimal) -> bool:
@@ -230,9 +230,11 @@ def _block(
         quantities[at, [column[key] for key in held.quantities]] = [int(q) for q in held.quantities.values()]
     bands = np.zeros((3, len(ids)), dtype=np.int64)
     for p in row.draft.positions:
-        bands[:, column[p.security_id]] = [int(number * WEIGHT) for number in (p.target, p.low_drift, p.high_drift)]
-    cash = np.array([int(held.cash * MONEY) for held in balances.values()], dtype=np.int64)
-    price = np.array([int(prices[key].price * MONEY) for key in ids], dtype=np.int64)
+        bands[:, column[p.security_id]] = [
+            int(number * WEIGHT_SCALE) for number in (p.target, p.low_drift, p.high_drift)
+        ]
+    cash = np.array([int(held.cash * MONEY_SCALE) for held in balances.values()], dtype=np.int64)
+    price = np.array([int(prices[key].price * MONEY_SCALE) for key in ids], dtype=np.int64)
     targets, low_drifts, high_drifts = bands
     return Block(tuple(ids), price, targets, low_drifts, high_drifts, quantities, cash, np.zeros_like(cash))
 
@@ -254,9 +256,9 @@ class _Maker:
         breaches = int(table.breaches[at])
         return Figures(
             state="breach" if breaches else "near" if self._near[at] else "in_band",
-            market_value=Decimal(int(table.market_value[at])) / MONEY,
+            market_value=Decimal(int(table.market_value[at])) / MONEY_SCALE,
             cash=held.cash,
-            total_drift=Decimal(int(table.total[at])).scaleb(-10),
+            total_drift=Decimal(int(table.total[at])).scaleb(-MONEY_PLACES - WEIGHT_PLACES),
             breaches=breaches,
             trades=int(table.trades[at]),
             worst=self._worst(at),

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from ordergen.db import object_id
+from rebalance_app.domain.scales import COLUMN_DIGITS, MONEY_PLACES, WEIGHT_PLACES
 
 
 def id_field() -> models.CharField[str, str]:
@@ -31,7 +32,7 @@ class Price(models.Model):
     id = id_field()
     security = models.ForeignKey(Security, models.PROTECT, related_name="prices")
     date = models.DateField()
-    close = models.DecimalField(max_digits=15, decimal_places=4)
+    close = models.DecimalField(max_digits=COLUMN_DIGITS, decimal_places=MONEY_PLACES)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["security", "date"], name="one_price_per_security_and_date"),)
@@ -46,7 +47,7 @@ class Portfolio(models.Model):
 
     id = models.CharField(primary_key=True, max_length=24, default=object_id)
     name = models.CharField(max_length=255, unique=True)
-    cash = models.DecimalField(max_digits=15, decimal_places=4, default=0)
+    cash = models.DecimalField(max_digits=COLUMN_DIGITS, decimal_places=MONEY_PLACES, default=0)
 
     class Meta:
         ordering = ("name",)
@@ -61,7 +62,7 @@ class Holding(models.Model):
     id = id_field()
     portfolio = models.ForeignKey(Portfolio, models.PROTECT, related_name="holdings")
     security = models.ForeignKey(Security, models.PROTECT, related_name="+")
-    quantity = models.DecimalField(max_digits=15, decimal_places=4)
+    quantity = models.DecimalField(max_digits=COLUMN_DIGITS, decimal_places=MONEY_PLACES)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["portfolio", "security"], name="one_holding_per_security"),)
@@ -78,8 +79,8 @@ class TaxLot(models.Model):
     security = models.ForeignKey(Security, models.PROTECT, related_name="+")
     reference = models.CharField(max_length=50)
     acquired_on = models.DateField()
-    quantity = models.DecimalField(max_digits=15, decimal_places=4)
-    cost = models.DecimalField(max_digits=15, decimal_places=4)
+    quantity = models.DecimalField(max_digits=COLUMN_DIGITS, decimal_places=MONEY_PLACES)
+    cost = models.DecimalField(max_digits=COLUMN_DIGITS, decimal_places=MONEY_PLACES)
 
     class Meta:
         constraints = (
@@ -119,8 +120,8 @@ class ModelPosition(models.Model):
     model = models.ForeignKey(InvestmentModel, models.CASCADE, related_name="positions")
     security_id = models.CharField(max_length=24, db_index=True)
     target = models.DecimalField(max_digits=4, decimal_places=3)
-    low_drift = models.DecimalField(max_digits=7, decimal_places=6)
-    high_drift = models.DecimalField(max_digits=7, decimal_places=6)
+    low_drift = models.DecimalField(max_digits=WEIGHT_PLACES + 1, decimal_places=WEIGHT_PLACES)
+    high_drift = models.DecimalField(max_digits=WEIGHT_PLACES + 1, decimal_places=WEIGHT_PLACES)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["model", "security_id"], name="a_security_once_per_model"),)

@@ -37,7 +37,7 @@ from models_app.sources.base import PortfolioInfo
 from models_app.sources.parse import MalformedAnswerError
 from ordergen.db import atomic, bulk_update, object_id
 from ordergen.errors import UnavailableError
-from rebalance_app.domain.drift import WIDE
+from rebalance_app.domain.scales import WIDE
 from rebalance_app.domain.types import ZERO
 
 logger = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ from typing import Final
 
 from ordergen.errors import InvalidInputError
 from ordergen.ids import ANY_ID, HEX_ID
+from rebalance_app.domain.scales import MILLIONTH, WEIGHT_PLACES
 
 MAX_NAME_LENGTH: Final = 255
 MAX_REASON_LENGTH: Final = 500
@@ -20,11 +21,9 @@ MAX_TARGET: Final = Decimal("0.95")
 MAX_TARGET_SUM: Final = Decimal("0.95")  # at least 5 % of a portfolio stays in cash
 TARGET_STEP: Final = Decimal("0.005")
 MAX_DRIFT: Final = Decimal(1)
-DRIFT_PLACES: Final = 6
 
 _NOT_A_NUMBER: Final = Decimal("NaN")
 _LARGEST_EXPONENT: Final = 40  # past it a number is a slip or an attack; arithmetic on it could take for ever
-_DRIFT_QUANTUM: Final = Decimal(1).scaleb(-DRIFT_PLACES)
 _Fault = tuple[str, str]
 
 
@@ -140,8 +139,8 @@ def _drift_faults(field: str, drift: Decimal) -> Iterator[_Fault]:
         yield field, fault
     elif not 0 <= drift <= MAX_DRIFT:
         yield field, f"A band is between 0 and {percent(MAX_DRIFT)} percentage points ({MAX_DRIFT})."
-    elif drift % _DRIFT_QUANTUM:
-        yield field, f"A band has at most {DRIFT_PLACES} decimals (as a fraction)."
+    elif drift % MILLIONTH:
+        yield field, f"A band has at most {WEIGHT_PLACES} decimals (as a fraction)."
 
 
 def _number_fault(value: object) -> str:

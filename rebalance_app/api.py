@@ -53,7 +53,12 @@ Offset = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Limit = Annotated[int, Field(ge=1, le=100)]
 
 
-@router.post("/model/{model_id}/rebalance", response={200: list[RebalanceTrigger], 202: Accepted}, auth=LAUNCH)
+@router.post(
+    "/model/{model_id}/rebalance",
+    operation_id="rebalance_app_api_rebalance_model",
+    response={200: list[RebalanceTrigger], 202: Accepted},
+    auth=LAUNCH,
+)
 def rebalance_model(request: HttpRequest, model_id: PathId) -> HttpResponse:
     """Rebalances every portfolio of the model; one element per portfolio, and 422 if not one could be solved.
 
@@ -70,7 +75,12 @@ def rebalance_model(request: HttpRequest, model_id: PathId) -> HttpResponse:
     return answer([results.trigger_body(run, row) for row in rows])
 
 
-@router.post("/portfolio/{portfolio_id}/rebalance", response={200: RebalanceTrigger, 202: Accepted}, auth=LAUNCH)
+@router.post(
+    "/portfolio/{portfolio_id}/rebalance",
+    operation_id="rebalance_app_api_rebalance_portfolio",
+    response={200: RebalanceTrigger, 202: Accepted},
+    auth=LAUNCH,
+)
 def rebalance_portfolio(request: HttpRequest, portfolio_id: PathId, model_id: str | None = None) -> HttpResponse:
     """Rebalances one portfolio to `model_id`, or to the most recently created model that it follows."""
     model_pk, note = _model_for(_portfolio_id(portfolio_id), model_id)
@@ -84,7 +94,7 @@ def rebalance_portfolio(request: HttpRequest, portfolio_id: PathId, model_id: st
     return answer(results.trigger_body(run, row, note=note))
 
 
-@router.get("/rebalances", response=list[StoredRebalance], auth=READ)
+@router.get("/rebalances", operation_id="rebalance_app_api_list_rebalances", response=list[StoredRebalance], auth=READ)
 def list_rebalances(
     request: HttpRequest, offset: Offset = 0, limit: Limit = 10, sort_by: str | None = None
 ) -> StreamingHttpResponse:
@@ -92,7 +102,12 @@ def list_rebalances(
     return _page(_stored(), offset, limit, _ordering(sort_by or ""))
 
 
-@router.post("/rebalances/portfolios", response=list[StoredRebalance], auth=READ)
+@router.post(
+    "/rebalances/portfolios",
+    operation_id="rebalance_app_api_search_rebalances",
+    response=list[StoredRebalance],
+    auth=READ,
+)
 def search_rebalances(
     request: HttpRequest, payload: PortfolioSearch, offset: Offset = 0, limit: Limit = 10
 ) -> StreamingHttpResponse:
@@ -101,7 +116,9 @@ def search_rebalances(
     return _page(_stored().filter(pk__in=holding), offset, limit, ["-number"])
 
 
-@router.get("/rebalance/{rebalance_id}", response=StoredRebalance, auth=READ)
+@router.get(
+    "/rebalance/{rebalance_id}", operation_id="rebalance_app_api_get_rebalance", response=StoredRebalance, auth=READ
+)
 def get_rebalance(request: HttpRequest, rebalance_id: PathId) -> StreamingHttpResponse:
     """One run, also while it is still going (`status`)."""
     if not HEX_ID.fullmatch(rebalance_id):
@@ -112,7 +129,9 @@ def get_rebalance(request: HttpRequest, rebalance_id: PathId) -> StreamingHttpRe
     return streamed(results.stored_pieces(run, _one_by_one(run)))
 
 
-@router.delete("/rebalance/{rebalance_id}", response=Message, auth=LAUNCH)
+@router.delete(
+    "/rebalance/{rebalance_id}", operation_id="rebalance_app_api_delete_rebalance", response=Message, auth=LAUNCH
+)
 def delete_rebalance(request: HttpRequest, rebalance_id: PathId, version: Version) -> dict[str, str]:
     """Takes a run out of this API. The record itself stays: nothing that proposed orders is ever deleted."""
     if not HEX_ID.fullmatch(rebalance_id):
@@ -121,7 +140,12 @@ def delete_rebalance(request: HttpRequest, rebalance_id: PathId, version: Versio
     return {"message": f"Rebalance {rebalance_id} deleted successfully"}
 
 
-@router.get("/rebalance/{rebalance_id}/portfolios", response=list[StoredPortfolio], auth=READ)
+@router.get(
+    "/rebalance/{rebalance_id}/portfolios",
+    operation_id="rebalance_app_api_list_rebalance_portfolios",
+    response=list[StoredPortfolio],
+    auth=READ,
+)
 def list_rebalance_portfolios(request: HttpRequest, rebalance_id: PathId) -> StreamingHttpResponse:
     """The portfolios of one run."""
     if not HEX_ID.fullmatch(rebalance_id):
@@ -132,7 +156,12 @@ def list_rebalance_portfolios(request: HttpRequest, rebalance_id: PathId) -> Str
     return streamed(results.portfolio_pieces(run, _one_by_one(run)))
 
 
-@router.get("/rebalance/{rebalance_id}/portfolio/{portfolio_id}/positions", response=list[StoredPosition], auth=READ)
+@router.get(
+    "/rebalance/{rebalance_id}/portfolio/{portfolio_id}/positions",
+    operation_id="rebalance_app_api_list_rebalance_positions",
+    response=list[StoredPosition],
+    auth=READ,
+)
 def list_rebalance_positions(request: HttpRequest, rebalance_id: PathId, portfolio_id: PathId) -> HttpResponse:
     """The positions of one portfolio of a run."""
     for given in (rebalance_id, portfolio_id):

@@ -37,7 +37,9 @@ IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", max_lengt
 IdFilter = Annotated[HexId | None, Query()]
 
 
-@router.post("/runs", response={202: out.RunOut}, auth=LAUNCH, tags=["runs"])
+@router.post(
+    "/runs", operation_id="rebalance_app_api_v2_launch_run", response={202: out.RunOut}, auth=LAUNCH, tags=["runs"]
+)
 def launch_run(
     request: HttpRequest, payload: out.RunIn, response: HttpResponse, idempotency_key: IdempotencyKey = None
 ) -> Status[dict[str, Any]]:
@@ -54,7 +56,7 @@ def launch_run(
     return Status(HTTPStatus.ACCEPTED, out.run_out(run))
 
 
-@router.get("/runs", response=Page[out.RunOut], auth=READ, tags=["runs"])
+@router.get("/runs", operation_id="rebalance_app_api_v2_list_runs", response=Page[out.RunOut], auth=READ, tags=["runs"])
 def list_runs(
     request: HttpRequest,
     state: Annotated[RunState | None, Query()] = None,
@@ -67,20 +69,34 @@ def list_runs(
     return page_of(runs, out.run_out, cursor=cursor, limit=limit, rising=False, key="number")
 
 
-@router.get("/runs/{run_id}", response=out.RunDetail, auth=READ, tags=["runs"])
+@router.get(
+    "/runs/{run_id}", operation_id="rebalance_app_api_v2_get_run", response=out.RunDetail, auth=READ, tags=["runs"]
+)
 def get_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
     """One run with its progress: `n_done` of `n_portfolios`, what comes first, and how long it may take."""
     run = run_get(run_id).run
     return out.run_out(run) | {"progress": run_progress(run, timezone.now()) if run.is_active else None}
 
 
-@router.post("/runs/{run_id}/cancel", response=out.RunOut, auth=LAUNCH, tags=["runs"])
+@router.post(
+    "/runs/{run_id}/cancel",
+    operation_id="rebalance_app_api_v2_cancel_run",
+    response=out.RunOut,
+    auth=LAUNCH,
+    tags=["runs"],
+)
 def cancel_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
     """Ends a run early: what is not begun never starts; 409 when it has ended already."""
     return out.run_out(rebalance_cancel(by=caller(request), rebalance_id=run_id))
 
 
-@router.post("/runs/{run_id}/retry", response={202: out.RunOut}, auth=LAUNCH, tags=["runs"])
+@router.post(
+    "/runs/{run_id}/retry",
+    operation_id="rebalance_app_api_v2_retry_run",
+    response={202: out.RunOut},
+    auth=LAUNCH,
+    tags=["runs"],
+)
 def retry_run(
     request: HttpRequest, run_id: PathId, response: HttpResponse, idempotency_key: IdempotencyKey = None
 ) -> Status[dict[str, Any]]:
@@ -90,7 +106,13 @@ def retry_run(
     return Status(HTTPStatus.ACCEPTED, out.run_out(again))
 
 
-@router.get("/runs/{run_id}/proposals", response=Page[out.ProposalSummary], auth=READ, tags=["proposals"])
+@router.get(
+    "/runs/{run_id}/proposals",
+    operation_id="rebalance_app_api_v2_list_proposals",
+    response=Page[out.ProposalSummary],
+    auth=READ,
+    tags=["proposals"],
+)
 def list_proposals(
     request: HttpRequest,
     run_id: PathId,
@@ -106,7 +128,13 @@ def list_proposals(
     return answer(page_of(found, out.proposal_summary, cursor=cursor, limit=limit))
 
 
-@router.get("/runs/{run_id}/proposals/{portfolio_id}", response=out.ProposalOut, auth=READ, tags=["proposals"])
+@router.get(
+    "/runs/{run_id}/proposals/{portfolio_id}",
+    operation_id="rebalance_app_api_v2_get_proposal",
+    response=out.ProposalOut,
+    auth=READ,
+    tags=["proposals"],
+)
 def get_proposal(request: HttpRequest, run_id: PathId, portfolio_id: PathId) -> dict[str, Any]:
     """One portfolio's proposal, whole."""
     row = run_get(run_id).run.portfolios.filter(portfolio_id=portfolio_id).first()
@@ -115,7 +143,9 @@ def get_proposal(request: HttpRequest, run_id: PathId, portfolio_id: PathId) -> 
     return out.proposal_out(row)
 
 
-@router.get("/orders", response=Page[out.OrderOut], auth=READ, tags=["orders"])
+@router.get(
+    "/orders", operation_id="rebalance_app_api_v2_list_orders", response=Page[out.OrderOut], auth=READ, tags=["orders"]
+)
 def list_orders(
     request: HttpRequest,
     filters: Annotated[out.OrderFilter, Query()],
@@ -127,7 +157,13 @@ def list_orders(
     return answer(page_of(orders, out.order_out, cursor=cursor, limit=limit))
 
 
-@router.post("/orders/decisions", response=out.Decided, auth=DECIDE, tags=["orders"])
+@router.post(
+    "/orders/decisions",
+    operation_id="rebalance_app_api_v2_decide_orders",
+    response=out.Decided,
+    auth=DECIDE,
+    tags=["orders"],
+)
 def decide_orders(request: HttpRequest, payload: out.DecisionsIn) -> dict[str, Any]:
     """Approves or rejects these orders; nobody approves what they launched. What is left alone is said."""
     decided = order_decide(
@@ -136,7 +172,13 @@ def decide_orders(request: HttpRequest, payload: out.DecisionsIn) -> dict[str, A
     return _decided(decided)
 
 
-@router.get("/orders/{order_id}", response=out.OrderDetail, auth=READ, tags=["orders"])
+@router.get(
+    "/orders/{order_id}",
+    operation_id="rebalance_app_api_v2_get_order",
+    response=out.OrderDetail,
+    auth=READ,
+    tags=["orders"],
+)
 def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
     """One order with every decision on it."""
     view = order_get(order_id)
@@ -144,7 +186,13 @@ def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
     return out.order_out(view.order) | {"realised_gain": view.realised_gain, "decisions": decisions}
 
 
-@router.post("/runs/{run_id}/decisions", response=out.Decided, auth=DECIDE, tags=["orders"])
+@router.post(
+    "/runs/{run_id}/decisions",
+    operation_id="rebalance_app_api_v2_decide_run",
+    response=out.Decided,
+    auth=DECIDE,
+    tags=["orders"],
+)
 def decide_run(request: HttpRequest, run_id: PathId, payload: out.RunDecisionIn) -> dict[str, Any]:
     """Approves or rejects every order of a run that awaits a decision, if there are as many as you saw.
 
@@ -163,7 +211,9 @@ def decide_run(request: HttpRequest, run_id: PathId, payload: out.RunDecisionIn)
     return _decided(decided)
 
 
-@router.post("/what-if", response=out.WhatIfOut, auth=LAUNCH, tags=["runs"])
+@router.post(
+    "/what-if", operation_id="rebalance_app_api_v2_compare", response=out.WhatIfOut, auth=LAUNCH, tags=["runs"]
+)
 def compare(request: HttpRequest, payload: out.WhatIfIn) -> dict[str, Any]:
     """What a run would propose for one portfolio now, under several sets of options side by side. Writes nothing."""
     found = what_if(
@@ -172,13 +222,25 @@ def compare(request: HttpRequest, payload: out.WhatIfIn) -> dict[str, Any]:
     return out.what_if_out(found)
 
 
-@router.get("/limits/{scope}/{subject_id}", response=out.LimitsOut, auth=READ_MODELS, tags=["limits"])
+@router.get(
+    "/limits/{scope}/{subject_id}",
+    operation_id="rebalance_app_api_v2_get_limits",
+    response=out.LimitsOut,
+    auth=READ_MODELS,
+    tags=["limits"],
+)
 def get_limits(request: HttpRequest, scope: out.Scope, subject_id: SubjectId) -> dict[str, Any]:
     """The limits of a model, a portfolio or a security that every run honours, and who set them why."""
     return out.limits_out(scope, subject_id, limits_latest(scope=scope, subject_id=subject_id))
 
 
-@router.put("/limits/{scope}/{subject_id}", response=out.LimitsOut, auth=EDIT_MODELS, tags=["limits"])
+@router.put(
+    "/limits/{scope}/{subject_id}",
+    operation_id="rebalance_app_api_v2_put_limits",
+    response=out.LimitsOut,
+    auth=EDIT_MODELS,
+    tags=["limits"],
+)
 def put_limits(request: HttpRequest, scope: out.Scope, subject_id: SubjectId, payload: out.LimitsIn) -> dict[str, Any]:
     """Sets all limits of one subject from the next run on; no values lift them."""
     limits = limits_set(

@@ -13,8 +13,8 @@ from django.conf import settings
 
 from models_app.models import ModelVersion
 from models_app.sources.base import Balances
-from rebalance_app.domain.block import MONEY
 from rebalance_app.domain.limits import merged
+from rebalance_app.domain.scales import MONEY_SCALE
 from rebalance_app.domain.types import ZERO, Options, Position, RebalanceProblem, TaxLot
 from rebalance_app.models import Rebalance
 
@@ -50,8 +50,10 @@ class RunFacts:
 
     @cached_property
     def plain_securities(self) -> frozenset[str]:
-        """Securities that arrays can hold: with a price of whole 1/MONEY, and no restriction or lot size."""
-        whole = {key for key, price in self.prices.items() if price > 0 and price * MONEY == int(price * MONEY)}
+        """Securities that arrays can hold: with a price in whole ticks, and no restriction or lot size."""
+        whole = {
+            key for key, price in self.prices.items() if price > 0 and price * MONEY_SCALE == int(price * MONEY_SCALE)
+        }
         return frozenset(whole - self.restrictions.keys())
 
     def ticker(self, security_id: str) -> str:

@@ -10,6 +10,7 @@ from django import forms
 from django.conf import settings
 
 from rebalance_app.domain.jsonl import options_from_json
+from rebalance_app.domain.scales import COLUMN_DIGITS
 from rebalance_app.domain.types import ProblemError
 from rebalance_app.limit_forms import FIELDS, NUMBER, entered, shown
 from rebalance_app.models import ProposalState
@@ -146,7 +147,7 @@ class OrderFilterForm(forms.Form):
         label="Ticker", max_length=20, required=False, widget=forms.TextInput({"type": "search", "autocomplete": "off"})
     )
     portfolio = forms.CharField(label="Portfolio", max_length=255, required=False)
-    value = forms.DecimalField(label="Value from", min_value=0, max_digits=15, required=False, widget=NUMBER)
+    value = forms.DecimalField(label="Value from", min_value=0, max_digits=COLUMN_DIGITS, required=False, widget=NUMBER)
     sort = forms.ChoiceField(
         required=False,
         choices=[(sign + name, name) for name in SORTS for sign in ("", "-")],

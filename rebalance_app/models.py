@@ -11,16 +11,17 @@ from django.db.models import TextChoices
 
 from models_app.models import id_field
 from ordergen.exact_decimal import ExactDecimalField
+from rebalance_app.domain.scales import COLUMN_DIGITS, MONEY_PLACES, WEIGHT_PLACES
 
 
 def money(**options: Any) -> models.DecimalField[Any, Any]:
-    """An amount or a price, or any sum that 15 digits hold."""
-    return models.DecimalField(max_digits=15, decimal_places=4, **options)
+    """An amount or a price, or any sum that such a column holds."""
+    return models.DecimalField(max_digits=COLUMN_DIGITS, decimal_places=MONEY_PLACES, **options)
 
 
 def weight() -> models.DecimalField[Any, Any]:
     """A fraction of market value; null when it is not known, or beyond showing."""
-    return models.DecimalField(max_digits=15, decimal_places=6, null=True, blank=True)
+    return models.DecimalField(max_digits=COLUMN_DIGITS, decimal_places=WEIGHT_PLACES, null=True, blank=True)
 
 
 class RunState(TextChoices):

@@ -16,11 +16,11 @@ from typing import Any
 from models_app.sources.base import Lots
 from rebalance_app.domain.drift import PositionDrift, portfolio_drift
 from rebalance_app.domain.gains import gain, lots_sold
+from rebalance_app.domain.scales import MILLIONTH
 from rebalance_app.domain.types import Position, Side, TaxLot
 from rebalance_app.facts import RunFacts, facts_of
 from rebalance_app.models import PortfolioRebalance
 
-MICRO = Decimal("0.000001")
 Stored = int | str
 
 
@@ -124,10 +124,10 @@ def _line(facts: RunFacts, position: Position, was: PositionDrift, then: Positio
         "target": text(position.target),
         "low_drift": text(position.low_drift),
         "high_drift": text(position.high_drift),
-        "weight_before": text(was.weight, MICRO),
-        "weight_after": text(then.weight if then else None, MICRO),
-        "band_use_before": text(was.band_use, MICRO),
-        "band_use_after": text(then.band_use if then else None, MICRO),
+        "weight_before": text(was.weight, MILLIONTH),
+        "weight_after": text(then.weight if then else None, MILLIONTH),
+        "band_use_before": text(was.band_use, MILLIONTH),
+        "band_use_after": text(then.band_use if then else None, MILLIONTH),
         "state_before": was.state,
         "state_after": then.state if then else None,
         "side": side,

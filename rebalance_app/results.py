@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 
 from ordergen.api_json import array, dumps
 from ordergen.times import zulu
+from rebalance_app.domain.scales import BASIS_POINT, MONEY_SCALE, WEIGHT_SCALE
 from rebalance_app.facts import NO_PLACE, Band, RunFacts, facts_of
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance
 
 SUCCESSES = (ProposalState.SOLVED, ProposalState.NO_TRADES)
-TICKS, PARTS = 10_000, 1_000_000
-_FOUR_PLACES = Decimal("0.0001")
 _LONGEST_LIST = 5  # of remainders told in one message
 Exact = int | Decimal  # a Decimal only where a quantity is fractional
 
@@ -100,9 +99,11 @@ def portfolio_body(run: Rebalance, row: PortfolioRebalance) -> dict[str, Any]:
     return {
         "portfolio_id": row.portfolio_id,
         "portfolio_name": row.portfolio_name,
-        "market_value": float(worth / TICKS),
-        "cash_before_rebalance": float(cash_before / TICKS),
-        "cash_after_rebalance": float((_ticks(row, "cash_after") if row.state in SUCCESSES else cash_before) / TICKS),
+        "market_value": float(worth / MONEY_SCALE),
+        "cash_before_rebalance": float(cash_before / MONEY_SCALE),
+        "cash_after_rebalance": float(
+            (_ticks(row, "cash_after") if row.state in SUCCESSES else cash_before) / MONEY_SCALE
+        ),
         "positions": [_stored_position(line, worth, when) for line in lines],
         "status": row.state,
         "message": _message(facts, row, lines),
@@ -171,7 +172,7 @@ def _places(rebalance_id: str) -> dict[str, Place]:
 
 
 def _place(price: Decimal, band: Band) -> Place:
-    return Place(_scaled(price, TICKS), _scaled(band[0], PARTS), *map(float, (price, *band)))
+    return Place(_scaled(price, MONEY_SCALE), _scaled(band[0], WEIGHT_SCALE), *map(float, (price, *band)))
 
 
 def _read(stored: int | str) -> Exact:
@@ -189,7 +190,7 @@ def _scaled(number: Decimal, by: int) -> Exact:
 
 
 def _ticks(row: PortfolioRebalance, name: str) -> Exact:
-    return _scaled(Decimal((row.document or {}).get(name) or 0), TICKS)
+    return _scaled(Decimal((row.document or {}).get(name) or 0), MONEY_SCALE)
 
 
 def _transaction(line: Line, when: datetime) -> dict[str, Any]:
@@ -211,7 +212,7 @@ def _drift(facts: RunFacts, line: Line, worth: Exact) -> dict[str, str]:
         "target": f"{target:f}",
         "high_drift": f"{high_drift:f}",
         "low_drift": f"{low_drift:f}",
-        "actual": str(actual.quantize(_FOUR_PLACES, ROUND_HALF_EVEN)),
+        "actual": str(actual.quantize(BASIS_POINT, ROUND_HALF_EVEN)),
     }
 
 
@@ -223,13 +224,13 @@ def _stored_position(line: Line, worth: Exact, when: str) -> dict[str, Any]:
         "price": price,
         "original_quantity": float(before),
         "adjusted_quantity": float(after),
-        "original_position_market_value": float(before * ticks / TICKS),
-        "adjusted_position_market_value": float(value / TICKS),
+        "original_position_market_value": float(before * ticks / MONEY_SCALE),
+        "adjusted_position_market_value": float(value / MONEY_SCALE),
         "target": target,
         "high_drift": high_drift,
         "low_drift": low_drift,
         "actual": float(value / worth) if worth else 0.0,
-        "actual_drift": float((value * PARTS - parts * worth) / (worth * PARTS)) if worth else -target,
+        "actual_drift": float((value * WEIGHT_SCALE - parts * worth) / (worth * WEIGHT_SCALE)) if worth else -target,
         "transaction_type": line.side,
         "trade_quantity": line.trade_quantity,
         "trade_date": when if before != after else None,

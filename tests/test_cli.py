@@ -12,23 +12,11 @@ import pytest
 
 from ordergen.cli import main
 from rebalance_app.domain import scenarios
+from tests.domain.build import document
 
 run = partial(subprocess.run, check=False, capture_output=True, text=True, timeout=300)
 ORDERGEN = [sys.executable, "-m", "ordergen.cli"]
-GOOD = {
-    "portfolio_id": "P1",
-    "cash": "1003.00",
-    "positions": [
-        {
-            "security_id": "A",
-            "quantity": "10",
-            "price": "10.00",
-            "target": "0.10",
-            "low_drift": "0.01",
-            "high_drift": "0.02",
-        }
-    ],
-}
+GOOD = document()
 
 
 def ordergen(*arguments, stdin=""):

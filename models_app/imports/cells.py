@@ -13,6 +13,8 @@ from typing import Any
 
 from django.utils import timezone
 
+from rebalance_app.domain.scales import COLUMN_DIGITS, MONEY_LIMIT, MONEY_PLACES, TICK
+
 Parse = Callable[[str], Any]
 
 # A spreadsheet runs a cell that begins with one of these as a formula (ASVS 1.2.10, with the full-width forms).
@@ -73,16 +75,15 @@ def _not_a_number(written: str) -> str:
     return "is not a number: write plain digits, as in 1234.56"
 
 
-def amount(*, positive: bool = False, negative: bool = True, places: int = 4, digits: int = 11) -> Parse:
-    """Parses a number that a money column holds exactly: at most `digits` before the point and `places` after it."""
-    limit, quantum = Decimal(10) ** digits, Decimal(1).scaleb(-places)
+def amount(*, positive: bool = False, negative: bool = True) -> Parse:
+    """Parses a number that a money column holds exactly."""
 
     def parse(cell: str) -> Decimal:
         value = number(cell)
-        if abs(value) >= limit:
-            raise ValueError(f"is too large: at most {digits} digits before the point")
-        if value % quantum:
-            raise ValueError(f"has more than {places} decimals")
+        if abs(value) >= MONEY_LIMIT:
+            raise ValueError(f"is too large: at most {COLUMN_DIGITS - MONEY_PLACES} digits before the point")
+        if value % TICK:
+            raise ValueError(f"has more than {MONEY_PLACES} decimals")
         if positive and value <= 0:
             raise ValueError("has to be above zero")
         if not negative and value < 0:

@@ -27,6 +27,7 @@ from models_app.sources.kept import kept
 from models_app.sources.parse import Record, record, records, unique
 from ordergen.breaker import Breaker
 from ordergen.ids import ANY_ID, HEX_ID
+from rebalance_app.domain.scales import MONEY_PLACES, TICK
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,10 +38,9 @@ NAMES_SECONDS, PRICES_SECONDS = 600, 60
 LIST_PATIENCE = 30.0  # an id that the list kept lacks may be new: the list is read again, but not more often than this
 PAGE = 1000  # the most that any of the services gives at once
 BULK_FROM = 100  # portfolios from which it is worth asking how many pages all balances are
-MONEY_PLACES, QUANTITY_PLACES = 4, 8
+QUANTITY_PLACES = 8  # of its services; the book keeps fewer
 TICKER_LENGTH, NAME_LENGTH = 20, 255
 PROBE_SECONDS = 2.0
-_TICK = Decimal("0.0001")
 # 500 is how portfolio accounting says that a portfolio has no balances; 404 is how it means to.
 _PERHAPS_EMPTY = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.NOT_FOUND)
 _PROBES = {
@@ -217,7 +217,7 @@ def _net(line: Record) -> Decimal:
 
 def _cash(line: Record, name: str) -> Decimal:
     """Rounded down to what we count money in, so that nobody spends what is not there."""
-    return line.amount(name, QUANTITY_PLACES).quantize(_TICK, ROUND_FLOOR)
+    return line.amount(name, QUANTITY_PLACES).quantize(TICK, ROUND_FLOOR)
 
 
 class Held(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import date
-from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,13 @@ from models_app.models import Holding, Portfolio, Price, Security, TaxLot
 from models_app.sources.base import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo
 from ordergen.models import Setting
 from rebalance_app.domain import types
+from rebalance_app.domain.scales import TICK
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # SQLite takes 32,766 parameters in a statement and PostgreSQL 65,535; a query asks for at most this many ids.
 IDS_PER_QUERY = 10_000
-TICK = Decimal("0.0001")  # SQLite gives a subquery's decimal back with 15 digits; the column has four places
 
 
 class LocalSource:
@@ -41,6 +40,7 @@ class LocalSource:
             latest_close=Subquery(newest.values("close")[:1]), latest_date=Subquery(newest.values("date")[:1])
         )
         rows = rows_where(securities, "pk", ids, "id", "latest_close", "latest_date")
+        # SQLite gives a subquery's decimal back with 15 digits; the column has four places.
         return {key: PriceInfo(close.quantize(TICK), day) for key, close, day in rows if day is not None}
 
     def portfolios(self, ids: Iterable[str] | None = None) -> dict[str, PortfolioInfo]:

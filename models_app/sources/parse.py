@@ -15,9 +15,9 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from ordergen.errors import UnavailableError
+from rebalance_app.domain.scales import MONEY_LIMIT
 
 _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
-_MOST = Decimal(10) ** 11  # what 15 digits with four places hold
 
 
 class MalformedAnswerError(UnavailableError):
@@ -83,7 +83,7 @@ class Record:
         if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
             self.refuse(f"has no number as its {name}")
         number = Decimal(value)
-        if abs(number) >= _MOST or number != round(number, places):
+        if abs(number) >= MONEY_LIMIT or number != round(number, places):
             self.refuse(f"has {number:.40} as its {name}, which is too large or too long")
         return number
 

@@ -48,7 +48,7 @@ class NewKey(KeyOut):
     key: str = Field(description="The key itself, shown this once")
 
 
-@router.get("/me", response=Me, auth=READ)
+@router.get("/me", operation_id="ordergen_accounts_api_get_me", response=Me, auth=READ)
 def get_me(request: HttpRequest) -> dict[str, Any]:
     """Who the caller is, and what their roles allow."""
     user = caller(request)
@@ -56,13 +56,13 @@ def get_me(request: HttpRequest) -> dict[str, Any]:
     return {"username": user.username, "name": user.display_name, "roles": user.roles, "permissions": allowed}
 
 
-@router.get("/keys", response=list[KeyOut], auth=PERSON)
+@router.get("/keys", operation_id="ordergen_accounts_api_list_keys", response=list[KeyOut], auth=PERSON)
 def list_keys(request: HttpRequest) -> list[ApiKey]:
     """One's own keys, the latest first; a signed-in session is needed here, for a key must not beget keys."""
     return list(caller(request).api_keys.order_by("-created_at", "-pk"))
 
 
-@router.post("/keys", response={201: NewKey}, auth=PERSON)
+@router.post("/keys", operation_id="ordergen_accounts_api_create_key", response={201: NewKey}, auth=PERSON)
 def create_key(request: HttpRequest, payload: KeyIn) -> Status[dict[str, Any]]:
     """A new key for oneself. It can do what its scopes say, and never more than its owner's roles."""
     key, plain = create_api_key(user=caller(request), name=payload.name, scopes=payload.scopes, days=payload.days)
@@ -70,7 +70,7 @@ def create_key(request: HttpRequest, payload: KeyIn) -> Status[dict[str, Any]]:
     return Status(HTTPStatus.CREATED, shown | {"key": plain})
 
 
-@router.delete("/keys/{key_id}", response={204: None}, auth=PERSON)
+@router.delete("/keys/{key_id}", operation_id="ordergen_accounts_api_delete_key", response={204: None}, auth=PERSON)
 def delete_key(request: HttpRequest, key_id: PathId) -> Status[None]:
     """Revokes one of one's own keys at once; the record of it stays."""
     revoke_api_key(key=own_api_key(user=caller(request), key_id=key_id), by=caller(request))

@@ -30,7 +30,7 @@ class EventOut(Schema):
     hash: str
 
 
-@router.get("/audit", response=Page[EventOut], auth=READ)
+@router.get("/audit", operation_id="ordergen_audit_api_list_events", response=Page[EventOut], auth=READ)
 def list_events(
     request: HttpRequest, object_id: Annotated[HexId | None, Query()] = None, cursor: Cursor = "", limit: Limit = 50
 ) -> dict[str, Any]:

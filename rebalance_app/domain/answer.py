@@ -9,9 +9,8 @@ from .exchange import total_score
 from .explain import excess_reasons, fraction_reasons
 from .integers import Ledger, Line
 from .objective import best, drift_value
+from .scales import CENT
 from .types import Method, Reason, RebalanceProblem, RebalanceSolution, Status, Trade
-
-CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)

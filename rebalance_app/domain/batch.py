@@ -14,7 +14,8 @@ import numpy as np
 
 from .answer import binding_bands, trade
 from .checks import refusals
-from .integers import EXACT, ledger, most_decimals, unscaled
+from .integers import ledger, most_decimals, unscaled
+from .scales import EXACT
 from .separable import Book, Closed, closed_form
 from .types import Options, Position, RebalanceProblem, RebalanceSolution
 

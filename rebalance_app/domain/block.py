@@ -7,21 +7,18 @@ and what cannot be certified here, for whatever reason, is left to the general w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .scales import DIVIDE, MILLIONTH, WEIGHT_SCALE
 from .separable import Book, closed_form, fits
 from .verify_block import sound
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-MONEY = 10**4  # money is counted in 1/10,000
-WEIGHT = 10**6  # weights in millionths
-MICRO = Decimal("0.000001")
-DIVIDE = Context(prec=28, rounding=ROUND_HALF_EVEN)
 
 REASONS = ("TOWARD_TARGET", "BREACH_OVER", "BREACH_UNDER", "RAISE_CASH", "INVEST_CASH", "NOT_IN_MODEL", "COVER_SHORT")
 
@@ -31,10 +28,10 @@ class Block:
     """P portfolios and N securities, in whole numbers.
 
     security_ids                       N, those of the model first
-    prices                             (N,)   1/MONEY per share, above 0
-    targets, low_drifts, high_drifts   (N,)   1/WEIGHT of market value; all 0 outside the model
+    prices                             (N,)   ticks per share, above 0
+    targets, low_drifts, high_drifts   (N,)   millionths of market value; all 0 outside the model
     quantities                         (P, N) shares held
-    cash, floor                        (P,)   1/MONEY: what there is, and what must be left
+    cash, floor                        (P,)   ticks: what there is, and what must be left
     """
 
     security_ids: tuple[str, ...]
@@ -56,7 +53,7 @@ class Block:
             low_drifts=self.low_drifts,
             high_drifts=self.high_drifts,
             cash=self.cash,
-            weight_scale=WEIGHT,
+            weight_scale=WEIGHT_SCALE,
         )
 
 
@@ -65,7 +62,7 @@ class BlockAnswer:
     """The answer of every portfolio that is `certified`; rows that are not mean nothing.
 
     after                        (P, N) shares
-    market_value, cash_after     (P,)   1/MONEY
+    market_value, cash_after     (P,)   ticks
     """
 
     certified: Bools
@@ -78,7 +75,7 @@ class BlockAnswer:
 class BlockDrift:
     """Drift of P portfolios.
 
-    total      (P,) Σ|MV·t − p·u| in 1/(MONEY·WEIGHT)
+    total      (P,) Σ|MV·t − p·u| in millionths of ticks
     band_use   P, each portfolio's worst, signed, to six decimals; None where a position drifted that has no band there
     """
 
@@ -107,7 +104,7 @@ def block_solve(block: Block) -> BlockAnswer:
 
 def block_drift(block: Block, quantities: Ints, market_value: Ints) -> BlockDrift:
     """The drift of portfolios that hold `quantities` (P, N); market values (P,) are above 0."""
-    value = quantities * block.prices * WEIGHT
+    value = quantities * block.prices * WEIGHT_SCALE
     mv = market_value[:, None]
     drift = value - mv * block.targets
     high, low = mv * block.high_drifts, mv * block.low_drifts
@@ -128,14 +125,14 @@ def _worst(drift: Ints, side: Ints) -> list[Decimal | None]:
     rows = np.arange(len(drift))
     at = use.argmax(axis=1)
     return [
-        None if not band and moved else DIVIDE.divide(Decimal(moved), Decimal(band or 1)).quantize(MICRO)
+        None if not band and moved else DIVIDE.divide(Decimal(moved), Decimal(band or 1)).quantize(MILLIONTH)
         for moved, band in zip(drift[rows, at].tolist(), side[rows, at].tolist(), strict=True)
     ]
 
 
 def weights(block: Block, quantities: Ints, market_value: Ints) -> Ints:
     """(P, N) weights in millionths of market value, to the nearest, ties to even; |quantity × price| must fit."""
-    shares, rest = np.divmod(quantities * block.prices * WEIGHT, market_value[:, None])
+    shares, rest = np.divmod(quantities * block.prices * WEIGHT_SCALE, market_value[:, None])
     twice = 2 * rest
     return np.asarray(
         shares + ((twice > market_value[:, None]) | ((twice == market_value[:, None]) & (shares % 2 == 1)))
@@ -145,7 +142,7 @@ def weights(block: Block, quantities: Ints, market_value: Ints) -> Ints:
 def reasons(block: Block, drift: BlockDrift, after: Ints, market_value: Ints) -> NDArray[Any]:
     """(P, N) places in REASONS: what a trade from `block.quantities` to `after` is for."""
     change = np.sign(after - block.quantities)
-    off = np.sign(block.quantities * block.prices * WEIGHT - market_value[:, None] * block.targets)
+    off = np.sign(block.quantities * block.prices * WEIGHT_SCALE - market_value[:, None] * block.targets)
     names = {name: at for at, name in enumerate(REASONS)}
     return np.select(
         [

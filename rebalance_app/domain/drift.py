@@ -6,13 +6,14 @@ so +1 and −1 are the band's edges.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .bounds import band_interval
 from .integers import Line, ledger
+from .scales import DIVIDE, WIDE
 from .types import ZERO, Position, RebalanceProblem
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 State = Literal["in_band", "near", "breach_over", "breach_under", "not_in_model", "unpriced", "unknown"]
 NEAR = Decimal("0.8")
-DIVIDE = Context(prec=28)
-WIDE = Context(prec=200)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .block import DIVIDE, WEIGHT, Block, BlockDrift, Bools, Ints, block_drift, weights
+from .block import Block, BlockDrift, Bools, Ints, block_drift, weights
+from .scales import DIVIDE, WEIGHT_SCALE
 from .separable import closed_form, fits
 
 IN_BAND, NEAR, OVER, UNDER, OUTSIDE = range(5)
@@ -27,10 +28,10 @@ class DriftTable:
     """P portfolios and N securities, in the order of the block.
 
     answered       (P,)   whether the other figures mean anything
-    market_value   (P,)   1/MONEY
+    market_value   (P,)   ticks
     drift          (P, N) weight − target in millionths, to the nearest
     state          (P, N) IN_BAND, NEAR, OVER, UNDER or OUTSIDE (held though not in the model)
-    total          (P,)   Σ|MV·t − p·u| in 1/(MONEY·WEIGHT)
+    total          (P,)   Σ|MV·t − p·u| in millionths of ticks
     breaches, trades  (P,)   positions outside their band; positions with whole shares to trade to target
     worst          (P,)   the column with the largest band use, −1 where nothing has drifted
     worst_drift, worst_use   P; None: nothing has drifted; the use also where the drift has no band
@@ -58,11 +59,11 @@ def drift_table(block: Block, *, near: Decimal) -> DriftTable:
     safe = _without(block, ~answered)  # rows that could overflow are emptied, and worth one of the smallest unit
     value = np.where(answered, closed.market_value, 1).astype(np.int64)
     found = block_drift(safe, safe.quantities, value)
-    exact = safe.quantities * block.prices * WEIGHT - value[:, None] * block.targets
+    exact = safe.quantities * block.prices * WEIGHT_SCALE - value[:, None] * block.targets
     side = np.where(exact > 0, value[:, None] * block.high_drifts, value[:, None] * block.low_drifts)
     worst = _worst(exact, side)
     chosen = np.where(answered[:, None], closed.quantities, 0).astype(np.int64)
-    scale = (value * WEIGHT).astype(object)
+    scale = (value * WEIGHT_SCALE).astype(object)
     return DriftTable(
         answered=answered,
         market_value=value,

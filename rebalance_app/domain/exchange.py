@@ -20,6 +20,7 @@ from .bounds import Choice
 from .coupling import broken_rows
 from .integers import EXCESS_WEIGHT, FLOAT_EXACT, ONE, Ledger
 from .objective import score
+from .scales import MONEY_PLACES
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,7 +33,7 @@ SLACK = 1e-7  # money; what floats may be wrong by before the exact check
 SEGMENTS = 3
 NO_LINE = -1
 MOST_EXCHANGES = 100  # of equally good answers
-TRADED_PLACES = 4  # money; what is saved less than that is not told apart from nothing
+TRADED_PLACES = MONEY_PLACES  # what is saved less than that is not told apart from nothing
 
 
 def total_score(ledger: Ledger, trades: Sequence[int]) -> int:

@@ -8,13 +8,12 @@ from itertools import chain
 from .bounds import Choice, band_interval, choice, permitted_interval, smallest_trades, wide_interval
 from .constraints import ceil_div
 from .coupling import totals_of
-from .integers import EXACT, Ledger, Line, scaled, unscaled
+from .integers import Ledger, Line, scaled, unscaled
 from .integers import ledger as make_ledger
 from .objective import band_excess, breakpoints, realised_gain
+from .scales import BASIS_POINT, CENT, CENT_PLACES, EXACT
 from .types import ZERO, Reason, RebalanceProblem
 
-FOUR = Decimal("0.0001")
-CENT = Decimal("0.01")
 MOST_ADDITIONS = 10  # of cash; each is a fraction of the one before
 MOST_HALVINGS = 40
 
@@ -30,7 +29,7 @@ def _money(ledger: Ledger, grains: int, rounding: str = ROUND_HALF_EVEN) -> str:
 
 def _weight_up(part: int, whole: int) -> Decimal:
     """part/whole as a weight, rounded up to four decimals, so that a band of this width does contain it."""
-    return EXACT.divide(Decimal(max(0, part)), Decimal(whole or 1)).quantize(FOUR, rounding=ROUND_CEILING)
+    return EXACT.divide(Decimal(max(0, part)), Decimal(whole or 1)).quantize(BASIS_POINT, rounding=ROUND_CEILING)
 
 
 def _points(weight: Decimal) -> str:
@@ -43,7 +42,7 @@ def band_reason(ledger: Ledger, line: Line) -> Reason:
     below, above = line.held + most * line.step, line.held + least * line.step
     mv, name, unit = ledger.market_value, line.position.security_id, "share" if line.lot == 1 else f"lot of {line.lot}"
     # MV·(t+h) must reach the next lot: MV' = value·MV/(MV·(t+h)), rounded up to the cent.
-    enough = ceil_div(above * mv, line.high * 10 ** (ledger.places - 2))
+    enough = ceil_div(above * mv, line.high * 10 ** (ledger.places - CENT_PLACES))
     numbers = {
         "share_value": ledger.money(line.step),
         "band_low": ledger.money(max(0, line.low)),

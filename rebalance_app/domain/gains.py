@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, localcontext
 
-from .integers import EXACT
+from .scales import EXACT
 from .types import ZERO, RebalanceProblem, TaxLot
 
 Sold = list[tuple[TaxLot, Decimal]]

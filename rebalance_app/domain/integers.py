@@ -6,13 +6,12 @@ quantity × price, market value × weight and every limit are whole. Weights and
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
 
 from . import constraints
 from .failures import known
+from .scales import BASIS_POINT_PLACES, CENT_PLACES, EXACT
 from .types import Options, Position, ProblemError, RebalanceProblem
-
-EXACT = Context(prec=400)
 
 # The objective is a weighted sum; its weights are whole numbers over ONE.
 SCORE_PLACES = 9
@@ -53,10 +52,9 @@ def scaled(value: Decimal, places: int) -> int:
 
 def unscaled(count: int, places: int) -> Decimal:
     """count / 10**places, exact, written to the cent or as far beyond as it takes."""
-    cents = 2
-    if places < cents:
-        count, places = count * 10 ** (cents - places), cents
-    while places > cents and count % 10 == 0:
+    if places < CENT_PLACES:
+        count, places = count * 10 ** (CENT_PLACES - places), CENT_PLACES
+    while places > CENT_PLACES and count % 10 == 0:
         count, places = count // 10, places - 1
     return EXACT.scaleb(Decimal(count), -places)
 
@@ -225,7 +223,7 @@ def ledger(problem: RebalanceProblem) -> Ledger:
         min_trade=scaled(o.min_trade_value, s.places),
         ticket=scaled(o.ticket_cost, s.places) * ONE,
         drift_weight=drift_weight,
-        trade_weight=trade_weight + scaled(o.cost_bps, SCORE_PLACES - 4),
+        trade_weight=trade_weight + scaled(o.cost_bps, SCORE_PLACES - BASIS_POINT_PLACES),
         soft=o.soft_bands or o.mode in SOFT_MODES,
         lines=tuple(
             sorted((_line(p, market_value, s) for p in problem.positions), key=lambda x: x.position.security_id)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from .answer import CENT, Found
+from .answer import Found
 from .bounds import Choice
 from .branch import Branching
 from .exchange import Exchanges, Spare, total_score
@@ -13,6 +13,7 @@ from .failures import known
 from .integers import Ledger
 from .milp import NoAnswerInTime, ProgramInfeasible, Relaxed, SolverFailed, solve_relaxed, solve_whole
 from .pricing import cut
+from .scales import CENT
 
 ROUNDS = 20  # of exchanges
 FIRST_LOOK = 0.5  # of the time at most, before an answer is looked for by exchanges and branch and bound

@@ -24,6 +24,7 @@ from .coupling import broken_rows
 from .integers import Ledger
 from .pricing import priced_bound, rounded, whole_prices
 from .programme import Programme, limit_rows, matrix_rows, programme, steps_of, variable, whole_trades
+from .scales import TICK
 from .table import Table, table
 
 Floats = NDArray[np.float64]
@@ -142,7 +143,7 @@ def proven_bound(problem: Any, stated: Programme) -> Decimal:
     """The proven lower bound on the objective in money, rounded down beyond the solver's tolerance of 1e-6."""
     above_base = Decimal(float(problem.solver_stats.extra_stats.mip_dual_bound)) - Decimal("0.000001")
     exact = stated.ledger.score_money(stated.base_score) + above_base
-    return max(Decimal(0), exact.quantize(Decimal("0.0001"), rounding=ROUND_FLOOR))
+    return max(Decimal(0), exact.quantize(TICK, rounding=ROUND_FLOOR))
 
 
 @dataclass(frozen=True, slots=True)

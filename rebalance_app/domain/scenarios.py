@@ -5,16 +5,14 @@ from decimal import Decimal
 from typing import Any
 
 from .drift import PortfolioDrift, portfolio_drift
-from .integers import EXACT
 from .jsonl import options_from_json, problem_from_json, solution_to_json
+from .scales import EXACT, MILLIONTH, TICK
 from .solve import solve
 from .types import ZERO, Options, Position, ProblemError, RebalanceProblem, Trade
 from .what_if import Scenario, what_if
 
 CERTIFICATE = ("status", "method", "reasons", "objective", "lower_bound", "gap", "binding", "seconds")
 MONEY = ("traded", "cost", "realised_gain", "cash_after")
-FOUR_PLACES = Decimal("0.0001")
-SIX_PLACES = Decimal("0.000001")
 
 
 def scenario_to_json(before: PortfolioDrift, positions: Sequence[Position], found: Scenario) -> dict[str, Any]:
@@ -29,7 +27,7 @@ def scenario_to_json(before: PortfolioDrift, positions: Sequence[Position], foun
     return {
         **{name: solution[name] for name in CERTIFICATE},
         "orders": found.orders,
-        "turnover": _rounded(found.turnover, SIX_PLACES),
+        "turnover": _rounded(found.turnover, MILLIONTH),
         **{name: _rounded(getattr(found, name)) for name in MONEY},
         "drift_before": _rounded(before.total_drift),
         "drift_after": _rounded(found.drift_value),
@@ -76,5 +74,5 @@ def _trade(trade: Trade, price: Decimal) -> dict[str, Any]:
     }
 
 
-def _rounded(value: Decimal | None, unit: Decimal = FOUR_PLACES) -> str | None:
+def _rounded(value: Decimal | None, unit: Decimal = TICK) -> str | None:
     return None if value is None else format(EXACT.quantize(value, unit), "f")

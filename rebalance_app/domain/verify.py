@@ -9,6 +9,7 @@ from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation,
 
 from .types import ZERO, Position, RebalanceProblem, RebalanceSolution
 
+# Its own, and not those of scales.py: what is checked and what checks it may share no mistake.
 EXACT = Context(prec=300, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])
 CENT = Decimal("0.01")
 TEN_THOUSAND = Decimal(10_000)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from .block import Block
 
-MILLION = 1_000_000
+MILLION = 1_000_000  # its own, as in verify.py: weights are counted in millionths
 SAFE = 2**62
 
 

@@ -5,11 +5,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from .gains import realised_gain
-from .integers import EXACT
+from .scales import BASIS_POINTS, EXACT
 from .solve import solve_many
 from .types import ZERO, Options, RebalanceProblem, RebalanceSolution
-
-BASIS_POINTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from models_app.lots import mismatches, shares_in
 from models_app.sources import get_source
 from models_app.sources.base import Balances
-from rebalance_app.domain.block import MONEY, WEIGHT, Block
+from rebalance_app.domain.block import Block
+from rebalance_app.domain.scales import MONEY_SCALE, WEIGHT_SCALE
 from rebalance_app.domain.types import ZERO, Options, Reason, RebalanceProblem, RebalanceSolution
 from rebalance_app.facts import RunFacts
 from rebalance_app.models import PortfolioRebalance
@@ -146,7 +147,7 @@ def _is_plain(facts: RunFacts, portfolio_id: str, balances: Balances) -> bool:
     plain = Options(min_cash=options.min_cash, min_cash_weight=options.min_cash_weight, time_limit=options.time_limit)
     return (
         options == plain
-        and _is_whole(balances.cash * MONEY)
+        and _is_whole(balances.cash * MONEY_SCALE)
         and facts.plain_securities.issuperset(balances.quantities)
         and facts.plain_securities.issuperset(facts.targets)
         and all(map(_is_whole, balances.quantities.values()))
@@ -166,18 +167,18 @@ def _block(facts: RunFacts, balances: Mapping[str, Balances]) -> Block:
     for row, b in enumerate(balances.values()):
         at = [column[key] for key in b.quantities]
         quantities[row, at] = [int(quantity) for quantity in b.quantities.values()]
-    prices = _whole((facts.prices[key] for key in ids), MONEY)
-    targets, lows, highs = (_whole(column_, WEIGHT) for column_ in _band_columns(facts, len(outside)))
-    cash = _whole((b.cash for b in balances.values()), MONEY)
+    prices = _whole((facts.prices[key] for key in ids), MONEY_SCALE)
+    targets, lows, highs = (_whole(column_, WEIGHT_SCALE) for column_ in _band_columns(facts, len(outside)))
+    cash = _whole((b.cash for b in balances.values()), MONEY_SCALE)
     value = cash + (quantities * prices).sum(axis=1)
     floor = _floors([facts.options_of(key)[0] for key in balances], value)
     return Block(ids, prices, targets, lows, highs, quantities, cash, floor)
 
 
 def _floors(options: Sequence[Options], value: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What must be left of market values, in 1/MONEY, never less than asked for."""
+    """What must be left of market values, in ticks, never less than asked for."""
     floors = [
-        min(max(ceil(o.min_cash * MONEY), ceil(o.min_cash_weight * worth)), MOST)
+        min(max(ceil(o.min_cash * MONEY_SCALE), ceil(o.min_cash_weight * worth)), MOST)
         for o, worth in zip(options, value.tolist(), strict=True)
     ]
     return np.array(floors, dtype=np.int64)

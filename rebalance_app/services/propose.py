@@ -5,16 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ordergen.db import object_id
 from ordergen.errors import promised
-from rebalance_app.domain.block import MONEY, REASONS, WEIGHT, Block, BlockAnswer, block_drift, reasons, weights
+from rebalance_app.domain.block import REASONS, Block, BlockAnswer, block_drift, reasons, weights
 from rebalance_app.domain.drift import PortfolioDrift, portfolio_drift
 from rebalance_app.domain.gains import realised_gain
+from rebalance_app.domain.scales import (
+    COLUMN_DIGITS,
+    MILLIONTH,
+    MONEY_LIMIT,
+    MONEY_PLACES,
+    MONEY_SCALE,
+    TICK,
+    WEIGHT_SCALE,
+    WIDE,
+)
 from rebalance_app.domain.types import Reason, RebalanceProblem, RebalanceSolution
 from rebalance_app.facts import RunFacts
 from rebalance_app.models import OrderState, PortfolioRebalance, ProposalState
@@ -23,11 +33,6 @@ from rebalance_app.proposals import pack, pack_lots, text, why
 if TYPE_CHECKING:
     from rebalance_app.services.gather import Work
 
-CENT_FRACTION = Decimal("0.0001")
-MICRO = Decimal("0.000001")
-WIDE = Context(prec=200)
-COLUMN_DIGITS = 15
-LARGEST_MONEY = CENT_FRACTION.scaleb(COLUMN_DIGITS)
 SECURITY_ID = re.compile(r"\b[A-Za-z0-9]{24}\b")
 PROPOSAL_FIELDS = (
     "state", "reason_code", "reason", "method", "seconds", "n_orders", "buy_value", "sell_value", "largest_order",
@@ -130,7 +135,7 @@ def _orders(
             yield (
                 object_id(), row.rebalance_id, row.pk, row.portfolio_id, row.portfolio_name, position.security_id,
                 facts.ticker(position.security_id), trade.side, trade.quantity, position.quantity, position.price,
-                position.price * trade.quantity, _rounded(was.weight, MICRO), _rounded(then.weight, MICRO),
+                position.price * trade.quantity, _rounded(was.weight, MILLIONTH), _rounded(then.weight, MILLIONTH),
                 why(trade.side, position, was), OrderState.PROPOSED.value,
             )  # fmt: skip
 
@@ -140,7 +145,7 @@ def _too_large(orders: Sequence[tuple[Any, ...]], after: PortfolioDrift | None) 
     value, ticker = ORDER_FIELDS.index("value"), ORDER_FIELDS.index("ticker")
     largest = max(orders, key=lambda order: abs(order[value]), default=None)
     traded = sum((order[value] for order in orders), Decimal(0))
-    if largest is None or after is None or max(traded, abs(after.cash)) < LARGEST_MONEY:
+    if largest is None or after is None or max(traded, abs(after.cash)) < MONEY_LIMIT:
         return None
     message = (
         f"Trading {largest[ticker]} for {largest[value]:,.2f} is more than can be kept: correct the book or the price."
@@ -161,8 +166,8 @@ def _figures(before: PortfolioDrift, after: PortfolioDrift | None, orders: Seque
         "cash_after": after.cash if after else None,
         "drift_before": _rounded(before.total_drift),
         "drift_after": _rounded(after.total_drift if after else None),
-        "band_use_before": _rounded(before.worst_band_use, MICRO),
-        "band_use_after": _rounded(after.worst_band_use if after else None, MICRO),
+        "band_use_before": _rounded(before.worst_band_use, MILLIONTH),
+        "band_use_after": _rounded(after.worst_band_use if after else None, MILLIONTH),
     }
 
 
@@ -215,7 +220,7 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str | None]:
     return {name: text(values[name]) for name in (*names, "band_use_before", "band_use_after")}
 
 
-def _rounded(number: Decimal | None, unit: Decimal = CENT_FRACTION) -> Decimal | None:
+def _rounded(number: Decimal | None, unit: Decimal = TICK) -> Decimal | None:
     """To the decimals of its column; a figure that no column holds is as good as unknown."""
     if number is None or abs(number) >= unit.scaleb(COLUMN_DIGITS):
         return None
@@ -288,11 +293,11 @@ def _packed(block: Block, n_model: int, held: list[int], aimed: list[int]) -> di
 
 
 def _money(units: int) -> Decimal:
-    return Decimal(units).scaleb(-4)
+    return Decimal(units).scaleb(-MONEY_PLACES)
 
 
 def _fine(units: int) -> Decimal:
-    return (Decimal(units) / (MONEY * WEIGHT)).normalize(WIDE)
+    return (Decimal(units) / (MONEY_SCALE * WEIGHT_SCALE)).normalize(WIDE)
 
 
 class _BlockOrders:
@@ -308,7 +313,7 @@ class _BlockOrders:
         self.why = why_
 
     def of(self, row: PortfolioRebalance, at: int) -> tuple[list[tuple[Any, ...]], int, int, int]:
-        """The orders of one portfolio, what they buy and sell for, and the value of the largest, in 1/MONEY."""
+        """The orders of one portfolio, what they buy and sell for, and the value of the largest, in ticks."""
         cells = np.flatnonzero(self.change[at])
         columns = (self.change[at], self.held[at], self.before[at], self.after[at], self.why[at])
         found = zip(cells.tolist(), *(column[cells].tolist() for column in columns), strict=True)
@@ -322,7 +327,8 @@ class _BlockOrders:
                 bought += value
             else:
                 sold += value
-            what = ("BUY" if change > 0 else "SELL", abs(change), held, price, f"{value // MONEY}.{value % MONEY:04d}")
-            weighed = (was / WEIGHT, then / WEIGHT, REASONS[why_], "proposed")
+            money = f"{value // MONEY_SCALE}.{value % MONEY_SCALE:0{MONEY_PLACES}d}"
+            what = ("BUY" if change > 0 else "SELL", abs(change), held, price, money)
+            weighed = (was / WEIGHT_SCALE, then / WEIGHT_SCALE, REASONS[why_], "proposed")
             orders.append((object_id(), *head, *self.names[cell], *what, *weighed))
         return orders, bought, sold, largest

@@ -24,3 +24,37 @@ def shares(solution):
 
 def codes(solution):
     return [reason.code for reason in solution.reasons]
+
+
+def document(**changes):
+    """The example of the design, with changes to its position (by name) or at the top."""
+    found = {
+        "portfolio_id": "P1",
+        "cash": "1003.00",
+        "positions": [
+            {
+                "security_id": "A",
+                "quantity": "10",
+                "price": "10.00",
+                "target": "0.10",
+                "low_drift": "0.01",
+                "high_drift": "0.02",
+                "lot_size": 1,
+                "can_buy": True,
+                "can_sell": True,
+            }
+        ],
+        "options": {
+            "min_cash": "0",
+            "max_cash": None,
+            "mode": "to_target",
+            "min_trade_value": "0",
+            "max_turnover": None,
+            "max_trades": None,
+            "cost_bps": "0",
+            "time_limit": 30,
+        },
+    }
+    for name, value in changes.items():
+        (found if name in found else found["positions"][0])[name] = value
+    return found

@@ -6,9 +6,10 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rebalance_app.domain.block import MICRO, MONEY, WEIGHT, Block
+from rebalance_app.domain.block import Block
 from rebalance_app.domain.drift import portfolio_drift
 from rebalance_app.domain.drift_table import drift_table
+from rebalance_app.domain.scales import MILLIONTH, MONEY_SCALE, WEIGHT_SCALE
 from tests.runs.test_block import blocks, problem_of
 
 NEAR, ZERO = Decimal("0.8"), Decimal(0)
@@ -19,7 +20,7 @@ def block_of(*quantities, prices, targets, band, cash=0):
     n = len(prices)
     return Block(
         security_ids=tuple(f"{i:024d}" for i in range(n)),
-        prices=np.array(prices) * MONEY,
+        prices=np.array(prices) * MONEY_SCALE,
         targets=np.array(targets),
         low_drifts=np.array([band] * n),
         high_drifts=np.array([band] * n),
@@ -35,12 +36,12 @@ def compare(block, near=NEAR):
     for row in np.flatnonzero(table.answered):
         problem = problem_of(block, row)
         one = portfolio_drift(problem.positions, problem.cash, near=near)
-        assert Decimal(int(table.market_value[row])) / MONEY == one.market_value
-        assert Decimal(int(table.total[row])) / MONEY / WEIGHT == one.total_drift
+        assert Decimal(int(table.market_value[row])) / MONEY_SCALE == one.market_value
+        assert Decimal(int(table.total[row])) / MONEY_SCALE / WEIGHT_SCALE == one.total_drift
         assert (table.breaches[row], table.trades[row]) == (one.breaches, one.trades)
         assert [STATES[code] for code in table.state[row]] == [p.state for p in one.positions]
         assert [Decimal(int(d)) for d in table.drift[row]] == [
-            (p.weight.quantize(MICRO) - p.target) * WEIGHT for p in one.positions
+            (p.weight.quantize(MILLIONTH) - p.target) * WEIGHT_SCALE for p in one.positions
         ]
         compare_worst(table, row, one)
     return int(table.answered.sum())
@@ -52,7 +53,7 @@ def compare_worst(table, row, one):
         return
     worst = one.positions[table.worst[row]]
     most = max((p.no_band, abs(p.band_use or ZERO), abs(p.drift)) for p in one.positions if p.drift)
-    assert (worst.no_band, abs(worst.band_use or ZERO).quantize(MICRO)) == (most[0], most[1].quantize(MICRO))
+    assert (worst.no_band, abs(worst.band_use or ZERO).quantize(MILLIONTH)) == (most[0], most[1].quantize(MILLIONTH))
     assert abs(table.worst_drift[row] - worst.drift) < Decimal("1e-20")
     assert (table.worst_use[row] is None) == worst.no_band
     if not worst.no_band:
@@ -62,7 +63,7 @@ def compare_worst(table, row, one):
 @settings(max_examples=150, deadline=None)
 @given(blocks(), st.sampled_from([NEAR, Decimal("0.333333"), Decimal(1), Decimal(0)]))
 @example(block_of([0], prices=[1], targets=[0], band=0, cash=1), Decimal(0))
-@example(block_of([1], prices=[1], targets=[500_000], band=1000, cash=MONEY), Decimal(0))
+@example(block_of([1], prices=[1], targets=[500_000], band=1000, cash=MONEY_SCALE), Decimal(0))
 def test_every_row_that_is_answered_is_what_the_general_way_says(block, near):
     compare(block, near)
 
@@ -71,12 +72,14 @@ def test_every_row_that_is_answered_is_what_the_general_way_says(block, near):
 @given(st.integers(1, 10**12), st.integers(1, 2**33))
 @example(10**12, 2**33)
 def test_what_could_leave_64_bits_is_left_to_the_general_way(price, quantity):
-    block = block_of([quantity, 1], [1, 2], prices=[price // MONEY + 1, 3], targets=[300_000, 300_000], band=20_000)
+    block = block_of(
+        [quantity, 1], [1, 2], prices=[price // MONEY_SCALE + 1, 3], targets=[300_000, 300_000], band=20_000
+    )
     compare(block)
 
 
 def test_of_two_equally_far_out_the_first_is_the_worst_and_what_has_no_band_is_worse_than_all():
-    equal = block_of([30, 30, 0], prices=[1, 1, 1], targets=[200_000, 200_000, 0], band=10_000, cash=40 * MONEY)
+    equal = block_of([30, 30, 0], prices=[1, 1, 1], targets=[200_000, 200_000, 0], band=10_000, cash=40 * MONEY_SCALE)
     assert drift_table(equal, near=NEAR).worst.tolist() == [0]
     outside = Block(
         equal.security_ids, equal.prices, equal.targets, np.array([10_000, 10_000, 0]), np.array([10_000, 10_000, 0]),
@@ -88,6 +91,6 @@ def test_of_two_equally_far_out_the_first_is_the_worst_and_what_has_no_band_is_w
 
 
 def test_at_the_edge_of_its_band_a_position_is_in_and_near():
-    block = block_of([22, 20], prices=[1, 1], targets=[200_000, 200_000], band=20_000, cash=58 * MONEY)
+    block = block_of([22, 20], prices=[1, 1], targets=[200_000, 200_000], band=20_000, cash=58 * MONEY_SCALE)
     assert drift_table(block, near=NEAR).state.tolist() == [[1, 0]]
     assert compare(block) == 1

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rebalance_app.domain.block import MONEY, REASONS, WEIGHT, Block, block_drift, block_solve, reasons, weights
+from rebalance_app.domain.block import REASONS, Block, block_drift, block_solve, reasons, weights
 from rebalance_app.domain.drift import portfolio_drift
+from rebalance_app.domain.scales import MONEY_SCALE, WEIGHT_SCALE
 from rebalance_app.domain.solve import solve
 from rebalance_app.domain.types import Options, Position, RebalanceProblem
 from rebalance_app.domain.verify_block import sound
@@ -43,13 +44,13 @@ def problem_of(block, row):
         Position(
             name,
             Decimal(int(block.quantities[row, i])),
-            number(block.prices[i], MONEY),
-            *(number(x[i], WEIGHT) for x in (block.targets, block.low_drifts, block.high_drifts)),
+            number(block.prices[i], MONEY_SCALE),
+            *(number(x[i], WEIGHT_SCALE) for x in (block.targets, block.low_drifts, block.high_drifts)),
         )
         for i, name in enumerate(block.security_ids)
     )
-    floor = number(block.floor[row], MONEY)
-    return RebalanceProblem("p" * 24, number(block.cash[row], MONEY), positions, Options(min_cash=floor))
+    floor = number(block.floor[row], MONEY_SCALE)
+    return RebalanceProblem("p" * 24, number(block.cash[row], MONEY_SCALE), positions, Options(min_cash=floor))
 
 
 @settings(max_examples=150, deadline=None)
@@ -62,7 +63,7 @@ def test_what_a_block_certifies_is_what_the_general_way_answers(block):
 
         assert (solution.status, solution.method) == ("optimal", "separable")
         assert after == answer.after[row].tolist()
-        assert solution.cash_after == Decimal(int(answer.cash_after[row])) / MONEY
+        assert solution.cash_after == Decimal(int(answer.cash_after[row])) / MONEY_SCALE
 
 
 @settings(max_examples=150, deadline=None)
@@ -77,14 +78,14 @@ def test_a_blocks_drift_is_the_one_definition_of_drift(block):
     found = block_drift(part, part.quantities, value[rows])
     share = weights(part, part.quantities, value[rows])
     for i, row in enumerate(rows):
-        expected = portfolio_drift(problem_of(block, row).positions, Decimal(int(block.cash[row])) / MONEY)
+        expected = portfolio_drift(problem_of(block, row).positions, Decimal(int(block.cash[row])) / MONEY_SCALE)
         worst = expected.worst_band_use
 
-        assert Decimal(int(found.total[i])) / (MONEY * WEIGHT) == expected.total_drift
+        assert Decimal(int(found.total[i])) / (MONEY_SCALE * WEIGHT_SCALE) == expected.total_drift
         assert found.breaches[i] == expected.breaches
         assert found.band_use[i] == (None if worst is None else worst.quantize(Decimal("0.000001"))) or not worst
         for j, line in enumerate(expected.positions):
-            assert Decimal(int(share[i, j])) / WEIGHT == line.weight.quantize(Decimal("0.000001"))
+            assert Decimal(int(share[i, j])) / WEIGHT_SCALE == line.weight.quantize(Decimal("0.000001"))
 
 
 @settings(max_examples=100, deadline=None)
@@ -96,7 +97,7 @@ def test_the_check_refuses_a_certified_answer_with_one_cell_changed(block, row, 
     changed[row, column] += change
     before = problem_of(block, row)
     aim = block.targets[column] * int(answer.market_value[row])
-    step = int(block.prices[column]) * WEIGHT
+    step = int(block.prices[column]) * WEIGHT_SCALE
     equally_near = abs(aim - changed[row, column] * step) == abs(aim - answer.after[row, column] * step)
 
     if answer.certified[row] and not equally_near:

@@ -12,20 +12,11 @@ from pytest_django.live_server_helper import LiveServer
 
 from rebalance_app.models import Order, Rebalance
 from rebalance_app.services.launch import rebalance_launch
+from tests.browser import CHROMIUM_FLAGS, PATIENCE
 from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDTHS = {"wide": 1440, "narrow": 390}
-PATIENCE = 60_000  # milliseconds until something that has to come counts as missing
 DRAWN = """document.fonts.status === "loaded" &&
   [...document.querySelectorAll("[data-figure]")].every((figure) => figure.querySelector(".main-svg"))"""
 expect.set_options(timeout=PATIENCE)
@@ -35,7 +26,7 @@ expect.set_options(timeout=PATIENCE)
 def browser(chromium, monkeypatch) -> Iterator[Browser]:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright's loop runs in the thread of the test
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
         connection.close()  # while the loop runs, Django has this thread use another connection than without it

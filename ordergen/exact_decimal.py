@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from django.core.exceptions import ValidationError
 from django.db import connection, models
 
+from ordergen.errors import promised
+
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
@@ -71,8 +73,7 @@ class ExactDecimalField(_DecimalField):
         most_whole = self.max_digits - self.decimal_places
         if type(value) is int and abs(value) < 10**most_whole:
             return str(value)  # as most holdings are, by the million
-        number = self.to_python(value)
-        assert number is not None, "None has no text"
+        number = promised(self.to_python(value), "none is written as NULL, and has no text")
         if number and not -self.decimal_places <= number.adjusted() < most_whole:
             self._refuse(number)  # before a huge exponent is written out
         text = plain(number)
@@ -95,7 +96,8 @@ def respell(schema_editor: BaseDatabaseSchemaEditor, model: type[models.Model], 
     if schema_editor.connection.vendor != "sqlite":
         return
     field, key = model._meta.get_field(name), model._meta.pk  # noqa: SLF001  the documented way to a model's fields
-    assert isinstance(field, ExactDecimalField)
+    if not isinstance(field, ExactDecimalField):
+        raise TypeError(f"{name} of {model.__name__} is no exact decimal")
     names = (model._meta.db_table, str(field.column), str(key.column))  # noqa: SLF001
     table, column, pk = map(schema_editor.quote_name, names)
     with schema_editor.connection.cursor() as cursor:

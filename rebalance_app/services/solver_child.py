@@ -16,14 +16,14 @@ import sys
 import time
 from dataclasses import replace
 
+from django.conf import settings
+
 from ordergen.processes import kill_group, start_child
 from rebalance_app.domain.jsonl import problem_to_json, solution_from_json
 from rebalance_app.domain.types import RebalanceProblem, RebalanceSolution
 
 COMMAND = [sys.executable, "-m", "ordergen.cli", "solve", "--say-ready"]
 READY = b"ready\n"
-STARTUP_SECONDS = 30.0  # importing CVXPY on a busy machine; a child that needs longer is lost, and another attempt made
-GRACE_SECONDS = 2.0  # between the limit the solver was given and the end of our patience
 SOLVES_WITH_NEAREST = 3
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
@@ -44,7 +44,7 @@ class SolverChild:
 
     def solve(self, problem: RebalanceProblem) -> RebalanceSolution:
         """The solution of one problem. Raises SolverCrashedError or SolverHungError; the next call has a new child."""
-        patience = problem.options.time_limit + GRACE_SECONDS
+        patience = problem.options.time_limit + settings.SOLVER_GRACE_SECONDS
         if self._process and self._process.poll() is not None:  # it ended between two problems: nobody's fault
             self.close()
         try:
@@ -75,9 +75,9 @@ class SolverChild:
         self._process = start_child(COMMAND, signal_at_parents_death=signal.SIGKILL, pipes=True)
         assert self._process.stdout, "it was started with pipes"
         try:
-            said = _read_line(self._process.stdout.fileno(), time.monotonic() + STARTUP_SECONDS)
+            said = _read_line(self._process.stdout.fileno(), time.monotonic() + settings.SOLVER_STARTUP_SECONDS)
         except SolverHungError as error:
-            raise OSError(f"it was not ready after {STARTUP_SECONDS:g} seconds") from error
+            raise OSError(f"it was not ready after {settings.SOLVER_STARTUP_SECONDS:g} seconds") from error
         if said != READY:
             raise ValueError(f"it said {said[:40]!r}")
 

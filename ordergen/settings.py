@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from rebalance_app.domain.types import NEAR, Options
+
 env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -99,6 +101,7 @@ TEMPLATES = [
     }
 ]
 
+LOCK_SECONDS = 20  # that anybody waits for whoever holds a lock in the database
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'ordergen.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     STATE_DIR.mkdir(parents=True, exist_ok=True)
@@ -107,7 +110,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {
         # IMMEDIATE, because SQLite ignores its time-out when a read transaction turns into a write.
         "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
+        "timeout": LOCK_SECONDS,
         # 64 MB of cache, and as much written ahead before it goes into the file: a chunk of orders touches index pages
         # all over it, which are so written once for many chunks. What grew beyond that is cut back afterwards.
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA cache_size=-64000;"
@@ -116,7 +119,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 else:
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):
         # Nobody waits for ever for a process that hangs while it holds a lock.
-        waits = "-c lock_timeout=20s -c idle_in_transaction_session_timeout=60s"
+        waits = f"-c lock_timeout={LOCK_SECONDS}s -c idle_in_transaction_session_timeout=60s"
         options = DATABASES["default"].setdefault("OPTIONS", {})
         options.setdefault("options", waits)
         # Nor for a server that went away without a word: whatever is not acknowledged in half a minute is lost.
@@ -203,11 +206,15 @@ CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_BROKER_HEARTBEAT = 30
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # nobody needs it, and who reaches the broker could stop workers by it
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
-OPTIMIZATION_TIMEOUT = env.int("OPTIMIZATION_TIMEOUT", default=30)  # seconds for one portfolio's integer programme
+# Seconds for one portfolio's integer programme, and what it may take beyond that.
+OPTIMIZATION_TIMEOUT = env.int("OPTIMIZATION_TIMEOUT", default=int(Options().time_limit))
+SOLVER_STARTUP_SECONDS = 30  # importing CVXPY on a busy machine; a child that needs longer is lost, and another tried
+SOLVER_GRACE_SECONDS = 2  # between the limit the solver was given and the end of our patience
+SOLVER_OVERHEAD_SECONDS = SOLVER_STARTUP_SECONDS + SOLVER_GRACE_SECONDS
 CHUNK_SIZE = env.int("ORDERGEN_CHUNK_SIZE", default=200)  # portfolios per task, at most
 # Longer than a chunk of nothing but programmes that each use their limit up, after which the solver's process is killed
 # and another one starts (services/solver_child.py); only a process that hangs is ended by it.
-CELERY_TASK_TIME_LIMIT = CHUNK_SIZE * (OPTIMIZATION_TIMEOUT + 32) + 120
+CELERY_TASK_TIME_LIMIT = CHUNK_SIZE * (OPTIMIZATION_TIMEOUT + SOLVER_OVERHEAD_SECONDS) + 120
 if CELERY_BROKER_URL.startswith("filesystem"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(BROKER_FOLDER / "messages"),
@@ -219,7 +226,7 @@ elif CELERY_BROKER_URL.startswith("redis"):
     # The sweeper, not Redis, brings back what a killed worker held; the first of these only bounds duplicates.
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "visibility_timeout": CELERY_TASK_TIME_LIMIT + 600,
-        "socket_connect_timeout": 2,
+        "socket_connect_timeout": CELERY_BROKER_CONNECTION_TIMEOUT,
         "socket_timeout": 3,
         "health_check_interval": 15,
     }
@@ -235,11 +242,14 @@ FIGURES_SECONDS = env.int("ORDERGEN_FIGURES_SECONDS", default=300)
 RUNS_PER_PERSON = env.int("ORDERGEN_RUNS_PER_PERSON", default=20)  # under way at a time
 MAX_QUEUED = env.int("ORDERGEN_MAX_QUEUED", default=100_000)  # portfolios that may wait for the workers, of everybody
 PRICE_MAX_AGE_DAYS = env.int("ORDERGEN_PRICE_MAX_AGE_DAYS", default=7)  # behind the newest price of the book
+WEB_THREADS = 16  # of each of the web server's processes
 V1_WAIT_SECONDS = env.float("ORDERGEN_V1_WAIT_SECONDS", default=25)  # API v1's triggers wait this long for their run
 API_READS_PER_MINUTE = env.int("ORDERGEN_API_READS_PER_MINUTE", default=600)  # of API v2, for each person
 API_WRITES_PER_MINUTE = env.int("ORDERGEN_API_WRITES_PER_MINUTE", default=120)
 COMMISSION_RATE = env("ORDERGEN_COMMISSION_RATE", default="0.0005")  # of an order's value, for estimates
-NEAR_BAND = env("ORDERGEN_NEAR_BAND", default="0.8")  # share of the band from which a position counts as near its edge
+NEAR_BAND = env(
+    "ORDERGEN_NEAR_BAND", default=str(NEAR)
+)  # share of the band from which a position counts as near its edge
 ORDERGEN_SOURCE = env("ORDERGEN_SOURCE", default="local")
 if ORDERGEN_SOURCE not in {"local", "globeco"}:
     raise ImproperlyConfigured("ORDERGEN_SOURCE is 'local' (the tables of this application) or 'globeco'.")

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
+from django.conf import settings
+
 from ordergen.processes import kill_group, start_child
 
 logger = logging.getLogger(__name__)
@@ -95,7 +97,8 @@ def _stop(children: Sequence[Supervised]) -> None:
 
 def web_command(host: str, port: int) -> list[str]:
     """gunicorn with threads, since pages wait for the database more than for the processor."""
-    options = ["--worker-class=gthread", "--workers=2", "--threads=16", "--timeout=60", "--graceful-timeout=15"]
+    options = ["--worker-class=gthread", "--workers=2", f"--threads={settings.WEB_THREADS}", "--timeout=60"]
+    options += [f"--graceful-timeout={STOP_SECONDS - 5:.0f}"]  # sooner than it would be killed
     # The longest that gunicorn reads at all: from there on Django answers, in the shape of the API that was asked.
     options += ["--limit-request-line=8190", "--config=python:ordergen.gunicorn_hooks"]
     log = ["--log-level=warning", "--access-logfile=/dev/null"]

@@ -14,13 +14,12 @@ import numpy as np
 from .bounds import band_interval
 from .integers import Line, ledger
 from .scales import DIVIDE, WIDE
-from .types import ZERO, Position, RebalanceProblem
+from .types import NEAR, ZERO, Position, RebalanceProblem
 
 if TYPE_CHECKING:
     import pandas as pd
 
 State = Literal["in_band", "near", "breach_over", "breach_under", "not_in_model", "unpriced", "unknown"]
-NEAR = Decimal("0.8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Literal
 
 ZERO = Decimal(0)
+NEAR = Decimal("0.8")  # of its band used, from which on a position counts as near its edge
 
 Mode = Literal["to_target", "within_bands", "only_breached", "invest_cash", "raise_cash"]
 MODES: tuple[Mode, ...] = ("to_target", "within_bands", "only_breached", "invest_cash", "raise_cash")

@@ -16,13 +16,25 @@ import time
 from dataclasses import replace
 from typing import IO
 
+from django.conf import settings
+
 from ordergen.processes import kill_group, start_child
 from rebalance_app.domain.types import RebalanceProblem, RebalanceSolution
 from rebalance_app.services.solver_protocol import READY, NotItsAnswerError, Question
 
+<<<<<<< HEAD
 COMMAND = [sys.executable, "-m", "ordergen.cli", "solve", "--for-worker"]
 STARTUP_SECONDS = 30.0  # importing CVXPY on a busy machine; a child that needs longer is lost, and another attempt made
 GRACE_SECONDS = 2.0  # between the limit the solver was given and the end of our patience
+||||||| b1c194f
+COMMAND = [sys.executable, "-m", "ordergen.cli", "solve", "--say-ready"]
+READY = b"ready\n"
+STARTUP_SECONDS = 30.0  # importing CVXPY on a busy machine; a child that needs longer is lost, and another attempt made
+GRACE_SECONDS = 2.0  # between the limit the solver was given and the end of our patience
+=======
+COMMAND = [sys.executable, "-m", "ordergen.cli", "solve", "--say-ready"]
+READY = b"ready\n"
+>>>>>>> m4
 SOLVES_WITH_NEAREST = 3
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
@@ -42,10 +54,18 @@ class SolverChild:
         self._process: subprocess.Popen[bytes] | None = None
 
     def solve(self, problem: RebalanceProblem) -> RebalanceSolution:
+<<<<<<< HEAD
         """The solution of one problem.
 
         Raises SolverCrashedError, SolverHungError and SolverRaisedError; the next call has a new child.
         """
+||||||| b1c194f
+        """The solution of one problem. Raises SolverCrashedError or SolverHungError; the next call has a new child."""
+        patience = problem.options.time_limit + GRACE_SECONDS
+=======
+        """The solution of one problem. Raises SolverCrashedError or SolverHungError; the next call has a new child."""
+        patience = problem.options.time_limit + settings.SOLVER_GRACE_SECONDS
+>>>>>>> m4
         if self._process and self._process.poll() is not None:  # it ended between two problems: nobody's fault
             self.close()
         try:
@@ -73,9 +93,15 @@ class SolverChild:
         self._process = start_child(COMMAND, signal_at_parents_death=signal.SIGKILL, pipes=True)
         _, answers = _pipes(self._process)
         try:
+<<<<<<< HEAD
             said = _read_line(answers, time.monotonic() + STARTUP_SECONDS)
+||||||| b1c194f
+            said = _read_line(self._process.stdout.fileno(), time.monotonic() + STARTUP_SECONDS)
+=======
+            said = _read_line(self._process.stdout.fileno(), time.monotonic() + settings.SOLVER_STARTUP_SECONDS)
+>>>>>>> m4
         except SolverHungError as error:
-            raise OSError(f"it was not ready after {STARTUP_SECONDS:g} seconds") from error
+            raise OSError(f"it was not ready after {settings.SOLVER_STARTUP_SECONDS:g} seconds") from error
         if said != READY:
             raise NotItsAnswerError(f"it said {said[:40]!r}")
 

@@ -26,7 +26,6 @@ from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Reba
 from rebalance_app.selectors import LONG
 from rebalance_app.services.launch import enqueue
 from rebalance_app.services.solve import OUTCOMES, run_finish
-from rebalance_app.services.solver_child import GRACE_SECONDS, STARTUP_SECONDS
 from rebalance_app.tasks import solve_chunk
 
 logger = logging.getLogger(__name__)
@@ -34,8 +33,13 @@ ALONE = 1 << 24  # chunks from here on hold one portfolio each, or few; a run ha
 NOT_SENT = datetime(1970, 1, 1, tzinfo=UTC)  # of what was queued again: earlier than any message
 FEW = 5  # portfolios that the sweeper does itself before it sweeps again
 SECOND_LOOK = 1.0  # seconds, in which a worker between two chunks takes the next one, or another stores its own
+<<<<<<< HEAD
 REMEDY = "Rebalance it alone and look at the worker's log."
 PROGRAMME_GRACE = STARTUP_SECONDS + GRACE_SECONDS  # that one programme may take beyond its time limit
+||||||| b1c194f
+PROGRAMME_GRACE = STARTUP_SECONDS + GRACE_SECONDS  # that one programme may take beyond its time limit
+=======
+>>>>>>> m4
 
 
 @dataclass(frozen=True)
@@ -192,7 +196,7 @@ def _reached() -> datetime | None:
     At work is who took or renewed a lease a short while ago, and still has it. Leases are renewed between programmes,
     so a worker may be silent for as long as one of them takes.
     """
-    silence = max(settings.RESEND_SECONDS, settings.OPTIMIZATION_TIMEOUT + PROGRAMME_GRACE)
+    silence = max(settings.RESEND_SECONDS, settings.OPTIMIZATION_TIMEOUT + settings.SOLVER_OVERHEAD_SECONDS)
     recent = timezone.now() + timedelta(seconds=max(0, settings.LEASE_SECONDS - silence))
     rows = PortfolioRebalance.objects.filter(state=ProposalState.SOLVING, lease_until__gt=recent)
     latest: datetime | None = rows.aggregate(latest=Max("enqueued_at"))["latest"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 
+from django.conf import settings
+
 from rebalance_app.models import Rebalance
 from rebalance_app.selectors import LONG
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # seconds: small runs end at once, long ones are not asked after too often
-# Each waits on a thread of the web server, which has sixteen (ordergen/supervisor.py): the others are for pages.
-_places = threading.BoundedSemaphore(12)
+# Each waits on a thread of the web server: a quarter of them is left for pages.
+_places = threading.BoundedSemaphore(settings.WEB_THREADS * 3 // 4)
 
 
 def rebalance_wait(*, rebalance_id: str, seconds: float) -> Rebalance:

@@ -18,7 +18,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from rebalance_app.services.solver_child import STARTUP_SECONDS
+from django.conf import settings
+
 from tests.chaos.console import Console
 from tests.chaos.inside import CRASH, HANG, KILL
 from tests.chaos.servers import Server
@@ -32,7 +33,7 @@ EFFECTS = {"crash": CRASH, "hang": HANG, "kill": KILL}
 # What one lost attempt costs at most: its lease, the sweep after it, a message that is lost as well, and the solver's
 # start on a machine that is busy. A portfolio has three attempts; what else is left of the run is done in seconds, and
 # in ten times as many where several suites share the processor.
-ATTEMPT = LEASE + 2 * SWEEP + RESEND + STARTUP_SECONDS
+ATTEMPT = LEASE + 2 * SWEEP + RESEND + settings.SOLVER_STARTUP_SECONDS
 BOUND = 3 * ATTEMPT + 60
 
 

@@ -369,9 +369,7 @@ def test_a_cash_floor_beyond_every_portfolio_is_infeasible_and_no_crash(book, ma
 
 
 def test_a_lease_is_longer_than_any_single_step_of_a_worker():
-    from rebalance_app.services import solver_child
-
-    step = settings.OPTIMIZATION_TIMEOUT + solver_child.GRACE_SECONDS + solver_child.STARTUP_SECONDS
+    step = settings.OPTIMIZATION_TIMEOUT + settings.SOLVER_OVERHEAD_SECONDS
     assert step + 20 < settings.LEASE_SECONDS
 
 

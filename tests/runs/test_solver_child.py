@@ -65,9 +65,9 @@ def test_a_child_that_dies_or_talks_nonsense_is_an_error_and_not_an_answer(child
     assert child._process is None
 
 
-def test_a_child_that_never_answers_is_killed_in_time(child, monkeypatch):
+def test_a_child_that_never_answers_is_killed_in_time(child, monkeypatch, settings):
     monkeypatch.setattr(solver_child, "COMMAND", SILENT)
-    monkeypatch.setattr(solver_child, "GRACE_SECONDS", 0.5)
+    settings.SOLVER_GRACE_SECONDS = 0.5
     child._start()
     started = time.monotonic()
 
@@ -197,17 +197,17 @@ def test_after_a_time_out_the_child_is_replaced_for_its_solver_may_still_be_at_w
     assert child._process is None
 
 
-def test_a_child_that_is_long_in_starting_takes_nothing_from_the_time_of_its_portfolio(child, monkeypatch):
+def test_a_child_that_is_long_in_starting_takes_nothing_from_the_time_of_its_portfolio(child, monkeypatch, settings):
     """A busy machine: ready only after more than the portfolio's limit and all grace."""
-    monkeypatch.setattr(solver_child, "GRACE_SECONDS", 0)
+    settings.SOLVER_GRACE_SECONDS = 0
     monkeypatch.setattr(solver_child, "COMMAND", [sys.executable, "-c", f"import time; time.sleep(1.5)\n{TELLING}"])
 
     assert child.solve(replace(SHORT_OF_CASH, options=Options(time_limit=1))).seconds == 1
 
 
-def test_a_child_that_never_gets_ready_is_lost_and_says_nothing_about_its_portfolio(child, monkeypatch):
+def test_a_child_that_never_gets_ready_is_lost_and_says_nothing_about_its_portfolio(child, monkeypatch, settings):
     monkeypatch.setattr(solver_child, "COMMAND", NEVER_READY)
-    monkeypatch.setattr(solver_child, "STARTUP_SECONDS", 0.2)
+    settings.SOLVER_STARTUP_SECONDS = 0.2
 
     with pytest.raises(SolverCrashedError, match="was not ready"):
         child.solve(SHORT_OF_CASH)
@@ -255,7 +255,7 @@ def test_a_portfolio_with_an_exception_in_its_solver_fails_after_three_attempts_
 def test_a_portfolio_that_crashes_the_solver_fails_after_three_attempts(
     book, manager, run_worker, short_of_cash, monkeypatch, command
 ):
-    monkeypatch.setattr(solver_child, "STARTUP_SECONDS", 0.2)
+    monkeypatch.setattr("django.conf.settings.SOLVER_STARTUP_SECONDS", 0.2)
     monkeypatch.setattr(solver_child, "COMMAND", command)
     monkeypatch.setattr(solve, "_child", SolverChild())
     run = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash)

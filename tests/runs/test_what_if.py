@@ -163,9 +163,9 @@ def test_a_solver_that_crashes_fails_its_scenario_alone(book, manager, child, mo
     assert plain["status"] == "optimal"
 
 
-def test_a_solver_that_hangs_is_killed_in_time(book, manager, child, monkeypatch):
+def test_a_solver_that_hangs_is_killed_in_time(book, manager, child, monkeypatch, settings):
     monkeypatch.setattr(solver_child, "COMMAND", SILENT)
-    monkeypatch.setattr(solver_child, "GRACE_SECONDS", 0.3)
+    settings.SOLVER_GRACE_SECONDS = 0.3
     child._start()
     started = time.monotonic()
     (lost,) = _ask(book, manager, BINDING | {"time_limit": "0.5"}).scenarios

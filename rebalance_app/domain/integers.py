@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 
 from . import constraints
-from .failures import known
+from .promises import known
 from .types import Options, Position, ProblemError, RebalanceProblem
 
 EXACT = Context(prec=400)

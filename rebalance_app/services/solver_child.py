@@ -17,7 +17,9 @@ from dataclasses import replace
 from typing import IO
 
 from ordergen.processes import kill_group, start_child
+from rebalance_app.domain.failures import OUT_OF_TIME, SolverCrashedError, SolverHungError, SolverWrongError
 from rebalance_app.domain.types import RebalanceProblem, RebalanceSolution
+from rebalance_app.domain.verify import violations
 from rebalance_app.services.solver_protocol import READY, NotItsAnswerError, Question
 
 COMMAND = [sys.executable, "-m", "ordergen.cli", "solve", "--for-worker"]
@@ -27,14 +29,6 @@ SOLVES_WITH_NEAREST = 3
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 
-class SolverCrashedError(Exception):
-    """The child died, or said something that is no solution; another attempt may fare better."""
-
-
-class SolverHungError(Exception):
-    """The child was killed because it answered neither in time nor in the time after."""
-
-
 class SolverChild:
     """One child, started when first needed and again after it was lost."""
 
@@ -42,9 +36,9 @@ class SolverChild:
         self._process: subprocess.Popen[bytes] | None = None
 
     def solve(self, problem: RebalanceProblem) -> RebalanceSolution:
-        """The solution of one problem.
+        """The solution of one problem, which the check has found nothing wrong with.
 
-        Raises SolverCrashedError, SolverHungError and SolverRaisedError; the next call has a new child.
+        Raises SolverLostError, of each kind; the next call has a new child then.
         """
         if self._process and self._process.poll() is not None:  # it ended between two problems: nobody's fault
             self.close()
@@ -56,7 +50,7 @@ class SolverChild:
         except BaseException:  # an answer may still come, and nobody waits for it
             self.close()
             raise
-        if solution.status == "time_limit" or any(r.code == "NO_ANSWER_IN_TIME" for r in solution.reasons):
+        if solution.status == "time_limit" or any(r.code == OUT_OF_TIME for r in solution.reasons):
             self.close()  # HiGHS may have been left behind in it, still at work
         return solution
 
@@ -87,7 +81,10 @@ class SolverChild:
             raise NotItsAnswerError("it said something that nobody had asked, or closed its output")
         questions.write(question.line)
         questions.flush()
-        return question.solution_in(_read_line(answers, time.monotonic() + patience))
+        solution = question.solution_in(_read_line(answers, time.monotonic() + patience))
+        if solution.solved and (faults := violations(question.problem, solution)):
+            raise SolverWrongError(faults[0])
+        return solution
 
 
 def _pipes(process: subprocess.Popen[bytes] | None) -> tuple[IO[bytes], IO[bytes]]:

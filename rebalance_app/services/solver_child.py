@@ -26,6 +26,7 @@ COMMAND = [sys.executable, "-m", "ordergen.cli", "solve", "--for-worker"]
 STARTUP_SECONDS = 30.0  # importing CVXPY on a busy machine; a child that needs longer is lost, and another attempt made
 GRACE_SECONDS = 2.0  # between the limit the solver was given and the end of our patience
 SOLVES_WITH_NEAREST = 3
+HUNG = "the solver did not stop at its time limit and was killed"
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 
@@ -77,11 +78,11 @@ class SolverChild:
         if self._process is None:
             self._start()
         questions, answers = _pipes(self._process)
-        if _has_more(answers, 0):
+        if _is_ready(answers, selectors.EVENT_READ, 0):
             raise NotItsAnswerError("it said something that nobody had asked, or closed its output")
-        questions.write(question.line)
-        questions.flush()
-        solution = question.solution_in(_read_line(answers, time.monotonic() + patience))
+        deadline = time.monotonic() + patience
+        _write(questions, question.line, deadline)
+        solution = question.solution_in(_read_line(answers, deadline))
         if solution.solved and (faults := violations(question.problem, solution)):
             raise SolverWrongError(faults[0])
         return solution
@@ -102,19 +103,28 @@ def _shared_out(problem: RebalanceProblem) -> RebalanceProblem:
     return replace(problem, options=replace(problem.options, time_limit=share))
 
 
-def _has_more(answers: IO[bytes], seconds: float) -> bool:
-    """Whether there is something to read, or the end of it, within so many seconds."""
+def _is_ready(pipe: IO[bytes], event: int, seconds: float) -> bool:
+    """Whether it can be read from, or written to, within so many seconds; at its end it can."""
     with selectors.DefaultSelector() as selector:
-        selector.register(answers, selectors.EVENT_READ)
+        selector.register(pipe, event)
         return bool(selector.select(max(seconds, 0)))
+
+
+def _write(questions: IO[bytes], line: bytes, deadline: float) -> None:
+    """Past Python's buffer, which would wait without end for a child that does not read, and write again on closing."""
+    os.set_blocking(questions.fileno(), False)
+    while line:
+        if not _is_ready(questions, selectors.EVENT_WRITE, deadline - time.monotonic()):
+            raise SolverHungError(HUNG)
+        line = line[os.write(questions.fileno(), line) :]
 
 
 def _read_line(answers: IO[bytes], deadline: float) -> bytes:
     """One line and not a character more, read past Python's buffer: what is in there no selector sees."""
     received = b""
     while b"\n" not in received:
-        if not _has_more(answers, deadline - time.monotonic()):
-            raise SolverHungError("the solver did not stop at its time limit and was killed")
+        if not _is_ready(answers, selectors.EVENT_READ, deadline - time.monotonic()):
+            raise SolverHungError(HUNG)
         part = os.read(answers.fileno(), 1 << 16)
         if not part or len(received) > MAX_ANSWER_BYTES:
             raise OSError("it closed its output" if not part else "its answer is too long")

@@ -143,6 +143,30 @@ def test_what_was_said_after_an_answer_is_not_taken_for_that_to_the_next_questio
     assert child.solve(SHORT_OF_CASH).portfolio_id == SHORT_OF_CASH.portfolio_id, "of a new child"
 
 
+DEAF = [sys.executable, "-c", f"import os; os.close(0)\n{READY}import time; time.sleep(600)"]
+
+
+def test_a_child_that_takes_no_question_any_more_is_lost_like_any_other(child, monkeypatch):
+    monkeypatch.setattr(solver_child, "COMMAND", DEAF)
+
+    with pytest.raises(SolverCrashedError):
+        child.solve(SHORT_OF_CASH)
+    assert child._process is None
+
+
+def test_a_child_that_does_not_even_read_is_killed_in_time(child, monkeypatch):
+    """A long question does not fit into a pipe: to write it takes as much patience as to read its answer, not more."""
+    monkeypatch.setattr(solver_child, "COMMAND", SILENT)
+    monkeypatch.setattr(solver_child, "GRACE_SECONDS", 0.5)
+    positions = tuple(replace(SHORT_OF_CASH.positions[0], security_id=f"{n:024}") for n in range(2000))
+    child._start()
+    started = time.monotonic()
+
+    with pytest.raises(SolverHungError):
+        child.solve(replace(SHORT_OF_CASH, positions=positions, options=Options(time_limit=0.5)))
+    assert time.monotonic() - started < 5
+
+
 def test_a_problem_that_is_given_up_while_it_is_solved_leaves_no_child_with_an_answer_for_it(child, monkeypatch):
     monkeypatch.setattr(solver_child, "COMMAND", SILENT)
 

@@ -105,13 +105,15 @@ class Claim:
 
     def renew(self) -> bool:
         """Extends the lease on what is not finished yet; False when nothing is ours any more."""
-        ours = PortfolioRebalance.objects.filter(rebalance=self.run, token=self.token, state=ProposalState.SOLVING)
-        return ours.update(lease_until=_lease()) > 0
+        return self._ours.update(lease_until=_lease()) > 0
 
     def note(self, why: Reason) -> None:
         """Says with all that is still ours why this attempt came to nothing; it stands there until the next begins."""
-        ours = PortfolioRebalance.objects.filter(rebalance=self.run, token=self.token, state=ProposalState.SOLVING)
-        ours.update(reason_code=why.code, reason=why.message[:LONGEST_REASON])
+        self._ours.update(reason_code=why.code, reason=why.message[:LONGEST_REASON])
+
+    @property
+    def _ours(self) -> QuerySet[PortfolioRebalance]:
+        return PortfolioRebalance.objects.filter(rebalance=self.run, token=self.token, state=ProposalState.SOLVING)
 
     @cached_property
     def facts(self) -> RunFacts:

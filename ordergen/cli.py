@@ -287,9 +287,11 @@ def solve_command(options: argparse.Namespace) -> None:
         source = options.file.open("rb") if options.file else nullcontext(sys.stdin.buffer)
     except OSError as error:
         raise CommandError(f"{options.file}: {error.strerror}") from error
+    from rebalance_app.domain.failures import DEFECT
+
     with source as lines:
         faults = [_solve_line(line, number) for number, line in enumerate(lines, 1) if line.strip()]
-    if failed := faults.count("INTERNAL_ERROR"):
+    if failed := faults.count(DEFECT):
         raise CommandError(f"the program failed on {failed} of {len(faults)} lines; their answers say how, see above")
     if unreadable := faults.count("INVALID_PROBLEM"):
         told = "1 line was no problem that can be solved; its answer says why"

@@ -28,6 +28,7 @@ from models_app.models import ModelVersion
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.services import first_broken_link
 from ordergen.db import as_of_one_moment
+from rebalance_app.domain.failures import AFTER_ALL_ATTEMPTS
 from rebalance_app.facts import facts_of
 from rebalance_app.models import (
     ACTIVE,
@@ -238,8 +239,8 @@ def attempts_are_limited() -> Faults:
     """No portfolio was tried more often than is allowed, given up earlier, or ended without having been tried."""
     most = settings.MAX_ATTEMPTS
     tried = ~Q(state__in=(*OPEN, ProposalState.CANCELLED))
-    early = Q(reason_code="INTERNAL_ERROR", state=ProposalState.FAILED, attempt__lt=most)
-    wrong = Q(attempt__gt=most) | Q(reason_code="POISON", attempt__lt=most) | early | tried & Q(attempt=0)
+    early = Q(reason_code__in=AFTER_ALL_ATTEMPTS, attempt__lt=most) & tried
+    wrong = Q(attempt__gt=most) | early | tried & Q(attempt=0)
     for row in _told(PortfolioRebalance.objects.filter(wrong)):
         yield f"{_name(row)} is {row.state} after {row.attempt} attempts"
 

@@ -20,6 +20,7 @@ from ordergen.api_json import answer, array, streamed
 from ordergen.errors import NotFoundError
 from ordergen.ids import HEX_ID
 from rebalance_app import results
+from rebalance_app.domain import failures
 from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance, RunState
 from rebalance_app.schemas import (
     Accepted,
@@ -46,7 +47,6 @@ SORT_COLUMNS = {
 }
 NO_SOLUTION = "no feasible solution exists"
 NOT_IN_TIME = (ProposalState.INFEASIBLE, ProposalState.TIME_LIMIT)
-SOLVER_FAULTS = frozenset({"SOLVER_KILLED", "NOT_VERIFIED", "POISON"})
 RETRY_AFTER_SECONDS = 5
 ROWS_AT_ONCE = 100  # of a stored run, in memory
 Offset = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -213,7 +213,7 @@ def _ended(run: Rebalance) -> Rebalance:
 def _refusal(run: Rebalance, row: PortfolioRebalance) -> RefusedRunError:
     """Why a single portfolio has no result: no solution is 422; what the book lacks is 503, or 404 for a portfolio."""
     extra = _why(run, [row])
-    if row.state in NOT_IN_TIME or row.reason_code in SOLVER_FAULTS:
+    if row.state in NOT_IN_TIME or row.reason_code in failures.NO_SOLUTION:
         return RefusedRunError(NO_SOLUTION, HTTPStatus.UNPROCESSABLE_ENTITY, extra=extra)
     if row.reason_code == "UNKNOWN_PORTFOLIO":
         return RefusedRunError(f"Portfolio {row.portfolio_id} not found", HTTPStatus.NOT_FOUND, extra=extra)

@@ -132,6 +132,22 @@ def test_the_line_under_help_has_every_field_and_an_answer():
     assert [answer["status"], *(one["status"] for one in answer["scenarios"])] == ["optimal"] * 3
 
 
+def test_help_lists_every_way_in_which_a_solver_or_a_worker_fails_and_no_other_place_has_a_code_for_one():
+    told = set(re.findall(r"<code>([A-Z_]+)</code>", (ROOT / "templates/help/orders.html").read_text()))
+    place = ROOT / "rebalance_app/domain/failures.py"
+    codes = set(re.findall(r'"([A-Z_]{3,})"', place.read_text()))
+    elsewhere = {
+        path.name: found
+        for name in ("ordergen", "models_app", "rebalance_app")
+        for path in (ROOT / name).rglob("*.py")
+        if path != place and (found := codes.intersection(re.findall(r'"([A-Z_]+)"', path.read_text())))
+    }
+
+    assert len(codes) == 9
+    assert codes - told == set()
+    assert elsewhere == {}
+
+
 def test_help_says_which_options_may_stand_as_limits():
     text = (ROOT / "templates/help/problems.html").read_text()
     (never,) = re.findall(r"Of a model: all options but (.*?)\.", text)

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from .bounds import Choice
 from .constraints import Interval
 from .exchange import Rank, rank
+from .failures import NoAnswerInTime, SolverFailed
 from .integers import ONE, Ledger
 from .linear import solve_part
-from .milp import NoAnswerInTime, Relaxed, SolverFailed
+from .milp import Relaxed
 from .pricing import row_limits
 from .remaining import best_within
 from .table import Table, Whole, listed, needs_gate, parts, table

@@ -368,9 +368,3 @@ def conflict_reason(ledger: Ledger, broken: Sequence[str], needed: Mapping[str, 
         why = f"The cash ceiling of {ends[0]} is below the cash floor of {ends[1]}"
     message = f"{why}. {remedy}"
     return Reason("LIMITS_CONFLICT", message, None, numbers)
-
-
-def time_reason(seconds: float) -> Reason:
-    """Time ran out before any answer was found."""
-    message = f"No answer was found within {seconds:g} s: allow more time, or ask for fewer limits at once."
-    return Reason("NO_ANSWER_IN_TIME", message)

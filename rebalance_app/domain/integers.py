@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from . import constraints
-from .failures import known
+from .promises import known
 from .scales import BASIS_POINT_PLACES, CENT_PLACES, EXACT
 from .types import Options, Position, ProblemError, RebalanceProblem
 

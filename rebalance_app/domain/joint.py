@@ -9,10 +9,11 @@ from .answer import Found
 from .bounds import Choice
 from .branch import Branching
 from .exchange import Exchanges, Spare, total_score
-from .failures import known
+from .failures import NoAnswerInTime, SolverFailed
 from .integers import Ledger
-from .milp import NoAnswerInTime, ProgramInfeasible, Relaxed, SolverFailed, solve_relaxed, solve_whole
+from .milp import ProgramInfeasible, Relaxed, solve_relaxed, solve_whole
 from .pricing import cut
+from .promises import known
 from .scales import CENT
 
 ROUNDS = 20  # of exchanges

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from .bounds import Choice
+from .failures import NoAnswerInTime, SolverFailed
 from .integers import Ledger
-from .milp import LATE, LEAST_TIME, NoAnswerInTime, Relaxed, SolverFailed, prepare_solver, relaxed, run_in_time
+from .milp import LATE, LEAST_TIME, Relaxed, prepare_solver, relaxed, run_in_time
 from .programme import Programme, matrix_rows, programme
 from .table import Table
 

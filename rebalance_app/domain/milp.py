@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from .answer import Found
 from .bounds import Choice
 from .coupling import broken_rows
+from .failures import NoAnswerInTime, SolverFailed
 from .integers import Ledger
 from .pricing import priced_bound, rounded, whole_prices
 from .programme import Programme, limit_rows, matrix_rows, programme, steps_of, variable, whole_trades
@@ -38,14 +39,6 @@ LATE = 0.5  # seconds after its limit until HiGHS is left behind
 
 class ProgramInfeasible(Exception):  # noqa: N818  # an outcome with a name, not a defect
     """The integer programme has no solution. Solving again cannot help; relaxing a limit can."""
-
-
-class NoAnswerInTime(Exception):  # noqa: N818
-    """Time ran out before any feasible answer was found, or a relaxation was solved. More time may help."""
-
-
-class SolverFailed(Exception):  # noqa: N818
-    """The solver gave up for a reason of its own. Solving again may help; the message is the solver's."""
 
 
 def statement(stated: Programme, *, whole: bool = True) -> tuple[Any, Any, Any]:

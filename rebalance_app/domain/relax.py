@@ -11,8 +11,9 @@ import numpy as np
 
 from .bounds import Choice
 from .coupling import coupling_rows, totals_of
+from .failures import NoAnswerInTime, SolverFailed
 from .integers import Ledger
-from .milp import NoAnswerInTime, ProgramInfeasible, SolverFailed, refuse_beyond_floats, solve_statement
+from .milp import ProgramInfeasible, refuse_beyond_floats, solve_statement
 from .programme import matrix_rows, programme, variable, whole_trades
 from .table import table
 

@@ -18,10 +18,11 @@ from .batch import solve_plain
 from .bounds import Choice
 from .checks import refusals
 from .coupling import broken_rows
-from .explain import conflict_reason, infeasible_reasons, no_value_reason, time_reason
+from .explain import conflict_reason, infeasible_reasons, no_value_reason
+from .failures import NoAnswerInTime, SolverFailed, of_optimiser, verify_failed
 from .integers import Ledger, ledger
 from .joint import solve_jointly
-from .milp import NoAnswerInTime, ProgramInfeasible, SolverFailed
+from .milp import ProgramInfeasible
 from .relax import relaxations
 from .separable import solve_alone
 from .types import ZERO, Options, Reason, RebalanceProblem, RebalanceSolution
@@ -37,9 +38,7 @@ def checked(problem: RebalanceProblem, solution: RebalanceSolution, started: flo
     seconds = time.monotonic() - started
     faults = violations(problem, solution) if solution.solved else ()
     if faults:
-        reasons = tuple(
-            Reason("VERIFY_FAILED", f"The answer failed its independent check: {fault}.") for fault in faults
-        )
+        reasons = tuple(map(verify_failed, faults))
         return replace(refused(problem, "error", reasons, solution.market_value), seconds=seconds)
     return replace(solution, seconds=seconds)
 
@@ -82,10 +81,8 @@ def _jointly(coupled: Coupled, started: float) -> RebalanceSolution:
         rest = problem.options.time_limit - (time.monotonic() - started)
         needed = relaxations(book, coupled.choices, min(EXPLAIN_SECONDS, rest * RESERVE))
         return refused(problem, "infeasible", (conflict_reason(book, coupled.broken, needed),), value)
-    except NoAnswerInTime:
-        return refused(problem, "error", (time_reason(problem.options.time_limit),), value)
-    except SolverFailed as error:
-        return refused(problem, "error", (Reason("SOLVER_FAILED", f"The solver gave up: {error}"),), value)
+    except (NoAnswerInTime, SolverFailed) as error:
+        return refused(problem, "error", (of_optimiser(error, problem.options.time_limit),), value)
     return answer(book, replace(found, binding=coupled.broken))
 
 

@@ -19,13 +19,13 @@ from .bounds import Choice
 from .budget import Gains
 from .coupling import broken_rows
 from .exchange import rank
-from .failures import known
 from .fill import Sets
 from .integers import ONE, Ledger
 from .levels import Level, levels
 from .objective import realised_gain
 from .orders import Orders
 from .pricing import grid, kept_steps, row_limits
+from .promises import known
 from .sums import Piece, Sums, TwoSums, pieces
 from .table import Table, Whole
 from .ways import Kept, Search, TooMany

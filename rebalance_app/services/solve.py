@@ -29,22 +29,22 @@ from ordergen.audit.services import record, recorded
 from ordergen.correlation import correlated
 from ordergen.db import object_id
 from ordergen.errors import UnavailableError
+from rebalance_app.domain.answer import refused
 from rebalance_app.domain.block import block_solve
-from rebalance_app.domain.failures import in_words, program_failed
+from rebalance_app.domain.failures import SolverLostError, after_attempts, in_words, of_process, program_failed
 from rebalance_app.domain.solve import solve_separable
 from rebalance_app.domain.types import Reason, RebalanceProblem
-from rebalance_app.domain.verify import violations
 from rebalance_app.facts import RunFacts, facts_of
 from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance, RunState
-from rebalance_app.services.gather import gather, refusal, refusals
+from rebalance_app.services.gather import gather, refusals
 from rebalance_app.services.propose import block_proposals, proposal
-from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
-from rebalance_app.services.solver_protocol import SolverRaisedError
+from rebalance_app.services.solver_child import SolverChild
 from rebalance_app.services.stop import run_stop
 from rebalance_app.services.store import claim_cancel, proposals_store
 
 logger = logging.getLogger(__name__)
 _child = SolverChild()
+LONGEST_REASON = 500  # characters of its column
 OUTCOMES = ("solved", "no_trades", "time_limit", "infeasible", "failed", "cancelled")
 
 
@@ -105,13 +105,15 @@ class Claim:
 
     def renew(self) -> bool:
         """Extends the lease on what is not finished yet; False when nothing is ours any more."""
-        ours = PortfolioRebalance.objects.filter(rebalance=self.run, token=self.token, state=ProposalState.SOLVING)
-        return ours.update(lease_until=_lease()) > 0
+        return self._ours.update(lease_until=_lease()) > 0
 
     def note(self, why: Reason) -> None:
         """Says with all that is still ours why this attempt came to nothing; it stands there until the next begins."""
-        ours = PortfolioRebalance.objects.filter(rebalance=self.run, token=self.token, state=ProposalState.SOLVING)
-        ours.update(reason_code=why.code, reason=why.message)
+        self._ours.update(reason_code=why.code, reason=why.message[:LONGEST_REASON])
+
+    @property
+    def _ours(self) -> QuerySet[PortfolioRebalance]:
+        return PortfolioRebalance.objects.filter(rebalance=self.run, token=self.token, state=ProposalState.SOLVING)
 
     @cached_property
     def facts(self) -> RunFacts:
@@ -159,33 +161,21 @@ def _solve_alone(claim: Claim, row: PortfolioRebalance, problem: RebalanceProble
     """One integer programme in the child; a failure gives the portfolio back for another attempt, up to the last."""
     try:
         solution = _child.solve(problem)
-        if solution.solved and (faults := violations(problem, solution)):
-            solution = refusal(row, "NOT_VERIFIED", f"The answer broke a rule and was thrown away: {faults[0]}")
-    except SolverHungError as error:
-        solution = refusal(
-            row, "SOLVER_KILLED", f"No answer within the time limit: {error}. Raise the limit or relax the bands."
-        )
-    except SolverCrashedError as error:
-        logger.exception("solver lost on portfolio %s, attempt %s", row.portfolio_id, row.attempt)
-        if row.attempt < settings.MAX_ATTEMPTS:
-            _give_back(claim, row)
-            return
-        solution = refusal(row, "POISON", f"Solving this portfolio failed {row.attempt} times: {error}.")
-    except SolverRaisedError as error:
-        logger.exception("an exception in the solver on portfolio %s, attempt %s", row.portfolio_id, row.attempt)
-        why = program_failed(str(error))
-        if row.attempt < settings.MAX_ATTEMPTS:
-            _give_back(claim, row, why)
-            return
-        solution = refusal(row, why.code, why.message)
+    except SolverLostError as error:
+        seconds = problem.options.time_limit
+        if error.may_pass:
+            logger.exception("solver lost on portfolio %s, attempt %s", row.portfolio_id, row.attempt)
+            if row.attempt < settings.MAX_ATTEMPTS:
+                _give_back(claim, row, of_process(error, seconds))
+                return
+        solution = refused(problem, "error", (after_attempts(error, row.attempt, seconds),))
     proposals_store(claim.run, claim.token, [proposal(claim.facts, row, problem, solution)])
 
 
-def _give_back(claim: Claim, row: PortfolioRebalance, why: Reason | None = None) -> None:
+def _give_back(claim: Claim, row: PortfolioRebalance, why: Reason) -> None:
     """Lapsed, and under no token that could renew it with the rest: the sweeper queues it again, alone."""
-    noted = {"reason_code": why.code, "reason": why.message} if why else {}
     PortfolioRebalance.objects.filter(pk=row.pk, token=claim.token, state=ProposalState.SOLVING).update(
-        lease_until=timezone.now(), token="", **noted
+        lease_until=timezone.now(), token="", reason_code=why.code, reason=why.message[:LONGEST_REASON]
     )
 
 

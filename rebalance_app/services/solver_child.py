@@ -19,32 +19,15 @@ from typing import IO
 from django.conf import settings
 
 from ordergen.processes import kill_group, start_child
+from rebalance_app.domain.failures import OUT_OF_TIME, SolverCrashedError, SolverHungError, SolverWrongError
 from rebalance_app.domain.types import RebalanceProblem, RebalanceSolution
+from rebalance_app.domain.verify import violations
 from rebalance_app.services.solver_protocol import READY, NotItsAnswerError, Question
 
-<<<<<<< HEAD
 COMMAND = [sys.executable, "-m", "ordergen.cli", "solve", "--for-worker"]
-STARTUP_SECONDS = 30.0  # importing CVXPY on a busy machine; a child that needs longer is lost, and another attempt made
-GRACE_SECONDS = 2.0  # between the limit the solver was given and the end of our patience
-||||||| b1c194f
-COMMAND = [sys.executable, "-m", "ordergen.cli", "solve", "--say-ready"]
-READY = b"ready\n"
-STARTUP_SECONDS = 30.0  # importing CVXPY on a busy machine; a child that needs longer is lost, and another attempt made
-GRACE_SECONDS = 2.0  # between the limit the solver was given and the end of our patience
-=======
-COMMAND = [sys.executable, "-m", "ordergen.cli", "solve", "--say-ready"]
-READY = b"ready\n"
->>>>>>> m4
 SOLVES_WITH_NEAREST = 3
+HUNG = "the solver did not stop at its time limit and was killed"
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
-
-
-class SolverCrashedError(Exception):
-    """The child died, or said something that is no solution; another attempt may fare better."""
-
-
-class SolverHungError(Exception):
-    """The child was killed because it answered neither in time nor in the time after."""
 
 
 class SolverChild:
@@ -54,29 +37,23 @@ class SolverChild:
         self._process: subprocess.Popen[bytes] | None = None
 
     def solve(self, problem: RebalanceProblem) -> RebalanceSolution:
-<<<<<<< HEAD
-        """The solution of one problem.
+        """The solution of one problem, which the check has found nothing wrong with.
 
-        Raises SolverCrashedError, SolverHungError and SolverRaisedError; the next call has a new child.
+        Raises SolverLostError, of each kind; the next call has a new child then.
         """
-||||||| b1c194f
-        """The solution of one problem. Raises SolverCrashedError or SolverHungError; the next call has a new child."""
-        patience = problem.options.time_limit + GRACE_SECONDS
-=======
-        """The solution of one problem. Raises SolverCrashedError or SolverHungError; the next call has a new child."""
-        patience = problem.options.time_limit + settings.SOLVER_GRACE_SECONDS
->>>>>>> m4
         if self._process and self._process.poll() is not None:  # it ended between two problems: nobody's fault
             self.close()
         try:
-            solution = self._answer(Question(_shared_out(problem)), problem.options.time_limit + GRACE_SECONDS)
+            solution = self._answer(
+                Question(_shared_out(problem)), problem.options.time_limit + settings.SOLVER_GRACE_SECONDS
+            )
         except (OSError, NotItsAnswerError) as error:
             self.close()
             raise SolverCrashedError(f"the solver process ended or answered nonsense: {error}") from error
         except BaseException:  # an answer may still come, and nobody waits for it
             self.close()
             raise
-        if solution.status == "time_limit" or any(r.code == "NO_ANSWER_IN_TIME" for r in solution.reasons):
+        if solution.status == "time_limit" or any(r.code == OUT_OF_TIME for r in solution.reasons):
             self.close()  # HiGHS may have been left behind in it, still at work
         return solution
 
@@ -93,13 +70,7 @@ class SolverChild:
         self._process = start_child(COMMAND, signal_at_parents_death=signal.SIGKILL, pipes=True)
         _, answers = _pipes(self._process)
         try:
-<<<<<<< HEAD
-            said = _read_line(answers, time.monotonic() + STARTUP_SECONDS)
-||||||| b1c194f
-            said = _read_line(self._process.stdout.fileno(), time.monotonic() + STARTUP_SECONDS)
-=======
-            said = _read_line(self._process.stdout.fileno(), time.monotonic() + settings.SOLVER_STARTUP_SECONDS)
->>>>>>> m4
+            said = _read_line(answers, time.monotonic() + settings.SOLVER_STARTUP_SECONDS)
         except SolverHungError as error:
             raise OSError(f"it was not ready after {settings.SOLVER_STARTUP_SECONDS:g} seconds") from error
         if said != READY:
@@ -109,11 +80,14 @@ class SolverChild:
         if self._process is None:
             self._start()
         questions, answers = _pipes(self._process)
-        if _has_more(answers, 0):
+        if _is_ready(answers, selectors.EVENT_READ, 0):
             raise NotItsAnswerError("it said something that nobody had asked, or closed its output")
-        questions.write(question.line)
-        questions.flush()
-        return question.solution_in(_read_line(answers, time.monotonic() + patience))
+        deadline = time.monotonic() + patience
+        _write(questions, question.line, deadline)
+        solution = question.solution_in(_read_line(answers, deadline))
+        if solution.solved and (faults := violations(question.problem, solution)):
+            raise SolverWrongError(faults[0])
+        return solution
 
 
 def _pipes(process: subprocess.Popen[bytes] | None) -> tuple[IO[bytes], IO[bytes]]:
@@ -131,19 +105,28 @@ def _shared_out(problem: RebalanceProblem) -> RebalanceProblem:
     return replace(problem, options=replace(problem.options, time_limit=share))
 
 
-def _has_more(answers: IO[bytes], seconds: float) -> bool:
-    """Whether there is something to read, or the end of it, within so many seconds."""
+def _is_ready(pipe: IO[bytes], event: int, seconds: float) -> bool:
+    """Whether it can be read from, or written to, within so many seconds; at its end it can."""
     with selectors.DefaultSelector() as selector:
-        selector.register(answers, selectors.EVENT_READ)
+        selector.register(pipe, event)
         return bool(selector.select(max(seconds, 0)))
+
+
+def _write(questions: IO[bytes], line: bytes, deadline: float) -> None:
+    """Past Python's buffer, which would wait without end for a child that does not read, and write again on closing."""
+    os.set_blocking(questions.fileno(), False)
+    while line:
+        if not _is_ready(questions, selectors.EVENT_WRITE, deadline - time.monotonic()):
+            raise SolverHungError(HUNG)
+        line = line[os.write(questions.fileno(), line) :]
 
 
 def _read_line(answers: IO[bytes], deadline: float) -> bytes:
     """One line and not a character more, read past Python's buffer: what is in there no selector sees."""
     received = b""
     while b"\n" not in received:
-        if not _has_more(answers, deadline - time.monotonic()):
-            raise SolverHungError("the solver did not stop at its time limit and was killed")
+        if not _is_ready(answers, selectors.EVENT_READ, deadline - time.monotonic()):
+            raise SolverHungError(HUNG)
         part = os.read(answers.fileno(), 1 << 16)
         if not part or len(received) > MAX_ANSWER_BYTES:
             raise OSError("it closed its output" if not part else "its answer is too long")

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from rebalance_app.domain.failures import SolverHungError, SolverLostError
 from rebalance_app.domain.types import Options, Position, RebalanceProblem, RebalanceSolution
 from rebalance_app.domain.verify import violations
-from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
+from rebalance_app.services.solver_child import SolverChild
 
 logger = logging.getLogger(__name__)
 # Two securities at 51 with targets of 47.5 % of 100: the nearest whole shares would cost 102, which only a programme
@@ -95,12 +96,9 @@ class SolverHealth:
     def _solve(self) -> Finding:
         try:
             return _judged(self._child.solve(SMALL))
-        except SolverHungError as error:
+        except SolverLostError as error:
             logger.warning("the solver is not healthy: %s", error)
-            return _HUNG
-        except SolverCrashedError as error:
-            logger.warning("the solver is not healthy: %s", error)
-            return _FAILED
+            return _HUNG if isinstance(error, SolverHungError) else _FAILED
         finally:
             self._child.close()
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from rebalance_app.domain.failures import in_words
+from rebalance_app.domain.failures import SolverRaisedError, in_words
 from rebalance_app.domain.jsonl import problem_from_json, problem_to_json, solution_from_json, solution_to_json
 from rebalance_app.domain.solve import solve
 from rebalance_app.domain.types import ProblemError, Reason, RebalanceProblem, RebalanceSolution
@@ -31,10 +31,6 @@ READY = b"ready\n"
 
 class NotItsAnswerError(ValueError):
     """What was said is not the answer to what was asked; who said it is not to be believed any more."""
-
-
-class SolverRaisedError(Exception):
-    """An exception ended the solving of this problem, told by type and words; its traceback is in the child's log."""
 
 
 @dataclass(frozen=True)

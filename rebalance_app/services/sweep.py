@@ -21,7 +21,7 @@ from django.db.models import F, Max, Q, QuerySet
 from django.utils import timezone
 
 from ordergen.db import atomic
-from rebalance_app.domain.types import Reason
+from rebalance_app.domain.failures import worker_died
 from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance
 from rebalance_app.selectors import LONG
 from rebalance_app.services.launch import enqueue
@@ -33,13 +33,6 @@ ALONE = 1 << 24  # chunks from here on hold one portfolio each, or few; a run ha
 NOT_SENT = datetime(1970, 1, 1, tzinfo=UTC)  # of what was queued again: earlier than any message
 FEW = 5  # portfolios that the sweeper does itself before it sweeps again
 SECOND_LOOK = 1.0  # seconds, in which a worker between two chunks takes the next one, or another stores its own
-<<<<<<< HEAD
-REMEDY = "Rebalance it alone and look at the worker's log."
-PROGRAMME_GRACE = STARTUP_SECONDS + GRACE_SECONDS  # that one programme may take beyond its time limit
-||||||| b1c194f
-PROGRAMME_GRACE = STARTUP_SECONDS + GRACE_SECONDS  # that one programme may take beyond its time limit
-=======
->>>>>>> m4
 
 
 @dataclass(frozen=True)
@@ -120,12 +113,12 @@ def _give_up(run: Rebalance) -> int:
     for row in _lapsed(run):
         if row.attempt < settings.MAX_ATTEMPTS:
             continue
-        lost = Reason("POISON", f"Tried {row.attempt} times, and the last time its worker died. {REMEDY}")
+        died = worker_died(row.attempt)
         with atomic():
             n = _still_lapsed(row).update(
                 state=ProposalState.FAILED,
-                reason_code=row.reason_code or lost.code,
-                reason=row.reason or lost.message,
+                reason_code=row.reason_code or died.code,
+                reason=row.reason or died.message,
                 finished_at=timezone.now(),
                 lease_until=None,
             )

@@ -23,20 +23,19 @@ from models_app.sources import get_source
 from models_app.sources.base import Balances
 from ordergen.accounts.models import User
 from ordergen.errors import InvalidInputError, NotFoundError
+from rebalance_app.domain.answer import refused
 from rebalance_app.domain.drift import PortfolioDrift, portfolio_drift
-from rebalance_app.domain.failures import program_failed
+from rebalance_app.domain.failures import SolverLostError, of_process, solver_busy
 from rebalance_app.domain.jsonl import options_from_json
 from rebalance_app.domain.scenarios import scenario_to_json
 from rebalance_app.domain.solve import solve_separable
 from rebalance_app.domain.types import Reason, RebalanceProblem, RebalanceSolution
-from rebalance_app.domain.verify import violations
 from rebalance_app.domain.what_if import scenario
 from rebalance_app.facts import RunFacts
 from rebalance_app.services.gather import old_price, stale_security, unknown_gain
 from rebalance_app.services.launch import checked_options, limits_in_force, prices_now
 from rebalance_app.services.propose import limits_applied, reason_told
-from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
-from rebalance_app.services.solver_protocol import SolverRaisedError
+from rebalance_app.services.solver_child import SolverChild
 
 logger = logging.getLogger(__name__)
 MAX_SCENARIOS = 5
@@ -174,22 +173,15 @@ def _programme(problem: RebalanceProblem) -> RebalanceSolution:
     limit = problem.options.time_limit
     started = time.monotonic()
     if not _one_at_a_time.acquire(timeout=limit):
-        return _error(problem.portfolio_id, "SOLVER_BUSY", "Others are being solved at this moment: ask again soon.")
+        return refused(problem, "error", (solver_busy(),))
     try:
         left = round(max(limit - (time.monotonic() - started), 0.1), 3)
-        solution = _child.solve(replace(problem, options=replace(problem.options, time_limit=left)))
-    except SolverHungError as error:
-        return _error(problem.portfolio_id, "SOLVER_KILLED", f"No answer within {limit:g} seconds: {error}.")
-    except SolverCrashedError as error:
-        return _error(problem.portfolio_id, "SOLVER_CRASHED", f"The solver was lost: {error}. Asking again may help.")
-    except SolverRaisedError as error:
-        logger.exception("an exception in the solver on portfolio %s", problem.portfolio_id)
-        return RebalanceSolution(problem.portfolio_id, "error", reasons=(program_failed(str(error)),))
+        return _child.solve(replace(problem, options=replace(problem.options, time_limit=left)))
+    except SolverLostError as error:
+        logger.exception("solver lost on portfolio %s", problem.portfolio_id)
+        return refused(problem, "error", (of_process(error, limit),))
     finally:
         _one_at_a_time.release()
-    if solution.solved and (faults := violations(problem, solution)):
-        return _error(problem.portfolio_id, "NOT_VERIFIED", f"The answer broke a rule and was thrown away: {faults[0]}")
-    return solution
 
 
 def _error(portfolio_id: str, code: str, message: str, security_id: str | None = None) -> RebalanceSolution:

@@ -240,7 +240,7 @@ def assert_as_calm(chaos: Chaos, run_id: str, poisoned: dict[str, str], *, unluc
     other = {name for name in there if any(there[name][key] != chaos.book["calm"][name][key] for key in same)}
 
     for name in sorted(other):
-        found, reasons = there[name], poisoned.get(name, "POISON").split(" or ")
+        found, reasons = there[name], poisoned.get(name, "POISON or INTERNAL_ERROR").split(" or ")
         assert (found["state"], found["orders"]) == ("failed", []), (name, found)
         assert found["reason"] in reasons, (name, found)
         assert found["attempt"] == 3 or found["reason"] != "POISON", (name, found)

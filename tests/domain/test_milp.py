@@ -13,10 +13,11 @@ from rebalance_app.domain import branch, joint, milp
 from rebalance_app.domain.branch import Branching
 from rebalance_app.domain.coupling import broken_rows
 from rebalance_app.domain.exchange import Exchanges, Spare, total_score
+from rebalance_app.domain.failures import NoAnswerInTime, SolverFailed
 from rebalance_app.domain.integers import ledger
 from rebalance_app.domain.joint import solve_jointly
 from rebalance_app.domain.linear import solve_part
-from rebalance_app.domain.milp import NoAnswerInTime, ProgramInfeasible, SolverFailed, solve_relaxed, solve_whole
+from rebalance_app.domain.milp import ProgramInfeasible, solve_relaxed, solve_whole
 from rebalance_app.domain.pricing import cut, priced_bound, whole_prices
 from rebalance_app.domain.programme import programme
 from rebalance_app.domain.separable import solve_alone

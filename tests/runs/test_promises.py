@@ -13,8 +13,8 @@ from django.test import RequestFactory
 from ordergen.api_auth import caller
 from ordergen.db import _execute_many
 from ordergen.errors import BrokenPromiseError
-from rebalance_app.domain.failures import ImpossibleError
 from rebalance_app.domain.levels import Level
+from rebalance_app.domain.promises import ImpossibleError
 from rebalance_app.domain.tight import _as_least_trading
 from rebalance_app.domain.types import RebalanceSolution
 from rebalance_app.models import Order

@@ -18,6 +18,7 @@ from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, N
 from ordergen.verify import verify_all
 from rebalance_app import proposals
 from rebalance_app.domain.block import block_solve
+from rebalance_app.domain.types import Reason
 from rebalance_app.models import Order, PriceSnapshot, Rebalance
 from rebalance_app.services import solve, store
 from rebalance_app.services.cancel import rebalance_cancel
@@ -306,7 +307,7 @@ def test_a_portfolio_whose_solver_died_does_not_wait_for_the_rest_of_its_chunk(b
     """Its lease has lapsed for good: what the worker renews for its other portfolios leaves this one alone."""
     run = rebalance_launch(by=manager, model_id=book.model.pk)
     claim = solve._claim(run.pk, 0)
-    solve._give_back(claim, claim.rows[0])
+    solve._give_back(claim, claim.rows[0], Reason("SOLVER_CRASHED", "The solver was lost."))
 
     assert claim.renew()
     assert sweep().requeued == 1

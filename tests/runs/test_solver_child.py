@@ -10,13 +10,13 @@ import pytest
 
 from models_app.models import Portfolio
 from ordergen.verify import verify_all
+from rebalance_app.domain.failures import SolverCrashedError, SolverHungError, SolverRaisedError, SolverWrongError
 from rebalance_app.domain.jsonl import problem_to_json
 from rebalance_app.domain.types import Options, Position, RebalanceProblem
 from rebalance_app.domain.verify import violations
 from rebalance_app.services import solve, solver_child, solver_protocol
 from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.solver_child import SolverChild, SolverCrashedError, SolverHungError
-from rebalance_app.services.solver_protocol import SolverRaisedError
+from rebalance_app.services.solver_child import SolverChild
 from tests.chaos.faults import POISON_HOOK
 
 # Two securities at 51 with targets of 47.5 % of 100: the nearest whole shares would cost 102.
@@ -117,6 +117,19 @@ def test_what_is_not_the_answer_to_the_question_is_nobodys_answer_and_ends_the_c
     assert child._process is None
 
 
+def test_an_answer_that_breaks_a_rule_is_thrown_away_and_its_child_with_it(child, monkeypatch):
+    """Optimal, it says, and gives no trades: whoever asks checks for himself."""
+    wrong = (
+        "dict(solution, status='optimal', quantities={p['security_id']: '0' for p in asked['problem']['positions']})"
+    )
+    saying = f"print(json.dumps(dict(question=question, solution={wrong})), flush=True)"
+    monkeypatch.setattr(solver_child, "COMMAND", _telling(saying))
+
+    with pytest.raises(SolverWrongError):
+        child.solve(SHORT_OF_CASH)
+    assert child._process is None
+
+
 def test_what_was_said_after_an_answer_is_not_taken_for_that_to_the_next_question(child, monkeypatch):
     """One line too many would otherwise give every later portfolio the orders of the one before it."""
     monkeypatch.setattr(
@@ -128,6 +141,30 @@ def test_what_was_said_after_an_answer_is_not_taken_for_that_to_the_next_questio
     with pytest.raises(SolverCrashedError):
         child.solve(SHORT_OF_CASH)
     assert child.solve(SHORT_OF_CASH).portfolio_id == SHORT_OF_CASH.portfolio_id, "of a new child"
+
+
+DEAF = [sys.executable, "-c", f"import os; os.close(0)\n{READY}import time; time.sleep(600)"]
+
+
+def test_a_child_that_takes_no_question_any_more_is_lost_like_any_other(child, monkeypatch):
+    monkeypatch.setattr(solver_child, "COMMAND", DEAF)
+
+    with pytest.raises(SolverCrashedError):
+        child.solve(SHORT_OF_CASH)
+    assert child._process is None
+
+
+def test_a_child_that_does_not_even_read_is_killed_in_time(child, monkeypatch, settings):
+    """A long question does not fit into a pipe: to write it takes as much patience as to read its answer, not more."""
+    monkeypatch.setattr(solver_child, "COMMAND", SILENT)
+    settings.SOLVER_GRACE_SECONDS = 0.5
+    positions = tuple(replace(SHORT_OF_CASH.positions[0], security_id=f"{n:024}") for n in range(2000))
+    child._start()
+    started = time.monotonic()
+
+    with pytest.raises(SolverHungError):
+        child.solve(replace(SHORT_OF_CASH, positions=positions, options=Options(time_limit=0.5)))
+    assert time.monotonic() - started < 5
 
 
 def test_a_problem_that_is_given_up_while_it_is_solved_leaves_no_child_with_an_answer_for_it(child, monkeypatch):
@@ -187,7 +224,13 @@ def test_a_nearest_answer_shares_the_time_that_one_answer_has(child, monkeypatch
     assert child.solve(problem).seconds == given
 
 
-TIMED_OUT = TELLING.replace('"error"', '"time_limit"')
+TIMED_OUT = TELLING.replace(
+    "    answer =",
+    """    held = {p["security_id"]: "0" for p in asked["problem"]["positions"]}
+    solution |= dict(status="time_limit", method="milp", quantities=held, market_value="100", cash_after="100")
+    solution |= dict(objective="95", lower_bound="0", gap="95", drift_value="95")
+    answer =""",
+)
 
 
 def test_after_a_time_out_the_child_is_replaced_for_its_solver_may_still_be_at_work(child, monkeypatch):

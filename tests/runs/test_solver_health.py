@@ -106,9 +106,9 @@ def test_without_one_of_the_solver_s_libraries_nothing_is_ready_but_the_process_
         (DYING, "The solver's process could not solve a small integer programme; the log says why."),
     ],
 )
-def test_a_solver_that_hangs_or_crashes_is_told_as_such(of, command, message, monkeypatch):
+def test_a_solver_that_hangs_or_crashes_is_told_as_such(of, command, message, monkeypatch, settings):
     monkeypatch.setattr(solver_child, "COMMAND", command)
-    monkeypatch.setattr(solver_child, "GRACE_SECONDS", 0.1)
+    settings.SOLVER_GRACE_SECONDS = 0.1
     hurried = replace(solver_health.SMALL, options=replace(solver_health.SMALL.options, time_limit=0.1))
     monkeypatch.setattr(solver_health, "SMALL", hurried)
     child = SolverChild()

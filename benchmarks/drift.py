@@ -63,11 +63,11 @@ def _options() -> argparse.Namespace:
 
 
 def _refresh(count: int) -> None:
-    from models_app.changes import book_changed
-    from models_app.drift import portfolio_view
+    from models_app.drift_index.changed import book_changed
+    from models_app.drift_index.live_drift import portfolio_view
+    from models_app.drift_index.recompute import refresh
     from models_app.models import DriftFigures, Holding
-    from models_app.refresh import refresh
-    from ordergen.db import atomic
+    from ordergen.core.db import atomic
 
     _timed("first refresh", refresh)
     with atomic():
@@ -104,7 +104,7 @@ def _timed(what, act) -> float:
 def _pages(manager, model_id: str, rounds: int) -> None:
     from django.test import Client
 
-    from models_app.portfolio_views import PORTFOLIO_COLUMNS
+    from models_app.portfolios.views import PORTFOLIO_COLUMNS
 
     client = Client(SERVER_NAME="localhost")
     client.force_login(manager)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
 from itertools import pairwise
 
-from rebalance_app.domain.types import MODES, Options, Position, RebalanceProblem, TaxLot
+from models_app.portfolio.types import MODES, Options, Position, RebalanceProblem, TaxLot
 
 D = Decimal
 

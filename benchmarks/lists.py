@@ -89,8 +89,8 @@ def history(options: argparse.Namespace) -> None:
     """Earlier runs over a tenth of the portfolios each, then the one over all that nobody has decided on."""
     from models_app.models import InvestmentModel
     from models_app.sources import get_source
-    from ordergen.db import atomic
-    from rebalance_app.services.launch import prices_now
+    from ordergen.core.db import atomic
+    from rebalance_app.runs.launch import prices_now
 
     model = InvestmentModel.objects.get()
     snapshot = prices_now(get_source(), model)
@@ -121,9 +121,9 @@ def _run(number: int, book: Book, portfolios, decided: str | None) -> None:
     from django.utils import timezone
 
     from ordergen.accounts.models import User
-    from ordergen.db import bulk_insert, object_id
+    from ordergen.core.db import bulk_insert, object_id
     from rebalance_app.models import Order, PortfolioRebalance, Rebalance
-    from rebalance_app.services.propose import ORDER_FIELDS
+    from rebalance_app.proposals.document import ORDER_FIELDS
 
     began = timezone.now() - timedelta(days=100 - number)
     run = Rebalance.objects.create(
@@ -201,7 +201,7 @@ class Listed:
         return f"{self.path}{'&' if '?' in self.path else '?'}{self.param}={self._written(value)}"
 
     def _written(self, value: str | int) -> str | int:
-        from ordergen.api_v2 import write_cursor
+        from ordergen.apis.conventions import write_cursor
 
         return write_cursor(value) if self.param == "cursor" else value
 

@@ -29,10 +29,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.instances import Spec, grid, large, mixed, taxed
-from rebalance_app.domain.separable import Book, closed_form
-from rebalance_app.domain.solve import solve, solve_separable
-from rebalance_app.domain.types import Position, RebalanceProblem
-from rebalance_app.domain.verify import violations
+from models_app.portfolio.nearest import Book, closed_form
+from models_app.portfolio.types import Position, RebalanceProblem
+from rebalance_app.optimiser.check.scalar import violations
+from rebalance_app.optimiser.solve import solve, solve_separable
 
 BAND = ("0.02", "0.02")
 CASES = {
@@ -273,7 +273,7 @@ def peak_memory(pid):
 
 def memory():
     """Peak megabytes of a worker with a block of 10,000 portfolios, and of its solver child with the hard cases."""
-    from rebalance_app.services.solver_child import SolverChild
+    from rebalance_app.solving.solver_process import SolverChild
 
     settings = {"DJANGO_SETTINGS_MODULE": "ordergen.settings"}
     subprocess.run([sys.executable, "-c", WORKER], check=True, env=os.environ | settings)

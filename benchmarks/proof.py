@@ -15,8 +15,8 @@ from collections import Counter
 from fractions import Fraction
 
 from benchmarks.instances import alike, grid, kinds, large, short_of_cash, small
-from rebalance_app.domain.solve import solve
-from rebalance_app.domain.verify import violations
+from rebalance_app.optimiser.check.scalar import violations
+from rebalance_app.optimiser.solve import solve
 from tests.domain.build import shares
 from tests.domain.oracle import best
 from tests.domain.statement import plainly

@@ -58,11 +58,11 @@ def _fill(options: argparse.Namespace) -> Callable[[str], bytes]:
     from django.test import Client
 
     from benchmarks.runs import fill
-    from models_app.selectors import model_draft
-    from models_app.services import model_create
+    from models_app.investment_models.selectors import model_draft
+    from models_app.modelling.services import model_create
     from ordergen.accounts.keys import SCOPES, create_api_key
-    from rebalance_app.services.launch import rebalance_launch
-    from rebalance_app.services.solve import chunk_solve
+    from rebalance_app.runs.launch import rebalance_launch
+    from rebalance_app.runs.solve_chunk import chunk_solve
 
     manager, model = fill(options.portfolios, options.positions)
     draft = model_draft(model)

@@ -118,11 +118,11 @@ def _postgres(server: str) -> Iterator[str]:
 
 def fill(count: int, positions: int):
     """A model and `count` portfolios that hold all its securities at up to 30 % from their targets."""
+    from models_app.investment_models.rules import ModelDraft, PositionDraft
+    from models_app.modelling.services import model_create
     from models_app.models import Holding, Portfolio, Price, Security
-    from models_app.rules import ModelDraft, PositionDraft
-    from models_app.services import model_create
     from ordergen.accounts.models import User
-    from ordergen.db import atomic, bulk_insert, object_id
+    from ordergen.core.db import atomic, bulk_insert, object_id
 
     rng = random.Random(count)
     manager, _ = User.objects.get_or_create(username="bench", defaults={"roles": ["manager"]})
@@ -152,7 +152,7 @@ def fill(count: int, positions: int):
 @contextmanager
 def worker():
     """A real worker with its sweeper, stopped at the end; yields its process."""
-    process = subprocess.Popen([sys.executable, "-m", "ordergen.cli", "worker"], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-m", "ordergen.ops.cli", "worker"], stdout=subprocess.DEVNULL)
     try:
         yield process
     finally:
@@ -161,8 +161,8 @@ def worker():
 
 
 def _measure(count: int, options: argparse.Namespace) -> None:
-    from models_app.refresh import refresh
-    from rebalance_app.services.launch import rebalance_launch
+    from models_app.drift_index.recompute import refresh
+    from rebalance_app.runs.launch import rebalance_launch
 
     manager, model = fill(count, options.positions)
     refresh()  # of the drift figures, which a worker would do while the run is timed
@@ -181,7 +181,7 @@ def _measure(count: int, options: argparse.Namespace) -> None:
 
 def _timed(manager, model):
     """A run over all portfolios of the model, and its seconds from the click."""
-    from rebalance_app.services.launch import rebalance_launch
+    from rebalance_app.runs.launch import rebalance_launch
 
     started = time.perf_counter()
     run = _wait(rebalance_launch(by=manager, model_id=model.pk))
@@ -201,9 +201,9 @@ def _bare_insert(run) -> float:
     """Seconds to insert just the rows that the run wrote, ready-made, into the same tables, emptied first."""
     from django.db import connection
 
-    from ordergen.db import atomic, bulk_insert, object_id
+    from ordergen.core.db import atomic, bulk_insert, object_id
     from rebalance_app.models import Order, PortfolioRebalance
-    from rebalance_app.services.propose import ORDER_FIELDS
+    from rebalance_app.proposals.document import ORDER_FIELDS
 
     fields = [field.name for field in PortfolioRebalance._meta.concrete_fields]
     columns = [field.attname for field in PortfolioRebalance._meta.concrete_fields]
@@ -223,7 +223,8 @@ def _bare_insert(run) -> float:
 
 def _shares(count: int, positions: int) -> None:
     """Where the time of one process goes, chunk by chunk in this one."""
-    from rebalance_app.services import launch, solve
+    from rebalance_app.runs import launch
+    from rebalance_app.runs import solve_chunk as solve
 
     spent: dict[str, float] = defaultdict(float)
 
@@ -266,8 +267,8 @@ def _original(count: int) -> None:
     import cvxpy as cp
     import numpy as np
 
+    from models_app.investment_models.selectors import model_draft
     from models_app.models import InvestmentModel, ModelPortfolio
-    from models_app.selectors import model_draft
     from models_app.sources import get_source
     from rebalance_app.models import Order, PortfolioRebalance
 

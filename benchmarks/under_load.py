@@ -183,7 +183,7 @@ def _signed_in(host: str, username: str):
 
 @contextmanager
 def _command(*arguments: str):
-    command = [sys.executable, "-m", "ordergen.cli", *arguments]
+    command = [sys.executable, "-m", "ordergen.ops.cli", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield process

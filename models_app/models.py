@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
-from ordergen.db import object_id
-from rebalance_app.domain.scales import COLUMN_DIGITS, MONEY_PLACES, WEIGHT_PLACES
+from models_app.portfolio.units import COLUMN_DIGITS, MONEY_PLACES, WEIGHT_PLACES
+from ordergen.core.db import object_id
 
 
 def id_field() -> models.CharField[str, str]:
@@ -194,7 +194,7 @@ class DriftFigures(models.Model):
     prices_of = models.DateField(null=True)
     n_unpriced = models.IntegerField(default=0)
     unpriced = models.TextField(blank=True)  # ids of securities that lack a price, separated by spaces
-    told = models.JSONField(default=dict)  # see models_app/figures.py
+    told = models.JSONField(default=dict)  # see models_app/drift_index/document.py
     lines = models.BinaryField(default=bytes)  # drift and state of each position of the model, packed
 
     class Meta:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from models_app import editor_views, portfolio_views, views
+from models_app.modelling import editor_views, views
+from models_app.portfolios import views as portfolio_views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),

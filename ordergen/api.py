@@ -20,19 +20,19 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.params.models import BodyModel
 from ninja.throttling import BaseThrottle
 
-from models_app.api import router as models_v1
-from models_app.api_v2 import router as models_v2
+from models_app.modelling.api import router as models_v1
+from models_app.modelling.api_v2 import router as models_v2
 from ordergen.accounts.api import router as account_v2
 from ordergen.accounts.keys import find_api_key
-from ordergen.api_auth import Undeclared
-from ordergen.api_docs import V2_GUIDE, add_errors
-from ordergen.api_errors import plain_error, to_response
-from ordergen.api_json import Renderer, StrictParser
-from ordergen.api_v2 import PerCaller
+from ordergen.apis.auth import Undeclared
+from ordergen.apis.conventions import PerCaller
+from ordergen.apis.docs import V2_GUIDE, add_errors
+from ordergen.apis.errors import plain_error, to_response
+from ordergen.apis.json import Renderer, StrictParser
 from ordergen.audit.api import router as audit_v2
-from rebalance_app import health
-from rebalance_app.api import router as rebalances_v1
-from rebalance_app.api_v2 import router as runs_v2
+from ordergen.ops import health
+from rebalance_app.runs.api_v2 import router as runs_v2
+from rebalance_app.v1.api import router as rebalances_v1
 
 NOT_FOUND = "api-not-found"
 

@@ -8,7 +8,7 @@ from django.db.models import F, Sum
 from django.http import HttpRequest
 
 from models_app.models import InvestmentModel
-from ordergen.models import Setting
+from ordergen.core.models import Setting
 from rebalance_app.models import ACTIVE, Rebalance
 
 

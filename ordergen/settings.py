@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from rebalance_app.domain.types import NEAR, Options
+from models_app.portfolio.types import NEAR, Options
 
 env = environ.Env()
 
@@ -55,17 +55,19 @@ INSTALLED_APPS = [
     "template_partials",
     "csp",
     "ninja",  # serves Swagger UI from our own origin
-    "ordergen",
+    "ordergen.core",
+    "ordergen.web",
     "ordergen.accounts",
     "ordergen.audit",
+    "ordergen.ops",
     "models_app",
     "rebalance_app",
 ]
 
 MIDDLEWARE = [
-    "ordergen.middleware.correlation_id",
-    "ordergen.metrics.measured",
-    "ordergen.api_middleware.api_conventions",
+    "ordergen.web.middleware.correlation_id",
+    "ordergen.core.metrics.measured",
+    "ordergen.apis.middleware.api_conventions",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -76,9 +78,9 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "ordergen.middleware.no_store",
-    "ordergen.middleware.errors_as_pages",
-    "ordergen.middleware.no_nul",
+    "ordergen.web.middleware.no_store",
+    "ordergen.web.middleware.errors_as_pages",
+    "ordergen.web.middleware.no_nul",
 ]
 
 ROOT_URLCONF = "ordergen.urls"
@@ -105,7 +107,7 @@ LOCK_SECONDS = 20  # that anybody waits for whoever holds a lock in the database
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'ordergen.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     STATE_DIR.mkdir(parents=True, exist_ok=True)
-    DATABASES["default"]["ENGINE"] = "ordergen.sqlite"
+    DATABASES["default"]["ENGINE"] = "ordergen.core.sqlite"
     DATABASES["default"]["TEST"] = {"NAME": ":memory:"}  # pytest-django knows only Django's own backend by name
     DATABASES["default"]["OPTIONS"] = {
         # IMMEDIATE, because SQLite ignores its time-out when a read transaction turns into a write.
@@ -128,7 +130,7 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 # Names, tickers and prices of services elsewhere are kept here for a while; a cache that is down only costs time
-# (ordergen/cache.py), and little of it where Redis takes the connection, or not even that, and then says nothing.
+# (ordergen/core/cache.py), and little of it where Redis takes the connection, or not even that, and then says nothing.
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 if CACHES["default"]["BACKEND"].endswith("redis.RedisCache"):
     for name in ("socket_connect_timeout", "socket_timeout"):
@@ -188,7 +190,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# Celery: a message is a hint that carries an id; the database is the queue (rebalance_app/services/solve.py).
+# Celery: a message is a hint that carries an id; the database is the queue (rebalance_app/runs/solve_chunk.py).
 BROKER_FOLDER = STATE_DIR / "broker"
 CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="filesystem://")
 CELERY_TASK_IGNORE_RESULT = True
@@ -286,7 +288,7 @@ if ORDERGEN_API_AUTH not in {"required", "none"}:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"correlated": {"()": "ordergen.correlation.Correlated"}},
+    "filters": {"correlated": {"()": "ordergen.core.correlation.Correlated"}},
     "formatters": {"line": {"format": "{asctime} {levelname} {name} [{correlation}] {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["correlated"]}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},

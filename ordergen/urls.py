@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from ordergen import metrics, views
 from ordergen.accounts import views as key_views
+from ordergen.core import metrics
+from ordergen.web import views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("ordergen.api")),  # /api/ and /health
@@ -15,11 +16,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/keys/", key_views.keys, name="keys"),
     path("account/keys/<str:key_id>/revoke/", key_views.key_revoke, name="key_revoke"),
     path("audit/", include("ordergen.audit.urls")),
-    path("help/", include("ordergen.help")),
+    path("help/", include("ordergen.web.help")),
     path("", include("models_app.urls")),
-    path("", include("models_app.import_urls")),
+    path("", include("models_app.imports.urls")),
     path("", include("rebalance_app.urls")),
 ]
 
-handler404 = "ordergen.views.not_found"
-handler500 = "ordergen.views.server_error"
+handler404 = "ordergen.web.views.not_found"
+handler500 = "ordergen.web.views.server_error"

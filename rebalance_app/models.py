@@ -10,8 +10,8 @@ from django.db import models
 from django.db.models import TextChoices
 
 from models_app.models import id_field
-from ordergen.exact_decimal import ExactDecimalField
-from rebalance_app.domain.scales import COLUMN_DIGITS, MONEY_PLACES, WEIGHT_PLACES
+from models_app.portfolio.units import COLUMN_DIGITS, MONEY_PLACES, WEIGHT_PLACES
+from ordergen.core.exact_decimal import ExactDecimalField
 
 
 def money(**options: Any) -> models.DecimalField[Any, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from rebalance_app.services.solve import chunk_solve
+from rebalance_app.runs.solve_chunk import chunk_solve
 
 
 @shared_task(name="rebalance.solve_chunk")  # type: ignore[untyped-decorator]  # Celery has no types

@@ -1,6 +1,8 @@
 from django.urls import path
 
-from rebalance_app import limit_views, order_views, views
+from rebalance_app.limits import views as limit_views
+from rebalance_app.orders import views as order_views
+from rebalance_app.runs import views
 
 urlpatterns = [
     path("rebalances/", views.run_list, name="rebalances"),

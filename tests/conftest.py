@@ -81,8 +81,8 @@ def own_connections(transactional_db: None, tmp_path: Path) -> Iterator[None]:
 @pytest.fixture
 def cache_is_down(monkeypatch) -> Iterator[None]:
     """Redis does not answer; nobody after the test leaves the cache alone for that."""
-    from ordergen import cache
-    from ordergen.breaker import Breaker
+    from ordergen.core import cache
+    from ordergen.core.breaker import Breaker
 
     nowhere = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
     monkeypatch.setattr(cache, "_breaker", Breaker(1, cache.REST_SECONDS))
@@ -94,7 +94,7 @@ def cache_is_down(monkeypatch) -> Iterator[None]:
 @pytest.fixture
 def patient_probes(monkeypatch) -> None:
     """Who asks for the health of the solver waits for it, however busy the machine is."""
-    from rebalance_app.services import solver_health
+    from rebalance_app.solving import solver_health
 
     monkeypatch.setattr(solver_health, "PATIENCE", 60.0)
 
@@ -103,7 +103,8 @@ def patient_probes(monkeypatch) -> None:
 def _no_solver_left_behind():
     """The solver's process stays for the next problem, but not beyond the tests."""
     yield
-    from rebalance_app.services import solve, what_if
+    from rebalance_app.runs import solve_chunk as solve
+    from rebalance_app.what_if import services as what_if
 
     solve.solver_close()
     what_if._child.close()
@@ -148,6 +149,6 @@ def viewer(person) -> User:
 @pytest.fixture
 def run_worker() -> Callable:
     """Solves what is queued of a run in this process and returns the run as it ended."""
-    from rebalance_app.services.work import run_work
+    from rebalance_app.runs.work import run_work
 
     return run_work

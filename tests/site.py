@@ -33,7 +33,7 @@ class Site:
         self.started: list[subprocess.Popen[bytes]] = []
 
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ordergen.cli", *arguments]
+        command = [sys.executable, "-m", "ordergen.ops.cli", *arguments]
         return subprocess.run(
             command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=300, check=False
         )
@@ -50,7 +50,7 @@ class Site:
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "ordergen.cli", *arguments], env=self.environment, stdout=log, stderr=log
+                [sys.executable, "-m", "ordergen.ops.cli", *arguments], env=self.environment, stdout=log, stderr=log
             )
         self.started.append(process)
         return process

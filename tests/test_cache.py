@@ -9,8 +9,8 @@ import pytest
 from django.core.cache.backends.locmem import LocMemCache
 from redis.exceptions import ConnectionError as RedisIsGone
 
-from ordergen import cache
-from ordergen.breaker import Breaker
+from ordergen.core import cache
+from ordergen.core.breaker import Breaker
 
 
 class Flaky(LocMemCache):
@@ -80,7 +80,7 @@ def test_what_is_no_fault_of_the_cache_is_raised(flaky):
 TIMED = """
 import time, django
 django.setup()
-from ordergen.cache import count
+from ordergen.core.cache import count
 started = time.monotonic()
 print([count("visits", 60) for _ in range(20)][-1], time.monotonic() - started)
 """

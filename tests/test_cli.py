@@ -10,12 +10,12 @@ from functools import partial
 
 import pytest
 
-from ordergen.cli import main
-from rebalance_app.domain import scenarios
+from ordergen.ops.cli import main
+from rebalance_app.optimiser import scenarios
 from tests.domain.build import document
 
 run = partial(subprocess.run, check=False, capture_output=True, text=True, timeout=300)
-ORDERGEN = [sys.executable, "-m", "ordergen.cli"]
+ORDERGEN = [sys.executable, "-m", "ordergen.ops.cli"]
 GOOD = document()
 
 
@@ -142,8 +142,8 @@ def test_a_scenario_without_an_answer_shows_the_nearest_one_where_that_is_asked_
     ],
 )
 def test_scenarios_that_make_no_sense_are_refused_by_name(scenarios, field):
-    from rebalance_app.domain.scenarios import answer_line
-    from rebalance_app.domain.types import ProblemError
+    from models_app.portfolio.types import ProblemError
+    from rebalance_app.optimiser.scenarios import answer_line
 
     with pytest.raises(ProblemError) as refused:
         answer_line(GOOD | {"scenarios": scenarios})
@@ -166,7 +166,7 @@ def test_wrong_usage_ends_with_status_two_and_says_how_it_is_right(arguments):
 def test_a_reader_that_has_enough_leaves_no_traceback(tmp_path):
     problems = tmp_path / "problems.jsonl"
     problems.write_text(lines(GOOD) * 2000)
-    command = f"'{sys.executable}' -m ordergen.cli solve '{problems}' | head -1"
+    command = f"'{sys.executable}' -m ordergen.ops.cli solve '{problems}' | head -1"
     done = run(["bash", "-c", command])
 
     assert json.loads(done.stdout)["status"] == "optimal"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from models_app.portfolio.types import Options, Position, ProblemError, TaxLot
 from ordergen.api import v2 as api_v2
-from rebalance_app.domain.jsonl import loads
-from rebalance_app.domain.scenarios import answer_line
-from rebalance_app.domain.types import Options, Position, ProblemError, TaxLot
-from rebalance_app.services.limits import NAMES
+from rebalance_app.limits.services import NAMES
+from rebalance_app.optimiser.problem.json_format import loads
+from rebalance_app.optimiser.scenarios import answer_line
 
 ROOT = Path(__file__).parent.parent
 
@@ -134,7 +134,7 @@ def test_the_line_under_help_has_every_field_and_an_answer():
 
 def test_help_lists_every_way_in_which_a_solver_or_a_worker_fails_and_no_other_place_has_a_code_for_one():
     told = set(re.findall(r"<code>([A-Z_]+)</code>", (ROOT / "templates/help/orders.html").read_text()))
-    place = ROOT / "rebalance_app/domain/failures.py"
+    place = ROOT / "rebalance_app/optimiser/failures.py"
     codes = set(re.findall(r'"([A-Z_]{3,})"', place.read_text()))
     elsewhere = {
         path.name: found
@@ -158,7 +158,7 @@ def test_help_says_which_options_may_stand_as_limits():
 
 
 def test_who_asks_for_the_fields_is_led_to_them():
-    asked = [sys.executable, "-m", "ordergen.cli", "solve", "--help"]
+    asked = [sys.executable, "-m", "ordergen.ops.cli", "solve", "--help"]
     told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
 
     assert "/help/problems/" in told

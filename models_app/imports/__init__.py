@@ -20,9 +20,9 @@ from models_app.imports.reading import Row, read_bytes, read_rows
 from models_app.sources import get_source
 from ordergen.accounts.models import User
 from ordergen.audit.services import record
-from ordergen.db import atomic, one_at_a_time
-from ordergen.errors import ConflictError, InvalidInputError
-from ordergen.models import Setting
+from ordergen.core.db import atomic, one_at_a_time
+from ordergen.core.errors import ConflictError, InvalidInputError
+from ordergen.core.models import Setting
 
 __all__ = [
     "KINDS",

@@ -11,15 +11,15 @@ from typing import Any
 
 from django.db import models
 
-from models_app.changes import book_changed
+from models_app.drift_index.changed import book_changed
 from models_app.imports.plan import Changes, Findings, Problems
 from models_app.imports.progress import Progress
 from models_app.imports.reading import Row
-from models_app.lots import mismatches
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
+from models_app.portfolios.tax_lots import mismatches
 from models_app.sources.local import IDS_PER_QUERY, LocalSource, rows_where
 from ordergen.accounts.models import User
-from ordergen.db import bulk_insert, object_id
+from ordergen.core.db import bulk_insert, object_id
 
 _IMPORT_FIRST = "Import {kind} first, or correct the row."
 _ROWS_PER_UPDATE = 500

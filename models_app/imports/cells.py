@@ -13,7 +13,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from rebalance_app.domain.scales import COLUMN_DIGITS, MONEY_LIMIT, MONEY_PLACES, TICK
+from models_app.portfolio.units import COLUMN_DIGITS, MONEY_LIMIT, MONEY_PLACES, TICK
 
 Parse = Callable[[str], Any]
 

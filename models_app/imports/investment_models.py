@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from models_app import selectors
-from models_app.changes import models_changed_together
+from models_app.drift_index.changed import models_changed_together
 from models_app.imports.book import Seen
 from models_app.imports.plan import Changes, Findings, Problems
 from models_app.imports.progress import Progress
 from models_app.imports.reading import Row
+from models_app.investment_models import selectors
+from models_app.investment_models.rules import ModelDraft, PositionDraft, check
+from models_app.investment_models.versions import changes as differences
+from models_app.modelling.services import model_create, model_update
 from models_app.models import InvestmentModel
-from models_app.rules import ModelDraft, PositionDraft, check
-from models_app.services import model_create, model_update
 from models_app.sources import get_source
-from models_app.versions import changes as differences
 from ordergen.accounts.models import User
-from ordergen.errors import InvalidInputError
+from ordergen.core.errors import InvalidInputError
 
 _NUMBERS = ("target", "low_drift", "high_drift")
 

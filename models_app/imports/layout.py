@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from models_app.imports import cells
-from ordergen.errors import NotFoundError
+from ordergen.core.errors import NotFoundError
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from django.conf import settings
 from models_app.imports.layout import Column, Kind
 from models_app.imports.plan import Problems
 from models_app.imports.progress import Progress
-from ordergen.errors import InvalidInputError
+from ordergen.core.errors import InvalidInputError
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SAVE_AS = "Save it as UTF-8 (in a spreadsheet: “CSV UTF-8”) and try again."

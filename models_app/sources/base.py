@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
-from rebalance_app.domain.types import TaxLot
+from models_app.portfolio.types import TaxLot
 
 if TYPE_CHECKING:
     import pandas as pd

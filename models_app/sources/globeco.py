@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from django.conf import settings
 
+from models_app.portfolio.units import MONEY_PLACES, TICK
 from models_app.sources.base import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo
 from models_app.sources.http import Deadline, FaultError, Service, in_parallel
 from models_app.sources.kept import kept
 from models_app.sources.parse import Record, record, records, unique
-from ordergen.breaker import Breaker
-from ordergen.ids import ANY_ID, HEX_ID
-from rebalance_app.domain.scales import MONEY_PLACES, TICK
+from ordergen.core.breaker import Breaker
+from ordergen.core.ids import ANY_ID, HEX_ID
 
 if TYPE_CHECKING:
     import pandas as pd

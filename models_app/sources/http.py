@@ -19,10 +19,10 @@ import stamina
 from django.conf import settings
 
 from models_app.sources.parse import loads
-from ordergen.breaker import Breaker
-from ordergen.correlation import HEADER, correlation
-from ordergen.errors import UnavailableError
-from ordergen.metrics import count_upstream
+from ordergen.core.breaker import Breaker
+from ordergen.core.correlation import HEADER, correlation
+from ordergen.core.errors import UnavailableError
+from ordergen.core.metrics import count_upstream
 
 logger = logging.getLogger(__name__)
 In = TypeVar("In")

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TypeVar
 
-from ordergen.cache import in_cache
-from ordergen.errors import UnavailableError
+from ordergen.core.cache import in_cache
+from ordergen.core.errors import UnavailableError
 
 T = TypeVar("T")
 _reading: dict[str, threading.Lock] = defaultdict(threading.Lock)

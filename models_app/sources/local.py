@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Case, IntegerField, OuterRef, Q, QuerySet, Subquery, When
 
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
+from models_app.portfolio import types
+from models_app.portfolio.units import TICK
 from models_app.sources.base import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo
-from ordergen.models import Setting
-from rebalance_app.domain import types
-from rebalance_app.domain.scales import TICK
+from ordergen.core.models import Setting
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from ordergen.errors import UnavailableError
-from rebalance_app.domain.scales import MONEY_LIMIT
+from models_app.portfolio.units import MONEY_LIMIT
+from ordergen.core.errors import UnavailableError
 
 _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
 

@@ -12,8 +12,8 @@ from ninja import Field, Router, Schema, Status
 from ordergen.accounts.keys import MAX_DAYS, MAX_NAME_LENGTH, create_api_key, own_api_key, revoke_api_key
 from ordergen.accounts.models import ApiKey
 from ordergen.accounts.roles import PERMISSIONS
-from ordergen.api_auth import caller, needs, needs_person
-from ordergen.api_v2 import PathId, Strict
+from ordergen.apis.auth import caller, needs, needs_person
+from ordergen.apis.conventions import PathId, Strict
 
 router = Router(tags=["account"])
 READ = needs("book.read", "book:read")

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from ordergen.accounts.models import ApiKey, User
 from ordergen.audit.services import record, recorded
-from ordergen.errors import InvalidInputError, NotFoundError
+from ordergen.core.errors import InvalidInputError, NotFoundError
 
 SCOPES: dict[str, str] = {
     "book:read": "See portfolios, holdings, securities and prices",

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from ordergen.accounts.models import User
 from ordergen.accounts.roles import Role
 from ordergen.audit.services import record, recorded
-from ordergen.errors import ConflictError, InvalidInputError
+from ordergen.core.errors import ConflictError, InvalidInputError
 
 
 def user_create(*, username: str, password: str, roles: Sequence[str], by: User | None = None) -> User:

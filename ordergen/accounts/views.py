@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from ordergen.accounts.forms import KeyForm
 from ordergen.accounts.keys import create_api_key, own_api_key, revoke_api_key
-from ordergen.http import SignedInRequest, page
+from ordergen.web.http import SignedInRequest, page
 
 
 @page("GET", "POST")
@@ -25,7 +25,7 @@ def keys(request: SignedInRequest) -> HttpResponse:
     elif form.is_bound:
         status = HTTPStatus.UNPROCESSABLE_ENTITY
     context = {"form": form, "plain": plain, "keys": request.user.api_keys.order_by("-pk"), "now": timezone.now()}
-    return render(request, "account/keys.html", context, status=status)
+    return render(request, "accounts/keys.html", context, status=status)
 
 
 @page("POST")

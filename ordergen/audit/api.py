@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from ninja import Query, Router, Schema
 
-from ordergen.api_auth import needs
-from ordergen.api_v2 import Cursor, HexId, Limit, Page, page_of
+from ordergen.apis.auth import needs
+from ordergen.apis.conventions import Cursor, HexId, Limit, Page, page_of
 from ordergen.audit.models import AuditEvent
 
 router = Router(tags=["audit"])

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from ordergen.audit.models import AuditEvent
-from ordergen.correlation import correlation
-from ordergen.db import atomic, one_at_a_time
+from ordergen.core.correlation import correlation
+from ordergen.core.db import atomic, one_at_a_time
 
 if TYPE_CHECKING:
     from django.db.models import Model

@@ -14,7 +14,7 @@ from ordergen.audit.forms import AuditFilterForm
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.selectors import audit_csv, audit_event, audit_events
 from ordergen.audit.services import first_broken_link
-from ordergen.http import SignedInRequest
+from ordergen.web.http import SignedInRequest
 
 PAGE_SIZE = 100
 # Where an object of a kind is shown. A model by its history, which stays when the model is deleted.

@@ -1,10 +1,10 @@
 from django.db import migrations
 
-import ordergen.exact_decimal
+import ordergen.core.exact_decimal
 
 
 def respell(apps, schema_editor):
-    ordergen.exact_decimal.respell(schema_editor, apps.get_model("rebalance_app", "Order"), "quantity_before")
+    ordergen.core.exact_decimal.respell(schema_editor, apps.get_model("rebalance_app", "Order"), "quantity_before")
 
 
 class Migration(migrations.Migration):
@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="order",
             name="quantity_before",
-            field=ordergen.exact_decimal.ExactDecimalField(decimal_places=10, max_digits=21),
+            field=ordergen.core.exact_decimal.ExactDecimalField(decimal_places=10, max_digits=21),
         ),
         migrations.RunPython(respell, migrations.RunPython.noop, elidable=True),
     ]

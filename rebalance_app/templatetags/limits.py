@@ -6,8 +6,8 @@ from typing import Any
 
 from django import template
 
-from models_app.drift import PortfolioView
-from rebalance_app.standing import over_model, over_portfolio
+from models_app.drift_index.live_drift import PortfolioView
+from rebalance_app.limits.in_force import over_model, over_portfolio
 
 register = template.Library()
 

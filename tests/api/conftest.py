@@ -10,7 +10,7 @@ from django.test import Client
 
 from ordergen.accounts.keys import SCOPES, create_api_key
 from ordergen.accounts.models import User
-from rebalance_app.services import wait
+from rebalance_app.runs import wait
 from tests.runs.conftest import book  # noqa: F401  the same small book
 
 

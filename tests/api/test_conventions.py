@@ -12,10 +12,10 @@ from ordergen.accounts.keys import find_api_key, revoke_api_key
 from ordergen.accounts.models import ApiKey, User
 from ordergen.accounts.roles import PERMISSIONS, Role
 from ordergen.api import APIS
-from ordergen.api_auth import Need
+from ordergen.apis.auth import Need
 from ordergen.audit.models import AuditEvent
-from ordergen.correlation import Correlated
-from ordergen.errors import InvalidInputError
+from ordergen.core.correlation import Correlated
+from ordergen.core.errors import InvalidInputError
 from tests.api.conftest import Api
 
 ID = "68a0c0ffee0000000000beef"
@@ -370,7 +370,7 @@ def test_nul_in_a_parameter_is_refused(api):
 
 
 def test_what_breaks_inside_is_500_in_json_without_a_word_about_the_inside(api, monkeypatch):
-    from models_app import api as door
+    from models_app.modelling import api as door
 
     def broken(_models):
         raise RuntimeError("SELECT secret FROM /srv/ordergen")
@@ -430,8 +430,8 @@ def test_liveness_solves_something(db):
 
 
 def test_liveness_fails_with_the_optimiser(db, monkeypatch):
-    from rebalance_app import health
-    from rebalance_app.domain.types import RebalanceSolution
+    from models_app.portfolio.types import RebalanceSolution
+    from ordergen.ops import health
 
     monkeypatch.setattr(health, "solve", lambda _problem: RebalanceSolution("health", "error"))
     response = Client().get("/health/live")
@@ -445,7 +445,7 @@ def test_liveness_fails_with_the_optimiser(db, monkeypatch):
 def test_readiness_fails_with_the_database(db, monkeypatch):
     from django.db import DatabaseError
 
-    from rebalance_app import health
+    from ordergen.ops import health
 
     class Down:
         def cursor(self):

@@ -8,7 +8,7 @@ from jsonschema_rs import validator_for
 
 from ordergen.api import APIS
 from rebalance_app.models import Rebalance
-from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.runs.launch import rebalance_launch
 from tests.api.conftest import Api
 
 PATHS = [

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import response_schema_conformance, statu
 from ordergen.accounts.roles import Role
 from ordergen.api import APIS
 from ordergen.wsgi import application
-from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.runs.launch import rebalance_launch
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 EXAMPLES = {Role.MANAGER: 6}  # by operation; who may do less has less to break

@@ -48,7 +48,7 @@ def live(tmp_path_factory):
     site.ask(FILL)
     folder = site.home / "bin"
     folder.mkdir()
-    (folder / "ordergen").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ordergen.cli "$@"\n')
+    (folder / "ordergen").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ordergen.ops.cli "$@"\n')
     (folder / "ordergen").chmod(0o700)
     environment = site.environment | {"PATH": f"{folder}:{site.environment['PATH']}"}
     keys = _bash(EXAMPLES / "keys.sh", environment)

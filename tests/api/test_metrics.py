@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ordergen import metrics
+from ordergen.core import metrics
 
 pytestmark = pytest.mark.django_db
 

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.slow
 FILL = """
 from decimal import Decimal
 from models_app.models import Portfolio, Price, Security
-from models_app.rules import ModelDraft, PositionDraft
-from models_app.services import model_create
+from models_app.investment_models.rules import ModelDraft, PositionDraft
+from models_app.modelling.services import model_create
 from ordergen.accounts.keys import SCOPES, create_api_key
 from ordergen.accounts.services import user_create
 maya = user_create(username='maya', password='a-long-enough-word', roles=['manager'])

@@ -8,12 +8,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pydantic import TypeAdapter
 
+from models_app.investment_models.rules import ModelDraft, PositionDraft
+from models_app.modelling.services import model_create, model_update
 from models_app.models import Holding, Portfolio, Price
-from models_app.rules import ModelDraft, PositionDraft
-from models_app.services import model_create, model_update
 from ordergen.audit.models import AuditEvent
 from rebalance_app.models import PortfolioRebalance, Rebalance, RunState
-from rebalance_app.schemas import RebalanceTrigger, StoredPortfolio, StoredPosition, StoredRebalance
+from rebalance_app.v1.schemas import RebalanceTrigger, StoredPortfolio, StoredPosition, StoredRebalance
 from tests.models.builders import portfolio
 
 NOBODY = "68a0c0ffee0000000000beef"
@@ -230,7 +230,7 @@ def test_a_portfolio_that_is_being_rebalanced_is_a_conflict(api, settings, book)
 
 
 def test_a_stopped_run_is_503_and_never_a_success(api, worker, monkeypatch, book):
-    from rebalance_app import api as door
+    from rebalance_app.v1 import api as door
 
     run = Rebalance(pk=NOBODY, state=RunState.STOPPED, number=1)
     monkeypatch.setattr(door, "rebalance_wait", lambda **_: run)
@@ -326,7 +326,7 @@ def test_a_stored_run_is_sent_while_it_is_read_and_never_whole_in_memory(api, wo
     """A run of ten thousand portfolios is hundreds of megabytes of JSON."""
     run = api.post(f"/model/{book.model.pk}/rebalance").json()[0]["rebalance_id"]
     whole = api.get(path.format(run)).json()
-    monkeypatch.setattr("rebalance_app.api.ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("rebalance_app.v1.api.ROWS_AT_ONCE", 1)
     pieces = iter(api.client.get("/api/v1" + path.format(run), headers=api.headers).streaming_content)
     sent = b""
     while b'"portfolio_name"' not in sent:

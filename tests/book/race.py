@@ -11,7 +11,7 @@ import django
 def apply_after_all_have_planned(number, all_planned, outcomes):
     django.setup()
     from models_app.imports import apply_import, plan_import
-    from ordergen.errors import ConflictError
+    from ordergen.core.errors import ConflictError
 
     rows = "".join(f"T{row},from process {number}\n" for row in range(500))
     plan = plan_import("securities", io.BytesIO(f"ticker,name\n{rows}".encode()), None)

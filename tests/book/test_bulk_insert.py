@@ -4,7 +4,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
 from models_app.models import Portfolio
-from ordergen.db import bulk_insert, bulk_update, object_id
+from ordergen.core.db import bulk_insert, bulk_update, object_id
 
 pytestmark = pytest.mark.django_db
 FIELDS = ("id", "name", "cash")

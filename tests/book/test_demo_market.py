@@ -5,17 +5,17 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from models_app import selectors
-from models_app.exports import export
-from models_app.lots import mismatches, shares_in
+from models_app.exports.services import export
+from models_app.investment_models import selectors
 from models_app.models import Holding, Portfolio, Price, Security
+from models_app.portfolio.types import ZERO, Position, RebalanceProblem
+from models_app.portfolios.tax_lots import mismatches, shares_in
 from models_app.sources import get_source
 from ordergen.audit.models import AuditEvent
-from ordergen.demo_market import LABEL, WEEKS, build_demo
-from ordergen.errors import ConflictError, NotAllowedError
-from ordergen.models import Setting
-from rebalance_app.domain.solve import solve
-from rebalance_app.domain.types import ZERO, Position, RebalanceProblem
+from ordergen.core.errors import ConflictError, NotAllowedError
+from ordergen.core.models import Setting
+from ordergen.ops.demo_market import LABEL, WEEKS, build_demo
+from rebalance_app.optimiser.solve import solve
 from tests.book.test_exports import wipe
 
 pytestmark = pytest.mark.django_db

@@ -8,13 +8,13 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models_app.exports import export
+from models_app.exports.services import export
 from models_app.imports import KINDS, apply_import, cells, plan_import
+from models_app.investment_models.rules import ModelDraft, PositionDraft
+from models_app.modelling.services import model_create
 from models_app.models import Holding, InvestmentModel, Portfolio, Price, Security, TaxLot
-from models_app.rules import ModelDraft, PositionDraft
-from models_app.services import model_create
-from ordergen.db import object_id
-from ordergen.errors import NotFoundError
+from ordergen.core.db import object_id
+from ordergen.core.errors import NotFoundError
 
 pytestmark = pytest.mark.django_db
 

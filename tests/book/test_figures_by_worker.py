@@ -8,11 +8,11 @@ pytestmark = pytest.mark.slow
 MANY = 320  # more than are computed with the change itself
 BOOK = f"""
 from decimal import Decimal
-from models_app.changes import book_changed
+from models_app.drift_index.changed import book_changed
 from models_app.models import DriftFigures, Holding, Portfolio, Price, Security
-from models_app.rules import ModelDraft, PositionDraft
-from models_app.services import model_create
-from ordergen.db import atomic
+from models_app.investment_models.rules import ModelDraft, PositionDraft
+from models_app.modelling.services import model_create
+from ordergen.core.db import atomic
 with atomic():
     one = Security.objects.create(ticker='ONE', name='One')
     Price.objects.create(security=one, date='2026-11-20', close=Decimal(10))
@@ -25,7 +25,7 @@ model_create(draft=ModelDraft('Growth', (row,), tuple(f.pk for f in funds)), by=
 answer = DriftFigures.objects.filter(state='not_computed').count()
 """
 STANDS = """
-from models_app.figure_selectors import counts, freshness, rows_of
+from models_app.drift_index.read import counts, freshness, rows_of
 answer = freshness().is_current and counts(rows_of()).by_state
 """
 

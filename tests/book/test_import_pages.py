@@ -6,11 +6,12 @@ from threading import Event
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from models_app import import_streams, import_views, uploads
-from models_app.imports import KINDS
+from models_app.imports import KINDS, uploads
+from models_app.imports import streams as import_streams
+from models_app.imports import views as import_views
 from models_app.imports.progress import Progress
 from models_app.models import Price, Security
-from ordergen.errors import NotFoundError
+from ordergen.core.errors import NotFoundError
 from tests.book.conftest import SECURITIES
 
 pytestmark = pytest.mark.django_db

@@ -9,11 +9,11 @@ import pytest
 
 from models_app import imports
 from models_app.imports import apply_import, import_file, plan_import
+from models_app.investment_models.selectors import model_draft
 from models_app.models import Holding, InvestmentModel, Portfolio, Price, Security
-from models_app.selectors import model_draft
 from models_app.sources import get_source
 from ordergen.audit.models import AuditEvent
-from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
+from ordergen.core.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
 from tests.book.conftest import HOLDINGS, LOTS, MODELS, PORTFOLIOS, PRICES, SECURITIES
 
 pytestmark = pytest.mark.django_db

@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from models_app.changes import book_changed
+from models_app.drift_index.changed import book_changed
 from models_app.models import Holding, Portfolio, Price, Security
 from models_app.sources import get_source
 from models_app.sources.base import Balances, PriceInfo

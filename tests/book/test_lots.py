@@ -6,11 +6,11 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, transaction
 
-from models_app.exports import export
-from models_app.lots import portfolio_lots, unrealised_gain
+from models_app.exports.services import export
 from models_app.models import Holding, Portfolio, Security, TaxLot
+from models_app.portfolios.tax_lots import portfolio_lots, unrealised_gain
 from models_app.sources import get_source
-from ordergen.cli import main
+from ordergen.ops.cli import main
 
 pytestmark = pytest.mark.django_db
 HEADER = "portfolio,ticker,reference,acquired_on,quantity,cost\n"

@@ -105,7 +105,7 @@ class Chaos:
         self._kill(self._mains)
 
     def sweeper_dies(self) -> None:
-        self._kill(lambda: self._below("ordergen.cli sweep"))
+        self._kill(lambda: self._below("ordergen.ops.cli sweep"))
 
     def machine_dies(self) -> None:
         """The supervisor with all that it has started, at one moment; whoever watches over it starts it again."""
@@ -199,7 +199,7 @@ class Chaos:
         return [pid for pid in below if command in command_of(pid)]
 
     def _solvers(self) -> list[int]:
-        return self._below("ordergen.cli solve")
+        return self._below("ordergen.ops.cli solve")
 
     def _mains(self) -> list[int]:
         return [

@@ -22,14 +22,14 @@ def fill() -> dict[str, Any]:
     """
     from django.core.management import call_command
 
+    from models_app.investment_models.rules import ModelDraft, PositionDraft
+    from models_app.modelling.services import model_create
     from models_app.models import Portfolio, Price, Security
-    from models_app.rules import ModelDraft, PositionDraft
-    from models_app.services import model_create
     from ordergen.accounts.keys import create_api_key
     from ordergen.accounts.services import user_create
-    from rebalance_app.services.limits import limits_set
-    from rebalance_app.services.solve import solver_close
-    from rebalance_app.services.work import rebalance_named
+    from rebalance_app.limits.services import limits_set
+    from rebalance_app.runs.solve_chunk import solver_close
+    from rebalance_app.runs.work import rebalance_named
 
     call_command("migrate", verbosity=0)
     maya = user_create(username="maya", password="a-long-enough-word", roles=["manager"])
@@ -70,7 +70,7 @@ def answers(run_id: str) -> dict[str, Any]:
 
 def launch(model: str, key: str | None = None, portfolios: Sequence[str] | None = None) -> str:
     from ordergen.accounts.models import User
-    from rebalance_app.services.launch import rebalance_launch
+    from rebalance_app.runs.launch import rebalance_launch
 
     maya = User.objects.get(username="maya")
     return rebalance_launch(by=maya, model_id=model, idempotency_key=key, portfolio_ids=portfolios).pk
@@ -78,14 +78,14 @@ def launch(model: str, key: str | None = None, portfolios: Sequence[str] | None 
 
 def cancel(run_id: str) -> None:
     from ordergen.accounts.models import User
-    from rebalance_app.services.cancel import rebalance_cancel
+    from rebalance_app.runs.cancel import rebalance_cancel
 
     rebalance_cancel(by=User.objects.get(username="maya"), rebalance_id=run_id)
 
 
 def retry(run_id: str) -> str:
     from ordergen.accounts.models import User
-    from rebalance_app.services.retry import rebalance_retry
+    from rebalance_app.runs.retry import rebalance_retry
 
     return rebalance_retry(by=User.objects.get(username="maya"), rebalance_id=run_id).pk
 
@@ -98,7 +98,7 @@ def state(run_id: str) -> dict[str, Any]:
 
 
 def verify() -> dict[str, Any]:
-    from ordergen.verify import verify_all
+    from ordergen.ops.verify import verify_all
 
     return verify_all()
 
@@ -119,7 +119,7 @@ def flush() -> int:
 
 def repeat(run_id: str, times: int) -> None:
     """Messages for every chunk there is or was, again and again."""
-    from rebalance_app.services.launch import enqueue
+    from rebalance_app.runs.launch import enqueue
 
     for _ in range(times):
         enqueue(run_id, range(20))

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from rebalance_app.domain.types import Options, Position, RebalanceProblem
+from models_app.portfolio.types import Options, Position, RebalanceProblem
 
 D = Decimal
 

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from rebalance_app.domain.types import MODES, Options, Position, RebalanceProblem
+from models_app.portfolio.types import MODES, Options, Position, RebalanceProblem
 from tests.domain.build import D
 
 

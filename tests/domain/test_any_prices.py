@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 
 from benchmarks.instances import alike, small
-from rebalance_app.domain import fill, left, remaining
-from rebalance_app.domain.integers import ONE, ledger
-from rebalance_app.domain.milp import Relaxed
-from rebalance_app.domain.pricing import priced_bound, row_limits
-from rebalance_app.domain.remaining import best_within
-from rebalance_app.domain.separable import solve_alone
-from rebalance_app.domain.solve import solve
-from rebalance_app.domain.table import table
-from rebalance_app.domain.tight import first_tight
-from rebalance_app.domain.types import TaxLot
-from rebalance_app.domain.ways import TooMany
+from models_app.portfolio.types import TaxLot
+from rebalance_app.optimiser.canonical import candidates as left
+from rebalance_app.optimiser.canonical import dominance as remaining
+from rebalance_app.optimiser.canonical import indifferent as fill
+from rebalance_app.optimiser.canonical.at_bound import first_tight
+from rebalance_app.optimiser.canonical.dominance import best_within
+from rebalance_app.optimiser.canonical.lexicographic import TooMany
+from rebalance_app.optimiser.closed_form import solve_alone
+from rebalance_app.optimiser.milp.breakpoints import table
+from rebalance_app.optimiser.milp.highs import Relaxed
+from rebalance_app.optimiser.milp.lagrangian import priced_bound, row_limits
+from rebalance_app.optimiser.problem.integer_problem import ONE, ledger
+from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem, shares
 from tests.domain.oracle import best
 

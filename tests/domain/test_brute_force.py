@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 
 from benchmarks.instances import alike, grid, kinds, large, small
-from rebalance_app.domain.solve import solve
-from rebalance_app.domain.verify import violations
+from rebalance_app.optimiser.check.scalar import violations
+from rebalance_app.optimiser.solve import solve
 from tests.domain.build import shares
 from tests.domain.oracle import best
 from tests.domain.strategies import problems

@@ -2,12 +2,12 @@
 
 import pytest
 
-from rebalance_app.domain import constraints
-from rebalance_app.domain.bounds import smallest_trades
-from rebalance_app.domain.coupling import broken_rows, totals_of
-from rebalance_app.domain.integers import ledger
-from rebalance_app.domain.objective import score
-from rebalance_app.domain.types import TaxLot
+from models_app.portfolio.types import TaxLot
+from rebalance_app.optimiser.problem import constraints
+from rebalance_app.optimiser.problem.bounds import smallest_trades
+from rebalance_app.optimiser.problem.coupling import broken_rows, totals_of
+from rebalance_app.optimiser.problem.integer_problem import ledger
+from rebalance_app.optimiser.problem.objective import score
 from tests.domain.build import D, position, problem
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rebalance_app.domain.drift import drift_path, portfolio_drift, position_drift
-from rebalance_app.domain.solve import solve
+from models_app.portfolio.drift import drift_path, portfolio_drift, position_drift
+from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem, shares
 
 

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rebalance_app.domain.block import Block
-from rebalance_app.domain.drift import portfolio_drift
-from rebalance_app.domain.drift_table import drift_table
-from rebalance_app.domain.scales import MILLIONTH, MONEY_SCALE, WEIGHT_SCALE
+from models_app.portfolio.batch import Block
+from models_app.portfolio.batch_drift import drift_table
+from models_app.portfolio.drift import portfolio_drift
+from models_app.portfolio.units import MILLIONTH, MONEY_SCALE, WEIGHT_SCALE
 from tests.runs.test_block import blocks, problem_of
 
 NEAR, ZERO = Decimal("0.8"), Decimal(0)

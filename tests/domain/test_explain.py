@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from rebalance_app.domain.solve import nearest, solve
-from rebalance_app.domain.types import Options, TaxLot
-from rebalance_app.domain.what_if import what_if
+from models_app.portfolio.types import Options, TaxLot
+from rebalance_app.optimiser.solve import nearest, solve
+from rebalance_app.optimiser.what_if import what_if
 from tests.domain.build import D, codes, position, problem
 
 

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebalance_app.domain import branch, verify
-from rebalance_app.domain.gains import gain, lots_sold, realised_gain
-from rebalance_app.domain.integers import ledger
-from rebalance_app.domain.jsonl import problem_from_json, problem_to_json
-from rebalance_app.domain.objective import realised_gain as gain_in_grains
-from rebalance_app.domain.solve import solve
-from rebalance_app.domain.types import Options, Position, ProblemError, RebalanceProblem, TaxLot
+from models_app.portfolio.lots import gain, lots_sold, realised_gain
+from models_app.portfolio.types import Options, Position, ProblemError, RebalanceProblem, TaxLot
+from rebalance_app.optimiser.canonical import branch_and_bound as branch
+from rebalance_app.optimiser.check import scalar as verify
+from rebalance_app.optimiser.problem.integer_problem import ledger
+from rebalance_app.optimiser.problem.json_format import problem_from_json, problem_to_json
+from rebalance_app.optimiser.problem.objective import realised_gain as gain_in_grains
+from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem, shares
 from tests.domain.oracle import best
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.instances import Spec, large
-from rebalance_app.domain.solve import solve
-from rebalance_app.domain.verify import violations
+from rebalance_app.optimiser.check.scalar import violations
+from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D
 from tests.domain.statement import plainly
 

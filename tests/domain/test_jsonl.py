@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.instances import small
-from rebalance_app.domain.jsonl import (
+from models_app.portfolio.types import ProblemError
+from rebalance_app.optimiser.problem.json_format import (
     loads,
     problem_from_json,
     problem_to_json,
     solution_from_json,
     solution_to_json,
 )
-from rebalance_app.domain.solve import solve
-from rebalance_app.domain.types import ProblemError
+from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, document, position, problem
 
 

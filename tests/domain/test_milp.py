@@ -9,22 +9,24 @@ import pytest
 from cvxpy.reductions import Solution
 
 from benchmarks.instances import Spec, large, small
-from rebalance_app.domain import branch, joint, milp
-from rebalance_app.domain.branch import Branching
-from rebalance_app.domain.coupling import broken_rows
-from rebalance_app.domain.exchange import Exchanges, Spare, total_score
-from rebalance_app.domain.failures import NoAnswerInTime, SolverFailed
-from rebalance_app.domain.integers import ledger
-from rebalance_app.domain.joint import solve_jointly
-from rebalance_app.domain.linear import solve_part
-from rebalance_app.domain.milp import ProgramInfeasible, solve_relaxed, solve_whole
-from rebalance_app.domain.pricing import cut, priced_bound, whole_prices
-from rebalance_app.domain.programme import programme
-from rebalance_app.domain.separable import solve_alone
-from rebalance_app.domain.solve import solve
-from rebalance_app.domain.table import table
-from rebalance_app.domain.types import Options
-from rebalance_app.domain.verify import violations
+from models_app.portfolio.types import Options
+from rebalance_app.optimiser import coupled as joint
+from rebalance_app.optimiser.canonical import branch_and_bound as branch
+from rebalance_app.optimiser.canonical.branch_and_bound import Branching
+from rebalance_app.optimiser.check.scalar import violations
+from rebalance_app.optimiser.closed_form import solve_alone
+from rebalance_app.optimiser.coupled import solve_jointly
+from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
+from rebalance_app.optimiser.local_search import Exchanges, Spare, total_score
+from rebalance_app.optimiser.milp import highs as milp
+from rebalance_app.optimiser.milp.breakpoints import table
+from rebalance_app.optimiser.milp.formulation import programme
+from rebalance_app.optimiser.milp.highs import ProgramInfeasible, solve_relaxed, solve_whole
+from rebalance_app.optimiser.milp.lagrangian import cut, priced_bound, whole_prices
+from rebalance_app.optimiser.milp.part_relaxation import solve_part
+from rebalance_app.optimiser.problem.coupling import broken_rows
+from rebalance_app.optimiser.problem.integer_problem import ledger
+from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem
 from tests.domain.oracle import best
 
@@ -127,7 +129,7 @@ def test_a_time_out_without_any_answer_is_an_error_and_not_a_sale_of_everything(
     def no_time(*_):
         raise NoAnswerInTime
 
-    monkeypatch.setattr("rebalance_app.domain.solve.solve_jointly", no_time)
+    monkeypatch.setattr("rebalance_app.optimiser.solve.solve_jointly", no_time)
     solution = solve(stated)
     assert (solution.status, solution.trades) == ("error", ())
     assert solution.reasons[0].code == "NO_ANSWER_IN_TIME"

@@ -1,7 +1,7 @@
 """Each option and each mode by itself, on problems small enough to check by hand."""
 
-from rebalance_app.domain.solve import solve
-from rebalance_app.domain.types import TaxLot
+from models_app.portfolio.types import TaxLot
+from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, codes, position, problem, shares
 
 

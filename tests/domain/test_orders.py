@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rebalance_app.domain import budget, orders
-from rebalance_app.domain.budget import Gains
-from rebalance_app.domain.integers import ledger
-from rebalance_app.domain.objective import realised_gain
-from rebalance_app.domain.orders import Counted, Orders
-from rebalance_app.domain.sums import Sums, TwoSums, pieces
-from rebalance_app.domain.types import TaxLot
-from rebalance_app.domain.ways import Search, TooMany
+from models_app.portfolio.types import TaxLot
+from rebalance_app.optimiser.canonical import cardinality as orders
+from rebalance_app.optimiser.canonical import gain_bound as budget
+from rebalance_app.optimiser.canonical.cardinality import Counted, Orders
+from rebalance_app.optimiser.canonical.gain_bound import Gains
+from rebalance_app.optimiser.canonical.lexicographic import Search, TooMany
+from rebalance_app.optimiser.canonical.subset_sum import Sums, TwoSums, pieces
+from rebalance_app.optimiser.problem.integer_problem import ledger
+from rebalance_app.optimiser.problem.objective import realised_gain
 from tests.domain.build import D, position, problem
 from tests.domain.test_sums import LINES, bought, every, traded
 

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from rebalance_app.domain.exchange import total_score
-from rebalance_app.domain.integers import ledger
-from rebalance_app.domain.milp import proven_bound, solve_whole
-from rebalance_app.domain.programme import programme
-from rebalance_app.domain.separable import solve_alone
-from rebalance_app.domain.table import table
+from rebalance_app.optimiser.closed_form import solve_alone
+from rebalance_app.optimiser.local_search import total_score
+from rebalance_app.optimiser.milp.breakpoints import table
+from rebalance_app.optimiser.milp.formulation import programme
+from rebalance_app.optimiser.milp.highs import proven_bound, solve_whole
+from rebalance_app.optimiser.problem.integer_problem import ledger
 from tests.domain.build import D, position, problem
 from tests.domain.oracle import best
 from tests.domain.test_milp import coupled_small

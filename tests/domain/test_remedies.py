@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.instances import alike, small
-from rebalance_app.domain.solve import relaxed, solve
-from rebalance_app.domain.types import TaxLot
+from models_app.portfolio.types import TaxLot
+from rebalance_app.optimiser.solve import relaxed, solve
 from tests.domain.build import D, codes, position, problem
 
 DRIFTS = {"low_drift_needed": "low_drift", "high_drift_needed": "high_drift"}

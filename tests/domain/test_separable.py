@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rebalance_app.domain.separable import Book, closed_form, fits
+from models_app.portfolio.nearest import Book, closed_form, fits
 
 SCALE = 1000
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from rebalance_app.domain.solve import solve, solve_many, solve_separable
+from rebalance_app.optimiser.solve import solve, solve_many, solve_separable
 from tests.domain.build import D, codes, position, problem, shares
 
 
@@ -173,8 +173,9 @@ def test_market_value_is_not_changed_by_trading():
 
 def test_importing_and_solving_the_closed_form_does_not_load_cvxpy():
     code = (
-        "import sys; from decimal import Decimal as D; from rebalance_app.domain.types import *; "
-        "from rebalance_app.domain import solve, jsonl, drift; "
+        "import sys; from decimal import Decimal as D; from models_app.portfolio.types import *; "
+        "from rebalance_app.optimiser import solve; from rebalance_app.optimiser.problem import json_format; "
+        "from models_app.portfolio import drift; "
         "p = Position('A', D(1), D(10), D('0.5'), D('0.1'), D('0.1')); "
         "assert solve.solve(RebalanceProblem('P', D(90), (p,))).solved; "
         "assert not {'cvxpy', 'highspy', 'scipy', 'pandas', 'django'} & set(sys.modules)"
@@ -184,8 +185,8 @@ def test_importing_and_solving_the_closed_form_does_not_load_cvxpy():
 
 def test_nothing_but_the_answer_is_written_anywhere():
     code = (
-        "from decimal import Decimal as D; from rebalance_app.domain.types import *; "
-        "from rebalance_app.domain.solve import solve; "
+        "from decimal import Decimal as D; from models_app.portfolio.types import *; "
+        "from rebalance_app.optimiser.solve import solve; "
         "ps = tuple(Position(n, D(0), D(51), D('0.475'), D('0.475'), D('0.4')) for n in 'AB'); "
         "assert solve(RebalanceProblem('P', D(100), ps)).method == 'milp'"
     )

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rebalance_app.domain import sums, ways
-from rebalance_app.domain.sums import Piece, Sums, TwoSums, dividing, pieces
-from rebalance_app.domain.ways import Search, TooMany
+from rebalance_app.optimiser.canonical import lexicographic as ways
+from rebalance_app.optimiser.canonical import subset_sum as sums
+from rebalance_app.optimiser.canonical.lexicographic import Search, TooMany
+from rebalance_app.optimiser.canonical.subset_sum import Piece, Sums, TwoSums, dividing, pieces
 
 RANGES = st.tuples(st.integers(-6, 6), st.integers(0, 4)).map(lambda x: (x[0], x[0] + x[1]))
 

@@ -7,15 +7,19 @@ from itertools import combinations
 import pytest
 
 from benchmarks.instances import Spec, alike, large, mixed, short_of_cash, small, taxed
-from rebalance_app.domain import branch, fill, left, remaining, sums
-from rebalance_app.domain.branch import Branching
-from rebalance_app.domain.coupling import broken_rows
-from rebalance_app.domain.exchange import rank
-from rebalance_app.domain.integers import ledger
-from rebalance_app.domain.milp import solve_relaxed
-from rebalance_app.domain.objective import score
-from rebalance_app.domain.separable import solve_alone
-from rebalance_app.domain.solve import solve
+from rebalance_app.optimiser.canonical import branch_and_bound as branch
+from rebalance_app.optimiser.canonical import candidates as left
+from rebalance_app.optimiser.canonical import dominance as remaining
+from rebalance_app.optimiser.canonical import indifferent as fill
+from rebalance_app.optimiser.canonical import subset_sum as sums
+from rebalance_app.optimiser.canonical.branch_and_bound import Branching
+from rebalance_app.optimiser.closed_form import solve_alone
+from rebalance_app.optimiser.local_search import rank
+from rebalance_app.optimiser.milp.highs import solve_relaxed
+from rebalance_app.optimiser.problem.coupling import broken_rows
+from rebalance_app.optimiser.problem.integer_problem import ledger
+from rebalance_app.optimiser.problem.objective import score
+from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem, shares
 from tests.domain.oracle import best
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rebalance_app.domain import verify
-from rebalance_app.domain.solve import solve
-from rebalance_app.domain.types import TaxLot, Trade
+from models_app.portfolio.types import TaxLot, Trade
+from rebalance_app.optimiser.check import scalar as verify
+from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem
 
 PROBLEM = problem(
@@ -106,11 +106,11 @@ def test_the_check_imports_no_solver_and_none_of_the_modules_that_solve():
     tree = ast.parse(Path(verify.__file__).read_text())
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    assert imported == {"collections.abc", "decimal", "types"}
+    assert imported == {"collections.abc", "decimal", "models_app.portfolio.types"}
 
 
 def test_an_answer_that_fails_the_check_is_an_error_and_carries_no_orders(monkeypatch):
-    monkeypatch.setattr("rebalance_app.domain.solve.violations", lambda *_: ("a planted fault",))
+    monkeypatch.setattr("rebalance_app.optimiser.solve.violations", lambda *_: ("a planted fault",))
     solution = solve(PROBLEM)
     assert (solution.status, solution.trades, solution.quantities) == ("error", (), {})
     assert solution.reasons[0].code == "VERIFY_FAILED"

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from django.core.cache import cache
 
-from models_app.rules import ModelDraft, PositionDraft
-from models_app.services import model_create
+from models_app.investment_models.rules import ModelDraft, PositionDraft
+from models_app.modelling.services import model_create
 from models_app.sources import globeco as source_module
 from models_app.sources import http
 from tests.api.conftest import Api, _no_files, api, key_for, worker  # noqa: F401

@@ -39,7 +39,7 @@ def _serve(globeco: Globeco, port: str) -> int:
     import django
 
     django.setup()
-    from ordergen import cli, demo
+    from ordergen.ops import cli, demo
 
     cli.main(["migrate"])
     password = _fill(globeco)
@@ -51,12 +51,12 @@ def _serve(globeco: Globeco, port: str) -> int:
 
 def _fill(globeco: Globeco) -> str:
     """People, models and a rebalance, once; returns everybody's password."""
-    from ordergen import demo
     from ordergen.accounts.models import User
     from ordergen.accounts.roles import Role
     from ordergen.accounts.services import user_create
-    from ordergen.models import Setting
-    from rebalance_app.services.work import rebalance_named
+    from ordergen.core.models import Setting
+    from ordergen.ops import demo
+    from rebalance_app.runs.work import rebalance_named
 
     if User.objects.exists():
         return demo._password_file().read_text()
@@ -69,8 +69,8 @@ def _fill(globeco: Globeco) -> str:
 
 
 def _models(globeco: Globeco, manager: object) -> None:
-    from models_app.rules import ModelDraft, PositionDraft
-    from models_app.services import model_create
+    from models_app.investment_models.rules import ModelDraft, PositionDraft
+    from models_app.modelling.services import model_create
 
     book = globeco.control("GET", "/book")
     portfolios, securities = list(book["portfolios"]), list(book["securities"])

@@ -5,20 +5,20 @@ import io
 import pytest
 from django.core.cache import cache
 
-from models_app.exports import export
+from models_app.drift_index.recompute import refresh, waiting_since
+from models_app.exports.services import export
 from models_app.imports import apply_import, import_file, plan_import
 from models_app.models import DriftFigures, InvestmentModel, Security
-from models_app.refresh import refresh, waiting_since
 from models_app.sources import get_source
 from models_app.sources import globeco as source_module
 from models_app.sources.base import PortfolioInfo
 from models_app.sources.globeco import GlobecoSource
 from ordergen.audit.models import AuditEvent
-from ordergen.errors import InvalidInputError
-from ordergen.verify import verify_all
+from ordergen.core.errors import InvalidInputError
+from ordergen.ops.verify import verify_all
 from rebalance_app.models import PortfolioRebalance, PriceSnapshot, Rebalance
-from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.solve import chunk_solve
+from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.solve_chunk import chunk_solve
 from tests.api.conftest import Api
 from tests.globeco.book import id_of
 

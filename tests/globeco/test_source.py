@@ -11,8 +11,8 @@ from models_app.sources import get_source
 from models_app.sources import globeco as source_module
 from models_app.sources.globeco import services
 from models_app.sources.parse import MalformedAnswerError
-from ordergen.correlation import correlated
-from ordergen.errors import UnavailableError
+from ordergen.core.correlation import correlated
+from ordergen.core.errors import UnavailableError
 from tests.globeco.book import generated, id_of
 
 READS = {

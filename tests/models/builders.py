@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
 
-from models_app.changes import book_changed
-from models_app.drift import PortfolioView, portfolio_view
-from models_app.figure_selectors import rows_of
+from models_app.drift_index.changed import book_changed
+from models_app.drift_index.live_drift import PortfolioView, portfolio_view
+from models_app.drift_index.read import rows_of
+from models_app.investment_models.rules import ModelDraft, PositionDraft
 from models_app.models import Holding, Portfolio, Price, Security
-from models_app.rules import ModelDraft, PositionDraft
 from ordergen.accounts.models import User
-from ordergen.db import atomic
+from ordergen.core.db import atomic
 
 DAY = "2026-11-20"
 _together: ContextVar[bool] = ContextVar("together", default=False)

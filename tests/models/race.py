@@ -15,8 +15,8 @@ def start() -> None:
 def edit(name: str, model_id: str) -> str:
     from django.db import connection
 
-    from models_app import services
-    from ordergen.errors import ConflictError
+    from models_app.modelling import services
+    from ordergen.core.errors import ConflictError
     from tests.models.builders import draft
 
     try:
@@ -38,7 +38,8 @@ def main() -> None:
     start()
     from django.core.management import call_command
 
-    from models_app import selectors, services
+    from models_app.investment_models import selectors
+    from models_app.modelling import services
     from models_app.models import ModelVersion
     from ordergen.audit.models import AuditEvent
     from ordergen.audit.services import first_broken_link

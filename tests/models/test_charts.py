@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from models_app import charts
-from models_app.drift import Line
-from rebalance_app.domain.drift import portfolio_drift
-from rebalance_app.domain.types import Position
+from models_app.drift_index.live_drift import Line
+from models_app.portfolio.drift import portfolio_drift
+from models_app.portfolio.types import Position
+from models_app.portfolios import charts
 
 
 def lines(*positions, cash="0"):

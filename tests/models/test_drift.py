@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from models_app import services
-from models_app.drift import portfolio_view
+from models_app.drift_index.live_drift import portfolio_view
+from models_app.modelling import services
 from models_app.models import Price
-from ordergen.errors import NotFoundError
+from ordergen.core.errors import NotFoundError
 from tests.models.builders import draft, live_views, portfolio, position, security, together
 
 

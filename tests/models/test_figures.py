@@ -9,16 +9,19 @@ from decimal import Decimal
 import pytest
 from django.db import DatabaseError, connection
 
-from models_app import changes, marks, refresh, services
-from models_app import figure_selectors as figures
-from models_app.changes import book_changed
-from models_app.drift import portfolio_view, read_facts
-from models_app.figures import figures_at_once, figures_of
+from models_app.drift_index import changed as changes
+from models_app.drift_index import invalidate as marks
+from models_app.drift_index import read as figures
+from models_app.drift_index import recompute as refresh
+from models_app.drift_index.changed import book_changed
+from models_app.drift_index.document import figures_at_once, figures_of
+from models_app.drift_index.live_drift import portfolio_view, read_facts
 from models_app.imports import apply_import, plan_import
+from models_app.investment_models.rules import ModelDraft
+from models_app.investment_models.selectors import ModelRow, model_draft
+from models_app.modelling import services
 from models_app.models import DriftFigures, FiguresRefresh, Holding, InvestmentModel, ModelFigures, Portfolio, Price
-from models_app.portfolio_views import PORTFOLIO_COLUMNS
-from models_app.rules import ModelDraft
-from models_app.selectors import ModelRow, model_draft
+from models_app.portfolios.views import PORTFOLIO_COLUMNS
 from models_app.sources import get_source
 from models_app.sources.base import PortfolioInfo
 from models_app.sources.parse import MalformedAnswerError
@@ -330,7 +333,7 @@ def test_more_portfolios_do_not_cost_more_queries(book, client, manager):
 def test_pages_in_any_order_show_each_portfolio_once(book, sort):
     from django.http import QueryDict
 
-    from models_app.tables import KeyedTable
+    from ordergen.web.tables import KeyedTable
 
     def page(query):
         return KeyedTable(figures.rows_of(), PORTFOLIO_COLUMNS, QueryDict(query), default="-use", total=14, size=4)

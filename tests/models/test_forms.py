@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from django.http import QueryDict
 
-from models_app.forms import ModelEditor, fraction
+from models_app.modelling.forms import ModelEditor, fraction
 from models_app.sources import get_source
 from tests.models.builders import portfolio, security
 
@@ -128,7 +128,7 @@ def test_after_removing_a_row_the_next_one_has_the_focus(book):
 
 
 def test_a_portfolio_that_follows_another_model_says_which(book, manager):
-    from models_app import services
+    from models_app.modelling import services
     from tests.models.builders import draft
 
     services.model_create(draft=draft(name="Income", portfolios=(book["p"].id,)), by=manager)

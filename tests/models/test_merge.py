@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from models_app.merge import Merge
+from models_app.investment_models.merge import Merge
 from tests.models.builders import draft, position
 
 A, B, C, D = ("A" * 24, "B" * 24, "C" * 24, "D" * 24)

@@ -8,7 +8,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from models_app import selectors, services
+from models_app.investment_models import selectors
+from models_app.modelling import services
 from models_app.models import InvestmentModel, ModelVersion, Price, Security
 from ordergen.audit.models import AuditEvent
 from tests.models.builders import draft, portfolio, position, security, together

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from models_app import rules
-from models_app.rules import ModelDraft, PositionDraft, check
-from ordergen.errors import InvalidInputError
+from models_app.investment_models import rules
+from models_app.investment_models.rules import ModelDraft, PositionDraft, check
+from ordergen.core.errors import InvalidInputError
 
 PORTFOLIO = "a" * 24
 

@@ -9,12 +9,13 @@ from decimal import Decimal
 
 import pytest
 
-from models_app import selectors, services
+from models_app.investment_models import selectors
+from models_app.modelling import services
 from models_app.models import InvestmentModel, ModelPortfolio, ModelPosition, ModelVersion
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.services import first_broken_link
-from ordergen.db import object_id
-from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
+from ordergen.core.db import object_id
+from ordergen.core.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
 from tests.models.builders import draft, person, position
 
 A, B, C = ("A" * 24, "B" * 24, "C" * 24)

@@ -2,7 +2,7 @@
 
 from django.http import QueryDict
 
-from models_app.tables import Column, Pages, Table
+from ordergen.web.tables import Column, Pages, Table
 
 ROWS = [("b", 2), ("a", None), ("c", 1), ("d", 3)]
 COLUMNS = (

@@ -17,12 +17,12 @@ from kombu.exceptions import OperationalError
 
 from ordergen.accounts.models import User
 from ordergen.audit.services import take_turn
-from ordergen.cli import main
-from ordergen.db import atomic
+from ordergen.core.db import atomic
+from ordergen.ops.cli import main
 from rebalance_app.models import Rebalance
-from rebalance_app.progress import run_progress, seconds_for
-from rebalance_app.services import launch, wait
-from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.runs import launch, wait
+from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.progress import run_progress, seconds_for
 from tests.api.conftest import Api, key_for
 
 __all__ = ["key_for"]

@@ -8,14 +8,14 @@ from functools import partial
 import pytest
 from django.db import connection
 
-from ordergen.errors import ConflictError
-from ordergen.verify import verify_all
+from ordergen.core.errors import ConflictError
+from ordergen.ops.verify import verify_all
 from rebalance_app.models import Decision, Order
-from rebalance_app.services import approve
-from rebalance_app.services.approve import order_decide, run_decide
-from rebalance_app.services.cancel import rebalance_cancel
-from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.solve import chunk_solve
+from rebalance_app.orders import decide as approve
+from rebalance_app.orders.decide import order_decide, run_decide
+from rebalance_app.runs.cancel import rebalance_cancel
+from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.solve_chunk import chunk_solve
 
 TRIALS = 6
 

@@ -5,14 +5,15 @@ from functools import partial
 
 import pytest
 
-from models_app import changes, refresh
-from models_app.changes import book_changed
-from models_app.drift import portfolio_view
-from models_app.figures import figures_of
+from models_app.drift_index import changed as changes
+from models_app.drift_index import recompute as refresh
+from models_app.drift_index.changed import book_changed
+from models_app.drift_index.document import figures_of
+from models_app.drift_index.live_drift import portfolio_view
+from models_app.investment_models.selectors import ModelRow, model_draft
+from models_app.modelling.services import model_update
 from models_app.models import DriftFigures, Price
-from models_app.selectors import ModelRow, model_draft
-from models_app.services import model_update
-from ordergen.db import atomic
+from ordergen.core.db import atomic
 
 TRIALS = 4
 

@@ -7,16 +7,17 @@ from functools import partial
 
 from django.utils import timezone
 
-from ordergen.errors import ConflictError
-from ordergen.verify import CHECKS, Check, verify_all
+from ordergen.core.errors import ConflictError
+from ordergen.ops.verify import CHECKS, Check, verify_all
 from rebalance_app.models import PortfolioRebalance, Rebalance
-from rebalance_app.services import cancel as cancelling
-from rebalance_app.services import solve, store
-from rebalance_app.services.cancel import rebalance_cancel
-from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.solve import _claim, chunk_solve
-from rebalance_app.services.stop import run_stop
-from rebalance_app.services.sweep import sweep
+from rebalance_app.runs import cancel as cancelling
+from rebalance_app.runs import solve_chunk as solve
+from rebalance_app.runs import store
+from rebalance_app.runs.cancel import rebalance_cancel
+from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.solve_chunk import _claim, chunk_solve
+from rebalance_app.runs.stop import run_stop
+from rebalance_app.runs.sweep import sweep
 
 TRIALS = 6
 MANY_TRIALS = 50

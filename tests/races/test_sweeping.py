@@ -5,11 +5,11 @@ from functools import partial
 
 from django.utils import timezone
 
-from ordergen.verify import verify_all
-from rebalance_app.services import solve
-from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.solve import chunk_solve
-from rebalance_app.services.sweep import sweep
+from ordergen.ops.verify import verify_all
+from rebalance_app.runs import solve_chunk as solve
+from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.solve_chunk import chunk_solve
+from rebalance_app.runs.sweep import sweep
 
 TRIALS = 8
 

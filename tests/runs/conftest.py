@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 
+from models_app.investment_models.rules import ModelDraft, PositionDraft
+from models_app.modelling.services import model_create
 from models_app.models import InvestmentModel, Portfolio, Security
-from models_app.rules import ModelDraft, PositionDraft
-from models_app.services import model_create
 from ordergen.accounts.models import User
-from rebalance_app.services import sweep
+from rebalance_app.runs import sweep
 from tests.models.builders import portfolio, security, together
 
 

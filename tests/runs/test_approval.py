@@ -6,16 +6,16 @@ from decimal import Decimal
 import pytest
 from django.db import OperationalError
 
-from models_app.changes import book_changed
+from models_app.drift_index.changed import book_changed
 from models_app.models import Holding, Portfolio, Price
 from models_app.sources.local import LocalSource
 from ordergen.audit.models import AuditEvent
-from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError, UnavailableError
-from ordergen.verify import verify_all
+from ordergen.core.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError, UnavailableError
+from ordergen.ops.verify import verify_all
 from rebalance_app.models import Decision
-from rebalance_app.services import approve
-from rebalance_app.services.approve import content_hash, order_decide, run_decide
-from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.orders import decide as approve
+from rebalance_app.orders.decide import content_hash, order_decide, run_decide
+from rebalance_app.runs.launch import rebalance_launch
 
 pytestmark = pytest.mark.django_db
 
@@ -263,7 +263,7 @@ def test_cash_that_an_approved_order_is_to_spend_is_not_spent_by_another_run(boo
 
 
 def test_a_book_that_changes_while_it_is_looked_at_approves_nothing(run, approver, monkeypatch):
-    from models_app.changes import book_changed
+    from models_app.drift_index.changed import book_changed
     from models_app.sources.local import LocalSource
 
     read = LocalSource.balances
@@ -323,7 +323,7 @@ def test_what_is_approved_and_not_yet_traded_is_seen_of_a_holding_to_its_last_de
 
 def test_a_rejection_asks_the_book_nothing(run, approver, monkeypatch):
     from models_app.sources.local import LocalSource
-    from ordergen.errors import UnavailableError
+    from ordergen.core.errors import UnavailableError
 
     def down(self, ids):
         raise UnavailableError("The accounting service does not answer.")

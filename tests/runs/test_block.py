@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rebalance_app.domain.block import REASONS, Block, block_drift, block_solve, reasons, weights
-from rebalance_app.domain.drift import portfolio_drift
-from rebalance_app.domain.scales import MONEY_SCALE, WEIGHT_SCALE
-from rebalance_app.domain.solve import solve
-from rebalance_app.domain.types import Options, Position, RebalanceProblem
-from rebalance_app.domain.verify_block import sound
+from models_app.portfolio.batch import REASONS, Block, block_drift, block_solve, reasons, weights
+from models_app.portfolio.drift import portfolio_drift
+from models_app.portfolio.types import Options, Position, RebalanceProblem
+from models_app.portfolio.units import MONEY_SCALE, WEIGHT_SCALE
+from rebalance_app.optimiser.check.batch import sound
+from rebalance_app.optimiser.solve import solve
 
 ids = tuple(f"{i:024d}" for i in range(5))
 

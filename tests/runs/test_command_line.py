@@ -17,7 +17,7 @@ GOOD = b'{"portfolio_id": "good", "cash": "5", "positions": []}\n'
 
 def ordergen(*arguments: str, given: bytes = b"", output: int = subprocess.PIPE) -> tuple[int, bytes, str]:
     """Exit status, standard output and standard error of one command."""
-    command = [sys.executable, "-m", "ordergen.cli", *arguments]
+    command = [sys.executable, "-m", "ordergen.ops.cli", *arguments]
     done = subprocess.run(command, input=given, stdout=output, stderr=subprocess.PIPE, timeout=300, check=False)
     return done.returncode, done.stdout or b"", done.stderr.decode()
 

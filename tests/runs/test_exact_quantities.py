@@ -8,10 +8,10 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from ordergen.db import bulk_insert, bulk_update, object_id
+from ordergen.core.db import bulk_insert, bulk_update, object_id
 from rebalance_app.models import Order, OrderState
-from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.propose import ORDER_FIELDS
+from rebalance_app.proposals.document import ORDER_FIELDS
+from rebalance_app.runs.launch import rebalance_launch
 
 pytestmark = pytest.mark.django_db
 LONGEST = "12345678901.0123456789"

@@ -6,7 +6,7 @@ import pytest
 
 from ordergen.accounts.keys import SCOPES, create_api_key
 from rebalance_app.models import Decision, Order, Rebalance
-from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.runs.launch import rebalance_launch
 
 pytestmark = pytest.mark.django_db
 

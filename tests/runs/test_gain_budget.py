@@ -8,18 +8,18 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from models_app.investment_models.rules import ModelDraft, PositionDraft
+from models_app.modelling.services import model_create
 from models_app.models import InvestmentModel, Portfolio, Security, TaxLot
-from models_app.rules import ModelDraft, PositionDraft
-from models_app.services import model_create
-from ordergen.errors import InvalidInputError
-from ordergen.verify import verify_all
-from rebalance_app import proposals
+from ordergen.core.errors import InvalidInputError
+from ordergen.ops.verify import verify_all
+from rebalance_app.limits.services import limits_set
 from rebalance_app.models import Order
-from rebalance_app.services.approve import run_decide
-from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.limits import limits_set
-from rebalance_app.services.retry import rebalance_retry
-from rebalance_app.services.what_if import what_if
+from rebalance_app.orders.decide import run_decide
+from rebalance_app.proposals import stored as proposals
+from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.retry import rebalance_retry
+from rebalance_app.what_if.services import what_if
 from tests.models.builders import portfolio, security, together
 
 pytestmark = pytest.mark.django_db

@@ -4,15 +4,15 @@ from decimal import Decimal
 
 import pytest
 
+from models_app.portfolio.types import Options, ProblemError
 from ordergen.audit.models import AuditEvent
-from ordergen.errors import InvalidInputError, NotAllowedError, NotFoundError
-from ordergen.verify import verify_all
-from rebalance_app import proposals
-from rebalance_app.domain.limits import merged
-from rebalance_app.domain.types import Options, ProblemError
-from rebalance_app.services import launch
-from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.limits import limits_now, limits_set
+from ordergen.core.errors import InvalidInputError, NotAllowedError, NotFoundError
+from ordergen.ops.verify import verify_all
+from rebalance_app.limits.services import limits_now, limits_set
+from rebalance_app.optimiser.problem.options import merged
+from rebalance_app.proposals import stored as proposals
+from rebalance_app.runs import launch
+from rebalance_app.runs.launch import rebalance_launch
 
 
 @pytest.mark.parametrize(

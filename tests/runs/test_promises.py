@@ -10,16 +10,16 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 from django.test import RequestFactory
 
-from ordergen.api_auth import caller
-from ordergen.db import _execute_many
-from ordergen.errors import BrokenPromiseError
-from rebalance_app.domain.levels import Level
-from rebalance_app.domain.promises import ImpossibleError
-from rebalance_app.domain.tight import _as_least_trading
-from rebalance_app.domain.types import RebalanceSolution
+from models_app.portfolio.types import RebalanceSolution
+from ordergen.apis.auth import caller
+from ordergen.core.db import _execute_many
+from ordergen.core.errors import BrokenPromiseError
 from rebalance_app.models import Order
-from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.propose import _after
+from rebalance_app.optimiser.canonical.at_bound import _as_least_trading
+from rebalance_app.optimiser.canonical.slack_levels import Level
+from rebalance_app.optimiser.problem.promises import ImpossibleError
+from rebalance_app.proposals.document import _after
+from rebalance_app.runs.launch import rebalance_launch
 
 ROOT = Path(__file__).parent.parent.parent
 

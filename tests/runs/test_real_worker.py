@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 FILL = """
 from decimal import Decimal
 from models_app.models import Holding, Portfolio, Price, Security
-from models_app.rules import ModelDraft, PositionDraft
-from models_app.services import model_create
+from models_app.investment_models.rules import ModelDraft, PositionDraft
+from models_app.modelling.services import model_create
 from ordergen.accounts.models import User
 from ordergen.accounts.services import user_create
 maya = user_create(username='maya', password='a-long-enough-word', roles=['manager'])
@@ -31,7 +31,7 @@ answer = model.pk
 """
 LAUNCH = """
 from ordergen.accounts.models import User
-from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.runs.launch import rebalance_launch
 answer = rebalance_launch(by=User.objects.get(username='maya'), model_id='%s', options=%s).pk
 """
 STATE = """
@@ -67,7 +67,7 @@ def _kill_one(victims):
 
 
 def _solver_children(supervisor):
-    return [pid for pid in descendants(supervisor.pid) if "ordergen.cli solve" in command_of(pid)]
+    return [pid for pid in descendants(supervisor.pid) if "ordergen.ops.cli solve" in command_of(pid)]
 
 
 def _pool_children(supervisor):
@@ -89,7 +89,7 @@ def test_a_run_is_solved_by_a_real_worker(site):
 
 LOTS = """
 from models_app.models import TaxLot
-from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.runs.launch import rebalance_launch
 for p in portfolios:
     for s in securities[:10]:
         Holding.objects.create(portfolio=p, security=s, quantity=800)

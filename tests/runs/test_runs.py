@@ -10,23 +10,24 @@ from django.conf import settings
 from django.db import OperationalError, connection
 from django.utils import timezone
 
+from models_app.investment_models.rules import ModelDraft, PositionDraft
+from models_app.modelling.services import model_create, model_portfolios_remove
 from models_app.models import Holding, Price
-from models_app.rules import ModelDraft, PositionDraft
-from models_app.services import model_create, model_portfolios_remove
+from models_app.portfolio.batch import block_solve
+from models_app.portfolio.types import Reason
 from ordergen.audit.models import AuditEvent
-from ordergen.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
-from ordergen.verify import verify_all
-from rebalance_app import proposals
-from rebalance_app.domain.block import block_solve
-from rebalance_app.domain.types import Reason
+from ordergen.core.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
+from ordergen.ops.verify import verify_all
 from rebalance_app.models import Order, PriceSnapshot, Rebalance
-from rebalance_app.services import solve, store
-from rebalance_app.services.cancel import rebalance_cancel
-from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.retry import rebalance_retry
-from rebalance_app.services.solve import chunk_solve, run_finish
-from rebalance_app.services.stop import run_stop
-from rebalance_app.services.sweep import sweep
+from rebalance_app.proposals import stored as proposals
+from rebalance_app.runs import solve_chunk as solve
+from rebalance_app.runs import store
+from rebalance_app.runs.cancel import rebalance_cancel
+from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.retry import rebalance_retry
+from rebalance_app.runs.solve_chunk import chunk_solve, run_finish
+from rebalance_app.runs.stop import run_stop
+from rebalance_app.runs.sweep import sweep
 from tests.models.builders import portfolio, security
 
 pytestmark = pytest.mark.django_db
@@ -336,7 +337,7 @@ def test_what_a_cancelled_run_left_with_a_dead_worker_ends_as_cancelled_with_its
 
 
 def test_a_model_that_changes_while_its_run_is_prepared_starts_nothing(book, manager, monkeypatch):
-    from rebalance_app.services import launch
+    from rebalance_app.runs import launch
 
     prepare = launch.prices_now
 

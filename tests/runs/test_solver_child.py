@@ -9,14 +9,16 @@ from decimal import Decimal
 import pytest
 
 from models_app.models import Portfolio
-from ordergen.verify import verify_all
-from rebalance_app.domain.failures import SolverCrashedError, SolverHungError, SolverRaisedError, SolverWrongError
-from rebalance_app.domain.jsonl import problem_to_json
-from rebalance_app.domain.types import Options, Position, RebalanceProblem
-from rebalance_app.domain.verify import violations
-from rebalance_app.services import solve, solver_child, solver_protocol
-from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.solver_child import SolverChild
+from models_app.portfolio.types import Options, Position, RebalanceProblem
+from ordergen.ops.verify import verify_all
+from rebalance_app.optimiser.check.scalar import violations
+from rebalance_app.optimiser.failures import SolverCrashedError, SolverHungError, SolverRaisedError, SolverWrongError
+from rebalance_app.optimiser.problem.json_format import problem_to_json
+from rebalance_app.runs import solve_chunk as solve
+from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.solving import solver_process as solver_child
+from rebalance_app.solving import solver_protocol
+from rebalance_app.solving.solver_process import SolverChild
 from tests.chaos.faults import POISON_HOOK
 
 # Two securities at 51 with targets of 47.5 % of 100: the nearest whole shares would cost 102.

@@ -8,11 +8,12 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 
-from rebalance_app import health
-from rebalance_app.domain.types import RebalanceSolution, Trade
-from rebalance_app.services import solver_child, solver_health
-from rebalance_app.services.solver_child import SolverChild, SolverCrashedError
-from rebalance_app.services.solver_health import SolverHealth
+from models_app.portfolio.types import RebalanceSolution, Trade
+from ordergen.ops import health
+from rebalance_app.solving import solver_health
+from rebalance_app.solving import solver_process as solver_child
+from rebalance_app.solving.solver_health import SolverHealth
+from rebalance_app.solving.solver_process import SolverChild, SolverCrashedError
 from tests.runs.test_solver_child import DYING, SILENT
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("patient_probes")]

@@ -4,13 +4,13 @@ import pytest
 
 from models_app.sources.local import LocalSource
 from ordergen.audit.models import AuditEvent
-from ordergen.errors import UnavailableError
-from ordergen.verify import verify_all
+from ordergen.core.errors import UnavailableError
+from ordergen.ops.verify import verify_all
 from rebalance_app.models import Rebalance
-from rebalance_app.services import solve
-from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.stop import run_stop
-from rebalance_app.services.sweep import sweep
+from rebalance_app.runs import solve_chunk as solve
+from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.stop import run_stop
+from rebalance_app.runs.sweep import sweep
 
 pytestmark = pytest.mark.django_db
 DOWN = "The ledger does not answer."

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ordergen.supervisor import STOP_SECONDS
+from ordergen.ops.supervisor import STOP_SECONDS
 
 SLEEPER = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); time.sleep(600)"
 SUPERVISE = """
 import sys
-from ordergen.supervisor import supervise
+from ordergen.ops.supervisor import supervise
 supervise({'sleeper': [sys.executable, '-c', sys.argv[1], sys.argv[2]]})
 """
 DYING = """

@@ -6,12 +6,12 @@ import pytest
 from django.db import InterfaceError
 from django.utils import timezone
 
-from ordergen import cli
-from ordergen.verify import verify_all
-from rebalance_app.services import solve
-from rebalance_app.services import sweep as sweeping
-from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.sweep import stand_in, sweep
+from ordergen.ops import cli
+from ordergen.ops.verify import verify_all
+from rebalance_app.runs import solve_chunk as solve
+from rebalance_app.runs import sweep as sweeping
+from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.sweep import stand_in, sweep
 
 pytestmark = pytest.mark.django_db
 

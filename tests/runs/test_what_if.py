@@ -6,18 +6,18 @@ from decimal import Decimal
 
 import pytest
 
+from models_app.investment_models.rules import ModelDraft, PositionDraft
+from models_app.modelling.services import model_create
 from models_app.models import Price
-from models_app.rules import ModelDraft, PositionDraft
-from models_app.services import model_create
 from ordergen.audit.models import AuditEvent
-from ordergen.errors import InvalidInputError, NotAllowedError, NotFoundError
+from ordergen.core.errors import InvalidInputError, NotAllowedError, NotFoundError
+from rebalance_app.limits.services import limits_set
 from rebalance_app.models import LimitSet, Order, PriceSnapshot, Rebalance
-from rebalance_app.services import solver_child
-from rebalance_app.services import what_if as service
-from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.limits import limits_set
-from rebalance_app.services.solver_child import SolverChild
-from rebalance_app.services.what_if import what_if
+from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.solving import solver_process as solver_child
+from rebalance_app.solving.solver_process import SolverChild
+from rebalance_app.what_if import services as service
+from rebalance_app.what_if.services import what_if
 
 pytestmark = pytest.mark.django_db
 SILENT = [sys.executable, "-c", "print('ready', flush=True); import time; time.sleep(600)"]

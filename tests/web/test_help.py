@@ -5,8 +5,8 @@ import re
 import pytest
 from django.urls import reverse
 
-from ordergen.help import TOPICS
-from rebalance_app.domain.solve import solve
+from ordergen.web.help import TOPICS
+from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem, shares
 
 pytestmark = pytest.mark.django_db

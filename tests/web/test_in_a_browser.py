@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from rebalance_app.models import Order, Rebalance
-from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.runs.launch import rebalance_launch
 from tests.browser import CHROMIUM_FLAGS, PATIENCE
 from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
 

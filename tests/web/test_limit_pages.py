@@ -2,7 +2,7 @@
 
 import pytest
 
-from rebalance_app.services.limits import limits_now, limits_set
+from rebalance_app.limits.services import limits_now, limits_set
 from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
 
 pytestmark = pytest.mark.django_db

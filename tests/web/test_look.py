@@ -16,8 +16,8 @@ from django.template import Context, Template
 from django.test import RequestFactory
 from django.urls import path
 
-from ordergen.templatetags import figures, marks, vocabulary
-from rebalance_app.domain.drift import State
+from models_app.portfolio.drift import State
+from ordergen.web.templatetags import figures, marks, vocabulary
 from rebalance_app.models import OrderState, ProposalState, RunState
 
 ROOT = settings.BASE_DIR

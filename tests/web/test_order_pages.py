@@ -12,13 +12,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from models_app.models import Portfolio
-from ordergen.db import along_an_index, object_id
-from ordergen.errors import UnavailableError
-from rebalance_app import order_pages
+from ordergen.core.db import along_an_index, object_id
+from ordergen.core.errors import UnavailableError
 from rebalance_app.models import Order, PortfolioRebalance, PriceSnapshot, Rebalance
-from rebalance_app.order_pages import Road, Stretch, order_csv, order_list, order_scope, orders_by_id, sort_links
-from rebalance_app.order_selectors import TABS, OrderFilter
-from rebalance_app.selectors import in_state, proposals_by_key
+from rebalance_app.orders import paging as order_pages
+from rebalance_app.orders.paging import Road, Stretch, order_csv, order_list, order_scope, orders_by_id, sort_links
+from rebalance_app.orders.selectors import TABS, OrderFilter
+from rebalance_app.runs.selectors import in_state, proposals_by_key
 
 pytestmark = pytest.mark.django_db
 STATES = ("proposed", "approved", "proposed", "superseded", "rejected")

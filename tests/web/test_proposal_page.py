@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from rebalance_app import certificate
-from rebalance_app.domain.types import MODES
-from rebalance_app.selectors import Proposal
-from rebalance_app.services import propose
-from rebalance_app.services.launch import rebalance_launch
-from rebalance_app.services.limits import limits_set
+from models_app.portfolio.types import MODES
+from rebalance_app.limits.services import limits_set
+from rebalance_app.proposals import certificate
+from rebalance_app.proposals import document as propose
+from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.selectors import Proposal
 from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
 
 pytestmark = pytest.mark.django_db

@@ -15,9 +15,11 @@ from django.utils import timezone
 
 from models_app.models import DriftFigures
 from ordergen.audit.models import AuditEvent
-from rebalance_app import charts, order_selectors, selectors
 from rebalance_app.models import Decision, Order, PortfolioRebalance, Rebalance
-from rebalance_app.services.launch import rebalance_launch
+from rebalance_app.orders import selectors as order_selectors
+from rebalance_app.proposals import charts
+from rebalance_app.runs import selectors
+from rebalance_app.runs.launch import rebalance_launch
 from tests.models.builders import portfolio, position
 from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
 

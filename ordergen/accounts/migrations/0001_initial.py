@@ -4,7 +4,7 @@ import django.contrib.auth.models
 import django.contrib.auth.validators
 import django.utils.timezone
 import ordergen.accounts.models
-import ordergen.db
+import ordergen.core.db
 from django.db import migrations, models
 
 
@@ -63,7 +63,11 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.CharField(
-                        default=ordergen.db.object_id, editable=False, max_length=24, primary_key=True, serialize=False
+                        default=ordergen.core.db.object_id,
+                        editable=False,
+                        max_length=24,
+                        primary_key=True,
+                        serialize=False,
                     ),
                 ),
                 ("roles", models.JSONField(default=list, validators=[ordergen.accounts.models.check_roles])),

@@ -13,7 +13,7 @@ import sys
 import time
 from types import SimpleNamespace
 
-if sys.orig_argv[1:4] == ["-m", "ordergen.cli", "solve"] and "POISON" in os.environ:
+if sys.orig_argv[1:4] == ["-m", "ordergen.ops.cli", "solve"] and "POISON" in os.environ:
     poison = json.loads(os.environ["POISON"])
 
     def a_defect(*_, **__):

@@ -1,0 +1,252 @@
+"""Reading pages of portfolios: the list ranked by band use, one portfolio's drift, its drift over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
+from django.http import HttpResponse, QueryDict
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from models_app.drift_index import read as figures
+from models_app.drift_index.live_drift import Line, PortfolioView, portfolio_view
+from models_app.investment_models import selectors
+from models_app.models import DriftFigures, InvestmentModel
+from models_app.portfolios import charts
+from models_app.portfolios.over_time import Panel, history_panels
+from models_app.portfolios.tax_lots import portfolio_lots, unrealised_gain
+from ordergen.web.http import SignedInRequest
+from ordergen.web.tables import Column, KeyedTable, Pages, Table
+
+ZERO = Decimal(0)
+CHART_ROWS = 40
+PANELS = 6  # securities drawn over time when none is named
+DEFAULT_SPAN = "1y"
+
+
+@dataclass(frozen=True)
+class Span:
+    words: str
+    days: int | None
+
+
+SPANS = {"3m": Span("3 months", 92), "1y": Span("1 year", 366), "all": Span("All", None)}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A state that the list can be narrowed to, and how its tile looks."""
+
+    name: str
+    word: str
+    icon: str
+    tone: str
+    hint: str
+
+
+FILTERS = {
+    filter_.name: filter_
+    for filter_ in (
+        Filter("breach", "Breach", "warning", "danger", "outside a band"),
+        Filter("near", "Near", "half", "warn", "close to an edge of a band"),
+        Filter("low_cash", "Low cash", "down", "warn", "below 2.5 %, or overdrawn"),
+        Filter("unpriced", "Unpriced", "hatch", "info", "a price is missing"),
+        Filter("in_band", "In band", "dot", "ok", "nothing to do"),
+        Filter("no_model", "No model", "ring", "", "follows no model"),
+        Filter("unknown", "No value", "hatch", "info", "no weight can be told"),
+        Filter("not_computed", "Not computed", "clock", "info", "figures are still to come"),
+    )
+}
+
+ATTENTION = ("breach", "near", "low_cash", "unpriced", "no_model", "unknown", "not_computed")
+RARE = {"no_model", "unknown", "not_computed"}  # tiles are shown only where there is one, so that they add up
+
+PORTFOLIO_COLUMNS: tuple[Column[DriftFigures], ...] = (
+    Column("name", "Portfolio", field="portfolio_key"),
+    Column("model", "Model", field="model_key"),
+    Column("state", "State", field="state_order"),
+    Column("worst", "Worst", field="worst_ticker"),
+    Column("drift", "Drift pp", numeric=True, first="-", field="drift"),
+    Column("bullet", "Band use"),
+    Column("use", "%", numeric=True, first="-", field="use"),
+    Column("total", "Total drift %", numeric=True, first="-", field="total"),
+    Column("cash", "Cash %", numeric=True, field="cash"),
+    Column("value", "Value", numeric=True, first="-", field="value"),
+    Column("acts", "Actions"),
+)
+MODEL_PORTFOLIO_COLUMNS = tuple(column for column in PORTFOLIO_COLUMNS if column.name != "model")
+
+
+def attention(counts: figures.Counts) -> list[dict[str, Any]]:
+    """The tiles of the dashboard: what somebody should look at, with its count."""
+    shown = [name for name in ATTENTION if counts.of(name) or name not in RARE]
+    return [vars(FILTERS[name]) | {"count": counts.of(name)} for name in shown]
+
+
+@login_required
+@require_safe
+def portfolios(request: SignedInRequest) -> HttpResponse:
+    """Portfolios by band use; `?q=` part of a name, `?model=` an id, `?state=` one of FILTERS."""
+    request.user.must("book.read")
+    scope = _in_scope(request.GET)
+    counts = figures.counts(scope)
+    asked = request.GET.get("state", "")
+    state = asked if asked in FILTERS else ""
+    freshness = figures.freshness()
+    context = {
+        "table": KeyedTable(
+            figures.in_state(scope, state), PORTFOLIO_COLUMNS, request.GET,
+            default="-use", total=counts.of(state) if state else counts.total,
+        ),
+        "freshness": freshness,
+        "n_all": freshness.n,
+        "q": request.GET.get("q", ""),
+        "state": state,
+        "state_word": FILTERS[state].word if state else "",
+        "state_words": [(name, filter_.word) for name, filter_ in FILTERS.items()],
+        "model_id": request.GET.get("model", ""),
+        "models": dict(InvestmentModel.objects.values_list("pk", "name")),
+        "tiles": _tiles(counts, request.GET, state),
+    }  # fmt: skip
+    return render(request, "portfolios/list.html", context)
+
+
+def _tiles(counts: figures.Counts, query: QueryDict, chosen: str) -> list[dict[str, Any]]:
+    return [
+        vars(filter_) | {"count": counts.of(name), "href": _href(query, state=None if name == chosen else name)}
+        for name, filter_ in FILTERS.items()
+        if counts.of(name) or name == chosen or name not in RARE
+    ]
+
+
+def _in_scope(query: QueryDict) -> QuerySet[DriftFigures]:
+    rows = figures.rows_of(query.get("model", "")[:24])
+    text = query.get("q", "").strip().lower()
+    return rows.filter(portfolio_key__contains=text[:300]) if text else rows
+
+
+def _href(query: QueryDict, **changes: str | None) -> str:
+    changed = query.copy()
+    for name, value in {"after": None, **changes}.items():
+        changed.pop(name, None)
+        if value:
+            changed[name] = value
+    return "?" + changed.urlencode()
+
+
+LINE_COLUMNS: tuple[Column[Line], ...] = (
+    Column("ticker", "Security", lambda line: line.ticker),
+    Column("quantity", "Quantity", lambda line: line.drift.quantity, numeric=True, first="-"),
+    Column("price", "Price", lambda line: line.drift.price, numeric=True, first="-"),
+    Column("value", "Value", lambda line: line.drift.value, numeric=True, first="-"),
+    Column("weight", "Weight %", lambda line: line.drift.weight, numeric=True, first="-"),
+    Column("target", "Target %", lambda line: line.drift.target, numeric=True, first="-"),
+    Column("band", "Band %", lambda line: line.drift.band_low, numeric=True, first="-"),
+    Column("drift", "Drift pp", lambda line: line.drift.drift, numeric=True, first="-"),
+    Column("bullet", "Band use"),
+    Column(
+        "use", "%", lambda line: line.weight_of_rank if line.band_use is not None else None, numeric=True, first="-"
+    ),
+    Column("shares", "To target", lambda line: line.drift.shares_to_target, numeric=True, first="-"),
+    Column("state", "State", lambda line: line.state),
+)
+
+
+@login_required
+@require_safe
+def portfolio(request: SignedInRequest, portfolio_id: str) -> HttpResponse:
+    """One portfolio against its model: drift by position as a chart and as a table, and what reaching target takes."""
+    request.user.must("book.read")
+    view = portfolio_view(portfolio_id, request.GET.get("model") or None)
+    holdings = portfolio_lots(portfolio_id)
+    cash_target = 1 - sum((line.drift.target for line in view.lines), ZERO)
+    weight = view.drift.cash_weight
+    context = _frame(view, request.GET) | {
+        "table": Table(view.lines, LINE_COLUMNS, request.GET, default="-use"),
+        "cash_target": cash_target,
+        "cash_drift": None if weight is None else weight - cash_target,
+        "commission": Decimal(settings.COMMISSION_RATE),
+        "holdings": holdings,
+        "unrealised_gain": unrealised_gain(holdings),
+    }
+    return render(request, "portfolios/detail.html", context | _drift_figure(view, whole="all" in request.GET))
+
+
+def _frame(view: PortfolioView, query: QueryDict) -> dict[str, Any]:
+    """What both pages of a portfolio show around their content."""
+    dates = {line.price_date for line in view.lines if line.price_date}
+    return {
+        "view": view,
+        "followed": selectors.model_of_portfolio(view.info.id),
+        "model_suffix": f"?model={view.model.pk}" if view.model and "model" in query else "",
+        "prices_as_of": max(dates, default=None),
+        "oldest_price": min(dates, default=None),
+    }
+
+
+def _drift_figure(view: PortfolioView, *, whole: bool) -> dict[str, Any]:
+    known = [line for line in view.ranked if line.drift.drift is not None]
+    shown = known if whole else known[:CHART_ROWS]
+    if not shown:
+        return {}
+    history = reverse("portfolio_history", args=[view.info.id])
+    model = f"&model={view.model.pk}" if view.model else ""
+    links = {line.security_id: f"{history}?security={line.security_id}{model}" for line in shown}
+    return {
+        "figure": charts.drift_chart(shown, links),
+        "figure_height": charts.drift_height(len(shown)),
+        "figure_label": f"Drift of {view.info.name} by position against each band; the table below has the figures",
+        "n_clipped": charts.n_clipped(shown),
+        "n_left_out": len(known) - len(shown),
+    }
+
+
+@login_required
+@require_safe
+def portfolio_history(request: SignedInRequest, portfolio_id: str) -> HttpResponse:
+    """What today's holdings, left alone, would have weighed since; `?security=` one line, `?range=` of SPANS."""
+    request.user.must("book.read")
+    view = portfolio_view(portfolio_id, request.GET.get("model") or None)
+    asked = request.GET.get("range", "")
+    span = asked if asked in SPANS else DEFAULT_SPAN
+    chosen = [line for line in view.ranked if line.security_id == request.GET.get("security")]
+    lines = chosen or view.ranked[:PANELS]
+    days, panels = history_panels(view, lines, SPANS[span].days)
+    context = _frame(view, request.GET) | {
+        "panels": panels,
+        "n_panels": min(PANELS, len(view.lines)),
+        "panel_height": 420 if chosen else 240,
+        "chosen": chosen[0].security_id if chosen else "",
+        "span": span,
+        "spans": [(name, known.words) for name, known in SPANS.items()],
+        "n_versions": panels[0].n_versions if panels else 0,
+        "table": _day_table(days, panels, request.GET) if days else None,
+    }
+    return render(request, "portfolios/history.html", context)
+
+
+@dataclass(frozen=True)
+class DayRow:
+    day: date
+    cells: tuple[tuple[float | None, str], ...]  # a weight and its side, "over", "under" or nothing, by panel
+
+
+def _day_table(days: Sequence[date], panels: Sequence[Panel], query: QueryDict) -> Table[DayRow]:
+    def weight_in(place: int) -> Callable[[DayRow], float | None]:
+        return lambda row: row.cells[place][0]
+
+    rows = [DayRow(day, tuple((panel.weights[n], panel.sides[n]) for panel in panels)) for n, day in enumerate(days)]
+    day: Column[DayRow] = Column("day", "Day", lambda row: row.day, first="-")
+    columns = [day] + [
+        Column(f"w{place}", panel.line.ticker, weight_in(place), numeric=True, first="-")
+        for place, panel in enumerate(panels)
+    ]
+    return Table(rows, columns, query, default="-day", pages=Pages(lambda row: row.day.isoformat(), 60))

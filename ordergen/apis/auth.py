@@ -1,0 +1,138 @@
+"""Who asks, and whether they may: every operation declares its permission and its scope by `auth=needs(…)`.
+
+A person signed in to the site needs the permission, and a CSRF token for anything but reading. An API key needs the
+scope, and its owner the permission. `ORDERGEN_API_AUTH=none` opens API v1 to everyone, as the service user "api".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from ninja.errors import AuthenticationError, HttpError
+from ninja.security import APIKeyHeader, HttpBearer, SessionAuth
+from ninja.utils import check_csrf
+
+from ordergen.accounts.keys import SCOPES, find_api_key
+from ordergen.accounts.models import User
+from ordergen.accounts.roles import PERMISSIONS, Role
+from ordergen.core.errors import BrokenPromiseError, NotAllowedError
+
+SERVICE_USERNAME = "api"
+
+
+@dataclass(frozen=True)
+class Need:
+    permission: str
+    scope: str
+
+
+class ApiKey(APIKeyHeader):
+    """A key in the header X-API-Key."""
+
+    param_name = "X-API-Key"
+
+    def __init__(self, need: Need) -> None:
+        self.need = need
+        super().__init__()
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> User | None:
+        return _by_key(request, key, self.need) if key else None
+
+
+class Bearer(HttpBearer):
+    """The same key as `Authorization: Bearer`."""
+
+    def __init__(self, need: Need) -> None:
+        self.need = need
+        super().__init__()
+
+    def authenticate(self, request: HttpRequest, token: str) -> User | None:
+        return _by_key(request, token, self.need)
+
+
+class Session(SessionAuth):
+    """The cookie of somebody who signed in to the site; unsafe methods need the CSRF token too."""
+
+    def __init__(self, need: Need) -> None:
+        self.need = need
+        super().__init__(csrf=True)
+
+    def _get_key(self, request: HttpRequest) -> str | None:
+        if not request.user.is_authenticated:
+            return None
+        _ = request.body  # read before the CSRF check looks for a form: afterwards it could not be read any more
+        if check_csrf(request):
+            raise HttpError(403, "The CSRF token is missing or wrong; send it as X-CSRFToken, or use an API key.")
+        return request.COOKIES.get(self.param_name)
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> User | None:  # noqa: ARG002  ninja's signature
+        return _admit(request, request.user, self.need) if isinstance(request.user, User) else None
+
+
+@dataclass(frozen=True)
+class OpenDoor:
+    """API v1 without credentials, where the operator chose that for a closed network."""
+
+    need: Need
+
+    def __call__(self, request: HttpRequest) -> User | None:
+        if settings.ORDERGEN_API_AUTH != "none" or not request.path.startswith("/api/v1/"):
+            return None
+        return _admit(request, service_user(), self.need)
+
+
+def needs(permission: str, scope: str) -> list[Callable[[HttpRequest], Any]]:
+    """The ways into an operation, for `auth=`. An unknown permission or scope is a KeyError at import."""
+    need = Need(permission=permission, scope=scope)
+    _ = PERMISSIONS[permission], SCOPES[scope]
+    return [ApiKey(need), Bearer(need), Session(need), OpenDoor(need)]
+
+
+def needs_person(permission: str) -> list[Callable[[HttpRequest], Any]]:
+    """Only a person who signed in may enter: what a key must never do, such as making keys."""
+    _ = PERMISSIONS[permission]
+    return [Session(Need(permission=permission, scope=""))]
+
+
+class Undeclared:
+    """What guards an operation that forgot to declare its need: nobody passes."""
+
+    csrf = True  # read by the documentation page, which then sends the CSRF token along
+
+    def __call__(self, _request: HttpRequest) -> None:
+        raise NotAllowedError("This operation declares no permission, so it is closed.")
+
+
+def _by_key(request: HttpRequest, plain: str, need: Need) -> User:
+    key = find_api_key(plain)
+    if key is None:
+        raise AuthenticationError(message="The API key is unknown, expired or revoked.")
+    if need.scope not in key.scopes:
+        raise NotAllowedError(f"The API key lacks the scope {need.scope}.")
+    return _admit(request, key.user, need)
+
+
+def _admit(request: HttpRequest, user: User, need: Need) -> User:
+    user.must(need.permission)
+    request.user = user
+    return user
+
+
+def caller(request: HttpRequest) -> User:
+    """Who asks; operations are reached by people and keys only."""
+    if not isinstance(request.user, User):
+        raise BrokenPromiseError("every operation declares its need")
+    return request.user
+
+
+def service_user() -> User:
+    """The account that acts for callers without credentials: it may edit and launch, never approve or sign in."""
+    user, is_new = User.objects.get_or_create(username=SERVICE_USERNAME, defaults={"roles": [Role.MANAGER]})
+    if is_new:
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+    return user

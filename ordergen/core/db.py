@@ -1,0 +1,245 @@
+"""What differs by database, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count, islice
+from typing import Any, TypeVar
+
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    connections,
+    models,
+    transaction,
+)
+from django.db.models import Aggregate, CharField, Func, QuerySet, Value
+from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
+
+from ordergen.core.errors import BrokenPromiseError, promised
+from ordergen.core.exact_decimal import ExactDecimalField
+
+Record = TypeVar("Record", bound=models.Model)
+ROWS_PER_STATEMENT = 10_000
+_BEHIND_ALL = "g"  # keys are hexadecimal
+_SQLITE_BUSY = (5, 6)  # SQLITE_BUSY and SQLITE_LOCKED
+# Of PostgreSQL: connection lost, too many connections, shutting down; a lock not had, a deadlock, writers in conflict.
+_POSTGRES_BUSY = ("08", "53", "57P", "55P03", "40")
+
+
+class _Ids:
+    """What tells apart the ids of one second: five random bytes of the process, and a count of three bytes.
+
+    Made as MongoDB's ObjectId is (https://www.mongodb.com/docs/manual/reference/bson-types/#objectid), for a tenth of
+    the time that its Python class takes: a run makes a million of them.
+    """
+
+    def __init__(self) -> None:
+        self.process = secrets.token_hex(5)
+        self.count = count(secrets.randbelow(2**23))
+
+
+_ids = _Ids()
+os.register_at_fork(after_in_child=_ids.__init__)  # type: ignore[misc]  # a child makes ids of its own
+
+
+def object_id() -> str:
+    """A new record id: 24 hex characters, ascending in time."""
+    return f"{int(time.time()):08x}{_ids.process}{next(_ids.count) & 0xFFFFFF:06x}"
+
+
+def atomic() -> AbstractContextManager[None]:
+    """A transaction; on commit everything inside is there, else nothing is."""
+    return transaction.atomic()
+
+
+@contextmanager
+def as_of_one_moment() -> Iterator[None]:
+    """All that is read inside is as it was at the first read, and nobody who writes waits for it.
+
+    Not by `atomic`, whose transactions lock all others out on SQLite. Inside of one this changes nothing.
+    """
+    if connection.in_atomic_block:
+        yield
+        return
+    is_postgres = connection.vendor == "postgresql"
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if is_postgres else "BEGIN DEFERRED")
+        try:
+            yield
+        finally:
+            cursor.execute("ROLLBACK")
+
+
+def one_at_a_time(name: str, *, shared: bool = False) -> None:
+    """Inside a transaction: waits until no other transaction holds `name`, and holds it until the end of this one.
+
+    Any number may hold it `shared`, while nobody holds it alone. SQLite's IMMEDIATE transactions already run one after
+    another, so only PostgreSQL needs to be asked.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+            cursor.execute(f"SELECT {lock}(hashtext(%s))", [name])
+
+
+class _Row(Func):
+    """Several columns compared as one: `(a, b) >= (1, 2)`."""
+
+    function = ""
+    template = "(%(expressions)s)"
+    output_field = CharField()
+
+
+def in_a_row(
+    rows: QuerySet[Record], column: str, value: str, *, after: str = "", is_rising: bool = True
+) -> QuerySet[Record]:
+    """Rows whose `column` is `value`, in the order of the key, from behind the key `after`: an index has them in a row.
+
+    Bounds and order name both its columns. Were the one merely equal to `value` (so `rows` may not say that already),
+    PostgreSQL might walk the primary key instead and throw away all other rows, which takes as long as the table is.
+    """
+    sign = "" if is_rising else "-"
+    first, last = (after, _BEHIND_ALL) if is_rising else ("", after or _BEHIND_ALL)
+    place = _Row(column, "pk")
+    found = rows.filter(
+        GreaterThanOrEqual(place, _Row(Value(value), Value(first))),
+        LessThanOrEqual(place, _Row(Value(value), Value(last))),
+    )
+    return found.exclude(pk=after).order_by(f"{sign}{column}", f"{sign}pk")
+
+
+class Joined(Aggregate):
+    """The texts of some rows as one, with the second expression between them."""
+
+    function = "STRING_AGG"
+    output_field = CharField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, function="GROUP_CONCAT", **context)
+
+
+@contextmanager
+def along_an_index() -> Iterator[None]:
+    """Queries inside find their order in an index; they never sort.
+
+    PostgreSQL's statistics are older than the last run, or missing. From them a million orders can look like so few
+    that reading and sorting all of them for a page of fifty seems cheaper.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        for sorting in ("enable_sort", "enable_incremental_sort"):
+            cursor.execute(f"SET LOCAL {sorting} = off")
+        yield
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Whether the database only could not now (a lock, a deadlock, no connection), so that trying again may help."""
+    cause = error.__cause__ if isinstance(error, DatabaseError) else None
+    if (code := getattr(cause, "sqlite_errorcode", None)) is not None:
+        return code & 0xFF in _SQLITE_BUSY
+    if connection.vendor != "postgresql" or not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = getattr(cause, "sqlstate", None)  # none: it did not even answer
+    return state is None or state.startswith(_POSTGRES_BUSY)
+
+
+def bulk_insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """Inserts `rows` (values in the order of `fields`) by the fastest way the database has; returns how many.
+
+    COPY on PostgreSQL, one prepared statement run many times on SQLite. Neither fills in defaults nor sends signals:
+    every column that has no default in the database is to be named. A Decimal (or its text) is to have no more places
+    than its column, which only an ExactDecimalField looks after itself; a foreign key is given as the key.
+    """
+    columns = [model._meta.get_field(name) for name in fields]  # noqa: SLF001  the documented way to a model's fields
+    table = connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001
+    names = ", ".join(connection.ops.quote_name(str(column.column)) for column in columns)  # type: ignore[union-attr]
+    if connection.vendor == "postgresql":
+        return _copy(f"COPY {table} ({names}) FROM STDIN", _prepared(columns, rows))
+    marks = ", ".join(["?"] * len(columns))
+    return _execute_many(f"INSERT INTO {table} ({names}) VALUES ({marks})", _prepared(columns, rows))  # noqa: S608
+
+
+def bulk_update(
+    model: type[models.Model], fields: Sequence[str], rows: Iterable[tuple[Any, ...]], where: Mapping[str, Any]
+) -> int:
+    """Sets `fields` of many rows, each given as (primary key, value, …), but only where `where` still holds.
+
+    Returns how many rows were changed: fewer than given when some no longer were as `where` says.
+    """
+    columns = [model._meta.get_field(name) for name in (*fields, model._meta.pk.name, *where)]  # noqa: SLF001
+    quoted = [connection.ops.quote_name(str(column.column)) for column in columns]  # type: ignore[union-attr]
+    mark = "%s" if connection.vendor == "postgresql" else "?"
+    changes = ", ".join(f"{name} = {mark}" for name in quoted[: len(fields)])
+    conditions = " AND ".join(f"{name} = {mark}" for name in quoted[len(fields) :])
+    table = connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001
+    values = ((*row[1:], row[0], *where.values()) for row in rows)
+    return _execute_many(f"UPDATE {table} SET {changes} WHERE {conditions}", _prepared(columns, values))  # noqa: S608
+
+
+def in_batches(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """`values` in lists short enough for the parameters of one statement."""
+    remaining = iter(values)
+    while batch := list(islice(remaining, ROWS_PER_STATEMENT)):
+        yield batch
+
+
+# What the drivers take as it is; the ORM's conversion of these costs more than the insert itself.
+_PLAIN = (models.CharField, models.IntegerField, models.DecimalField, models.FloatField, models.BooleanField)
+
+
+def _prepared(columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Iterable[Sequence[Any]]:
+    """The rows with dates, JSON and the like converted as the ORM would."""
+    special = [
+        (at, column.get_db_prep_save)
+        for at, column in enumerate(columns)
+        if not _is_plain(column.target_field if column.is_relation else column)
+    ]
+    return _converted(special, rows) if special else rows
+
+
+def _is_plain(column: Any) -> bool:
+    return isinstance(column, _PLAIN) and not isinstance(column, ExactDecimalField)
+
+
+def _converted(special: Sequence[tuple[int, Any]], rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """Rows often carry the very same moment; what was converted for the row before is not converted again."""
+    before: dict[int, Any] = {}
+    done: dict[int, Any] = {}
+    database = connections[DEFAULT_DB_ALIAS]  # itself, for `connection` looks it up at every touch
+    for row in rows:
+        values = list(row)
+        for at, convert in special:
+            if at not in before or values[at] is not before[at]:
+                before[at], done[at] = values[at], convert(values[at], database)
+            values[at] = done[at]
+        yield values
+
+
+def _copy(statement: str, rows: Iterable[Sequence[Any]]) -> int:
+    """Errors are Django's: its cursor wraps those of its own methods only, and COPY is none."""
+    written = 0
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for written, row in enumerate(rows, start=1):  # noqa: B007  the count outlives the loop
+            copy.write_row(row)
+    return written
+
+
+def _execute_many(statement: str, rows: Iterable[Sequence[Any]]) -> int:
+    """Past Django's cursor, which would translate the marks of each batch; errors are Django's all the same."""
+    if not connection.in_atomic_block:
+        raise BrokenPromiseError("half a batch must never stay: it is written in a transaction")
+    native = promised(connection.connection, "a transaction has a connection")
+    with connection.wrap_database_errors:
+        cursor = native.cursor()
+        cursor.executemany(statement, rows)
+        return int(cursor.rowcount)

@@ -1,0 +1,52 @@
+"""Sign-in, sign-out, and what is shown when something is not there or went wrong."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.contrib.auth import views as auth_views
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+
+from ordergen.apis.errors import to_response
+from ordergen.core.db import is_busy
+from ordergen.core.errors import BusyError
+from ordergen.web.middleware import later_page
+
+
+class SignIn(auth_views.LoginView):
+    template_name = "registration/login.html"
+    redirect_authenticated_user = True
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """A part of a page that was sent here gets 401, for app.js to act on; no sign-in form lands inside a page."""
+        if request.htmx:  # type: ignore[attr-defined]  # set by HtmxMiddleware
+            return HttpResponse(status=401)
+        return super().get(request, *args, **kwargs)
+
+
+class SignOut(auth_views.LogoutView):
+    http_method_names = ("post", "options")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  Django calls it so
+    """404 in the caller's language: a document under /api/, a page elsewhere."""
+    if request.path.startswith("/api/"):
+        return JsonResponse({"detail": "Not Found"}, status=404)
+    return render(request, "404.html", {"path": request.path}, status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500 without a word about the inside; the log has the rest under the same correlation id.
+
+    Also what middleware meets on its way out, such as a busy database when a session is saved: that is 503.
+    """
+    if is_busy(sys.exc_info()[1]):
+        return (
+            to_response(request, BusyError()) if request.path.startswith("/api/") else later_page(request, BusyError())
+        )
+    if request.path.startswith("/api/"):
+        return JsonResponse({"detail": "Internal Server Error"}, status=500)
+    return HttpResponse(render_to_string("500.html"), status=500)  # without the request: the database may be what broke

@@ -1,0 +1,77 @@
+"""Lines that may trade any of many amounts at no preference: they fill what all others leave of the coupling rows.
+
+At the prices of the relaxation, such a line has its least priced score over a whole range of trades. What the lines on
+one side amount to together is all that counts, and which amounts they can make, and how first, `sums` knows; so a
+search over the other lines need not try them one by one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import gcd
+
+from rebalance_app.optimiser.milp.lagrangian import grid, row_limits
+from rebalance_app.optimiser.problem.constraints import Interval
+from rebalance_app.optimiser.problem.integer_problem import Ledger
+
+from .subset_sum import Sums, pieces
+
+LARGEST = 2**48  # units of money that a line may fill: thousands of lines together need less than 62 bits
+
+Sets = Mapping[int, Sequence[Interval]]  # by line, ascending intervals of steps
+
+
+def count(intervals: Sequence[Interval]) -> int:
+    """How many steps some intervals have."""
+    return sum(b - a + 1 for a, b in intervals)
+
+
+def without(intervals: Sequence[Interval], taken: Sequence[Interval]) -> list[Interval]:
+    """What is left of ascending intervals when others, each within one of them, are taken out."""
+    left = []
+    for a, b in intervals:
+        inside = [(first, last) for first, last in taken if a <= first <= b]
+        begins = [a, *(last + 1 for _, last in inside)]
+        ends = [*(first - 1 for first, _ in inside), b]
+        left += [(first, last) for first, last in zip(begins, ends, strict=True) if first <= last]
+    return left
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """The lines of one side, 1 for buys and −1 for sales, and the steps among which each of them has no preference."""
+
+    ledger: Ledger
+    side: int
+    sets: Sets
+    unit: int  # the most grains that divide all they trade; 0 where there is nothing to fill with
+    _sums: dict[tuple[int, ...], Sums] = field(default_factory=dict)
+
+    def ends(self, i: int) -> Interval:
+        """A line's smallest and largest trade."""
+        a, b = self.sets[i][0][0], self.sets[i][-1][1]
+        return (a, b) if self.side > 0 else (b, a)
+
+    def sums(self, lines: tuple[int, ...]) -> Sums:
+        """What some of the lines can come to, in grains."""
+        if lines not in self._sums:
+            step = [line.step for line in self.ledger.lines]
+            self._sums[lines] = Sums([pieces(self.sets[i], step[i]) for i in lines], self.unit or 1)
+        return self._sums[lines]
+
+
+def filling(ledger: Ledger, sets: Sets) -> Fill:
+    """The lines to fill with, of the trades at which each line's priced score is least: those of the richer side.
+
+    None of which it matters beyond its amount how much they trade: where orders count, a line that may stay out of it,
+    and where gains do, what is sold. Nor any whose amounts are too large to be counted in 64 bits.
+    """
+    limits, unit = row_limits(ledger), grid(ledger)
+    largest = {i: max(-of[0][0], of[-1][1]) * ledger.lines[i].step for i, of in sets.items()}
+    several = {i: of for i, of in sets.items() if count(of) > 1 and largest[i] < LARGEST * unit}
+    if {"max_trades", "min_trades"} & limits.keys():
+        several = {i: of for i, of in several.items() if not any(a <= 0 <= b for a, b in of)}
+    buys = {i: of for i, of in several.items() if of[0][0] >= 0}
+    sales = {i: of for i, of in several.items() if of[-1][1] <= 0 and "gain_budget" not in limits}
+    side = 1 if sum(map(count, buys.values())) >= sum(map(count, sales.values())) else -1
+    chosen = buys if side > 0 else sales
+    return Fill(ledger, side, chosen, gcd(*(ledger.lines[i].step for i in chosen)))

@@ -1,0 +1,232 @@
+"""A problem restated in whole numbers, so that no comparison is ever made in floating point.
+
+Every value is counted in *grains*: 1 unit of money = 10**places grains, where `places` is chosen per problem so that
+quantity × price, market value × weight and every limit are whole. Weights and prices of any finite length are exact.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from models_app.portfolio.types import Options, Position, ProblemError, RebalanceProblem
+from models_app.portfolio.units import BASIS_POINT_PLACES, CENT_PLACES, EXACT
+
+from . import constraints
+from .promises import known
+
+# The objective is a weighted sum; its weights are whole numbers over ONE.
+SCORE_PLACES = 9
+ONE = 10**SCORE_PLACES
+FLOAT_EXACT = 2**53  # up to it floats are exact
+EXCESS_WEIGHT = 1000 * ONE  # a unit of money outside a soft band
+# Per mode, what a unit of money of drift and of trading weighs. To bring back inside with the least trading, drift only
+# chooses among near-equal trading; to raise cash, selling more than asked must never pay (drift falls by 1 per unit).
+MODE_WEIGHTS = {
+    "to_target": (ONE, 0),
+    "within_bands": (ONE // 1000, ONE),
+    "only_breached": (ONE, 0),
+    "invest_cash": (ONE, 0),
+    "raise_cash": (ONE, 2 * ONE),
+}
+SOFT_MODES = frozenset({"invest_cash", "raise_cash"})
+
+
+def decimals(value: Decimal | None) -> int:
+    """The number of decimal places `value` is written with."""
+    if value is None:
+        return 0
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise ProblemError("", f"{value} is not a finite number")
+    return max(0, -exponent)
+
+
+def most_decimals(values: Iterable[Decimal | None]) -> int:
+    """The largest number of decimals among `values`; 0 for none."""
+    return max(map(decimals, values), default=0)
+
+
+def scaled(value: Decimal, places: int) -> int:
+    """`value` × 10**places; exact when `value` has at most that many decimals."""
+    return int(EXACT.scaleb(value, places))
+
+
+def unscaled(count: int, places: int) -> Decimal:
+    """count / 10**places, exact, written to the cent or as far beyond as it takes."""
+    if places < CENT_PLACES:
+        count, places = count * 10 ** (CENT_PLACES - places), CENT_PLACES
+    while places > CENT_PLACES and count % 10 == 0:
+        count, places = count // 10, places - 1
+    return EXACT.scaleb(Decimal(count), -places)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One security in grains. A trade of k steps (buys positive) makes its value `held + k·step`.
+
+    lot        shares in a step: 1 where a position to be sold out has an odd lot, which leaves with it
+    closing    steps that sell all whole shares; 0 where no number of steps does
+    shares     scaled shares in a step, in which `tax_lots` count: (scaled shares, gain in grains per scaled share)
+    """
+
+    position: Position
+    step: int
+    held: int
+    target: int
+    low: int
+    high: int
+    lot: int
+    closing: int
+    shares: int
+    tax_lots: tuple[tuple[int, int], ...]
+
+    @property
+    def sold_out(self) -> bool:
+        """Whether its band leaves no room for any holding."""
+        return self.high <= 0
+
+    @property
+    def odd(self) -> bool:
+        """Whether it is sold out with an odd lot: all at once, or not at all."""
+        return self.lot != self.position.lot_size
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A whole problem in grains; `lines` are in order of security id, so the order of input does not matter."""
+
+    problem: RebalanceProblem
+    places: int
+    market_value: int
+    cash: int
+    floor: int
+    ceiling: int | None
+    trade_cap: int | None  # on buys plus sells: twice the turnover
+    gain_budget: int | None
+    most_orders: int | None
+    min_trade: int
+    ticket: int  # score of one order
+    drift_weight: int
+    trade_weight: int
+    soft: bool  # bands may be left at a price
+    lines: tuple[Line, ...]
+    fewest_orders: int = 0  # nobody asks for it but a part of a problem that is solved by number of orders
+
+    @property
+    def options(self) -> Options:
+        """The options of the problem."""
+        return self.problem.options
+
+    @property
+    def orders_matter(self) -> bool:
+        """Whether an order counts or costs, whatever its size."""
+        return bool(self.ticket or self.fewest_orders) or self.most_orders is not None
+
+    @property
+    def orders_allowed(self) -> int:
+        """The most orders that can be made: one of each line, if so many are allowed."""
+        lines = len(self.lines)
+        return lines if self.most_orders is None else min(self.most_orders, lines)
+
+    def money(self, grains: int) -> Decimal:
+        """Grains as money, exact."""
+        return unscaled(grains, self.places)
+
+    def in_float(self, grains: int) -> float:
+        """Grains as money, rounded to the nearest float: for solvers, never for a decision."""
+        return float(grains / 10**self.places)
+
+    def score_money(self, score: int) -> Decimal:
+        """An objective value as money, exact."""
+        return unscaled(score, self.places + SCORE_PLACES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Decimals of prices, quantities and weights; grains have their sum, or more where a limit needs it."""
+
+    price: int
+    quantity: int
+    weight: int
+    places: int
+
+
+def _scale(problem: RebalanceProblem) -> _Scale:
+    positions, o = problem.positions, problem.options
+    lots = [lot for p in positions for lot in p.lots]
+    price = most_decimals([*(p.price for p in positions), *(lot.cost for lot in lots)])
+    quantity = most_decimals([*(p.quantity for p in positions), *(lot.quantity for lot in lots)])
+    weights = {w for p in positions for w in (p.target, p.low_drift, p.high_drift)}
+    weight = most_decimals([*weights, o.min_cash_weight, o.max_cash_weight, o.max_turnover])
+    money = most_decimals([problem.cash, o.min_cash, o.max_cash, o.min_trade_value, o.ticket_cost, o.gain_budget])
+    return _Scale(price, quantity, weight, max(price + quantity, money) + weight)
+
+
+def _line(p: Position, market_value: int, s: _Scale) -> Line:
+    weight = [scaled(w, s.weight) for w in (p.target, p.low_drift, p.high_drift)]
+    target, low_drift, high_drift = (market_value * w // 10**s.weight for w in weight)
+    share = scaled(known(p.price, "what has no price was refused before"), s.places)
+    held = share * scaled(p.quantity, s.quantity) // 10**s.quantity
+    in_lots = held % (share * p.lot_size) < share
+    lot = 1 if target + high_drift <= 0 and not in_lots else p.lot_size
+    scaled_share = share // 10**s.quantity
+    lots = sorted((lot for lot in p.lots if lot.quantity), key=lambda lot: lot.cost, reverse=True)
+    return Line(
+        position=p,
+        step=constraints.lot(share, lot),
+        held=held,
+        target=target,
+        low=target - low_drift,
+        high=target + high_drift,
+        lot=lot,
+        closing=max(0, held // (share * lot)) if in_lots or lot == 1 else 0,
+        shares=lot * 10**s.quantity,
+        tax_lots=tuple(
+            (scaled(x.quantity, s.quantity), scaled_share - scaled(x.cost, s.places - s.quantity))
+            for x in lots
+            if x.quantity
+        ),
+    )
+
+
+def _weighted(market_value: int, weight: Decimal | None, s: _Scale) -> int | None:
+    return None if weight is None else market_value * scaled(weight, s.weight) // 10**s.weight
+
+
+def _narrower(*limits: int | None) -> int | None:
+    return min((x for x in limits if x is not None), default=None)
+
+
+def ledger(problem: RebalanceProblem) -> Ledger:
+    """The problem in grains. Every position must have a positive price (checked before, in `checks`)."""
+    s, o = _scale(problem), problem.options
+
+    def money(value: Decimal | None) -> int | None:
+        return None if value is None else scaled(value, s.places)
+
+    cash = scaled(problem.cash, s.places)
+    held = sum(scaled(p.price, s.price) * scaled(p.quantity, s.quantity) for p in problem.positions if p.price)
+    market_value = cash + held * 10 ** (s.places - s.price - s.quantity)
+    drift_weight, trade_weight = MODE_WEIGHTS[o.mode]
+    turnover = _weighted(market_value, o.max_turnover, s)
+    return Ledger(
+        problem=problem,
+        places=s.places,
+        market_value=market_value,
+        cash=cash,
+        floor=max(scaled(o.min_cash, s.places), _weighted(market_value, o.min_cash_weight, s) or 0)
+        if o.min_cash_weight
+        else scaled(o.min_cash, s.places),
+        ceiling=_narrower(money(o.max_cash), _weighted(market_value, o.max_cash_weight, s)),
+        trade_cap=None if turnover is None else 2 * turnover,
+        gain_budget=money(o.gain_budget),
+        most_orders=o.max_trades,
+        min_trade=scaled(o.min_trade_value, s.places),
+        ticket=scaled(o.ticket_cost, s.places) * ONE,
+        drift_weight=drift_weight,
+        trade_weight=trade_weight + scaled(o.cost_bps, SCORE_PLACES - BASIS_POINT_PLACES),
+        soft=o.soft_bands or o.mode in SOFT_MODES,
+        lines=tuple(
+            sorted((_line(p, market_value, s) for p in problem.positions), key=lambda x: x.position.security_id)
+        ),
+    )

@@ -1,0 +1,185 @@
+"""One way from a problem to an answer: check, bounds, closed form, integer programme, independent check.
+
+refusals    what cannot be solved at all                          -> error
+closed form every line by itself; no choice for a line            -> infeasible
+            every coupling row holds                              -> optimal, separable
+programme   CVXPY and HiGHS under the coupling rows               -> optimal | time_limit | infeasible
+verify      exact and independent; an answer that fails is none   -> error
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from models_app.portfolio.types import ZERO, Options, Reason, RebalanceProblem, RebalanceSolution
+from rebalance_app.optimiser.check.scalar import violations
+from rebalance_app.optimiser.closed_form import solve_alone
+from rebalance_app.optimiser.milp.elastic import relaxations
+from rebalance_app.optimiser.milp.highs import ProgramInfeasible
+from rebalance_app.optimiser.problem.bounds import Choice
+from rebalance_app.optimiser.problem.coupling import broken_rows
+from rebalance_app.optimiser.problem.integer_problem import Ledger, ledger
+from rebalance_app.optimiser.problem.validate import refusals
+
+from .batch_solve import solve_plain
+from .coupled import solve_jointly
+from .explain import conflict_reason, infeasible_reasons, no_value_reason
+from .failures import NoAnswerInTime, SolverFailed, of_optimiser, verify_failed
+from .solution import Found, answer, refused
+
+RESERVE = 0.9  # of the remaining time goes to the solver, which looks at its clock only between steps
+
+EXPLAIN_SECONDS = 5.0  # at most, to find which limit to relax
+
+
+def checked(problem: RebalanceProblem, solution: RebalanceSolution, started: float) -> RebalanceSolution:
+    """The solution with its time, or an error in its place when the independent check finds fault with it."""
+    seconds = time.monotonic() - started
+    faults = violations(problem, solution) if solution.solved else ()
+    if faults:
+        reasons = tuple(map(verify_failed, faults))
+        return replace(refused(problem, "error", reasons, solution.market_value), seconds=seconds)
+    return replace(solution, seconds=seconds)
+
+
+def _refusal(problem: RebalanceProblem) -> RebalanceSolution | None:
+    reasons = refusals(problem)
+    return refused(problem, "error", reasons) if reasons else None
+
+
+@dataclass(frozen=True, slots=True)
+class Coupled:
+    """A problem that the closed form leaves open: `broken` are the coupling rows that fail at it."""
+
+    book: Ledger
+    choices: tuple[Choice, ...]
+    broken: tuple[str, ...]
+
+
+def _closed_form(problem: RebalanceProblem) -> RebalanceSolution | Coupled:
+    """Whatever can be said without a solver: an answer, why there is none, or what is left to solve."""
+    book = ledger(problem)
+    value = book.money(book.market_value)
+    if book.market_value < 0:
+        return refused(problem, "infeasible", (no_value_reason(book),), value)
+    choices, trades = solve_alone(book)
+    broken = () if trades is None else broken_rows(book, trades)
+    if trades is not None and not broken:
+        return answer(book, Found(trades))
+    reasons = infeasible_reasons(book, choices)
+    return refused(problem, "infeasible", reasons, value) if reasons else Coupled(book, choices, broken)
+
+
+def _jointly(coupled: Coupled, started: float) -> RebalanceSolution:
+    book = coupled.book
+    problem, value = book.problem, book.money(book.market_value)
+    left = problem.options.time_limit - (time.monotonic() - started)
+    try:
+        found = solve_jointly(book, coupled.choices, left * RESERVE)
+    except ProgramInfeasible:
+        rest = problem.options.time_limit - (time.monotonic() - started)
+        needed = relaxations(book, coupled.choices, min(EXPLAIN_SECONDS, rest * RESERVE))
+        return refused(problem, "infeasible", (conflict_reason(book, coupled.broken, needed),), value)
+    except (NoAnswerInTime, SolverFailed) as error:
+        return refused(problem, "error", (of_optimiser(error, problem.options.time_limit),), value)
+    return answer(book, replace(found, binding=coupled.broken))
+
+
+def _without_solver(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | Coupled]:
+    """Verified answers, and what is left of the problems that need the integer programme."""
+    started = time.monotonic()
+    plain = solve_plain(problems)
+    found: list[RebalanceSolution | Coupled] = []
+    for problem, quick in zip(problems, plain, strict=True):
+        result = quick or _refusal(problem) or _closed_form(problem)
+        found.append(result if isinstance(result, Coupled) else checked(problem, result, started))
+    return found
+
+
+def solve_separable(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | None]:
+    """Answers of all problems that need no solver, verified; None exactly where the integer programme is needed.
+
+    Infeasible and refused problems have their answer here too, unless the nearest answer is asked for, which may take
+    the programme. Plain problems are solved as arrays, all at once.
+    """
+    found = _without_solver(problems)
+    return [
+        None if isinstance(s, Coupled) or (p.options.nearest and s.status == "infeasible") else s
+        for p, s in zip(problems, found, strict=True)
+    ]
+
+
+def solve_many(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution]:
+    """One answer per problem, in their order. A failure is a status with reasons, never a missing or empty answer."""
+    answers = []
+    for problem, quick in zip(problems, _without_solver(problems), strict=True):
+        started, found = time.monotonic(), quick
+        if isinstance(found, Coupled):
+            found = checked(problem, _jointly(found, started), started)
+        if problem.options.nearest and found.status == "infeasible":
+            found = replace(found, nearest=nearest(problem))
+        answers.append(found)
+    return answers
+
+
+def solve(problem: RebalanceProblem) -> RebalanceSolution:
+    """The best whole-share trades for one portfolio, proven and checked, or the reasons why there are none."""
+    return solve_many([problem])[0]
+
+
+RELAXED: dict[str, Callable[[Decimal], dict[str, Any]]] = {  # by what a reason says is needed, options that grant it
+    "turnover": lambda needed: {"max_turnover": needed},
+    "turnover_needed": lambda needed: {"max_turnover": needed},
+    "max_trades": lambda needed: {"max_trades": int(needed)},
+    "trades_needed": lambda needed: {"max_trades": int(needed)},
+    "gain_budget": lambda needed: {"gain_budget": needed},
+    "gain_needed": lambda needed: {"gain_budget": needed},
+    "min_trade_needed": lambda needed: {"min_trade_value": needed},
+    "cash_ceiling": lambda needed: {"max_cash": needed, "max_cash_weight": None},
+    "cash_at_least": lambda needed: {"max_cash": needed, "max_cash_weight": None},
+    "cash_floor": lambda needed: {"min_cash": needed, "min_cash_weight": ZERO},
+    "cash_at_most": lambda needed: {"min_cash": needed, "min_cash_weight": ZERO},
+}
+
+
+def relaxed(options: Options, reason: Reason) -> list[Options]:
+    """The options with one limit relaxed to what a reason says is needed, for each limit that alone would do."""
+    return [replace(options, **RELAXED[name](value)) for name, value in reason.numbers.items() if name in RELAXED]
+
+
+LIMITS = {  # by option, what `relaxed` may change it to is told of
+    "min_cash": "cash floor",
+    "max_cash": "cash ceiling",
+    "min_trade_value": "smallest order",
+    "max_turnover": "turnover limit",
+    "max_trades": "number of orders allowed",
+    "gain_budget": "gain budget",
+}
+
+
+def _shown(name: str, value: Decimal | int) -> str:
+    return f"{value * 100:,.2f} %" if name == "max_turnover" else f"{value:,}"
+
+
+def nearest(problem: RebalanceProblem) -> RebalanceSolution:
+    """The nearest answer to an infeasible problem: bands may be left, each excess weighing a thousand times drift.
+
+    Where that is not enough, limits are relaxed to what they need, of alternatives the first. Its reasons name every
+    excess (OUTSIDE_BAND) and the limits that were relaxed (LIMIT_RELAXED).
+    """
+    options = replace(problem.options, soft_bands=True, nearest=False)
+    solution, easier = solve(replace(problem, options=options)), options
+    if solution.status == "infeasible":
+        for reason in solution.reasons:
+            easier = next(iter(relaxed(easier, reason)), easier)
+    if easier == options:
+        return solution
+    told = tuple(
+        Reason("LIMIT_RELAXED", f"The {words} is taken as {_shown(name, getattr(easier, name))}.")
+        for name, words in LIMITS.items()
+        if getattr(easier, name) != getattr(options, name)
+    )
+    found = solve(replace(problem, options=easier))
+    return replace(found, reasons=told + found.reasons)

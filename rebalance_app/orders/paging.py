@@ -1,0 +1,347 @@
+"""Reading orders a page at a time, at a cost that does not grow with the table.
+
+    few      few portfolios can hold what is wanted (a name; a large value in a run): the database sorts their orders
+    small    by the counters of the runs there are so few that the database may sort them all
+    largest  a run's orders by value: portfolios by their largest order, until no further one can have a larger
+    by key   all else, along an index in the order of the key (a road, or one for each state of a run's orders). Of what
+             no index knows (side, security, value) one page looks at LOOKED_AT orders, and says where to look on
+
+The first that fits is taken. What none of them can sort is listed by key, and its column offers no sorting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from itertools import islice
+
+from django.db.models import Count, Max, Min, Q, QuerySet, Value
+
+from models_app.exports.services import csv_text
+from models_app.imports.cells import guard
+from models_app.sources import get_source
+from ordergen.core.db import Joined, along_an_index, in_a_row
+from ordergen.core.errors import UnavailableError
+from rebalance_app.models import Order, OrderState, PortfolioRebalance, Rebalance
+from rebalance_app.orders.selectors import SORTS, TABS, OrderFilter, order_counts, run_numbered
+from rebalance_app.runs.selectors import PAGE_SIZE, Page, behind, in_state
+
+SORTABLE = 20_000  # orders that are sorted on request
+LOOKED_AT = 50_000  # orders that one page looks at for those that match, in a few stretches
+FEW = 100  # portfolios whose orders are read at once
+COMPARED = 1_000  # portfolios whose orders are compared to find a run's largest
+BY_VALUE = "-value"
+ROWS_PER_PIECE = 2_000  # of an export
+EXPORTED = (
+    "id", "rebalance__number", "rebalance__model_name", "portfolio_id", "portfolio_name", "security_id", "ticker",
+    "side", "quantity", "price", "value", "weight_before", "weight_after", "reason", "state",
+)  # fmt: skip
+HEADER = tuple(
+    {"id": "order_id", "rebalance__number": "run", "rebalance__model_name": "model"}.get(n, n) for n in EXPORTED
+)
+
+
+@dataclass(frozen=True)
+class OrderPage(Page[Order]):
+    """`is_partial`: there is more than was looked at; `next` goes on with it, or, by value, nothing does."""
+
+    is_partial: bool = False
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is wanted, the run it is wanted of, and the orders of the few portfolios that can match, where few can."""
+
+    wanted: OrderFilter
+    run: Rebalance | None
+    few: QuerySet[Order] | None
+
+    @property
+    def is_rising(self) -> bool:
+        """What awaits a decision or belongs to one run comes oldest first, anything else the latest first."""
+        return self.wanted.tab == "awaiting" or self.run is not None
+
+    @property
+    def key(self) -> str:
+        return "pk" if self.is_rising else "-pk"
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many orders each tab has, of the run where one is wanted; other filters are not counted."""
+        return order_counts() if self.run is None else order_counts(Rebalance.objects.filter(pk=self.run.pk))
+
+    @cached_property
+    def is_sortable(self) -> bool:
+        return self.few is not None or self.counts[self.wanted.tab] <= SORTABLE
+
+    def all(self) -> QuerySet[Order]:
+        """Everything wanted, in no order."""
+        if self.few is not None:
+            return in_state(self.few, TABS[self.wanted.tab]).filter(_matching(self.wanted))
+        orders = Order.objects.filter(_matching(self.wanted), _named(self.wanted), state__in=TABS[self.wanted.tab])
+        return orders if self.run is None else orders.filter(rebalance_id=self.run.pk)
+
+    def roads(self) -> list[Road]:
+        """What together gives all that `all` gives but for the filters."""
+        states = TABS[self.wanted.tab]
+        if self.run is not None:
+            return [Road(self.is_rising, state, self.run.pk) for state in states]
+        return [Road(self.is_rising, states[0] if len(states) == 1 else "")]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Some orders in a row on a road: how many were looked at, the last one's key, the keys of what matches."""
+
+    count: int
+    end: str
+    keys: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Road:
+    """The orders of a state, or of a run in a state, or all, in the order of the key: one index has them in a row."""
+
+    is_rising: bool
+    state: str = ""
+    run_id: str = ""
+
+    def behind(self, after: str) -> QuerySet[Order]:
+        """From behind the order with the key `after`."""
+        orders = Order.objects.filter(rebalance_id=self.run_id) if self.run_id else Order.objects.all()
+        if self.state:
+            return in_a_row(orders, "state", self.state, after=after, is_rising=self.is_rising)
+        if after:
+            orders = orders.filter(Q(pk__gt=after) if self.is_rising else Q(pk__lt=after))
+        return orders.order_by("pk" if self.is_rising else "-pk")
+
+    def keys(self, after: str, count: int) -> list[str]:
+        return list(self.behind(after).values_list("pk", flat=True)[:count])
+
+    def stretch(self, after: str, reach: int, matching: Q) -> Stretch:
+        """The next `reach` orders: cut out first and then filtered, or a planner would expect to find nothing."""
+        found = self.behind(after)[:reach].aggregate(
+            count=Count("pk"), first=Min("pk"), last=Max("pk"), keys=Joined("pk", Value(","), filter=matching)
+        )
+        keys = sorted(found["keys"].split(","), reverse=not self.is_rising) if found["keys"] else []
+        return Stretch(found["count"], found["last" if self.is_rising else "first"], keys)
+
+
+def _matching(wanted: OrderFilter) -> Q:
+    matching = Q()
+    if wanted.side:
+        matching &= Q(side=wanted.side)
+    if wanted.ticker:
+        matching &= Q(ticker__iexact=wanted.ticker)
+    if wanted.value is not None:
+        matching &= Q(value__gte=wanted.value)
+    return matching
+
+
+def _named(wanted: OrderFilter) -> Q:
+    return Q(portfolio_name__icontains=wanted.portfolio) if wanted.portfolio else Q()
+
+
+def order_scope(wanted: OrderFilter) -> Scope | None:
+    """Where to look for the orders; None for a run that does not exist."""
+    run = run_numbered(wanted.run)
+    if wanted.run is not None and run is None:
+        return None
+    return Scope(wanted, run, _few(wanted, run))
+
+
+def _few(wanted: OrderFilter, run: Rebalance | None) -> QuerySet[Order] | None:
+    if run is None:
+        keys = _portfolios_called(wanted.portfolio) if wanted.portfolio else None
+        return None if keys is None or len(keys) > FEW else Order.objects.filter(portfolio_id__in=keys)
+    if not wanted.portfolio and wanted.value is None:
+        return None
+    rows = run.portfolios.filter(portfolio_name__icontains=wanted.portfolio)
+    if wanted.value is not None:
+        rows = rows.filter(largest_order__gte=wanted.value)
+    keys = list(rows.values_list("pk", flat=True)[: FEW + 1])
+    return None if len(keys) > FEW else Order.objects.filter(proposal_id__in=keys)
+
+
+def _portfolios_called(name: str) -> list[str] | None:
+    """Ids by the names of today; None while the book does not answer."""
+    try:
+        return [found.id for found in get_source().find_portfolios(name, limit=FEW + 1)]
+    except UnavailableError:
+        return None
+
+
+def order_list(scope: Scope | None, *, after: str = "") -> OrderPage:
+    """A page of what is wanted, beginning behind the order with the key `after`."""
+    if scope is None:
+        return OrderPage([])
+    page = _keys(scope, after, PAGE_SIZE)
+    with_runs = Order.objects.select_related("rebalance", "rebalance__launched_by").defer("rebalance__limits")
+    orders = with_runs.in_bulk(page.rows)
+    return OrderPage([orders[key] for key in page.rows if key in orders], page.next, page.is_partial)
+
+
+@dataclass(frozen=True)
+class Keys(Page[str]):
+    is_partial: bool = False
+
+
+def _keys(scope: Scope, after: str, size: int) -> Keys:
+    if scope.few is not None or (scope.wanted.sort and scope.is_sortable):
+        return _cut(list(_sorted(scope, after)[: size + 1]), size)
+    if scope.wanted.sort == BY_VALUE and scope.run is not None:
+        return _largest(scope, scope.run, after, size)
+    return _by_key(scope, after, size)
+
+
+def _cut(keys: Sequence[str], size: int) -> Keys:
+    return Keys(keys[:size], keys[size - 1] if len(keys) > size else "")
+
+
+def _sorted(scope: Scope, after: str) -> QuerySet[Order, str]:
+    orders = scope.all().filter(_behind(scope, after))
+    return orders.order_by(*filter(None, (scope.wanted.sort, scope.key))).values_list("pk", flat=True)
+
+
+def _behind(scope: Scope, after: str) -> Q:
+    return behind(Order.objects.all(), scope.wanted.sort, after, is_rising=scope.is_rising) if after else Q()
+
+
+def _largest(scope: Scope, run: Rebalance, after: str, size: int) -> Keys:
+    """The largest orders of a run: those that no order of a portfolio not read yet can exceed."""
+    further = _behind(scope, after)
+    portfolios = run.portfolios.filter(portfolio_name__icontains=scope.wanted.portfolio)
+    largest = portfolios.order_by("-largest_order", "-pk").values_list("pk", "largest_order")
+    first = list(largest[: COMPARED + 1])
+    unread = iter(first[:COMPARED])
+    found: list[tuple[Decimal, str]] = []
+    bound = Decimal(0)
+    while batch := list(islice(unread, size)):
+        few = Scope(scope.wanted, run, Order.objects.filter(proposal_id__in=[key for key, _ in batch]))
+        best = few.all().filter(further).order_by(BY_VALUE, "pk").values_list("value", "pk")[: size + 1]
+        found = sorted([*found, *best], key=lambda order: (-order[0], order[1]))[: size + 1]
+        bound = batch[-1][1]
+        if len(found) > size and found[-1][0] > bound:
+            return _cut([key for _, key in found], size)
+    if len(first) <= COMPARED:
+        return _cut([key for _, key in found], size)
+    certain = [key for value, key in found if value > bound]
+    return Keys(certain[:size], certain[size - 1] if len(certain) > size else "", is_partial=len(certain) <= size)
+
+
+def _by_key(scope: Scope, after: str, size: int) -> Keys:
+    with along_an_index():
+        filters = _matching(scope.wanted) & _named(scope.wanted)
+        if filters:
+            return _looked_for(scope, filters, after, size)
+        return _cut(_nearest(scope.roads(), after, size + 1), size)
+
+
+def _nearest(roads: Iterable[Road], after: str, count: int) -> list[str]:
+    """The next keys of all roads together."""
+    roads = list(roads)
+    keys = (key for road in roads for key in road.keys(after, count))
+    return sorted(keys, reverse=not roads[0].is_rising)[:count]
+
+
+def _looked_for(scope: Scope, filters: Q, after: str, size: int) -> Keys:
+    """Stretch by stretch on all roads at a time, until the page is full or LOOKED_AT orders were looked at."""
+    roads, keys, looked_at = scope.roads(), list[str](), 0
+    reach = max(1, LOOKED_AT // 25)  # mostly a page is full at once
+    while looked_at < LOOKED_AT:
+        stretches = [road.stretch(after, reach, filters) for road in roads]
+        after, found = _up_to_the_nearest_end(scope, stretches, reach)
+        keys += found
+        if not after or len(keys) > size:
+            return _cut(keys, size)
+        looked_at += sum(stretch.count for stretch in stretches)
+        reach = max(1, LOOKED_AT // 5)
+        roads = [road for road, stretch in zip(roads, stretches, strict=True) if stretch.count]
+    return Keys(keys, after, is_partial=True)
+
+
+def _up_to_the_nearest_end(scope: Scope, stretches: Sequence[Stretch], reach: int) -> tuple[str, list[str]]:
+    """How far all roads were looked at, empty when there is nothing further on any, and what was found as far."""
+    keys = (key for stretch in stretches for key in stretch.keys)
+    ends = [stretch.end for stretch in stretches if stretch.count == reach]
+    if scope.is_rising:
+        end = min(ends, default="")
+        return end, sorted(key for key in keys if not end or key <= end)
+    end = max(ends, default="")
+    return end, sorted((key for key in keys if key >= end), reverse=True)
+
+
+def orders_by_id(
+    run_id: str | None, portfolio_id: str | None, state: str | None, *, after: str, limit: int
+) -> QuerySet[Order]:
+    """Orders by id, at least the next `limit` behind `after`; each filter may be left out."""
+    if portfolio_id:
+        few = _of_portfolio(portfolio_id, run_id)
+        return in_state(few, [state]) if state else few
+    if not run_id and not state:
+        return Order.objects.all()
+    roads = [Road(is_rising=True, state=one, run_id=run_id or "") for one in ([state] if state else OrderState)]
+    with along_an_index():
+        return Order.objects.filter(pk__in=_nearest(roads, after, limit))
+
+
+def _of_portfolio(portfolio_id: str, run_id: str | None) -> QuerySet[Order]:
+    if not run_id:
+        return Order.objects.filter(portfolio_id=portfolio_id)
+    rows = PortfolioRebalance.objects.filter(rebalance_id=run_id, portfolio_id=portfolio_id)
+    return Order.objects.filter(proposal_id__in=list(rows.values_list("pk", flat=True)))
+
+
+@dataclass(frozen=True)
+class SortLink:
+    """A column's heading: the order that a click asks for, and how the column is sorted now, as aria-sort says it.
+
+    `ask` is empty where the click undoes the sorting, None where so many orders cannot be sorted by it.
+    """
+
+    ask: str | None
+    direction: str
+
+
+def sort_links(scope: Scope | None, wanted: OrderFilter) -> dict[str, SortLink]:
+    """By column. The first click on a value shows the largest, on a ticker the first of the alphabet."""
+    is_sortable = scope is None or scope.is_sortable
+    links = {}
+    for name in SORTS:
+        first, other = (BY_VALUE, name) if name == "value" else (name, f"-{name}")
+        direction = {name: "ascending", f"-{name}": "descending"}.get(wanted.sort, "")
+        if is_sortable:
+            links[name] = SortLink(other if wanted.sort == first else first, direction)
+        elif first == BY_VALUE and scope and scope.run:
+            links[name] = SortLink("" if wanted.sort == first else first, direction)
+        else:
+            links[name] = SortLink(None, "")
+    return links
+
+
+def order_csv(scope: Scope | None) -> Iterator[str]:
+    """The orders wanted as CSV text, piece by piece; a text that a spreadsheet would run begins with an apostrophe."""
+    yield csv_text([HEADER])
+    for rows in _pieces(scope) if scope else ():
+        yield csv_text([_cell(value) for value in row] for row in rows)
+
+
+def _pieces(scope: Scope) -> Iterator[list[tuple[object, ...]]]:
+    """By key in short queries, for a long one would keep the database from cleaning up; sorted ones in a single one."""
+    if scope.few is not None or scope.wanted.sort:
+        rows = scope.all().order_by(*filter(None, (scope.wanted.sort, scope.key)))
+        found = rows.values_list(*EXPORTED).iterator(chunk_size=ROWS_PER_PIECE)
+        while batch := list(islice(found, ROWS_PER_PIECE)):
+            yield batch
+        return
+    after, is_more = "", True
+    while is_more:
+        page = _by_key(scope, after, ROWS_PER_PIECE)
+        yield list(Order.objects.filter(pk__in=page.rows).order_by(scope.key).values_list(*EXPORTED))
+        after, is_more = page.next, bool(page.next)
+
+
+def _cell(value: object) -> str:
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else guard(str(value))

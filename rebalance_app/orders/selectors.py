@@ -1,0 +1,176 @@
+"""Reading orders for the blotter. Lists page by key; sums of money are made here, never in SQL."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db.models import QuerySet, Sum
+
+from models_app.portfolio.lots import gain, lots_sold
+from ordergen.core.errors import NotFoundError
+from rebalance_app.models import Decision, Order, OrderState, Rebalance
+from rebalance_app.proposals.stored import read_lots
+from rebalance_app.runs.selectors import LONG, UNDECIDED, ZERO, run_totals
+
+TABS: dict[str, tuple[OrderState, ...]] = {
+    "awaiting": (OrderState.PROPOSED,),
+    "approved": (OrderState.APPROVED,),
+    "rejected": (OrderState.REJECTED,),
+    "all": tuple(OrderState),
+}
+LARGEST_SHOWN = 5
+SORTS = ("ticker", "value")  # what the blotter sorts by, either way; without one, by the order of proposal
+LARGE_COUNT, LARGE_VALUE = 500, Decimal(10_000_000)  # above either, an approval has to be typed out
+
+
+@dataclass(frozen=True)
+class OrderFilter:
+    """What the blotter shows. Empty means any."""
+
+    tab: str = "awaiting"
+    run: int | None = None
+    side: str = ""
+    ticker: str = ""
+    portfolio: str = ""
+    sort: str = ""
+    value: Decimal | None = None  # and above
+
+    @property
+    def is_narrow(self) -> bool:
+        return bool(self.run or self.side or self.ticker or self.portfolio or self.value is not None)
+
+
+@dataclass(frozen=True)
+class OrderRow:
+    """An order in the blotter, with the policy's reason why this person may not approve it; empty when they may."""
+
+    order: Order
+    why_not: str
+    may_reject: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything this person may decide on it."""
+        return not self.why_not or self.may_reject
+
+
+def order_counts(runs: QuerySet[Rebalance] | None = None) -> dict[str, int]:
+    """How many orders each tab has, from the counters of all runs, or of some."""
+    counts = (Rebalance.objects.all() if runs is None else runs).aggregate(
+        all=Sum("n_orders"), decided=Sum(UNDECIDED), approved=Sum("n_approved"), rejected=Sum("n_rejected")
+    )
+    known = {name: count or 0 for name, count in counts.items()}
+    return known | {"awaiting": known["all"] - known["decided"]}
+
+
+@dataclass(frozen=True)
+class OrderTotals:
+    """Money and portfolios of some orders."""
+
+    count: int
+    buys: Decimal
+    sells: Decimal
+    portfolios: int
+
+    @property
+    def net(self) -> Decimal:
+        return self.sells - self.buys
+
+
+def order_totals(orders: Iterable[Order]) -> OrderTotals:
+    return _totals((order.portfolio_id, order.side, order.value) for order in orders)
+
+
+def _totals(orders: Iterable[tuple[str, str, Decimal]]) -> OrderTotals:
+    buys = sells = ZERO
+    count, portfolios = 0, set()
+    for portfolio_id, side, value in orders:
+        count += 1
+        portfolios.add(portfolio_id)
+        buys += value if side == "BUY" else ZERO
+        sells += value if side == "SELL" else ZERO
+    return OrderTotals(count, buys, sells, len(portfolios))
+
+
+def awaiting_totals(run: Rebalance) -> OrderTotals:
+    """What of a run awaits a decision: from its portfolios while nobody has decided on any, else order by order."""
+    if run.n_awaiting == run.n_orders and not run.is_active:
+        of_run = run_totals(run)
+        return OrderTotals(run.n_orders, of_run.buys, of_run.sells, run.n_solved + run.n_time_limit)
+    orders = Order.objects.filter(rebalance_id=run.pk, state=OrderState.PROPOSED)
+    return _totals(orders.values_list("portfolio_id", "side", "value").iterator())
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a decision would cover, and what it would leave out and why."""
+
+    totals: OrderTotals
+    largest: Sequence[Order]
+    excluded: Sequence[Exclusion]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether so much is covered that somebody who approves it must type how many orders that is."""
+        return self.totals.count > LARGE_COUNT or self.totals.buys + self.totals.sells > LARGE_VALUE
+
+
+def preview(orders: Sequence[Order], why_not: Mapping[str, str]) -> Preview:
+    """`why_not` gives, by order id, the policy's reason against deciding on it; empty or absent when there is none."""
+    covered = [order for order in orders if not why_not.get(order.pk)]
+    reasons = Counter(reason for order in orders if (reason := why_not.get(order.pk)))
+    return Preview(
+        order_totals(covered),
+        sorted(covered, key=lambda order: -order.value)[:LARGEST_SHOWN],
+        [Exclusion(reason, count) for reason, count in reasons.most_common()],
+    )
+
+
+def orders_of(ids: Sequence[str]) -> list[Order]:
+    """The orders with these ids; raises NotFoundError when one is unknown."""
+    orders = Order.objects.select_related("rebalance").defer("rebalance__limits")
+    found = list(orders.filter(pk__in=ids).order_by("pk"))
+    if len(found) != len(set(ids)):
+        raise NotFoundError("Some of these orders do not exist. Reload the list and select again.")
+    return found
+
+
+def run_numbered(number: int | None) -> Rebalance | None:
+    return None if number is None else Rebalance.objects.defer(*LONG).filter(number=number).first()
+
+
+@dataclass(frozen=True)
+class OrderView:
+    """An order with the record of what was decided on it."""
+
+    order: Order
+    decisions: Sequence[Decision]
+    realised_gain: Decimal | None  # of a sale under a gain budget
+
+
+def order_get(order_id: str) -> OrderView:
+    """Raises NotFoundError."""
+    orders = Order.objects.select_related("rebalance__launched_by", "rebalance__snapshot", "proposal")
+    order = (
+        orders.defer("rebalance__limits", "rebalance__snapshot__payload", "proposal__document")
+        .filter(pk=order_id)
+        .first()
+    )
+    if order is None:
+        raise NotFoundError(f"There is no order {order_id[:40]}.")
+    decisions = list(order.decisions.select_related("decided_by").order_by("decided_at", "pk"))
+    return OrderView(order, decisions, _realised_gain(order))
+
+
+def _realised_gain(order: Order) -> Decimal | None:
+    lots = read_lots(order.proposal.document or {}) if order.side == "SELL" else None
+    return None if lots is None else gain(lots_sold(lots[order.security_id], Decimal(order.quantity)), order.price)

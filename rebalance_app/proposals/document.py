@@ -1,0 +1,334 @@
+"""From answers to rows: what a portfolio's result and its orders look like in the database. Writes nothing itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models_app.portfolio.batch import REASONS, Block, BlockAnswer, block_drift, reasons, weights
+from models_app.portfolio.drift import PortfolioDrift, portfolio_drift
+from models_app.portfolio.lots import realised_gain
+from models_app.portfolio.types import Reason, RebalanceProblem, RebalanceSolution
+from models_app.portfolio.units import (
+    COLUMN_DIGITS,
+    MILLIONTH,
+    MONEY_LIMIT,
+    MONEY_PLACES,
+    MONEY_SCALE,
+    TICK,
+    WEIGHT_SCALE,
+    WIDE,
+)
+from ordergen.core.db import object_id
+from ordergen.core.errors import promised
+from rebalance_app.models import OrderState, PortfolioRebalance, ProposalState
+from rebalance_app.proposals.stored import pack, pack_lots, text, why
+from rebalance_app.solving.run_inputs import RunFacts
+
+if TYPE_CHECKING:
+    from rebalance_app.solving.load import Work
+
+SECURITY_ID = re.compile(r"\b[A-Za-z0-9]{24}\b")
+PROPOSAL_FIELDS = (
+    "state", "reason_code", "reason", "method", "seconds", "n_orders", "buy_value", "sell_value", "largest_order",
+    "market_value", "cash_before", "cash_after", "drift_before", "drift_after", "band_use_before", "band_use_after",
+    "document",
+)  # fmt: skip
+ORDER_FIELDS = (
+    "id", "rebalance", "proposal", "portfolio_id", "portfolio_name", "security_id", "ticker", "side", "quantity",
+    "quantity_before", "price", "value", "weight_before", "weight_after", "reason", "state",
+)  # fmt: skip
+UNKNOWN = dict.fromkeys(PROPOSAL_FIELDS) | {"reason_code": "", "reason": "", "method": "", "n_orders": 0}
+UNKNOWN |= dict.fromkeys(("buy_value", "sell_value", "largest_order"), Decimal(0))
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One portfolio's row as it is to be (values of PROPOSAL_FIELDS), and its orders (tuples of ORDER_FIELDS)."""
+
+    row: PortfolioRebalance
+    values: Mapping[str, Any]
+    orders: Sequence[tuple[Any, ...]]
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it puts undecided orders of earlier runs out of date."""
+        return self.values["state"] in (ProposalState.SOLVED, ProposalState.NO_TRADES, ProposalState.TIME_LIMIT)
+
+
+def proposal(
+    facts: RunFacts, row: PortfolioRebalance, problem: RebalanceProblem | None, solution: RebalanceSolution
+) -> Proposal:
+    """The general way: from one solution. Without a problem there is nothing but the reason."""
+    told = [reason_told(facts, reason) for reason in solution.reasons]
+    values: dict[str, Any] = UNKNOWN | {
+        "state": _state(solution).value,
+        "method": solution.method or "",
+        "seconds": solution.seconds,
+    }
+    if told:
+        values |= {"reason_code": solution.reasons[0].code, "reason": (told[0]["message"] or "")[:500]}
+    if problem is None:
+        return Proposal(row, values | {"document": {"reasons": told}}, ())
+    before = portfolio_drift(problem.positions, problem.cash)
+    after = _after(problem, solution)
+    orders = list(_orders(facts, row, problem, solution, (before, after)))
+    if too_large := _too_large(orders, after):
+        return proposal(facts, row, problem, too_large)
+    values |= _figures(before, after, orders)
+    values["document"] = _certificate(solution, before, after) | _texts(values) | {"reasons": told}
+    values["document"]["limits"] = limits_applied(facts, row.portfolio_id)
+    if facts.needs_lots(row.portfolio_id):
+        values["document"] |= _gains(problem, solution)
+    if solution.nearest:
+        values["document"]["nearest"] = _nearest(facts, solution.nearest)
+    values["document"]["quantities"] = pack(
+        [p.quantity for p in problem.positions],
+        [solution.quantities[p.security_id] for p in problem.positions] if solution.solved else None,
+        [p.security_id for p in problem.positions[len(facts.targets) :]],
+    )
+    return Proposal(row, values, orders)
+
+
+def _state(solution: RebalanceSolution) -> ProposalState:
+    if solution.status == "error":
+        return ProposalState.FAILED
+    if solution.status == "infeasible":
+        return ProposalState.INFEASIBLE
+    if not solution.trades:
+        return ProposalState.NO_TRADES
+    return ProposalState.SOLVED if solution.status == "optimal" else ProposalState.TIME_LIMIT
+
+
+def reason_told(facts: RunFacts, reason: Reason) -> dict[str, str | None]:
+    """The reason with tickers where the domain, which knows no names, says ids."""
+    message = SECURITY_ID.sub(lambda found: facts.ticker(found[0]), reason.message)
+    return {"code": reason.code, "message": message, "security_id": reason.security_id}
+
+
+def _after(problem: RebalanceProblem, solution: RebalanceSolution) -> PortfolioDrift | None:
+    if not solution.solved:
+        return None
+    cash = promised(solution.cash_after, "a solution has its cash")
+    positions = tuple(replace(p, quantity=solution.quantities[p.security_id]) for p in problem.positions)
+    return portfolio_drift(positions, cash)
+
+
+def _orders(
+    facts: RunFacts,
+    row: PortfolioRebalance,
+    problem: RebalanceProblem,
+    solution: RebalanceSolution,
+    drifts: tuple[PortfolioDrift, PortfolioDrift | None],
+) -> Iterator[tuple[Any, ...]]:
+    traded = {trade.security_id: trade for trade in solution.trades}
+    before, after = drifts
+    if not traded or after is None:
+        return
+    for position, was, then in zip(problem.positions, before.positions, after.positions, strict=True):
+        if (trade := traded.get(position.security_id)) and position.price is not None:
+            yield (
+                object_id(), row.rebalance_id, row.pk, row.portfolio_id, row.portfolio_name, position.security_id,
+                facts.ticker(position.security_id), trade.side, trade.quantity, position.quantity, position.price,
+                position.price * trade.quantity, _rounded(was.weight, MILLIONTH), _rounded(then.weight, MILLIONTH),
+                why(trade.side, position, was), OrderState.PROPOSED.value,
+            )  # fmt: skip
+
+
+def _too_large(orders: Sequence[tuple[Any, ...]], after: PortfolioDrift | None) -> RebalanceSolution | None:
+    """A refusal where money would not fit its column; what is stored is never rounded, and never a failed write."""
+    value, ticker = ORDER_FIELDS.index("value"), ORDER_FIELDS.index("ticker")
+    largest = max(orders, key=lambda order: abs(order[value]), default=None)
+    traded = sum((order[value] for order in orders), Decimal(0))
+    if largest is None or after is None or max(traded, abs(after.cash)) < MONEY_LIMIT:
+        return None
+    message = (
+        f"Trading {largest[ticker]} for {largest[value]:,.2f} is more than can be kept: correct the book or the price."
+    )
+    return RebalanceSolution(largest[3], "error", reasons=(Reason("TOO_LARGE", message, largest[5]),))
+
+
+def _figures(before: PortfolioDrift, after: PortfolioDrift | None, orders: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+    """The columns that lists show."""
+    side, value = ORDER_FIELDS.index("side"), ORDER_FIELDS.index("value")
+    return {
+        "n_orders": len(orders),
+        "buy_value": sum((order[value] for order in orders if order[side] == "BUY"), Decimal(0)),
+        "sell_value": sum((order[value] for order in orders if order[side] == "SELL"), Decimal(0)),
+        "largest_order": max((order[value] for order in orders), default=Decimal(0)),
+        "market_value": _rounded(before.market_value),
+        "cash_before": before.cash,
+        "cash_after": after.cash if after else None,
+        "drift_before": _rounded(before.total_drift),
+        "drift_after": _rounded(after.total_drift if after else None),
+        "band_use_before": _rounded(before.worst_band_use, MILLIONTH),
+        "band_use_after": _rounded(after.worst_band_use if after else None, MILLIONTH),
+    }
+
+
+def _certificate(solution: RebalanceSolution, before: PortfolioDrift, after: PortfolioDrift | None) -> dict[str, Any]:
+    return {
+        "status": solution.status,
+        "method": solution.method,
+        "objective": text(solution.objective),
+        "lower_bound": text(solution.lower_bound),
+        "gap": text(solution.gap),
+        "first": solution.first,
+        "seconds": round(solution.seconds, 6),
+        "binding": list(solution.binding),
+        "breaches_before": before.breaches,
+        "breaches_after": after.breaches if after else None,
+    }
+
+
+def _gains(problem: RebalanceProblem, solution: RebalanceSolution) -> dict[str, Any]:
+    """The tax lots it was computed from, all of them, and what its sales gain by them."""
+    gained = realised_gain(problem, solution.quantities) if solution.solved else None
+    return {"lots": pack_lots({p.security_id: p.lots for p in problem.positions}), "realised_gain": text(gained)}
+
+
+def _nearest(facts: RunFacts, solution: RebalanceSolution) -> dict[str, Any]:
+    """What would come nearest where there is no answer, and what it exceeds. For reading: it makes no orders."""
+    return {
+        "trades": [
+            {"ticker": facts.ticker(trade.security_id), "side": trade.side, "quantity": trade.quantity}
+            for trade in solution.trades
+        ],
+        "cash_after": text(solution.cash_after),
+        "drift_after": text(solution.drift_value),
+        "reasons": [reason_told(facts, reason) for reason in solution.reasons],
+    }
+
+
+def limits_applied(facts: RunFacts, portfolio_id: str) -> dict[str, dict[str, Any]]:
+    """The limits that held for this portfolio, each with the level it comes from: run, portfolio or model."""
+    options, levels = facts.options_of(portfolio_id)
+    values = {name: getattr(options, name) for name in levels}
+    return {
+        name: {"value": text(value) if isinstance(value, Decimal) else value, "level": levels[name]}
+        for name, value in values.items()
+    }
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str | None]:
+    names = ("market_value", "cash_before", "cash_after", "drift_before", "drift_after")
+    return {name: text(values[name]) for name in (*names, "band_use_before", "band_use_after")}
+
+
+def _rounded(number: Decimal | None, unit: Decimal = TICK) -> Decimal | None:
+    """To the decimals of its column; a figure that no column holds is as good as unknown."""
+    if number is None or abs(number) >= unit.scaleb(COLUMN_DIGITS):
+        return None
+    return number.quantize(unit, context=WIDE)
+
+
+def block_proposals(facts: RunFacts, work: Work, answer: BlockAnswer) -> list[Proposal]:
+    """The way of arrays: the proposals of every certified row of a block."""
+    block = promised(work.block, "only a block has this way")
+    keep = np.flatnonzero(answer.certified).tolist()
+    if not keep:
+        return []
+    kept = replace(block, quantities=block.quantities[keep], cash=block.cash[keep], floor=block.floor[keep])
+    part = BlockAnswer(answer.certified[keep], answer.after[keep], answer.market_value[keep], answer.cash_after[keep])
+    return list(_block_rows(facts, [work.block_rows[at] for at in keep], kept, part))
+
+
+def _block_rows(
+    facts: RunFacts, rows: Sequence[PortfolioRebalance], block: Block, answer: BlockAnswer
+) -> Iterator[Proposal]:
+    before = block_drift(block, block.quantities, answer.market_value)
+    after = block_drift(block, answer.after, answer.market_value)
+    orders = _BlockOrders(facts, block, answer, reasons(block, before, answer.after, answer.market_value))
+    breaches = list(zip(before.breaches.tolist(), after.breaches.tolist(), strict=True))
+    totals = list(zip(before.total.tolist(), after.total.tolist(), strict=True))
+    held, aimed = block.quantities.tolist(), answer.after.tolist()
+    for at, row in enumerate(rows):
+        made, bought, sold, largest = orders.of(row, at)
+        values = UNKNOWN | {
+            "state": (ProposalState.SOLVED if made else ProposalState.NO_TRADES).value,
+            "method": "separable",
+            "seconds": 0.0,
+            "n_orders": len(made),
+            "buy_value": _money(bought),
+            "sell_value": _money(sold),
+            "largest_order": _money(largest),
+            "market_value": _money(int(answer.market_value[at])),
+            "cash_before": _money(int(block.cash[at])),
+            "cash_after": _money(int(answer.cash_after[at])),
+            "drift_before": _rounded(_fine(totals[at][0])),
+            "drift_after": _rounded(_fine(totals[at][1])),
+            "band_use_before": before.band_use[at],
+            "band_use_after": after.band_use[at],
+        }
+        values["document"] = _texts(values) | {
+            "status": "optimal",
+            "method": "separable",
+            **dict.fromkeys(("objective", "lower_bound"), text(_fine(totals[at][1]))),
+            "gap": "0",
+            "first": True,
+            "seconds": 0.0,
+            "binding": [],
+            "breaches_before": breaches[at][0],
+            "breaches_after": breaches[at][1],
+            "reasons": [],
+            "limits": limits_applied(facts, row.portfolio_id),
+            "quantities": _packed(block, len(facts.targets), held[at], aimed[at]),
+        }
+        yield Proposal(row, values, made)
+
+
+def _packed(block: Block, n_model: int, held: list[int], aimed: list[int]) -> dict[str, Any]:
+    """Like `proposals.pack`, leaving out what other portfolios of the block hold beyond the model."""
+    own = [at for at in range(n_model, len(held)) if held[at]]
+    return {
+        "before": held[:n_model] + [held[at] for at in own],
+        "after": aimed[:n_model] + [aimed[at] for at in own],
+        "outside": [block.security_ids[at] for at in own],
+    }
+
+
+def _money(units: int) -> Decimal:
+    return Decimal(units).scaleb(-MONEY_PLACES)
+
+
+def _fine(units: int) -> Decimal:
+    return (Decimal(units) / (MONEY_SCALE * WEIGHT_SCALE)).normalize(WIDE)
+
+
+class _BlockOrders:
+    """The orders of a block, row by row: everything that needs arithmetic was done in arrays before."""
+
+    def __init__(self, facts: RunFacts, block: Block, answer: BlockAnswer, why_: Any) -> None:
+        self.change = answer.after - block.quantities
+        self.names = [(key, facts.ticker(key)) for key in block.security_ids]
+        self.prices = [(price, _money(price)) for price in block.prices.tolist()]
+        self.held = block.quantities
+        self.before = weights(block, block.quantities, answer.market_value)
+        self.after = weights(block, answer.after, answer.market_value)
+        self.why = why_
+
+    def of(self, row: PortfolioRebalance, at: int) -> tuple[list[tuple[Any, ...]], int, int, int]:
+        """The orders of one portfolio, what they buy and sell for, and the value of the largest, in ticks."""
+        cells = np.flatnonzero(self.change[at])
+        columns = (self.change[at], self.held[at], self.before[at], self.after[at], self.why[at])
+        found = zip(cells.tolist(), *(column[cells].tolist() for column in columns), strict=True)
+        head = (row.rebalance_id, row.pk, row.portfolio_id, row.portfolio_name)
+        orders, bought, sold, largest = [], 0, 0, 0
+        for cell, change, held, was, then, why_ in found:
+            units, price = self.prices[cell]
+            value = units * abs(change)
+            largest = max(largest, value)
+            if change > 0:
+                bought += value
+            else:
+                sold += value
+            money = f"{value // MONEY_SCALE}.{value % MONEY_SCALE:0{MONEY_PLACES}d}"
+            what = ("BUY" if change > 0 else "SELL", abs(change), held, price, money)
+            weighed = (was / WEIGHT_SCALE, then / WEIGHT_SCALE, REASONS[why_], "proposed")
+            orders.append((object_id(), *head, *self.names[cell], *what, *weighed))
+        return orders, bought, sold, largest

@@ -1,0 +1,74 @@
+"""A stored proposal as the problem it answers and the answer it gives, both read from the rows, for another check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+from models_app.portfolio.types import ZERO, RebalanceProblem, RebalanceSolution, Trade
+from models_app.portfolios.tax_lots import mismatches, shares_in
+from models_app.sources.base import Balances
+from rebalance_app.models import Order, PortfolioRebalance
+from rebalance_app.optimiser.check.scalar import total_gain, violations
+from rebalance_app.proposals import stored as proposals
+from rebalance_app.solving.run_inputs import facts_of
+
+
+def proposal_faults(row: PortfolioRebalance, orders: Sequence[Order]) -> Iterator[str]:
+    """What is wrong with an answered portfolio and its orders, by the check that imports no solver."""
+    document = row.document
+    if not document or not document.get("quantities") or document["quantities"]["after"] is None:
+        yield "it has no quantities"
+        return
+    problem, after = _problem(row, document), [Decimal(quantity) for quantity in document["quantities"]["after"]]
+    if len(after) != len(problem.positions):
+        yield "it has not one quantity for each position"
+        return
+    solution = _solution(problem, after, document, orders)
+    yield from violations(problem, solution)
+    if facts_of(row.rebalance_id).needs_lots(row.portfolio_id):
+        yield from _gain_faults(problem, solution, document)
+
+
+def _gain_faults(problem: RebalanceProblem, solution: RebalanceSolution, document: dict[str, Any]) -> Iterator[str]:
+    """That the gain is what the stored lots make it, and that they are lots of all that was held."""
+    lots = proposals.read_lots(document)
+    if lots is None or mismatches({p.security_id: p.quantity for p in problem.positions}, shares_in(lots)):
+        yield "its tax lots do not add up to its holdings"
+    elif (gained := total_gain(problem, solution.quantities)) != _number(document.get("realised_gain")):
+        yield f"its sales realise {gained}, not {document.get('realised_gain')}"
+
+
+def _problem(row: PortfolioRebalance, document: dict[str, Any]) -> RebalanceProblem:
+    facts, quantities = facts_of(row.rebalance_id), document["quantities"]
+    ids = [*facts.targets, *quantities["outside"]]
+    held = {key: Decimal(quantity) for key, quantity in zip(ids, quantities["before"], strict=True)}
+    lots = proposals.read_lots(document)
+    outside = {key: held[key] for key in ids if held[key] or key in quantities["outside"]}
+    return facts.problem(row.portfolio_id, Balances(Decimal(document["cash_before"]), outside, lots))
+
+
+def _solution(
+    problem: RebalanceProblem, after: Sequence[Decimal], document: dict[str, Any], orders: Sequence[Order]
+) -> RebalanceSolution:
+    """The answer as it was stored; market value and total drift, stored to four places, as the quantities make them."""
+    worth = [(p.price or ZERO, p, quantity) for p, quantity in zip(problem.positions, after, strict=True)]
+    value = problem.cash + sum((price * p.quantity for price, p, _ in worth), ZERO)
+    return RebalanceSolution(
+        problem.portfolio_id,
+        document["status"],
+        method=document["method"],
+        market_value=value,
+        objective=_number(document["objective"]),
+        lower_bound=_number(document["lower_bound"]),
+        gap=_number(document["gap"]),
+        quantities={p.security_id: quantity for _, p, quantity in worth},
+        trades=tuple(Trade(o.security_id, "BUY" if o.side == "BUY" else "SELL", o.quantity) for o in orders),
+        cash_after=_number(document["cash_after"]),
+        drift_value=sum((abs(value * p.target - price * quantity) for price, p, quantity in worth), ZERO),
+    )
+
+
+def _number(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rebalance_app.optimiser.check.batch import sound
+from rebalance_app.optimiser.check.batch import is_optimal
 
 from .nearest import Book, closed_form, fits
 from .units import DIVIDE, MILLIONTH, WEIGHT_SCALE
@@ -98,7 +98,7 @@ def block_solve(block: Block) -> BlockAnswer:
     closed = closed_form(block.book)
     certified = small & closed.feasible & (closed.market_value > 0) & (closed.cash_after >= block.floor)
     after = np.where(certified[:, None], closed.quantities, 0).astype(np.int64)
-    certified &= sound(block, after)
+    certified &= is_optimal(block, after)
     value = np.where(certified, closed.market_value, 0).astype(np.int64)
     return BlockAnswer(certified, after, value, np.where(certified, closed.cash_after, 0).astype(np.int64))
 

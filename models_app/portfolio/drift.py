@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rebalance_app.optimiser.problem.bounds import band_interval
-from rebalance_app.optimiser.problem.integer_problem import Line, ledger
+from rebalance_app.optimiser.problem.integer_problem import Security, integer_problem
 
 from .types import NEAR, ZERO, Position, RebalanceProblem
 from .units import DIVIDE, WIDE
@@ -137,14 +137,14 @@ def _state(p: Position, mv: Decimal | None, place: BandPlace | None, near: Decim
     return "near" if place.band_use and abs(place.band_use) >= near else "in_band"  # on target is near no edge
 
 
-def nearest_trade(line: Line) -> int:
+def nearest_trade(security: Security) -> int:
     """Steps to the whole number nearest to target, in the band if it holds one; of two, the smaller trade."""
-    below = (line.target - line.held) // line.step
-    floor = -(line.held // line.step)
-    least, most = band_interval(line)
+    below = (security.target - security.held) // security.step
+    floor = -(security.held // security.step)
+    least, most = band_interval(security)
 
     def distance(k: int) -> tuple[int, int]:
-        return abs(line.target - line.held - k * line.step), abs(k)
+        return abs(security.target - security.held - k * security.step), abs(k)
 
     k = max(min((below, below + 1), key=distance), floor)
     return max(least, min(k, most)) if least <= most else k
@@ -156,8 +156,8 @@ def shares_to_target(positions: Sequence[Position], cash: Decimal) -> dict[str, 
     if mv is None or mv < 0:
         return {}
     priced = tuple(p for p in positions if _has_price(p))
-    book = ledger(RebalanceProblem("", cash, priced))
-    return {line.position.security_id: nearest_trade(line) * line.lot for line in book.lines}
+    book = integer_problem(RebalanceProblem("", cash, priced))
+    return {security.position.security_id: nearest_trade(security) * security.lot for security in book.securities}
 
 
 def _position(p: Position, mv: Decimal | None, shares: int | None, near: Decimal) -> PositionDrift:

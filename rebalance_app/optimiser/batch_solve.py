@@ -15,7 +15,7 @@ import numpy as np
 from models_app.portfolio.nearest import Book, Closed, closed_form
 from models_app.portfolio.types import Options, Position, RebalanceProblem, RebalanceSolution
 from models_app.portfolio.units import EXACT
-from rebalance_app.optimiser.problem.integer_problem import ledger, most_decimals, unscaled
+from rebalance_app.optimiser.problem.integer_problem import integer_problem, most_decimals, unscaled
 from rebalance_app.optimiser.problem.validate import refusals
 
 from .solution import binding_bands, trade
@@ -93,8 +93,8 @@ def _clipped(book: Book, closed: Closed) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 def _binding(problem: RebalanceProblem, after: dict[str, Decimal]) -> tuple[str, ...]:
-    book = ledger(problem)
-    return binding_bands(book, [int(after[x.position.security_id] - x.position.quantity) for x in book.lines])
+    book = integer_problem(problem)
+    return binding_bands(book, [int(after[x.position.security_id] - x.position.quantity) for x in book.securities])
 
 
 def _solution(

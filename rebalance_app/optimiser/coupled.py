@@ -9,13 +9,13 @@ from models_app.portfolio.units import CENT
 from rebalance_app.optimiser.canonical.branch_and_bound import Branching
 from rebalance_app.optimiser.milp.highs import ProgramInfeasible, Relaxed, solve_relaxed, solve_whole
 from rebalance_app.optimiser.milp.lagrangian import cut
-from rebalance_app.optimiser.problem.bounds import Choice
-from rebalance_app.optimiser.problem.integer_problem import Ledger
+from rebalance_app.optimiser.problem.bounds import AllowedTrades
+from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
 from rebalance_app.optimiser.problem.promises import known
 
 from .failures import NoAnswerInTime, SolverFailed
 from .local_search import Exchanges, Spare, total_score
-from .solution import Found
+from .solution import Candidate
 
 ROUNDS = 20  # of exchanges
 FIRST_LOOK = 0.5  # of the time at most, before an answer is looked for by exchanges and branch and bound
@@ -25,24 +25,24 @@ FIRST_LOOK = 0.5  # of the time at most, before an answer is looked for by excha
 class Joint:
     """One coupled problem with its relaxation and its exchanges. Every answer here honours every row, exactly."""
 
-    ledger: Ledger
-    choices: Sequence[Choice]
+    ip: IntegerProblem
+    choices: Sequence[AllowedTrades]
     relaxed: Relaxed
     exchanges: Exchanges
 
     def above_bound(self, trades: Sequence[int]) -> int:
         """The score of the trades, less the bound that the prices prove."""
-        return total_score(self.ledger, trades) - self.relaxed.bound
+        return total_score(self.ip, trades) - self.relaxed.bound
 
-    def gap(self, found: Found) -> Decimal:
+    def gap(self, found: Candidate) -> Decimal:
         """What the trades may be above the best, in money."""
-        return self.ledger.score_money(total_score(self.ledger, found.trades)) - (found.bound or 0)
+        return self.ip.score_money(total_score(self.ip, found.trades)) - (found.bound or 0)
 
-    def spare(self, found: Found) -> Spare:
+    def spare(self, found: Candidate) -> Spare:
         """What the prices leave open, given an answer."""
-        return Spare(self.relaxed.prices, float(self.ledger.score_money(self.above_bound(found.trades))))
+        return Spare(self.relaxed.prices, float(self.ip.score_money(self.above_bound(found.trades))))
 
-    def narrowed(self, found: Found) -> Found:
+    def narrowed(self, found: Candidate) -> Candidate:
         """The trades, or better ones that exchanges reach, if possible within a cent of the bound."""
         for _ in range(ROUNDS):
             exact_gap = self.gap(found)
@@ -57,35 +57,35 @@ class Joint:
             found = better
         return found
 
-    def good(self, branching: Branching, deadline: float) -> Found:
+    def good(self, branching: Branching, deadline: float) -> Candidate:
         """An answer where `branching` does not know the first of all: within a cent of what is proven, if possible."""
         trades, found = branching.known, None
         least = known(branching.least, "while the first answer is not known, some part waits")
         if trades is not None:
-            found = self.narrowed(Found(trades, "milp", self.ledger.score_money(least)))
+            found = self.narrowed(Candidate(trades, "milp", self.ip.score_money(least)))
         if found is None or self.gap(found) > CENT:
             found = self.branched(found, deadline - time.monotonic())
         return found if self.gap(found) > CENT else self.before_equals(found)
 
-    def branched(self, best: Found | None, seconds: float) -> Found:
+    def branched(self, best: Candidate | None, seconds: float) -> Candidate:
         """Branch and bound over what the prices leave open; the known answer where that fails or time runs out."""
         if best is None:
-            return self.narrowed(solve_whole(self.ledger, self.choices, seconds))
+            return self.narrowed(solve_whole(self.ip, self.choices, seconds))
         left = cut(self.choices, self.relaxed.points, self.relaxed.prices, self.above_bound(best.trades))
         try:
-            found = solve_whole(self.ledger, left, seconds)
+            found = solve_whole(self.ip, left, seconds)
         except (NoAnswerInTime, ProgramInfeasible, SolverFailed):
             return best
         bound = max(x.bound for x in (best, found) if x.bound is not None)
-        better = min((best, found), key=lambda x: total_score(self.ledger, x.trades))
+        better = min((best, found), key=lambda x: total_score(self.ip, x.trades))
         return self.narrowed(replace(better, bound=bound))
 
-    def before_equals(self, found: Found) -> Found:
-        """Trades as good that come first by `exchange.rank`, as far as exchanges of two lines tell."""
+    def before_equals(self, found: Candidate) -> Candidate:
+        """Trades as good that come first by `exchange.rank`, as far as exchanges of two securities tell."""
         return replace(found, trades=self.exchanges.less_trading(found.trades, self.spare(found)))
 
 
-def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Found:
+def solve_jointly(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: float) -> Candidate:
     """The best trades under all coupling rows, with the bound that is proven. Needs a segment in every choice.
 
     First the relaxation and what `branch` finds with its prices: the first of all answers by `exchange.rank`, or else
@@ -94,15 +94,15 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     ProgramInfeasible, or NoAnswerInTime. The answer is still to be checked exactly.
     """
     deadline = time.monotonic() + seconds
-    relaxed = solve_relaxed(ledger, choices, seconds)
-    branching = Branching.of(ledger, choices, relaxed)
+    relaxed = solve_relaxed(ip, choices, seconds)
+    branching = Branching.of(ip, choices, relaxed)
     begun_with = branching.known_score
     cut_short = branching.go_on((deadline - time.monotonic()) * FIRST_LOOK)
     if branching.least is None:
         return _first(branching)
-    joint = Joint(ledger, choices, relaxed, Exchanges.of(ledger, choices))
+    joint = Joint(ip, choices, relaxed, Exchanges.of(ip, choices))
     found = joint.good(branching, deadline)
-    better = begun_with is None or total_score(ledger, found.trades) < begun_with
+    better = begun_with is None or total_score(ip, found.trades) < begun_with
     if not (better or cut_short) or joint.gap(found) > CENT:
         return found
     branching.note(found.trades)
@@ -111,12 +111,12 @@ def solve_jointly(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     branching.go_on(deadline - time.monotonic())
     if branching.least is None:
         return _first(branching)
-    bound = max(found.bound or Decimal(0), ledger.score_money(branching.least))
+    bound = max(found.bound or Decimal(0), ip.score_money(branching.least))
     return replace(found, trades=known(branching.known, "an answer was noted"), bound=bound)
 
 
-def _first(branching: Branching) -> Found:
+def _first(branching: Branching) -> Candidate:
     """What is known to be the first of all answers. Raises ProgramInfeasible."""
     if branching.known is None:
         raise ProgramInfeasible
-    return Found(branching.known, "milp")
+    return Candidate(branching.known, "milp")

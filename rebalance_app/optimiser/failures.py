@@ -99,7 +99,7 @@ def program_failed(what: str) -> Reason:
 
 
 def in_words(error: BaseException) -> str:
-    """An exception in one line: its type, and what it says."""
+    """An exception in one security: its type, and what it says."""
     printable = "".join(sign if sign.isprintable() else " " for sign in str(error))  # no column takes a NUL
     said = " ".join(printable.split())[:LONGEST]
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

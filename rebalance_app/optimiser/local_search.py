@@ -2,7 +2,7 @@
 
 Near the optimum the coupling rows make a subset-sum problem: many combinations of a few shares more of one security and
 a few less of another differ by fractions of a cent. Branch and bound is slow at it; sorting is not. With all small
-changes of single lines sorted by their effect on the objective, the pairs that land within a cent of the proven bound
+changes of single securities sorted by their effect on the objective, the pairs that land within a cent of the proven bound
 are found by binary search.
 
 The prices that prove the bound say which changes are worth a look: one whose effect, less what it frees of each
@@ -17,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_app.portfolio.units import MONEY_PLACES
-from rebalance_app.optimiser.problem.bounds import Choice
+from rebalance_app.optimiser.problem.bounds import AllowedTrades
 from rebalance_app.optimiser.problem.coupling import broken_rows
-from rebalance_app.optimiser.problem.integer_problem import EXCESS_WEIGHT, FLOAT_EXACT, ONE, Ledger
+from rebalance_app.optimiser.problem.integer_problem import EXCESS_WEIGHT, FLOAT_EXACT, ONE, IntegerProblem
 from rebalance_app.optimiser.problem.objective import score
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-CHANGES = 3000  # single-line changes looked at: 2 × their number over the lines is how far each line is moved
+CHANGES = (
+    3000  # single-security changes looked at: 2 × their number over the securities is how far each security is moved
+)
 FAR_LINES = 4
 FAR_REACH = 250
 THIRDS = 40  # first moves tried where no pair closes the gap by itself
@@ -36,23 +38,23 @@ MOST_EXCHANGES = 100  # of equally good answers
 TRADED_PLACES = MONEY_PLACES  # what is saved less than that is not told apart from nothing
 
 
-def total_score(ledger: Ledger, trades: Sequence[int]) -> int:
+def total_score(ip: IntegerProblem, trades: Sequence[int]) -> int:
     """The objective of a whole set of trades, in score units."""
-    return sum(score(ledger, line, k) for line, k in zip(ledger.lines, trades, strict=True))
+    return sum(score(ip, security, k) for security, k in zip(ip.securities, trades, strict=True))
 
 
 Rank = tuple[int, int, tuple[tuple[int, int], ...]]
 
 
-def rank(ledger: Ledger, trades: Sequence[int]) -> Rank:
+def rank(ip: IntegerProblem, trades: Sequence[int]) -> Rank:
     """What orders answers: the score, then what is traded; then, id by id, who trades more, then who buys."""
-    traded = sum(abs(k) * line.step for line, k in zip(ledger.lines, trades, strict=True))
-    return total_score(ledger, trades), traded, tuple((-abs(k), -k) for k in trades)
+    traded = sum(abs(k) * security.step for security, k in zip(ip.securities, trades, strict=True))
+    return total_score(ip, trades), traded, tuple((-abs(k), -k) for k in trades)
 
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """The lines in money, as columns (n, 1)."""
+    """The securities in money, as columns (n, 1)."""
 
     step: Floats
     held: Floats
@@ -64,15 +66,15 @@ class _Lines:
     last: Ints
 
     @classmethod
-    def of(cls, ledger: Ledger, choices: Sequence[Choice]) -> "_Lines":
-        unit = 10**ledger.places
+    def of(cls, ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> "_Lines":
+        unit = 10**ip.places
 
         def money(name: str) -> Floats:
-            return np.array([[getattr(line, name) / unit] for line in ledger.lines])
+            return np.array([[getattr(security, name) / unit] for security in ip.securities])
 
         padded = [(*c.segments, *((1, 0),) * (SEGMENTS - len(c.segments))) for c in choices]
         ends = np.array(padded, dtype=np.int64)
-        sold_out = np.array([[line.sold_out] for line in ledger.lines])
+        sold_out = np.array([[security.sold_out] for security in ip.securities])
         return cls(
             step=money("step"),
             held=money("held"),
@@ -85,51 +87,51 @@ class _Lines:
         )
 
     def rows(self, which: Ints) -> "_Lines":
-        """Some of the lines."""
+        """Some of the securities."""
         return _Lines(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
     def allowed(self, k: Ints) -> NDArray[np.bool_]:
-        """(n, m) whether each number of steps lies in a segment of its line."""
+        """(n, m) whether each number of steps lies in a segment of its security."""
         inside = (self.first[:, :, None] <= k[:, None, :]) & (k[:, None, :] <= self.last[:, :, None])
         return np.asarray(inside.any(axis=1))
 
-    def excess(self, ledger: Ledger, value: Floats) -> Floats:
+    def excess(self, ip: IntegerProblem, value: Floats) -> Floats:
         """What `objective.penalised_excess` says, of arrays."""
         below = np.maximum(self.low - value, 0)
-        if ledger.options.mode == "raise_cash":
+        if ip.options.mode == "raise_cash":
             return below
         whole = np.maximum(np.floor(value / self.step + SLACK) * self.step, 0)
         return np.where(self.sold_out, whole, np.maximum(below, value - self.high))
 
-    def sums(self, ledger: Ledger, k: Ints) -> Floats:
+    def sums(self, ip: IntegerProblem, k: Ints) -> Floats:
         """(4, n, m): score, bought, traded and orders of each number of steps, in money."""
         bought = k * self.step
         value = self.held + bought
-        total = ledger.drift_weight / ONE * np.abs(self.target - value) + ledger.trade_weight / ONE * np.abs(bought)
-        if ledger.soft:
-            total += EXCESS_WEIGHT / ONE * self.excess(ledger, value)
-        total += ledger.ticket / (ONE * 10**ledger.places) * (k != 0)
+        total = ip.drift_weight / ONE * np.abs(self.target - value) + ip.trade_weight / ONE * np.abs(bought)
+        if ip.soft:
+            total += EXCESS_WEIGHT / ONE * self.excess(ip, value)
+        total += ip.ticket / (ONE * 10**ip.places) * (k != 0)
         return np.stack([total, bought, np.abs(bought), (k != 0).astype(float)])
 
 
 @dataclass(frozen=True, slots=True)
 class _Changes:
-    """Changes of single lines, sorted by effect on the score: which line, its new steps, effects (4, m), and room."""
+    """Changes of single securities, sorted by effect on the score: which security, its new steps, effects (4, m), and room."""
 
-    line: Ints
+    security: Ints
     steps: Ints
     effects: Floats
 
     def only(self, keep: Any) -> "_Changes":  # a mask or an order
-        return _Changes(self.line[keep], self.steps[keep], self.effects[:, keep])
+        return _Changes(self.security[keep], self.steps[keep], self.effects[:, keep])
 
 
-def _room(ledger: Ledger, totals: Floats) -> Floats:
+def _room(ip: IntegerProblem, totals: Floats) -> Floats:
     """How much bought, sold, traded and orders may still rise, in money; infinite where nothing limits them."""
-    unit, o = 10**ledger.places, ledger.options
-    most_bought = (ledger.cash - ledger.floor) / unit
-    least_bought = -np.inf if ledger.ceiling is None else (ledger.cash - ledger.ceiling) / unit
-    cap = np.inf if ledger.trade_cap is None else ledger.trade_cap / unit
+    unit, o = 10**ip.places, ip.options
+    most_bought = (ip.cash - ip.floor) / unit
+    least_bought = -np.inf if ip.ceiling is None else (ip.cash - ip.ceiling) / unit
+    cap = np.inf if ip.trade_cap is None else ip.trade_cap / unit
     orders = np.inf if o.max_trades is None else o.max_trades
     _, bought, traded, count = totals
     return np.array([most_bought - bought, bought - least_bought, cap - traded, orders - count]) + SLACK
@@ -140,17 +142,17 @@ def _fits(effects: Floats, room: Floats) -> NDArray[np.bool_]:
     return np.asarray((bought <= room[0]) & (-bought <= room[1]) & (traded <= room[2]) & (orders <= room[3]))
 
 
-def _moves(ledger: Ledger, lines: _Lines, trades: Ints, reach: int) -> tuple[Ints, Ints, Floats]:
+def _moves(ip: IntegerProblem, securities: _Lines, trades: Ints, reach: int) -> tuple[Ints, Ints, Floats]:
     """Line, new steps and effects (4, m) of every allowed change by up to `reach` steps or to the end of a segment."""
     now = trades[:, None]
-    ends = np.where(lines.first <= lines.last, lines.first, now)
-    stops = np.where(lines.first <= lines.last, lines.last, now)
+    ends = np.where(securities.first <= securities.last, securities.first, now)
+    stops = np.where(securities.first <= securities.last, securities.last, now)
     k = np.concatenate([now + np.arange(-reach, reach + 1), ends, stops], axis=1)
     k = np.clip(k, ends.min(axis=1)[:, None], stops.max(axis=1)[:, None])
-    effects = lines.sums(ledger, k) - lines.sums(ledger, now)
-    which = lines.allowed(k) & (k != now)
-    line = np.broadcast_to(np.arange(len(trades))[:, None], k.shape)[which]
-    return line, k[which], effects[:, which]
+    effects = securities.sums(ip, k) - securities.sums(ip, now)
+    which = securities.allowed(k) & (k != now)
+    security = np.broadcast_to(np.arange(len(trades))[:, None], k.shape)[which]
+    return security, k[which], effects[:, which]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,25 +170,25 @@ class Spare:
         return np.asarray(each @ effects <= self.gap + SLACK)
 
 
-def _changes(ledger: Ledger, lines: _Lines, trades: Ints, spare: Spare) -> _Changes:
-    """All small changes worth a look, and longer ones of the few lines that are furthest from their target.
+def _changes(ip: IntegerProblem, securities: _Lines, trades: Ints, spare: Spare) -> _Changes:
+    """All small changes worth a look, and longer ones of the few securities that are furthest from their target.
 
-    The relaxation leaves what is missing in few lines; only these can take up what the others give.
+    The relaxation leaves what is missing in few securities; only these can take up what the others give.
     """
-    line, steps, effects = _moves(ledger, lines, trades, max(8, CHANGES // (2 * len(trades))))
-    off = np.abs(lines.target + -lines.held - trades[:, None] * lines.step)[:, 0]
+    security, steps, effects = _moves(ip, securities, trades, max(8, CHANGES // (2 * len(trades))))
+    off = np.abs(securities.target + -securities.held - trades[:, None] * securities.step)[:, 0]
     far = np.argsort(-off, kind="stable")[:FAR_LINES]
-    far_line, far_steps, far_effects = _moves(ledger, lines.rows(far), trades[far], FAR_REACH)
-    # One change that changes nothing, so that a single line can be a pair.
-    line = np.concatenate([line, far[far_line], [NO_LINE]])
+    far_line, far_steps, far_effects = _moves(ip, securities.rows(far), trades[far], FAR_REACH)
+    # One change that changes nothing, so that a single security can be a pair.
+    security = np.concatenate([security, far[far_line], [NO_LINE]])
     steps = np.concatenate([steps, far_steps, [0]])
     effects = np.concatenate([effects, far_effects, np.zeros((4, 1))], axis=1)
-    useful = _Changes(line, steps, effects).only(spare.allows(effects))
+    useful = _Changes(security, steps, effects).only(spare.allows(effects))
     return useful.only(np.argsort(useful.effects[0], kind="stable"))
 
 
 def _pairs(changes: _Changes, room: Floats, window: tuple[float, float]) -> tuple[Ints, Ints]:
-    """Indices (a, b) of changes of two lines whose scores sum into the window and that leave every row whole."""
+    """Indices (a, b) of changes of two securities whose scores sum into the window and that leave every row whole."""
     scores = changes.effects[0]
     start = np.searchsorted(scores, window[0] - scores, "left")
     stop = np.searchsorted(scores, window[1] - scores, "right")
@@ -195,7 +197,7 @@ def _pairs(changes: _Changes, room: Floats, window: tuple[float, float]) -> tupl
         counts = np.where(np.cumsum(counts) <= MOST_PAIRS, counts, 0)
     a = np.repeat(np.arange(len(scores)), counts)
     b = np.arange(len(a)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(start, counts)
-    good = (changes.line[a] < changes.line[b]) & _fits(changes.effects[:, a] + changes.effects[:, b], room)
+    good = (changes.security[a] < changes.security[b]) & _fits(changes.effects[:, a] + changes.effects[:, b], room)
     return a[good], b[good]
 
 
@@ -203,7 +205,7 @@ def _best_pair(changes: _Changes, found: tuple[Ints, Ints]) -> tuple[int, int]:
     """The pair with the lowest score, then the least trading, then the lower ids."""
     a, b = found
     sums = changes.effects[:, a] + changes.effects[:, b]
-    keys = (changes.line[b], changes.line[a], np.round(sums[2], 6), np.round(sums[0], 6))
+    keys = (changes.security[b], changes.security[a], np.round(sums[2], 6), np.round(sums[0], 6))
     first = int(np.lexsort(keys)[0])
     return int(a[first]), int(b[first])
 
@@ -211,8 +213,8 @@ def _best_pair(changes: _Changes, found: tuple[Ints, Ints]) -> tuple[int, int]:
 def _applied(trades: Ints, changes: _Changes, *picked: int) -> Ints:
     moved = trades.copy()
     for i in picked:
-        if changes.line[i] != NO_LINE:
-            moved[changes.line[i]] = changes.steps[i]
+        if changes.security[i] != NO_LINE:
+            moved[changes.security[i]] = changes.steps[i]
     return moved
 
 
@@ -230,7 +232,7 @@ def _with_third(changes: _Changes, trades: Ints, room: Floats, window: tuple[flo
     """The first single change that a pair completes into the window."""
     for first in _thirds(changes):
         effect = changes.effects[:, first]
-        rest = changes.only(changes.line != changes.line[first])
+        rest = changes.only(changes.security != changes.security[first])
         left = room - np.array([effect[1], -effect[1], effect[2], effect[3]])
         found = _pairs(rest, left, (window[0] - effect[0], window[1] - effect[0]))
         if len(found[0]):
@@ -239,7 +241,7 @@ def _with_third(changes: _Changes, trades: Ints, room: Floats, window: tuple[flo
 
 
 def _closed(changes: _Changes, trades: Ints, room: Floats, windows: Sequence[tuple[float, float]]) -> Ints | None:
-    """The first window that a pair reaches; else the first window with three lines changed."""
+    """The first window that a pair reaches; else the first window with three securities changed."""
     for window in windows:
         found = _pairs(changes, room, window)
         if len(found[0]):
@@ -252,11 +254,11 @@ def _ranked_pairs(changes: _Changes, trades: Ints, room: Floats) -> Iterator[tup
     a, b = _pairs(changes, room, (-SLACK, SLACK))
     saved = -np.round(changes.effects[2][a] + changes.effects[2][b], TRADED_PLACES)
     before = np.append(trades, 0)  # NO_LINE has traded nothing
-    first, second = (np.abs(changes.steps[i]) - np.abs(before[changes.line[i]]) for i in (a, b))
-    turned = changes.steps[a] - before[changes.line[a]]
+    first, second = (np.abs(changes.steps[i]) - np.abs(before[changes.security[i]]) for i in (a, b))
+    turned = changes.steps[a] - before[changes.security[a]]
     lower_id = np.where(first != 0, first, np.where(turned != 0, turned, second)) > 0
     useful = np.flatnonzero((saved > 0) | ((saved == 0) & lower_id))
-    order = np.lexsort((changes.line[b[useful]], -first[useful], changes.line[a[useful]], -saved[useful]))
+    order = np.lexsort((changes.security[b[useful]], -first[useful], changes.security[a[useful]], -saved[useful]))
     yield from zip(a[useful[order]].tolist(), b[useful[order]].tolist(), strict=True)
 
 
@@ -264,49 +266,49 @@ def _ranked_pairs(changes: _Changes, trades: Ints, room: Floats) -> Iterator[tup
 class Exchanges:
     """The exchanges of one problem. Every answer given and returned honours every row, exactly."""
 
-    ledger: Ledger
-    lines: _Lines | None  # None: floats cannot tell the numbers apart, or a row is not one that the search knows
+    ip: IntegerProblem
+    securities: _Lines | None  # None: floats cannot tell the numbers apart, or a row is not one that the search knows
 
     @classmethod
-    def of(cls, ledger: Ledger, choices: Sequence[Choice]) -> "Exchanges":
+    def of(cls, ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> "Exchanges":
         """The exchanges that the choices permit."""
         small = all(max(abs(c.least), abs(c.most)) < FLOAT_EXACT for c in choices)
-        return cls(ledger, _Lines.of(ledger, choices) if small and ledger.gain_budget is None else None)
+        return cls(ip, _Lines.of(ip, choices) if small and ip.gain_budget is None else None)
 
-    def _around(self, lines: _Lines, trades: Ints, spare: Spare) -> tuple[_Changes, Floats]:
+    def _around(self, securities: _Lines, trades: Ints, spare: Spare) -> tuple[_Changes, Floats]:
         """Changes of the trades that are worth a look, and the room that the rows leave for them."""
-        room = _room(self.ledger, lines.sums(self.ledger, trades[:, None]).sum(axis=(1, 2)))
-        return _changes(self.ledger, lines, trades, spare), room
+        room = _room(self.ip, securities.sums(self.ip, trades[:, None]).sum(axis=(1, 2)))
+        return _changes(self.ip, securities, trades, spare), room
 
     def closer(
         self, trades: tuple[int, ...], spare: Spare, windows: Sequence[tuple[float, float]]
     ) -> tuple[int, ...] | None:
         """Trades whose score, in money, is lower by window[0] to window[1] for the first window possible.
 
-        Two or three lines are changed; None when no exchange reaches any window.
+        Two or three securities are changed; None when no exchange reaches any window.
         """
-        if self.lines is None:
+        if self.securities is None:
             return None
         now = np.array(trades, dtype=np.int64)
-        changes, room = self._around(self.lines, now, spare)
+        changes, room = self._around(self.securities, now, spare)
         found = _closed(changes, now, room, [(-most - SLACK, SLACK - least) for least, most in windows])
         moved = None if found is None else tuple(found.tolist())
-        return moved if moved and not broken_rows(self.ledger, moved) else None
+        return moved if moved and not broken_rows(self.ip, moved) else None
 
     def less_trading(self, trades: tuple[int, ...], spare: Spare) -> tuple[int, ...]:
-        """Trades of the same score that come before these by `rank`, after up to MOST_EXCHANGES of two lines each.
+        """Trades of the same score that come before these by `rank`, after up to MOST_EXCHANGES of two securities each.
 
         Counted, not timed, so that a slow machine gives no other answer.
         """
-        if self.lines is None:
+        if self.securities is None:
             return trades
         for _ in range(MOST_EXCHANGES):
             now = np.array(trades, dtype=np.int64)
-            changes, room = self._around(self.lines, now, spare)
+            changes, room = self._around(self.securities, now, spare)
             pairs = _ranked_pairs(changes, now, room)
             moves = (tuple(_applied(now, changes, *pair).tolist()) for pair in pairs)
-            best = rank(self.ledger, trades)
-            better = (m for m in moves if rank(self.ledger, m) < best and not broken_rows(self.ledger, m))
+            best = rank(self.ip, trades)
+            better = (m for m in moves if rank(self.ip, m) < best and not broken_rows(self.ip, m))
             following = next(better, None)
             if following is None:
                 break

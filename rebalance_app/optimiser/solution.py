@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from models_app.portfolio.types import Method, Reason, RebalanceProblem, RebalanceSolution, Status, Trade
 from models_app.portfolio.units import CENT
-from rebalance_app.optimiser.problem.bounds import Choice, band_interval, permitted_interval, smallest_trades
-from rebalance_app.optimiser.problem.integer_problem import Ledger, Line
+from rebalance_app.optimiser.problem.bounds import AllowedTrades, band_interval, permitted_interval, smallest_trades
+from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, Security
 from rebalance_app.optimiser.problem.objective import best, drift_value
 
 from .explain import excess_reasons, fraction_reasons
@@ -15,8 +15,8 @@ from .local_search import total_score
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Trades in steps per line of the ledger, and what is proven about them. `bound` None: the first of the best."""
+class Candidate:
+    """Trades in steps per security of the problem, and what is proven about them. `bound` None: the first of the best."""
 
     trades: tuple[int, ...]
     method: Method = "separable"
@@ -25,32 +25,32 @@ class Found:
     reasons: tuple[Reason, ...] = field(default=())
 
 
-def binding_bands(ledger: Ledger, trades: Sequence[int]) -> tuple[str, ...]:
+def binding_bands(ip: IntegerProblem, trades: Sequence[int]) -> tuple[str, ...]:
     """`band:<id>` for each position at the last whole number inside its band, short of its nearest one to target."""
-    if ledger.soft:
+    if ip.soft:
         return ()
     names = []
-    for line, k in zip(ledger.lines, trades, strict=True):
-        doubled = 2 * (line.target - line.held - k * line.step)
-        if abs(doubled) > line.step and not line.sold_out:
-            least, most = band_interval(line)
+    for security, k in zip(ip.securities, trades, strict=True):
+        doubled = 2 * (security.target - security.held - k * security.step)
+        if abs(doubled) > security.step and not security.sold_out:
+            least, most = band_interval(security)
             if (k == most and doubled > 0) or (k == least and doubled < 0):
-                names.append(f"band:{line.position.security_id}")
+                names.append(f"band:{security.position.security_id}")
     return tuple(names)
 
 
-def binding_options(ledger: Ledger) -> tuple[str, ...]:
-    """`hold`, and `min_trade` where some line by itself would make a smaller trade."""
-    if ledger.options.hold:
+def binding_options(ip: IntegerProblem) -> tuple[str, ...]:
+    """`hold`, and `min_trade` where some security by itself would make a smaller trade."""
+    if ip.options.hold:
         return ("hold",)
 
-    def too_small(line: Line) -> bool:
-        interval = permitted_interval(ledger, line)
-        alone = best(ledger, Choice(line, (interval,))) if interval[0] <= interval[1] else 0
-        buy, sell = smallest_trades(ledger, line)
+    def too_small(security: Security) -> bool:
+        interval = permitted_interval(ip, security)
+        alone = best(ip, AllowedTrades(security, (interval,))) if interval[0] <= interval[1] else 0
+        buy, sell = smallest_trades(ip, security)
         return 0 < alone < buy or 0 < -alone < sell
 
-    return ("min_trade",) if ledger.min_trade and any(map(too_small, ledger.lines)) else ()
+    return ("min_trade",) if ip.min_trade and any(map(too_small, ip.securities)) else ()
 
 
 def refused(
@@ -65,27 +65,27 @@ def trade(security_id: str, shares: int) -> Trade:
     return Trade(security_id, "BUY" if shares > 0 else "SELL", abs(shares))
 
 
-def answer(ledger: Ledger, found: Found) -> RebalanceSolution:
+def answer(ip: IntegerProblem, found: Candidate) -> RebalanceSolution:
     """The solution with exact objective, bound and gap; `optimal` when the gap is at most a cent."""
-    pairs = list(zip(ledger.lines, found.trades, strict=True))
-    shares = {line.position.security_id: k * line.lot for line, k in pairs}
-    objective = ledger.score_money(total_score(ledger, found.trades))
+    pairs = list(zip(ip.securities, found.trades, strict=True))
+    shares = {security.position.security_id: k * security.lot for security, k in pairs}
+    objective = ip.score_money(total_score(ip, found.trades))
     bound = objective if found.bound is None else min(found.bound, objective)
-    kept = fraction_reasons(ledger, found.trades)
-    left = excess_reasons(ledger, found.trades) if ledger.soft or ledger.options.hold else ()
+    kept = fraction_reasons(ip, found.trades)
+    left = excess_reasons(ip, found.trades) if ip.soft or ip.options.hold else ()
     return RebalanceSolution(
-        portfolio_id=ledger.problem.portfolio_id,
+        portfolio_id=ip.problem.portfolio_id,
         status="optimal" if objective - bound <= CENT else "time_limit",
         method=found.method,
-        market_value=ledger.money(ledger.market_value),
+        market_value=ip.money(ip.market_value),
         objective=objective,
         lower_bound=bound,
         gap=objective - bound,
-        quantities={p.security_id: p.quantity + shares[p.security_id] for p in ledger.problem.positions},
+        quantities={p.security_id: p.quantity + shares[p.security_id] for p in ip.problem.positions},
         trades=tuple(trade(name, n) for name, n in shares.items() if n),
-        cash_after=ledger.money(ledger.cash - sum(k * line.step for line, k in pairs)),
+        cash_after=ip.money(ip.cash - sum(k * security.step for security, k in pairs)),
         reasons=found.reasons + kept + left,
-        binding=found.binding + binding_options(ledger) + binding_bands(ledger, found.trades),
+        binding=found.binding + binding_options(ip) + binding_bands(ip, found.trades),
         first=found.bound is None,
-        drift_value=ledger.money(sum(drift_value(line, k) for line, k in pairs)),
+        drift_value=ip.money(sum(drift_value(security, k) for security, k in pairs)),
     )

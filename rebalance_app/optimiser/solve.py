@@ -1,7 +1,7 @@
 """One way from a problem to an answer: check, bounds, closed form, integer programme, independent check.
 
 refusals    what cannot be solved at all                          -> error
-closed form every line by itself; no choice for a line            -> infeasible
+closed form every security by itself; no choice for a security            -> infeasible
             every coupling row holds                              -> optimal, separable
 programme   CVXPY and HiGHS under the coupling rows               -> optimal | time_limit | infeasible
 verify      exact and independent; an answer that fails is none   -> error
@@ -18,16 +18,16 @@ from rebalance_app.optimiser.check.scalar import violations
 from rebalance_app.optimiser.closed_form import solve_alone
 from rebalance_app.optimiser.milp.elastic import relaxations
 from rebalance_app.optimiser.milp.highs import ProgramInfeasible
-from rebalance_app.optimiser.problem.bounds import Choice
+from rebalance_app.optimiser.problem.bounds import AllowedTrades
 from rebalance_app.optimiser.problem.coupling import broken_rows
-from rebalance_app.optimiser.problem.integer_problem import Ledger, ledger
+from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, integer_problem
 from rebalance_app.optimiser.problem.validate import refusals
 
 from .batch_solve import solve_plain
 from .coupled import solve_jointly
 from .explain import conflict_reason, infeasible_reasons, no_value_reason
 from .failures import NoAnswerInTime, SolverFailed, of_optimiser, verify_failed
-from .solution import Found, answer, refused
+from .solution import Candidate, answer, refused
 
 RESERVE = 0.9  # of the remaining time goes to the solver, which looks at its clock only between steps
 
@@ -53,21 +53,21 @@ def _refusal(problem: RebalanceProblem) -> RebalanceSolution | None:
 class Coupled:
     """A problem that the closed form leaves open: `broken` are the coupling rows that fail at it."""
 
-    book: Ledger
-    choices: tuple[Choice, ...]
+    book: IntegerProblem
+    choices: tuple[AllowedTrades, ...]
     broken: tuple[str, ...]
 
 
 def _closed_form(problem: RebalanceProblem) -> RebalanceSolution | Coupled:
     """Whatever can be said without a solver: an answer, why there is none, or what is left to solve."""
-    book = ledger(problem)
+    book = integer_problem(problem)
     value = book.money(book.market_value)
     if book.market_value < 0:
         return refused(problem, "infeasible", (no_value_reason(book),), value)
     choices, trades = solve_alone(book)
     broken = () if trades is None else broken_rows(book, trades)
     if trades is not None and not broken:
-        return answer(book, Found(trades))
+        return answer(book, Candidate(trades))
     reasons = infeasible_reasons(book, choices)
     return refused(problem, "infeasible", reasons, value) if reasons else Coupled(book, choices, broken)
 

@@ -15,12 +15,12 @@ from rebalance_app.optimiser.canonical import dominance as remaining
 from rebalance_app.optimiser.canonical import indifferent as fill
 from rebalance_app.optimiser.canonical.at_bound import first_tight
 from rebalance_app.optimiser.canonical.dominance import best_within
-from rebalance_app.optimiser.canonical.lexicographic import TooMany
+from rebalance_app.optimiser.canonical.lexicographic import SearchLimit
 from rebalance_app.optimiser.closed_form import solve_alone
 from rebalance_app.optimiser.milp.breakpoints import table
 from rebalance_app.optimiser.milp.highs import Relaxed
 from rebalance_app.optimiser.milp.lagrangian import priced_bound, row_limits
-from rebalance_app.optimiser.problem.integer_problem import ONE, ledger
+from rebalance_app.optimiser.problem.integer_problem import ONE, integer_problem
 from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem, shares
 from tests.domain.oracle import best
@@ -54,7 +54,7 @@ def open_ones():
     """Problems with the points of their lines, where there is a coupling row and something to choose."""
     for seed in count():
         stated = small(seed) if seed % 4 == 0 else varied(seed)
-        book = ledger(stated)
+        book = integer_problem(stated)
         if book.market_value > 0 and row_limits(book) and not stated.options.hold:
             choices, _ = solve_alone(book)
             if all(c.segments for c in choices) and any(c.least < c.most for c in choices):
@@ -66,7 +66,7 @@ def priced(stated, book, points, prices, expected):
     at = Relaxed(points, None, prices, priced_bound(points, prices), None, 0.0)
     if expected is None:
         return at, None, None
-    trades = tuple(expected[2][line.position.security_id] // line.lot for line in book.lines)
+    trades = tuple(expected[2][security.position.security_id] // security.lot for security in book.securities)
     return at, trades, int(expected[0] * ONE * 10**book.places) - at.bound
 
 
@@ -93,7 +93,7 @@ def test_within_a_distance_is_found_the_first_of_all_answers_or_there_is_none(li
         cases = [(10**14, None)] if trades is None else [(away, trades), (2 * away + 1, trades), (away - 1, None)]
         for gap, expected in cases:
             if gap >= 0:
-                with suppress(TooMany):
+                with suppress(SearchLimit):
                     assert best_within(at, gap) == expected, (stated, at.prices, gap)
                     compared += 1
     assert compared > 250
@@ -103,7 +103,7 @@ def order_price(book, points, prices, rng):
     """At which, if it is above 0, some trade of some line is worth as much as none."""
     values = points.priced({**prices, "max_trades": 0})
     some = rng.randrange(len(values))
-    none = [m for m in np.flatnonzero(points.line == points.line[some]) if not points.steps[m]]
+    none = [m for m in np.flatnonzero(points.security == points.security[some]) if not points.steps[m]]
     return max([0, *((values[m] - values[some]) // 10**book.places for m in none)])
 
 
@@ -129,7 +129,7 @@ def test_what_attains_the_bound_at_any_prices_is_the_first_of_all_answers(rows):
                 if "max_trades" in rows:
                     prices["max_trades"] = order_price(book, points, prices, rng)
                 at, trades, away = priced(stated, book, points, prices, expected)
-                with suppress(TooMany):
+                with suppress(SearchLimit):
                     tight, nearer = first_tight(points, at.prices)
                     assert tight in (trades, None)
                     assert tight is not None or trades is None or nearer <= away
@@ -139,7 +139,7 @@ def test_what_attains_the_bound_at_any_prices_is_the_first_of_all_answers(rows):
 
 @pytest.mark.parametrize("most", [1, 2, 5])
 def test_where_more_orders_are_allowed_than_there_are_lines_no_answer_is_nearer_than_said(most):
-    book = ledger(problem(50, position("A", 0, 10, "0.4", "0.1"), min_cash=D(11), max_trades=most))
+    book = integer_problem(problem(50, position("A", 0, 10, "0.4", "0.1"), min_cash=D(11), max_trades=most))
     choices, _ = solve_alone(book)
     points, prices = table(book, choices), {"cash_floor": ONE, "max_trades": ONE}
     _, trades, away = priced(book.problem, book, points, prices, best(book.problem))

@@ -6,7 +6,7 @@ from models_app.portfolio.types import TaxLot
 from rebalance_app.optimiser.problem import constraints
 from rebalance_app.optimiser.problem.bounds import smallest_trades
 from rebalance_app.optimiser.problem.coupling import broken_rows, totals_of
-from rebalance_app.optimiser.problem.integer_problem import ledger
+from rebalance_app.optimiser.problem.integer_problem import integer_problem
 from rebalance_app.optimiser.problem.objective import score
 from tests.domain.build import D, position, problem
 
@@ -118,8 +118,8 @@ def test_a_minimum_trade_of_one_step_parts_nothing():
 
 @pytest.mark.parametrize(("held", "minimum", "expected"), [(10, 35, (4, 4)), (3, 35, (4, 3)), (0, 35, (4, 4))])
 def test_an_order_is_large_enough_or_closes_the_position(held, minimum, expected):
-    book = ledger(problem(100, position("A", held, 10, "0.5", "0.5"), min_trade_value=D(minimum)))
-    assert smallest_trades(book, book.lines[0]) == expected
+    book = integer_problem(problem(100, position("A", held, 10, "0.5", "0.5"), min_trade_value=D(minimum)))
+    assert smallest_trades(book, book.securities[0]) == expected
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,13 @@ def test_an_order_is_large_enough_or_closes_the_position(held, minimum, expected
     ],
 )
 def test_what_each_mode_and_cost_adds_to_the_objective_of_20_held_of_50_within_40_to_60(options, steps, expected):
-    book = ledger(problem(80, position("A", 2, 10, "0.5", "0.1"), **options))
-    assert book.score_money(score(book, book.lines[0], steps)) == expected
+    book = integer_problem(problem(80, position("A", 2, 10, "0.5", "0.1"), **options))
+    assert book.score_money(score(book, book.securities[0], steps)) == expected
 
 
 def test_totals_and_broken_rows_of_a_set_of_trades():
     lots = (TaxLot(D(4), D(12)), TaxLot(D(6), D(8)))
-    book = ledger(
+    book = integer_problem(
         problem(
             100,
             position("A", 10, 10, "0.5", "0.5", lots=lots),

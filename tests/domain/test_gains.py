@@ -12,7 +12,7 @@ from models_app.portfolio.lots import gain, lots_sold, realised_gain
 from models_app.portfolio.types import Options, Position, ProblemError, RebalanceProblem, TaxLot
 from rebalance_app.optimiser.canonical import branch_and_bound as branch
 from rebalance_app.optimiser.check import scalar as verify
-from rebalance_app.optimiser.problem.integer_problem import ledger
+from rebalance_app.optimiser.problem.integer_problem import integer_problem
 from rebalance_app.optimiser.problem.json_format import problem_from_json, problem_to_json
 from rebalance_app.optimiser.problem.objective import realised_gain as gain_in_grains
 from rebalance_app.optimiser.solve import solve
@@ -61,8 +61,8 @@ def test_optimiser_check_and_report_state_the_same_gain(lots, share, price):
     held = sum((x.quantity for x in lots), D(0))
     problem = _problem(lots, held, D(price).scaleb(-4))
     sold = int(held) * share // 100
-    after, book = {"A": held - sold}, ledger(problem)
-    grains = gain_in_grains(book.lines[0], -sold)
+    after, book = {"A": held - sold}, integer_problem(problem)
+    grains = gain_in_grains(book.securities[0], -sold)
 
     assert realised_gain(problem, after) == verify.total_gain(problem, after) == book.money(grains)
 

@@ -25,7 +25,7 @@ from rebalance_app.optimiser.milp.highs import ProgramInfeasible, solve_relaxed,
 from rebalance_app.optimiser.milp.lagrangian import cut, priced_bound, whole_prices
 from rebalance_app.optimiser.milp.part_relaxation import solve_part
 from rebalance_app.optimiser.problem.coupling import broken_rows
-from rebalance_app.optimiser.problem.integer_problem import ledger
+from rebalance_app.optimiser.problem.integer_problem import integer_problem
 from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem
 from tests.domain.oracle import best
@@ -38,7 +38,7 @@ def coupled_small(count):
     """Small problems that the closed form leaves open and that have an answer."""
     for seed in range(10_000):
         stated = small(seed)
-        book = ledger(stated)
+        book = integer_problem(stated)
         choices, trades = solve_alone(book) if book.market_value >= 0 else ((), None)
         if trades is not None and broken_rows(book, trades) and best(stated) is not None:
             yield stated, book, choices
@@ -73,7 +73,7 @@ def test_what_prices_cut_away_never_holds_the_optimum():
 def test_exchanges_only_ever_return_something_better_that_honours_every_row():
     tried = 0
     for seed in range(6):
-        book = ledger(large(TIGHT, seed))
+        book = integer_problem(large(TIGHT, seed))
         choices, _ = solve_alone(book)
         relaxed = solve_relaxed(book, choices, 10)
         if relaxed.trades is None:
@@ -158,7 +158,7 @@ def test_an_end_of_the_solver_that_cvxpy_has_no_name_for_is_a_failure_of_the_sol
 
 def test_a_time_out_after_the_relaxation_offers_its_answer_with_its_gap(monkeypatch):
     stated = large(Spec(securities=40, floor="0.052", oddities=0, band=("0.02", "0.02")), 1)
-    book = ledger(stated)
+    book = integer_problem(stated)
     choices, alone = solve_alone(book)
     assert broken_rows(book, alone)
 
@@ -213,7 +213,7 @@ def test_a_solver_that_ignores_its_limit_is_left_behind_and_what_there_was_is_of
 
 
 def test_relaxed_prices_are_those_of_the_rows_that_bind():
-    book = ledger(large(TIGHT, 2))
+    book = integer_problem(large(TIGHT, 2))
     choices, _ = solve_alone(book)
     prices = solve_relaxed(book, choices, 10).prices
     assert set(prices) == {"cash_floor", "turnover"}
@@ -222,7 +222,7 @@ def test_relaxed_prices_are_those_of_the_rows_that_bind():
 
 def test_a_part_that_is_solved_directly_has_the_bound_and_the_answer_of_the_statement():
     for seed in range(6):
-        book = ledger(large(TIGHT, seed))
+        book = integer_problem(large(TIGHT, seed))
         choices, _ = solve_alone(book)
         stated, part = solve_relaxed(book, choices, 10), solve_part(book, choices, table(book, choices), 10)
         assert abs(book.score_money(part.bound - stated.bound)) < D("0.01")
@@ -230,7 +230,9 @@ def test_a_part_that_is_solved_directly_has_the_bound_and_the_answer_of_the_stat
 
 
 def test_a_part_without_an_answer_has_a_bound_above_every_answer():
-    book = ledger(replace(large(TIGHT, 2), options=Options(min_cash_weight=D("0.06"), max_turnover=D("0.0001"))))
+    book = integer_problem(
+        replace(large(TIGHT, 2), options=Options(min_cash_weight=D("0.06"), max_turnover=D("0.0001")))
+    )
     choices, _ = solve_alone(book)
     with pytest.raises(ProgramInfeasible):
         solve_relaxed(book, choices, 10)
@@ -243,7 +245,9 @@ def test_what_branch_and_bound_proves_counts_where_it_is_more_than_was_known(mon
     monkeypatch.setattr(Branching, "go_on", lambda *_: None)
     monkeypatch.setattr(Exchanges, "closer", lambda *_: None)
     for seed in range(4):
-        book = ledger(large(Spec(20, 100_000, ("0.02", "0.02"), floor="0.055", oddities=0, min_trade="1000"), seed))
+        book = integer_problem(
+            large(Spec(20, 100_000, ("0.02", "0.02"), floor="0.055", oddities=0, min_trade="1000"), seed)
+        )
         choices, _ = solve_alone(book)
         found, relaxed = solve_jointly(book, choices, 10), solve_relaxed(book, choices, 10)
         assert book.score_money(total_score(book, found.trades)) - found.bound <= D("0.01")
@@ -251,14 +255,14 @@ def test_what_branch_and_bound_proves_counts_where_it_is_more_than_was_known(mon
 
 
 def test_branch_and_bound_refuses_amounts_whose_cents_floats_lose():
-    book = ledger(problem(3 * 10**14, position("A", 0, 1000, "0.5", "0.1"), min_cash=D(10**14)))
+    book = integer_problem(problem(3 * 10**14, position("A", 0, 1000, "0.5", "0.1"), min_cash=D(10**14)))
     choices, _ = solve_alone(book)
     with pytest.raises(SolverFailed, match="100,000,000,000,000"):
         solve_whole(book, choices, 5)
 
 
 def test_slopes_of_the_programme_add_up_to_the_exact_score():
-    book = ledger(large(TIGHT, 3))
+    book = integer_problem(large(TIGHT, 3))
     choices, _ = solve_alone(book)
     stated = programme(book, table(book, choices))
     full = stated.columns.length
@@ -270,7 +274,7 @@ def test_slopes_of_the_programme_add_up_to_the_exact_score():
 def test_the_search_for_the_first_answer_leaves_half_of_the_time_for_finding_one_at_all(monkeypatch):
     given = []
     monkeypatch.setattr(Branching, "go_on", lambda _self, seconds: given.append(seconds))
-    book = ledger(large(TIGHT, 2))
+    book = integer_problem(large(TIGHT, 2))
     choices, _ = solve_alone(book)
     solve_jointly(book, choices, 10)
     assert given[0] <= 5

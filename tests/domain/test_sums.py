@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rebalance_app.optimiser.canonical import lexicographic as ways
 from rebalance_app.optimiser.canonical import subset_sum as sums
-from rebalance_app.optimiser.canonical.lexicographic import Search, TooMany
+from rebalance_app.optimiser.canonical.lexicographic import Search, SearchLimit
 from rebalance_app.optimiser.canonical.subset_sum import Piece, Sums, TwoSums, dividing, pieces
 
 RANGES = st.tuples(st.integers(-6, 6), st.integers(0, 4)).map(lambda x: (x[0], x[0] + x[1]))
@@ -28,18 +28,18 @@ LINES = st.lists(
 )
 
 
-def every(lines):
+def every(securities):
     """All ways, the first first: id by id the larger trade, then a buy."""
-    options = [[k for first, last in intervals for k in range(first, last + 1)] for intervals, _ in lines]
+    options = [[k for first, last in intervals for k in range(first, last + 1)] for intervals, _ in securities]
     return sorted(product(*options), key=lambda way: [(-abs(k), -k) for k in way])
 
 
-def bought(lines, way):
-    return sum(k * step for k, (_, step) in zip(way, lines, strict=True))
+def bought(securities, way):
+    return sum(k * step for k, (_, step) in zip(way, securities, strict=True))
 
 
-def traded(lines, way):
-    return sum(abs(k) * step for k, (_, step) in zip(way, lines, strict=True))
+def traded(securities, way):
+    return sum(abs(k) * step for k, (_, step) in zip(way, securities, strict=True))
 
 
 @pytest.fixture(params=[0, 1, 2], ids=["all sums known", "few sums known", "last lines held"])
@@ -56,11 +56,11 @@ def _known(request, monkeypatch):
 def test_the_first_way_to_a_sum_is_that_of_trying_all():
     @settings(max_examples=150, deadline=None)
     @given(LINES, st.integers(0, 10**6))
-    def promise(lines, which):
-        every_way = every(lines)
-        total = traded(lines, every_way[which % len(every_way)]) + which % 3 - 1
-        expected = next((list(way) for way in every_way if traded(lines, way) == total), None)
-        assert Search(Sums([pieces(of, step) for of, step in lines], 1)).first(total) == expected
+    def promise(securities, which):
+        every_way = every(securities)
+        total = traded(securities, every_way[which % len(every_way)]) + which % 3 - 1
+        expected = next((list(way) for way in every_way if traded(securities, way) == total), None)
+        assert Search(Sums([pieces(of, step) for of, step in securities], 1)).first(total) == expected
 
     promise()
 
@@ -69,17 +69,17 @@ def test_the_first_way_to_a_sum_is_that_of_trying_all():
 def test_the_first_way_to_two_sums_is_that_of_trying_all():
     @settings(max_examples=150, deadline=None)
     @given(LINES, st.integers(0, 10**6), st.integers(0, 4), st.integers(0, 4))
-    def promise(lines, which, below, above):
-        every_way = every(lines)
+    def promise(securities, which, below, above):
+        every_way = every(securities)
         some = every_way[which % len(every_way)]
-        both, buys = traded(lines, some) + which % 2, (traded(lines, some) + bought(lines, some)) // 2
+        both, buys = traded(securities, some) + which % 2, (traded(securities, some) + bought(securities, some)) // 2
         low, high = buys - below + 1, buys + above - 1
 
         def right(way):
-            return traded(lines, way) == both and low <= (both + bought(lines, way)) / 2 <= high
+            return traded(securities, way) == both and low <= (both + bought(securities, way)) / 2 <= high
 
         expected = next((list(way) for way in every_way if right(way)), None)
-        assert Search(TwoSums([pieces(of, step) for of, step in lines], 1)).first((both, low, high)) == expected
+        assert Search(TwoSums([pieces(of, step) for of, step in securities], 1)).first((both, low, high)) == expected
 
     promise()
 
@@ -88,12 +88,12 @@ def test_the_first_way_to_two_sums_is_that_of_trying_all():
 def test_the_nearest_sum_is_that_of_trying_all_or_a_nearer_one_that_is_not_known_to_be_impossible():
     @settings(max_examples=150, deadline=None)
     @given(LINES, st.integers(0, 10**6), st.sampled_from([1, -1]))
-    def promise(lines, which, sign):
-        sums_of = sorted({traded(lines, way) for way in every(lines)})
+    def promise(securities, which, sign):
+        sums_of = sorted({traded(securities, way) for way in every(securities)})
         total = sums_of[which % len(sums_of)] + which % 7 - 3
         beyond = [each for each in sums_of if (each - total) * sign >= 0]
         expected = min(beyond, key=lambda each: abs(each - total), default=None)
-        adding_up = Sums([pieces(of, step) for of, step in lines], 1)
+        adding_up = Sums([pieces(of, step) for of, step in securities], 1)
         found = adding_up.nearest(total, sign)
         if found != expected:
             assert found is not None
@@ -107,8 +107,8 @@ def test_the_nearest_sum_is_that_of_trying_all_or_a_nearer_one_that_is_not_known
 @pytest.mark.parametrize(("sign", "nearest"), [(1, 120), (-1, 110)])
 @pytest.mark.usefixtures("_known")
 def test_the_nearest_sum_to_one_between_multiples_of_the_unit_is_a_multiple(sign, nearest):
-    lines = [pieces([(0, 9)], 30), pieces([(0, 9)], 50)]
-    assert Sums(lines, 10).nearest(115, sign) == nearest
+    securities = [pieces([(0, 9)], 30), pieces([(0, 9)], 50)]
+    assert Sums(securities, 10).nearest(115, sign) == nearest
 
 
 @settings(max_examples=200, deadline=None)
@@ -126,31 +126,33 @@ def test_two_lines_come_to_a_total_exactly_where_trying_all_says_so(ranges, unit
 
 
 def test_a_sum_in_the_middle_of_millions_is_found_by_the_last_two_lines():
-    lines = [pieces([(0, 18_549)], 1285), pieces([(21, 12_667)], 2418), pieces([(9, 1109)], 5747)]
-    found = Search(Sums(lines, 1)).first(30_000_001)
+    securities = [pieces([(0, 18_549)], 1285), pieces([(21, 12_667)], 2418), pieces([(9, 1109)], 5747)]
+    found = Search(Sums(securities, 1)).first(30_000_001)
     assert sum(k * unit for k, unit in zip(found, (1285, 2418, 5747), strict=True)) == 30_000_001
-    assert all(Search(Sums(lines[1:], 1)).first(30_000_001 - k * 1285) is None for k in range(found[0] + 1, 18_550))
+    assert all(
+        Search(Sums(securities[1:], 1)).first(30_000_001 - k * 1285) is None for k in range(found[0] + 1, 18_550)
+    )
 
 
 def test_a_coarse_unit_says_that_a_sum_between_its_multiples_is_impossible():
-    lines = [pieces([(0, 9)], 30), pieces([(0, 9)], 50)]
-    assert Search(Sums(lines, 10)).first(110) == [2, 1]
-    assert Search(Sums(lines, 10)).first(115) is None
+    securities = [pieces([(0, 9)], 30), pieces([(0, 9)], 50)]
+    assert Search(Sums(securities, 10)).first(110) == [2, 1]
+    assert Search(Sums(securities, 10)).first(115) is None
 
 
 def test_a_search_that_would_take_too_long_is_given_up_not_answered(monkeypatch):
     for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("FEW_LINES", 2), ("FEW", 2)):
         monkeypatch.setattr(sums, name, value)
     monkeypatch.setattr(ways, "MOST_LOOKS", 200)
-    lines = [pieces([(0, 0), (3, 3)], 20 * number) for number in range(1, 13)]
-    with pytest.raises(TooMany):
-        Search(Sums(lines, 20)).first(2000)
+    securities = [pieces([(0, 0), (3, 3)], 20 * number) for number in range(1, 13)]
+    with pytest.raises(SearchLimit):
+        Search(Sums(securities, 20)).first(2000)
 
 
 def test_a_search_from_one_start_knows_of_the_starts_before_it_only_what_holds_for_all(monkeypatch):
     for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("FEW_LINES", 2), ("FEW", 2)):
         monkeypatch.setattr(sums, name, value)
-    lines = [pieces([(2, 4)] if number == 3 else [(0, 0), (3, 5)], 20 * number) for number in (1, 2, 3, 5, 7)]
-    search = Search(Sums(lines, 20))
+    securities = [pieces([(2, 4)] if number == 3 else [(0, 0), (3, 5)], 20 * number) for number in (1, 2, 3, 5, 7)]
+    search = Search(Sums(securities, 20))
     for total in range(0, 1800, 20):
-        assert search.first(total) == Search(Sums(lines, 20)).first(total)
+        assert search.first(total) == Search(Sums(securities, 20)).first(total)

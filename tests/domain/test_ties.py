@@ -17,7 +17,7 @@ from rebalance_app.optimiser.closed_form import solve_alone
 from rebalance_app.optimiser.local_search import rank
 from rebalance_app.optimiser.milp.highs import solve_relaxed
 from rebalance_app.optimiser.problem.coupling import broken_rows
-from rebalance_app.optimiser.problem.integer_problem import ledger
+from rebalance_app.optimiser.problem.integer_problem import integer_problem
 from rebalance_app.optimiser.problem.objective import score
 from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem, shares
@@ -126,7 +126,7 @@ def test_when_parts_run_out_what_is_left_proves_a_bound_that_no_answer_is_below(
     ended = 0
     for seed in range(60):
         stated = large(NARROW[seed % 4], seed)
-        expected, book = best(stated), ledger(stated)
+        expected, book = best(stated), integer_problem(stated)
         if expected is None or solve(stated).method != "milp":
             continue
         choices, _ = solve_alone(book)
@@ -182,10 +182,10 @@ def test_what_floor_and_turnover_forbid_only_together_is_known_to_have_no_answer
 
 def improvement(stated, solution):
     """An exchange of two securities, a few steps each, that brings another answer before this one; None for none."""
-    book = ledger(stated)
+    book = integer_problem(stated)
     choices, _ = solve_alone(book)
     moved = shares(solution)
-    trades = [moved.get(line.position.security_id, 0) // line.lot for line in book.lines]
+    trades = [moved.get(security.position.security_id, 0) // security.lot for security in book.securities]
     here = rank(book, trades)
 
     def near(i):
@@ -194,12 +194,12 @@ def improvement(stated, solution):
         return [k for k in around if any(a <= k <= b for a, b in choices[i].segments)]
 
     for i, j in combinations(range(len(trades)), 2):
-        now = score(book, book.lines[i], trades[i]) + score(book, book.lines[j], trades[j])
+        now = score(book, book.securities[i], trades[i]) + score(book, book.securities[j], trades[j])
         for a in near(i):
-            rest = now - score(book, book.lines[i], a)
+            rest = now - score(book, book.securities[i], a)
             for b in near(j):
                 other = [*trades[:i], a, *trades[i + 1 : j], b, *trades[j + 1 :]]
-                equal = score(book, book.lines[j], b) == rest
+                equal = score(book, book.securities[j], b) == rest
                 if equal and not broken_rows(book, other) and rank(book, other) < here:
                     return other
     return None

@@ -11,7 +11,7 @@ from models_app.portfolio.batch import REASONS, Block, block_drift, block_solve,
 from models_app.portfolio.drift import portfolio_drift
 from models_app.portfolio.types import Options, Position, RebalanceProblem
 from models_app.portfolio.units import MONEY_SCALE, WEIGHT_SCALE
-from rebalance_app.optimiser.check.batch import sound
+from rebalance_app.optimiser.check.batch import is_optimal
 from rebalance_app.optimiser.solve import solve
 
 ids = tuple(f"{i:024d}" for i in range(5))
@@ -102,7 +102,7 @@ def test_the_check_refuses_a_certified_answer_with_one_cell_changed(block, row, 
 
     if answer.certified[row] and not equally_near:
         assert before.cash is not None
-        assert not sound(block, changed)[row]
+        assert not is_optimal(block, changed)[row]
 
 
 def test_an_account_too_large_for_64_bits_is_left_to_the_general_way():

@@ -16,8 +16,7 @@ from rebalance_app.optimiser.failures import SolverCrashedError, SolverHungError
 from rebalance_app.optimiser.problem.json_format import problem_to_json
 from rebalance_app.runs import solve_chunk as solve
 from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.solving import solver_process as solver_child
-from rebalance_app.solving import solver_protocol
+from rebalance_app.solving import solver_process, solver_protocol
 from rebalance_app.solving.solver_process import SolverChild
 from tests.chaos.faults import POISON_HOOK
 
@@ -60,7 +59,7 @@ def test_the_child_solves_what_the_closed_form_cannot_and_stays_for_the_next(chi
 
 @pytest.mark.parametrize("command", [DYING, BABBLING, BABBLING_LATER])
 def test_a_child_that_dies_or_talks_nonsense_is_an_error_and_not_an_answer(child, command, monkeypatch):
-    monkeypatch.setattr(solver_child, "COMMAND", command)
+    monkeypatch.setattr(solver_process, "COMMAND", command)
 
     with pytest.raises(SolverCrashedError):
         child.solve(SHORT_OF_CASH)
@@ -68,7 +67,7 @@ def test_a_child_that_dies_or_talks_nonsense_is_an_error_and_not_an_answer(child
 
 
 def test_a_child_that_never_answers_is_killed_in_time(child, monkeypatch, settings):
-    monkeypatch.setattr(solver_child, "COMMAND", SILENT)
+    monkeypatch.setattr(solver_process, "COMMAND", SILENT)
     settings.SOLVER_GRACE_SECONDS = 0.5
     child._start()
     started = time.monotonic()
@@ -112,7 +111,7 @@ def _telling(saying):
     ids=["question", "portfolio", "no envelope", "list", "no solution", "line before", "line after", "half a line"],
 )
 def test_what_is_not_the_answer_to_the_question_is_nobodys_answer_and_ends_the_child(child, monkeypatch, saying):
-    monkeypatch.setattr(solver_child, "COMMAND", _telling(saying))
+    monkeypatch.setattr(solver_process, "COMMAND", _telling(saying))
 
     with pytest.raises(SolverCrashedError):
         child.solve(SHORT_OF_CASH)
@@ -125,7 +124,7 @@ def test_an_answer_that_breaks_a_rule_is_thrown_away_and_its_child_with_it(child
         "dict(solution, status='optimal', quantities={p['security_id']: '0' for p in asked['problem']['positions']})"
     )
     saying = f"print(json.dumps(dict(question=question, solution={wrong})), flush=True)"
-    monkeypatch.setattr(solver_child, "COMMAND", _telling(saying))
+    monkeypatch.setattr(solver_process, "COMMAND", _telling(saying))
 
     with pytest.raises(SolverWrongError):
         child.solve(SHORT_OF_CASH)
@@ -135,7 +134,7 @@ def test_an_answer_that_breaks_a_rule_is_thrown_away_and_its_child_with_it(child
 def test_what_was_said_after_an_answer_is_not_taken_for_that_to_the_next_question(child, monkeypatch):
     """One line too many would otherwise give every later portfolio the orders of the one before it."""
     monkeypatch.setattr(
-        solver_child, "COMMAND", _telling("print(answer, flush=True); time.sleep(.2); print(answer, flush=True)")
+        solver_process, "COMMAND", _telling("print(answer, flush=True); time.sleep(.2); print(answer, flush=True)")
     )
     child.solve(SHORT_OF_CASH)
     time.sleep(0.4)
@@ -149,7 +148,7 @@ DEAF = [sys.executable, "-c", f"import os; os.close(0)\n{READY}import time; time
 
 
 def test_a_child_that_takes_no_question_any_more_is_lost_like_any_other(child, monkeypatch):
-    monkeypatch.setattr(solver_child, "COMMAND", DEAF)
+    monkeypatch.setattr(solver_process, "COMMAND", DEAF)
 
     with pytest.raises(SolverCrashedError):
         child.solve(SHORT_OF_CASH)
@@ -158,7 +157,7 @@ def test_a_child_that_takes_no_question_any_more_is_lost_like_any_other(child, m
 
 def test_a_child_that_does_not_even_read_is_killed_in_time(child, monkeypatch, settings):
     """A long question does not fit into a pipe: to write it takes as much patience as to read its answer, not more."""
-    monkeypatch.setattr(solver_child, "COMMAND", SILENT)
+    monkeypatch.setattr(solver_process, "COMMAND", SILENT)
     settings.SOLVER_GRACE_SECONDS = 0.5
     positions = tuple(replace(SHORT_OF_CASH.positions[0], security_id=f"{n:024}") for n in range(2000))
     child._start()
@@ -170,12 +169,12 @@ def test_a_child_that_does_not_even_read_is_killed_in_time(child, monkeypatch, s
 
 
 def test_a_problem_that_is_given_up_while_it_is_solved_leaves_no_child_with_an_answer_for_it(child, monkeypatch):
-    monkeypatch.setattr(solver_child, "COMMAND", SILENT)
+    monkeypatch.setattr(solver_process, "COMMAND", SILENT)
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(solver_child, "_read_line", interrupted)
+    monkeypatch.setattr(solver_process, "_read_line", interrupted)
     with pytest.raises(KeyboardInterrupt):
         child.solve(SHORT_OF_CASH)
     assert child._process is None
@@ -183,7 +182,7 @@ def test_a_problem_that_is_given_up_while_it_is_solved_leaves_no_child_with_an_a
 
 def test_an_exception_in_the_child_is_told_as_what_it_is_and_is_no_end_of_the_child(child, monkeypatch):
     saying = "print(json.dumps(dict(question=question, raised='ValueError: a defect')), flush=True)"
-    monkeypatch.setattr(solver_child, "COMMAND", _telling(saying))
+    monkeypatch.setattr(solver_process, "COMMAND", _telling(saying))
 
     with pytest.raises(SolverRaisedError, match=r"^ValueError: a defect$"):
         child.solve(SHORT_OF_CASH)
@@ -220,7 +219,7 @@ def test_what_native_code_prints_in_the_child_goes_to_the_log_and_stands_before_
 
 @pytest.mark.parametrize(("nearest", "given"), [(False, 10.0), (True, 3.333)])
 def test_a_nearest_answer_shares_the_time_that_one_answer_has(child, monkeypatch, nearest, given):
-    monkeypatch.setattr(solver_child, "COMMAND", [sys.executable, "-c", TELLING])
+    monkeypatch.setattr(solver_process, "COMMAND", [sys.executable, "-c", TELLING])
     problem = replace(SHORT_OF_CASH, options=Options(time_limit=10.0, nearest=nearest))
 
     assert child.solve(problem).seconds == given
@@ -236,7 +235,7 @@ TIMED_OUT = TELLING.replace(
 
 
 def test_after_a_time_out_the_child_is_replaced_for_its_solver_may_still_be_at_work(child, monkeypatch):
-    monkeypatch.setattr(solver_child, "COMMAND", [sys.executable, "-c", TIMED_OUT])
+    monkeypatch.setattr(solver_process, "COMMAND", [sys.executable, "-c", TIMED_OUT])
 
     assert child.solve(SHORT_OF_CASH).status == "time_limit"
     assert child._process is None
@@ -245,13 +244,13 @@ def test_after_a_time_out_the_child_is_replaced_for_its_solver_may_still_be_at_w
 def test_a_child_that_is_long_in_starting_takes_nothing_from_the_time_of_its_portfolio(child, monkeypatch, settings):
     """A busy machine: ready only after more than the portfolio's limit and all grace."""
     settings.SOLVER_GRACE_SECONDS = 0
-    monkeypatch.setattr(solver_child, "COMMAND", [sys.executable, "-c", f"import time; time.sleep(1.5)\n{TELLING}"])
+    monkeypatch.setattr(solver_process, "COMMAND", [sys.executable, "-c", f"import time; time.sleep(1.5)\n{TELLING}"])
 
     assert child.solve(replace(SHORT_OF_CASH, options=Options(time_limit=1))).seconds == 1
 
 
 def test_a_child_that_never_gets_ready_is_lost_and_says_nothing_about_its_portfolio(child, monkeypatch, settings):
-    monkeypatch.setattr(solver_child, "COMMAND", NEVER_READY)
+    monkeypatch.setattr(solver_process, "COMMAND", NEVER_READY)
     settings.SOLVER_STARTUP_SECONDS = 0.2
 
     with pytest.raises(SolverCrashedError, match="was not ready"):
@@ -285,7 +284,7 @@ def test_a_portfolio_with_an_exception_in_its_solver_fails_after_three_attempts_
     book, manager, run_worker, short_of_cash, monkeypatch
 ):
     saying = "print(json.dumps(dict(question=question, raised='ValueError: a defect')), flush=True)"
-    monkeypatch.setattr(solver_child, "COMMAND", _telling(saying))
+    monkeypatch.setattr(solver_process, "COMMAND", _telling(saying))
     monkeypatch.setattr(solve, "_child", SolverChild())
     run = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash)
     row = run_worker(run).portfolios.get()
@@ -301,7 +300,7 @@ def test_a_portfolio_that_crashes_the_solver_fails_after_three_attempts(
     book, manager, run_worker, short_of_cash, monkeypatch, command
 ):
     monkeypatch.setattr("django.conf.settings.SOLVER_STARTUP_SECONDS", 0.2)
-    monkeypatch.setattr(solver_child, "COMMAND", command)
+    monkeypatch.setattr(solver_process, "COMMAND", command)
     monkeypatch.setattr(solve, "_child", SolverChild())
     run = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash)
     run = run_worker(run)

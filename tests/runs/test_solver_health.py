@@ -10,8 +10,7 @@ from django.test import Client
 
 from models_app.portfolio.types import RebalanceSolution, Trade
 from ordergen.ops import health
-from rebalance_app.solving import solver_health
-from rebalance_app.solving import solver_process as solver_child
+from rebalance_app.solving import solver_health, solver_process
 from rebalance_app.solving.solver_health import SolverHealth
 from rebalance_app.solving.solver_process import SolverChild, SolverCrashedError
 from tests.runs.test_solver_child import DYING, SILENT
@@ -108,7 +107,7 @@ def test_without_one_of_the_solver_s_libraries_nothing_is_ready_but_the_process_
     ],
 )
 def test_a_solver_that_hangs_or_crashes_is_told_as_such(of, command, message, monkeypatch, settings):
-    monkeypatch.setattr(solver_child, "COMMAND", command)
+    monkeypatch.setattr(solver_process, "COMMAND", command)
     settings.SOLVER_GRACE_SECONDS = 0.1
     hurried = replace(solver_health.SMALL, options=replace(solver_health.SMALL.options, time_limit=0.1))
     monkeypatch.setattr(solver_health, "SMALL", hurried)

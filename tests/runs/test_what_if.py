@@ -14,7 +14,7 @@ from ordergen.core.errors import InvalidInputError, NotAllowedError, NotFoundErr
 from rebalance_app.limits.services import limits_set
 from rebalance_app.models import LimitSet, Order, PriceSnapshot, Rebalance
 from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.solving import solver_process as solver_child
+from rebalance_app.solving import solver_process
 from rebalance_app.solving.solver_process import SolverChild
 from rebalance_app.what_if import services as service
 from rebalance_app.what_if.services import what_if
@@ -156,7 +156,7 @@ def child(monkeypatch):
 
 
 def test_a_solver_that_crashes_fails_its_scenario_alone(book, manager, child, monkeypatch):
-    monkeypatch.setattr(solver_child, "COMMAND", DYING)
+    monkeypatch.setattr(solver_process, "COMMAND", DYING)
     lost, plain = _ask(book, manager, BINDING, {}).scenarios
 
     assert (lost["status"], lost["reasons"][0]["code"], lost["trades"]) == ("error", "SOLVER_CRASHED", [])
@@ -164,7 +164,7 @@ def test_a_solver_that_crashes_fails_its_scenario_alone(book, manager, child, mo
 
 
 def test_a_solver_that_hangs_is_killed_in_time(book, manager, child, monkeypatch, settings):
-    monkeypatch.setattr(solver_child, "COMMAND", SILENT)
+    monkeypatch.setattr(solver_process, "COMMAND", SILENT)
     settings.SOLVER_GRACE_SECONDS = 0.3
     child._start()
     started = time.monotonic()

@@ -1,10 +1,10 @@
 """Answers that attain the bound of the prices exactly, and of them the first by `exchange.rank`: without floats.
 
 Where a cash floor keeps a model from being bought in full, drift does not care which securities are short of it:
-thousands of answers are equally good. An answer attains the bound exactly when every line is at a least of its priced
-score and every priced row is used up. The leasts of a line are a few intervals of steps; using up a row is a sum that
-must come out to the grain, or a number of orders. Least trading prices that row once more. The first by id is then
-found line by line: the largest trade whose rest the lines after it can still make up, within what rows without a price
+thousands of answers are equally good. An answer attains the bound exactly when every security is at a least of its priced
+score and every priced row is used up. The leasts of a security are a few intervals of steps; using up a row is a sum that
+must come out to the minor unit, or a number of orders. Least trading prices that row once more. The first by id is then
+found security by security: the largest trade whose rest the securities after it can still make up, within what rows without a price
 permit.
 """
 
@@ -18,38 +18,40 @@ import numpy as np
 from rebalance_app.optimiser.local_search import rank
 from rebalance_app.optimiser.milp.breakpoints import Table, Whole
 from rebalance_app.optimiser.milp.lagrangian import grid, kept_steps, row_limits
-from rebalance_app.optimiser.problem.bounds import Choice
+from rebalance_app.optimiser.problem.bounds import AllowedTrades
 from rebalance_app.optimiser.problem.coupling import broken_rows
-from rebalance_app.optimiser.problem.integer_problem import ONE, Ledger
+from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
 from rebalance_app.optimiser.problem.objective import realised_gain
 from rebalance_app.optimiser.problem.promises import known
 
 from .cardinality import Orders
 from .gain_bound import Gains
 from .indifferent import Sets
-from .lexicographic import Kept, Search, TooMany
+from .lexicographic import Kept, Search, SearchLimit
 from .slack_levels import Level, levels
 from .subset_sum import Piece, Sums, TwoSums, pieces
 
 BOUGHT_OR_TRADED = "a level says what is bought or what is traded"
 MOST_LEAPS = 2000  # sums of sales looked at for the least trading
 
-Chosen = dict[int, int] | None  # by line, the first trades; None where there are none
-Aside = Callable[[Ledger, tuple[Choice, ...]], tuple[int, ...] | None]  # solves a problem of its own, or raises TooMany
+Chosen = dict[int, int] | None  # by security, the first trades; None where there are none
+SubproblemSolver = Callable[
+    [IntegerProblem, tuple[AllowedTrades, ...]], tuple[int, ...] | None
+]  # solves a problem of its own, or raises SearchLimit
 
 
-class _TakesMoreSales(TooMany):
+class _TakesMoreSales(SearchLimit):
     """A gain budget takes more sales than anything else does."""
 
 
-def not_solved(_ledger: Ledger, _choices: tuple[Choice, ...]) -> None:
+def not_solved(_ledger: IntegerProblem, _choices: tuple[AllowedTrades, ...]) -> None:
     """No problem of its own is solved aside."""
-    raise TooMany
+    raise SearchLimit
 
 
 def _next_spare(points: Table, values: Whole) -> float:
-    """At least how far above its line's least, in score units, the priced score of any other trade is."""
-    over = values - np.minimum.reduceat(values, points.start)[points.line]
+    """At least how far above its security's least, in score units, the priced score of any other trade is."""
+    over = values - np.minimum.reduceat(values, points.start)[points.security]
     within = points.part[1:] == points.part[:-1]
     beside = within & ((over[1:] == 0) != (over[:-1] == 0))
     steep = np.abs(over[1:] - over[:-1])[beside] // (points.steps[1:] - points.steps[:-1])[beside]
@@ -61,11 +63,11 @@ class _Lines:
     """Lines with the steps they may trade at a level.
 
     until          when to give up, by the monotonic clock
-    fixed          the trades of those that have but one; bought, sold   what these come to, in grains
+    fixed          the trades of those that have but one; bought, sold   what these come to, in minor units
     free           the steps of the others
     """
 
-    ledger: Ledger
+    ip: IntegerProblem
     level: Level
     until: float
     fixed: dict[int, int]
@@ -74,36 +76,36 @@ class _Lines:
     sold: int
 
     @classmethod
-    def of(cls, ledger: Ledger, sets: Sets, level: Level, until: float) -> "_Lines":
+    def of(cls, ip: IntegerProblem, sets: Sets, level: Level, until: float) -> "_Lines":
         """Of the given steps."""
         fixed = {i: of[0][0] for i, of in sets.items() if of[0][0] == of[-1][1]}
-        amounts = [k * ledger.lines[i].step for i, k in fixed.items()]
+        amounts = [k * ip.securities[i].step for i, k in fixed.items()]
         bought, sold = sum(x for x in amounts if x > 0), -sum(x for x in amounts if x < 0)
-        return cls(ledger, level, until, fixed, {i: of for i, of in sets.items() if i not in fixed}, bought, sold)
+        return cls(ip, level, until, fixed, {i: of for i, of in sets.items() if i not in fixed}, bought, sold)
 
     def beside(self, sums: Sums | TwoSums) -> Kept:
-        """What the trades must keep beside their sums, with what the lines that are fixed leave of it."""
-        kept, number = list[Any](), self.level.number(self.ledger)
+        """What the trades must keep beside their sums, with what the securities that are fixed leave of it."""
+        kept, number = list[Any](), self.level.number(self.ip)
         if number is not None:
             made = sum(1 for k in self.fixed.values() if k)
             left = max(0, number[0] - made), min(number[1] - made, len(self.free))
             kept.append((Orders(sums, left), left))
-        if self.ledger.gain_budget is not None:
-            gained = sum(realised_gain(self.ledger.lines[i], k) for i, k in self.fixed.items() if k < 0)
-            gains = Gains([self.ledger.lines[i] for i in self.free], list(self.free.values()))
-            kept.append((gains, self.ledger.gain_budget - gained))
+        if self.ip.gain_budget is not None:
+            gained = sum(realised_gain(self.ip.securities[i], k) for i, k in self.fixed.items() if k < 0)
+            gains = Gains([self.ip.securities[i] for i in self.free], list(self.free.values()))
+            kept.append((gains, self.ip.gain_budget - gained))
         return kept
 
     def search(self, sums: Sums | TwoSums) -> Search:
-        """The search for the first trades of the lines that are free, by their sums."""
+        """The search for the first trades of the securities that are free, by their sums."""
         return Search(sums, self.beside(sums), self.until)
 
     def pieces(self) -> tuple[list[list[Piece]], int]:
-        """Of the lines that are free, and what divides them all."""
-        return [pieces(of, self.ledger.lines[i].step) for i, of in self.free.items()], grid(self.ledger)
+        """Of the securities that are free, and what divides them all."""
+        return [pieces(of, self.ip.securities[i].step) for i, of in self.free.items()], grid(self.ip)
 
     def first(self, search: Search, start: Any) -> Chosen:
-        """The first trades of all lines, where those that are free begin at a state of their sums."""
+        """The first trades of all securities, where those that are free begin at a state of their sums."""
         found = search.first(start)
         return None if found is None else self.fixed | dict(zip(self.free, found, strict=True))
 
@@ -137,85 +139,87 @@ class _Lines:
             if found is not None:
                 return found
             least = max(sold + sums.unit, buys - more)
-        raise TooMany
+        raise SearchLimit
 
 
-def _on_each_side(lines: _Lines, sets: Sets, buys: int, sales: int) -> Chosen:
+def _on_each_side(securities: _Lines, sets: Sets, buys: int, sales: int) -> Chosen:
     """The first trades where buys and sales must each come to a sum of their own."""
-    ledger, level, until = lines.ledger, lines.level, lines.until
+    ip, level, until = securities.ip, securities.level, securities.until
     buyers = {i: of for i, of in sets.items() if of[0][0] >= 0}
     sellers = {i: of for i, of in sets.items() if of[-1][1] <= 0 and i not in buyers}
-    if len(buyers) + len(sellers) < len(sets) or level.number(ledger) or ledger.gain_budget is not None:
-        return lines.buying(buys + sales, buys, buys)
-    first_buys = _Lines.of(ledger, buyers, level, until).trading(buys)
-    first_sales = None if first_buys is None else _Lines.of(ledger, sellers, level, until).trading(sales)
+    if len(buyers) + len(sellers) < len(sets) or level.number(ip) or ip.gain_budget is not None:
+        return securities.buying(buys + sales, buys, buys)
+    first_buys = _Lines.of(ip, buyers, level, until).trading(buys)
+    first_sales = None if first_buys is None else _Lines.of(ip, sellers, level, until).trading(sales)
     return None if first_buys is None or first_sales is None else first_buys | first_sales
 
 
-def _within_cash(lines: _Lines, traded: int) -> Chosen:
+def _within_cash(securities: _Lines, traded: int) -> Chosen:
     """The first trades that come to `traded` and leave the cash within its floor and ceiling."""
-    limits = row_limits(lines.ledger)
+    limits = row_limits(securities.ip)
     most = (traded + limits["cash_floor"]) // 2
     least = (traded - limits["cash_ceiling"] + 1) // 2 if "cash_ceiling" in limits else 0
-    anyhow = lines.trading(traded)  # one sum is less work than two
-    if anyhow is None or least <= sum(max(0, k) * lines.ledger.lines[i].step for i, k in anyhow.items()) <= most:
+    anyhow = securities.trading(traded)  # one sum is less work than two
+    if anyhow is None or least <= sum(max(0, k) * securities.ip.securities[i].step for i, k in anyhow.items()) <= most:
         return anyhow
-    return lines.buying(traded, least, most)
+    return securities.buying(traded, least, most)
 
 
-def _chosen(lines: _Lines, sets: Sets, level: Level) -> Chosen:
-    """The first trades of a level. Raises TooMany, and _TakesMoreSales."""
+def _chosen(securities: _Lines, sets: Sets, level: Level) -> Chosen:
+    """The first trades of a level. Raises SearchLimit, and _TakesMoreSales."""
     bought, traded = level.bought, level.traded
     if traded is None:
-        return lines.with_least_trading(known(bought, BOUGHT_OR_TRADED))
+        return securities.with_least_trading(known(bought, BOUGHT_OR_TRADED))
     if bought is None:
-        return _within_cash(lines, traded)
+        return _within_cash(securities, traded)
     even = (traded + bought) % 2 == 0
-    return _on_each_side(lines, sets, (traded + bought) // 2, (traded - bought) // 2) if even else None
+    return _on_each_side(securities, sets, (traded + bought) // 2, (traded - bought) // 2) if even else None
 
 
-def _as_least_trading(ledger: Ledger, sets: Sets, level: Level) -> tuple[Ledger, tuple[Choice, ...]]:
+def _as_least_trading(ip: IntegerProblem, sets: Sets, level: Level) -> tuple[IntegerProblem, tuple[AllowedTrades, ...]]:
     """A level that says what is bought, with as little trading as that can take, as a problem of its own."""
     bought = known(level.bought, BOUGHT_OR_TRADED)
-    cash, (fewest, most) = ledger.cash - bought, level.number(ledger) or (0, None)
-    kept = replace(ledger, floor=cash, ceiling=cash, fewest_orders=fewest, most_orders=most)
+    cash, (fewest, most) = ip.cash - bought, level.number(ip) or (0, None)
+    kept = replace(ip, floor=cash, ceiling=cash, fewest_orders=fewest, most_orders=most)
     stated = replace(kept, drift_weight=0, trade_weight=ONE, ticket=0, soft=False)
-    return stated, tuple(Choice(line, tuple(sets[i])) for i, line in enumerate(ledger.lines))
+    return stated, tuple(AllowedTrades(security, tuple(sets[i])) for i, security in enumerate(ip.securities))
 
 
-def _first_at(ledger: Ledger, sets: Sets, level: Level, until: float, aside: Aside) -> tuple[int, ...] | None:
-    """The first answer of a level by `exchange.rank`; None for none. Raises TooMany."""
+def _first_at(
+    ip: IntegerProblem, sets: Sets, level: Level, until: float, aside: SubproblemSolver
+) -> tuple[int, ...] | None:
+    """The first answer of a level by `exchange.rank`; None for none. Raises SearchLimit."""
     try:
-        found = _chosen(_Lines.of(ledger, sets, level, until), sets, level)
-        trades = None if found is None else tuple(found[i] for i in range(len(ledger.lines)))
+        found = _chosen(_Lines.of(ip, sets, level, until), sets, level)
+        trades = None if found is None else tuple(found[i] for i in range(len(ip.securities)))
     except _TakesMoreSales:
-        trades = aside(*_as_least_trading(ledger, sets, level))
+        trades = aside(*_as_least_trading(ip, sets, level))
     if trades is None:
         return None
-    broken = set(broken_rows(ledger, trades))
+    broken = set(broken_rows(ip, trades))
     if level.traded is None and "turnover" in broken:
         return None  # as little as possible is traded
     if broken:
-        raise TooMany  # rows without a price decide which is the first, and they are not looked at here
+        raise SearchLimit  # rows without a price decide which is the first, and they are not looked at here
     return trades
 
 
 def first_tight(
-    points: Table, prices: Mapping[str, int], until: float = math.inf, aside: Aside = not_solved
+    points: Table, prices: Mapping[str, int], until: float = math.inf, aside: SubproblemSolver = not_solved
 ) -> tuple[tuple[int, ...] | None, int]:
     """The first of all answers by `exchange.rank`, where one attains the bound of the prices or just misses it.
 
     Without one, how far from the bound (in score) there is none either. `points` are the breakpoints of the choices.
-    Raises TooMany, also when the monotonic clock says so. `aside` solves what becomes a problem of its own.
+    Raises SearchLimit, also when the monotonic clock says so. `aside` solves what becomes a problem of its own.
     """
-    ledger, values = points.ledger, points.priced(prices)
+    ip, values = points.ip, points.priced(prices)
     sets, spare = kept_steps(points, values, 0), _next_spare(points, values)
     nearer = 0
-    for level in levels(ledger, prices):
+    for level in levels(ip, prices):
         nearer = level[0].cost
         if nearer >= spare:
             break
-        found = [trades for each in level if (trades := _first_at(ledger, sets, each, until, aside)) is not None]
+        found = [trades for each in level if (trades := _first_at(ip, sets, each, until, aside)) is not None]
         if found:
-            return min(found, key=lambda trades: rank(ledger, trades)), nearer
+            return min(found, key=lambda trades: rank(ip, trades)), nearer
     return None, int(min(spare, nearer))

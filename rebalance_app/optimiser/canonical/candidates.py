@@ -1,6 +1,6 @@
 """What the prices leave: every trade that may be part of an answer within a distance of the bound, and what it adds.
 
-What a trade's priced score has above its line's least, and what is left of priced rows, adds up to an answer's distance
+What a trade's priced score has above its security's least, and what is left of priced rows, adds up to an answer's distance
 from the bound. Other prices give a bound of their own, and distances from it. Distances are floats, to be held against
 a limit that is a little too large: they only say what is not worth a look. All else is exact.
 """
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from rebalance_app.optimiser.milp.breakpoints import Table, Whole, listed
 from rebalance_app.optimiser.milp.highs import Relaxed
 from rebalance_app.optimiser.milp.lagrangian import kept_steps, row_limits
-from rebalance_app.optimiser.problem.integer_problem import ONE, Ledger
+from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
 
 from .indifferent import Fill, count, filling, without
-from .lexicographic import TooMany
+from .lexicographic import SearchLimit
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-MOST_STEPS = 2000  # of all lines but those that fill; beyond, the combinations are too many
-MOST_DEVIATING = 62  # lines that may fill or not: each is a bit
+MOST_STEPS = 2000  # of all securities but those that fill; beyond, the combinations are too many
+MOST_DEVIATING = 62  # securities that may fill or not: each is a bit
 SHIFTS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of prices, where other bounds are looked for
 LARGEST = 2**62
 PRECISION = 1e-12  # of sums of some thousand floats
@@ -46,7 +46,7 @@ def _shifted(prices: Prices, rows: Sequence[str]) -> list[Prices]:
 class Row:
     """A coupling row: what each point uses of it, what filling adds, and what all together may use.
 
-    used   (m,) more than its line's first point; room: less what all first points use
+    used   (m,) more than its security's first point; room: less what all first points use
     fill   what a unit of `Fill` uses, below 0 where it makes room
     """
 
@@ -59,15 +59,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Every trade that is left, line by line, a line that fills at its smallest. Sums are counted in whole units.
+    """Every trade that is left, security by security, a security that fills at its smallest. Sums are counted in whole units.
 
-    places     by line, which points are its
-    fills      (m,) how many units of money more a point may come to, where its line fills; `deviates` (m,) the bit of
-               a line that might have filled and does not
-    distance   (m, y) money above the line's least, at each of y prices
+    places     by security, which points are its
+    fills      (m,) how many units of money more a point may come to, where its security fills; `deviates` (m,) the bit of
+               a security that might have filled and does not
+    distance   (m, y) money above the security's least, at each of y prices
     above      (y,) what the bound at each of them is above the one that is known; error   (y,) more than all sums of
                distances may be wrong by
-    score, traded, later   (m,) what orders answers: of equal score and traded, at the first line, the least `later`
+    score, traded, later   (m,) what orders answers: of equal score and traded, at the first security, the least `later`
     """
 
     table: Table
@@ -91,30 +91,30 @@ class Points:
         return sorted(several, key=lambda i: second[i], reverse=True)
 
 
-def money(ledger: Ledger) -> int:
+def money(ip: IntegerProblem) -> int:
     """A unit of money in score units."""
-    return int(ONE * 10**ledger.places)
+    return int(ONE * 10**ip.places)
 
 
 def _counted(column: Whole, points: Table, unit: int) -> Ints:
-    """A column less what its line begins with, in units. Raises TooMany where sums do not fit into 64 bits."""
-    away = (column - column[points.start][points.line]) // unit
+    """A column less what its security begins with, in units. Raises SearchLimit where sums do not fit into 64 bits."""
+    away = (column - column[points.start][points.security]) // unit
     if np.maximum.reduceat(np.abs(away), points.start).sum() >= LARGEST:
-        raise TooMany
+        raise SearchLimit
     counted: Ints = away.astype(np.int64)
     return counted
 
 
 def largest_unit(column: Whole, points: Table, other: int = 0) -> int:
-    """The largest that divides all that a column adds to what its line begins with, and another."""
-    return math.gcd(other, *(column - column[points.start][points.line]).tolist()) or 1
+    """The largest that divides all that a column adds to what its security begins with, and another."""
+    return math.gcd(other, *(column - column[points.start][points.security]).tolist()) or 1
 
 
 def _rows(points: Table, prices: Prices, fill: Fill, fills: Ints) -> list[Row]:
     """The rows that some combination of the points breaks, or that have a price."""
     rows, every = [], points.uses
     per_unit = {"cash_floor": fill.side, "cash_ceiling": -fill.side, "turnover": 1}
-    for name, limit in row_limits(points.ledger).items():
+    for name, limit in row_limits(points.ip).items():
         uses, adds = every[name], per_unit.get(name, 0)
         most = np.maximum.reduceat(uses + fills.astype(object) * max(0, adds) * fill.unit, points.start).sum()
         if most > limit or prices.get(name):
@@ -130,57 +130,57 @@ def _distances(
 ) -> tuple[Floats, Floats, Floats]:
     """`distance`, `above` and `error` of `Points`, at the prices and at others around them.
 
-    Where prices shift, what a point uses more than its line's first weighs more, and so does the room that there is.
+    Where prices shift, what a point uses more than its security's first weighs more, and so does the room that there is.
     """
-    ledger = points.ledger
+    ip = points.ip
     others = _shifted(prices, [row.name for row in rows])
     shift = np.array([[(other[row.name] - prices.get(row.name, 0)) / ONE for row in rows] for other in others])
-    unit = np.array([float(row.unit / 10**ledger.places) for row in rows])
-    used = np.array([row.used for row in rows]).reshape(len(rows), len(points.line)).T * unit
+    unit = np.array([float(row.unit / 10**ip.places) for row in rows])
+    used = np.array([row.used for row in rows]).reshape(len(rows), len(points.security)).T * unit
     adds, room = unit * [row.fill for row in rows], unit * [float(row.room) for row in rows]
-    priced = ((points.priced(prices) - least[points.line]) / money(ledger)).astype(float)[:, None] + used @ shift.T
+    priced = ((points.priced(prices) - least[points.security]) / money(ip)).astype(float)[:, None] + used @ shift.T
     priced += np.minimum(0, fills[:, None] * (shift @ adds))
     lowest = np.minimum.reduceat(priced, points.start)
     summed = np.maximum.reduceat(np.abs(priced), points.start).sum(axis=0) + np.abs(shift) @ np.abs(room)
-    return priced - lowest[points.line], lowest.sum(axis=0) - shift @ room, PRECISION * summed
+    return priced - lowest[points.security], lowest.sum(axis=0) - shift @ room, PRECISION * summed
 
 
 def _later(points: Table) -> Ints:
-    """(m,) the place of each point by size, then buys before sales, within its line."""
+    """(m,) the place of each point by size, then buys before sales, within its security."""
     k = points.steps  # of any size
     later = np.empty(len(k), dtype=np.int64)
-    later[sorted(range(len(k)), key=lambda i: (points.line[i], -abs(k[i]), -k[i]))] = np.arange(len(k))
+    later[sorted(range(len(k)), key=lambda i: (points.security[i], -abs(k[i]), -k[i]))] = np.arange(len(k))
     return later
 
 
 def left(relaxed: Relaxed, gap: int) -> Points:
-    """The trades within a distance of the bound. Raises TooMany."""
+    """The trades within a distance of the bound. Raises SearchLimit."""
     points, prices = relaxed.points, relaxed.prices
-    ledger, values = points.ledger, points.priced(relaxed.prices)
-    fill = filling(ledger, kept_steps(points, values, 0))
+    ip, values = points.ip, points.priced(relaxed.prices)
+    fill = filling(ip, kept_steps(points, values, 0))
     tried = {i: without(of, fill.sets.get(i, ())) for i, of in kept_steps(points, values, gap).items()}
     if sum(map(count, tried.values())) > MOST_STEPS:
-        raise TooMany
-    steps = [[fill.ends(i)[0]] if i in fill.sets else [] for i in range(len(ledger.lines))]
+        raise SearchLimit
+    steps = [[fill.ends(i)[0]] if i in fill.sets else [] for i in range(len(ip.securities))]
     for i, intervals in tried.items():
         steps[i] += [k for a, b in intervals for k in range(a, b + 1)]
-    table = listed(ledger, steps)
-    fills = np.zeros(len(table.line), dtype=np.int64)
-    deviates = np.zeros(len(table.line), dtype=np.int64)
+    table = listed(ip, steps)
+    fills = np.zeros(len(table.security), dtype=np.int64)
+    deviates = np.zeros(len(table.security), dtype=np.int64)
     for bit, i in enumerate(i for i in fill.sets if len(steps[i]) > 1):
         if bit > MOST_DEVIATING:
-            raise TooMany
+            raise SearchLimit
         deviates[table.start[i] + 1 : table.start[i] + len(steps[i])] = 1 << bit
     for i in fill.sets:
         smallest, largest = fill.ends(i)
-        fills[table.start[i]] = abs(largest - smallest) * ledger.lines[i].step // fill.unit
+        fills[table.start[i]] = abs(largest - smallest) * ip.securities[i].step // fill.unit
     rows = _rows(table, prices, fill, fills)
     distance, above, error = _distances(table, np.minimum.reduceat(values, points.start), prices, rows, fills)
     traded, score = np.abs(table.bought), table.score
     return Points(
         table=table,
         fill=fill,
-        places=np.split(np.arange(len(table.line)), table.start[1:]),
+        places=np.split(np.arange(len(table.security)), table.start[1:]),
         fills=fills,
         deviates=deviates,
         distance=distance,

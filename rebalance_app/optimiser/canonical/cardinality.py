@@ -1,8 +1,8 @@
-"""A number of orders beside sums: what so many orders of some lines can come to.
+"""A number of orders beside sums: what so many orders of some securities can come to.
 
-Which sums lines can make, `sums` knows, but not with how many orders. Here it is known of each number of orders what it
+Which sums securities can make, `sums` knows, but not with how many orders. Here it is known of each number of orders what it
 can come to at least and at most, and which sums just below the most it can make: a search that trades most with the
-first lines runs into those. What two orders come to, number theory decides.
+first securities runs into those. What two orders come to, number theory decides.
 """
 
 from array import array
@@ -13,21 +13,21 @@ from itertools import accumulate, product
 
 from rebalance_app.optimiser.problem.constraints import Interval
 
-from .lexicographic import TooMany
+from .lexicographic import SearchLimit
 from .subset_sum import Piece, State, Sums, TwoSums, dividing
 
-KNOWN = 2**25  # sums below the most are known, over lines times orders,
+KNOWN = 2**25  # sums below the most are known, over securities times orders,
 MOST_KNOWN = 2**21
 LEAST_KNOWN = 2**12  # and fewer than these are not worth it
 DECIDED = 2  # orders of which it is known what they can come to
 MOST_SUMS = 64  # of buys that are tried one by one
-MOST_TRIED = 100_000  # pairs of lines, or of numbers of buys and sales, until a search is given up
+MOST_TRIED = 100_000  # pairs of securities, or of numbers of buys and sales, until a search is given up
 
 Number = tuple[int, int]  # the fewest and the most orders
 
 
 def compact(numbers: Iterable[int]) -> Sequence[int]:
-    """Whole numbers in little memory, where they fit into 64 bits: such lists grow with the square of the lines."""
+    """Whole numbers in little memory, where they fit into 64 bits: such lists grow with the square of the securities."""
     every = list(numbers)
     try:
         return array("q", every)
@@ -37,7 +37,7 @@ def compact(numbers: Iterable[int]) -> Sequence[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """The lines from one on that make an order in any case, and those that may, as (−most, line): the largest first.
+    """The securities from one on that make an order in any case, and those that may, as (−most, security): the largest first.
 
     least, most   by the number of orders of those that may: what all orders come to at least and at most
     """
@@ -49,7 +49,7 @@ class _Rest:
 
 
 def _rests(orders: Sequence[Sequence[Piece]], must: Sequence[bool]) -> list[_Rest]:
-    """Of the lines from each one on, and of none; a line without orders is left out."""
+    """Of the securities from each one on, and of none; a security without orders is left out."""
     found = [_Rest((), (), [0], [0])]
     those, others, least, certain = list[tuple[int, int]](), list[tuple[int, int]](), list[int](), (0, 0)
     for i in reversed(range(len(orders))):
@@ -67,26 +67,28 @@ def _rests(orders: Sequence[Sequence[Piece]], must: Sequence[bool]) -> list[_Res
 
 
 class Counted:
-    """What lines of pieces can come to with so many orders: with exactly so many, or at most."""
+    """What securities of pieces can come to with so many orders: with exactly so many, or at most."""
 
     def __init__(self, sums: Sums | TwoSums, *, exact: bool) -> None:
-        """Of the lines of some sums. A piece of 0 steps, or of 0 a step, is no order."""
+        """Of the securities of some sums. A piece of 0 steps, or of 0 a step, is no order."""
         self.unit, self.exact = sums.unit, exact
-        self.orders = [[p._replace(least=max(1, p.least)) for p in line if p.most * p.unit] for line in sums.lines]
-        self.must = [all(p.least * p.unit for p in line) for line in sums.lines]
+        self.orders = [
+            [p._replace(least=max(1, p.least)) for p in security if p.most * p.unit] for security in sums.securities
+        ]
+        self.must = [all(p.least * p.unit for p in security) for security in sums.securities]
         self.rests = _rests(self.orders, self.must)
         self._reached: dict[tuple[int, int], int] = {}
         self._mirrored: dict[tuple[int, int], int] = {}
         self._tried = 0
 
     def count(self) -> None:
-        """Count what is tried. Raises TooMany."""
+        """Count what is tried. Raises SearchLimit."""
         self._tried += 1
         if self._tried > MOST_TRIED:
-            raise TooMany
+            raise SearchLimit
 
     def ends(self, i: int, number: int) -> Interval | None:
-        """The least and the most that so many orders of the lines from i on come to; None where they cannot be."""
+        """The least and the most that so many orders of the securities from i on come to; None where they cannot be."""
         rest = self.rests[i]
         free = number - len(rest.must)
         if free < 0 or (self.exact and free > len(rest.may)):
@@ -94,7 +96,7 @@ class Counted:
         return rest.least[free if self.exact else 0], rest.most[min(free, len(rest.may))]
 
     def fit(self, i: int, total: int, fewest: int) -> bool:
-        """Whether so many orders of the lines from i on, or more, may come to no more than the total."""
+        """Whether so many orders of the securities from i on, or more, may come to no more than the total."""
         rest = self.rests[i]
         free = max(0, fewest - len(rest.must))
         return free <= len(rest.may) and rest.least[free] <= total
@@ -105,7 +107,7 @@ class Counted:
         return known if known >= LEAST_KNOWN else 0
 
     def reached(self, i: int, number: int) -> int:
-        """Which sums lie 0, 1, ... units below the most of so many orders of the lines from i on, one per bit."""
+        """Which sums lie 0, 1, ... units below the most of so many orders of the securities from i on, one per bit."""
         for at in reversed(range(i, len(self.orders) + 1)):
             for n in range(max(0, number - (at - i)), number + 1):
                 if (at, n) not in self._reached:
@@ -120,12 +122,12 @@ class Counted:
         return self._mirrored[i, number]
 
     def _lowered(self, i: int, number: int, below: int, known: int) -> int:
-        """What is reached from line i on, moved down by an amount, as far as it stays among those that are known."""
+        """What is reached from security i on, moved down by an amount, as far as it stays among those that are known."""
         away = below // self.unit
         return self._reached[i, number] << away & (1 << known) - 1 if away < known else 0
 
     def _with_line(self, i: int, number: int) -> int:
-        """What `reached` is for line i, given what it is for the line after it."""
+        """What `reached` is for security i, given what it is for the security after it."""
         ends = self.ends(i, number)
         if ends is None or i == len(self.orders):
             return int(ends is not None)
@@ -146,7 +148,7 @@ class Counted:
         return found
 
     def _pairs_of(self, i: int, total: int) -> Iterator[tuple[int, int]]:
-        """Two lines from i on, among them all that must make an order, whose orders can come to the total at least."""
+        """Two securities from i on, among them all that must make an order, whose orders can come to the total at least."""
         must, may = self.rests[i].must, self.rests[i].may
         if len(must) == DECIDED:
             yield must[0][1], must[1][1]
@@ -158,7 +160,7 @@ class Counted:
                 yield one, other
 
     def _together(self, one: int, other: int, total: int) -> bool:
-        """Whether an order of each of two lines come to the total."""
+        """Whether an order of each of two securities come to the total."""
         self.count()
         pairs = product(self.orders[one], self.orders[other])
         return any(dividing(a, b.unit, total, *b.rest(total)) for a, b in pairs)
@@ -175,7 +177,7 @@ class Counted:
         return DECIDED in numbers and any(self._together(*both, total) for both in self._pairs_of(i, total))
 
     def possible(self, i: int, total: int, number: int) -> bool:
-        """Whether so many orders of the lines from i on may come to the total; what is said to be impossible is."""
+        """Whether so many orders of the securities from i on may come to the total; what is said to be impossible is."""
         ends = self.ends(i, number)
         if ends is None or not ends[0] <= total <= ends[1] or total % self.unit:
             return False
@@ -189,7 +191,7 @@ class Orders:
     """A number of orders beside a sum of what is traded, or beside two. What is left is the fewest and the most."""
 
     def __init__(self, sums: Sums | TwoSums, number: Number) -> None:
-        """Of the lines of the sums; `number` is what all of them may make."""
+        """Of the securities of the sums; `number` is what all of them may make."""
         exact = number[0] == number[1]
         self.unit, self.every = sums.unit, Counted(sums, exact=exact)
         self.sides = [Counted(of, exact=exact) for of in (sums.buys, sums.sales)] if isinstance(sums, TwoSums) else []
@@ -223,7 +225,7 @@ class Orders:
         return both - min(both - low, other[1]) - same[1], both - max(both - high, other[0]) - same[0]
 
     def possible(self, i: int, state: int | State, left: Number) -> bool:
-        """Whether lines from i on may come to a state of the sums with orders that are left."""
+        """Whether securities from i on may come to a state of the sums with orders that are left."""
         fewest, most = left
         if isinstance(state, int):
             return self.every.fit(i, state, fewest) and self.every.possible(i, state, most)

@@ -1,7 +1,7 @@
 """A budget for gains beside sums: what sales of some amount must gain at least.
 
-The least gain of some sales, by their amount, is convex where each line's is; to make it so, the lines' are taken at
-their convex hulls. Then the cheapest pieces of all lines come first.
+The least gain of some sales, by their amount, is convex where each security's is; to make it so, the securities' are taken at
+their convex hulls. Then the cheapest pieces of all securities come first.
 """
 
 from bisect import bisect_left, insort
@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rebalance_app.optimiser.problem.constraints import Interval
-from rebalance_app.optimiser.problem.integer_problem import FLOAT_EXACT, Line
+from rebalance_app.optimiser.problem.integer_problem import FLOAT_EXACT, Security
 from rebalance_app.optimiser.problem.objective import realised_gain
 
 from .cardinality import compact
 from .subset_sum import Piece, State
 
 Floats = NDArray[np.floating[Any]]
-Point = tuple[int, int]  # amount and gain, in grains
+Point = tuple[int, int]  # amount and gain, in minor units
 AT_ONCE = range(3, 2**20)  # so many steps are looked at together
 ROUNDING = 1e-14  # of sums of a few floats, by the largest of them
 
@@ -40,22 +40,22 @@ def _hull(points: Sequence[Point]) -> list[Point]:
     return hull
 
 
-def _sales(line: Line, intervals: Sequence[Interval]) -> list[Point]:
-    """What sales of a line within some intervals of steps amount to and gain, at all kinks; no sale where it may be."""
-    lots = [sold // line.shares for sold in accumulate(shares for shares, _ in line.tax_lots)]
+def _sales(security: Security, intervals: Sequence[Interval]) -> list[Point]:
+    """What sales of a security within some intervals of steps amount to and gain, at all kinks; no sale where it may be."""
+    lots = [sold // security.shares for sold in accumulate(shares for shares, _ in security.tax_lots)]
     points = {0} if intervals[-1][1] >= 0 else set[int]()
     for first, last in intervals:
         kinks = [first, min(last, -1), *(-lot - more for lot in lots for more in (0, 1))]
         points |= {k for k in kinks if first <= k <= min(last, -1)}
-    return sorted((-k * line.step, realised_gain(line, k)) for k in points)
+    return sorted((-k * security.step, realised_gain(security, k)) for k in points)
 
 
 @dataclass(frozen=True, slots=True)
 class _Least:
-    """The least gain of some lines' sales, by amount: convex, a straight line between neighbours.
+    """The least gain of some securities' sales, by amount: convex, a straight security between neighbours.
 
     cheapest   the amount that gains least; largest   the largest gain or loss
-    buys       what the lines' buys come to at least and at most
+    buys       what the securities' buys come to at least and at most
     """
 
     amounts: Sequence[int]
@@ -80,23 +80,23 @@ class _Least:
 
 
 class Gains:
-    """A budget for what sales gain. What is left of it is money, in grains."""
+    """A budget for what sales gain. What is left of it is money, in minor units."""
 
-    def __init__(self, lines: Sequence[Line], sets: Sequence[Sequence[Interval]]) -> None:
-        """Of lines, each with the steps it may trade: ascending intervals."""
-        sales = [_sales(line, intervals) for line, intervals in zip(lines, sets, strict=True)]
-        self.lines, self.least = lines, [_Least([0], [0], 0, 0, (0, 0))]
+    def __init__(self, securities: Sequence[Security], sets: Sequence[Sequence[Interval]]) -> None:
+        """Of securities, each with the steps it may trade: ascending intervals."""
+        sales = [_sales(security, intervals) for security, intervals in zip(securities, sets, strict=True)]
+        self.securities, self.least = securities, [_Least([0], [0], 0, 0, (0, 0))]
         self.sales = [np.array(points, dtype=np.float64).T for points in sales]
         slopes = (abs((d - b) / (c - a)) for points in sales for (a, b), (c, d) in pairwise(points) if c > a)
         self.steepest = max(slopes, default=0.0)
         segments, (amount, gain), (least, most) = list[tuple[Fraction, int, int]](), (0, 0), (0, 0)
-        for line, intervals, points in zip(reversed(lines), reversed(sets), reversed(sales), strict=True):
+        for security, intervals, points in zip(reversed(securities), reversed(sets), reversed(sales), strict=True):
             hull = _hull(points)
             amount, gain = amount + hull[0][0], gain + hull[0][1]
             for (a, b), (c, d) in pairwise(hull):
                 insort(segments, (Fraction(d - b, c - a), c - a, d - b))
-            least += max(0, intervals[0][0]) * line.step
-            most += max(0, intervals[-1][1]) * line.step
+            least += max(0, intervals[0][0]) * security.step
+            most += max(0, intervals[-1][1]) * security.step
             amounts = compact(accumulate((more for _, more, _ in segments), initial=amount))
             gains = compact(accumulate((more for _, _, more in segments), initial=gain))
             lowest = min(gains)
@@ -106,10 +106,10 @@ class Gains:
 
     def after(self, i: int, k: int, left: int) -> int:
         """What is left after a trade."""
-        return left - realised_gain(self.lines[i], k) if k < 0 else left
+        return left - realised_gain(self.securities[i], k) if k < 0 else left
 
     def possible(self, i: int, state: int | State, left: int) -> bool:
-        """Whether lines from i on may come to a state of the sums and gain no more than is left."""
+        """Whether securities from i on may come to a state of the sums and gain no more than is left."""
         of, (least, most) = self.least[i], self.least[i].buys
         both, low, high = (state, least, most) if isinstance(state, int) else state
         return of.within(both - min(high, most), both - max(low, least)) <= left

@@ -1,8 +1,8 @@
 """Lines that may trade any of many amounts at no preference: they fill what all others leave of the coupling rows.
 
-At the prices of the relaxation, such a line has its least priced score over a whole range of trades. What the lines on
+At the prices of the relaxation, such a security has its least priced score over a whole range of trades. What the securities on
 one side amount to together is all that counts, and which amounts they can make, and how first, `sums` knows; so a
-search over the other lines need not try them one by one.
+search over the other securities need not try them one by one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ from math import gcd
 
 from rebalance_app.optimiser.milp.lagrangian import grid, row_limits
 from rebalance_app.optimiser.problem.constraints import Interval
-from rebalance_app.optimiser.problem.integer_problem import Ledger
+from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
 
 from .subset_sum import Sums, pieces
 
-LARGEST = 2**48  # units of money that a line may fill: thousands of lines together need less than 62 bits
+LARGEST = 2**48  # units of money that a security may fill: thousands of securities together need less than 62 bits
 
-Sets = Mapping[int, Sequence[Interval]]  # by line, ascending intervals of steps
+Sets = Mapping[int, Sequence[Interval]]  # by security, ascending intervals of steps
 
 
 def count(intervals: Sequence[Interval]) -> int:
@@ -38,35 +38,35 @@ def without(intervals: Sequence[Interval], taken: Sequence[Interval]) -> list[In
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """The lines of one side, 1 for buys and −1 for sales, and the steps among which each of them has no preference."""
+    """The securities of one side, 1 for buys and −1 for sales, and the steps among which each of them has no preference."""
 
-    ledger: Ledger
+    ip: IntegerProblem
     side: int
     sets: Sets
-    unit: int  # the most grains that divide all they trade; 0 where there is nothing to fill with
+    unit: int  # the most minor units that divide all they trade; 0 where there is nothing to fill with
     _sums: dict[tuple[int, ...], Sums] = field(default_factory=dict)
 
     def ends(self, i: int) -> Interval:
-        """A line's smallest and largest trade."""
+        """A security's smallest and largest trade."""
         a, b = self.sets[i][0][0], self.sets[i][-1][1]
         return (a, b) if self.side > 0 else (b, a)
 
-    def sums(self, lines: tuple[int, ...]) -> Sums:
-        """What some of the lines can come to, in grains."""
-        if lines not in self._sums:
-            step = [line.step for line in self.ledger.lines]
-            self._sums[lines] = Sums([pieces(self.sets[i], step[i]) for i in lines], self.unit or 1)
-        return self._sums[lines]
+    def sums(self, securities: tuple[int, ...]) -> Sums:
+        """What some of the securities can come to, in minor units."""
+        if securities not in self._sums:
+            step = [security.step for security in self.ip.securities]
+            self._sums[securities] = Sums([pieces(self.sets[i], step[i]) for i in securities], self.unit or 1)
+        return self._sums[securities]
 
 
-def filling(ledger: Ledger, sets: Sets) -> Fill:
-    """The lines to fill with, of the trades at which each line's priced score is least: those of the richer side.
+def filling(ip: IntegerProblem, sets: Sets) -> Fill:
+    """The securities to fill with, of the trades at which each security's priced score is least: those of the richer side.
 
-    None of which it matters beyond its amount how much they trade: where orders count, a line that may stay out of it,
+    None of which it matters beyond its amount how much they trade: where orders count, a security that may stay out of it,
     and where gains do, what is sold. Nor any whose amounts are too large to be counted in 64 bits.
     """
-    limits, unit = row_limits(ledger), grid(ledger)
-    largest = {i: max(-of[0][0], of[-1][1]) * ledger.lines[i].step for i, of in sets.items()}
+    limits, unit = row_limits(ip), grid(ip)
+    largest = {i: max(-of[0][0], of[-1][1]) * ip.securities[i].step for i, of in sets.items()}
     several = {i: of for i, of in sets.items() if count(of) > 1 and largest[i] < LARGEST * unit}
     if {"max_trades", "min_trades"} & limits.keys():
         several = {i: of for i, of in several.items() if not any(a <= 0 <= b for a, b in of)}
@@ -74,4 +74,4 @@ def filling(ledger: Ledger, sets: Sets) -> Fill:
     sales = {i: of for i, of in several.items() if of[-1][1] <= 0 and "gain_budget" not in limits}
     side = 1 if sum(map(count, buys.values())) >= sum(map(count, sales.values())) else -1
     chosen = buys if side > 0 else sales
-    return Fill(ledger, side, chosen, gcd(*(ledger.lines[i].step for i in chosen)))
+    return Fill(ip, side, chosen, gcd(*(ip.securities[i].step for i in chosen)))

@@ -1,4 +1,4 @@
-"""The first way, line by line, to trades that come to their sums and keep something else beside them."""
+"""The first way, security by security, to trades that come to their sums and keep something else beside them."""
 
 import math
 import time
@@ -11,51 +11,51 @@ from numpy.typing import NDArray
 
 from .subset_sum import Piece, Sums, Trades, TwoSums
 
-PATIENCE = 1000  # looks at single trades, until all that the last lines come to is held,
+PATIENCE = 1000  # looks at single trades, until all that the last securities come to is held,
 MOST_LOOKS = 100_000  # and until a search is given up
 MOST_HELD = 2**20
 WIDE = 2**31
 
 
-class TooMany(Exception):  # noqa: N818
+class SearchLimit(Exception):  # noqa: N818
     """More would have to be tried than pays, to know which is the first, or whether there is any."""
 
 
-class Beside(Protocol):
-    """What trades must keep beside their sums. Of it, each trade leaves something for the lines to come."""
+class SideConstraint(Protocol):
+    """What trades must keep beside their sums. Of it, each trade leaves something for the securities to come."""
 
     def after(self, i: int, k: int, left: Any) -> Any:
-        """What is left after line i trades k steps."""
+        """What is left after security i trades k steps."""
         ...
 
     def possible(self, i: int, state: Any, left: Any) -> bool:
-        """Whether lines from i on may come to a state of the sums with what is left; what is impossible is."""
+        """Whether securities from i on may come to a state of the sums with what is left; what is impossible is."""
         ...
 
     def narrowed(self, i: int, piece: Piece, steps: range, state: Any, left: Any) -> range:
-        """Of some steps of a piece of line i, ascending, those after which it may be possible, and maybe others."""
+        """Of some steps of a piece of security i, ascending, those after which it may be possible, and maybe others."""
         ...
 
 
-Kept = Sequence[tuple[Beside, Any]]  # with what there is of each
+Kept = Sequence[tuple[SideConstraint, Any]]  # with what there is of each
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """All that the lines from `begin` on come to, ascending: what they trade times WIDE, plus what they buy."""
+    """All that the securities from `begin` on come to, ascending: what they trade times WIDE, plus what they buy."""
 
     begin: int
     unit: int
     sums: NDArray[np.int64]
 
     @classmethod
-    def of(cls, lines: Sequence[Sequence[Piece]], unit: int) -> "_Held":
-        """As many of the last lines as do not come to too much; of none where even that does not fit into 64 bits."""
-        if sum(max(p.ends[1] for p in line) for line in lines) >= WIDE * unit:
+    def of(cls, securities: Sequence[Sequence[Piece]], unit: int) -> "_Held":
+        """As many of the last securities as do not come to too much; of none where even that does not fit into 64 bits."""
+        if sum(max(p.ends[1] for p in security) for security in securities) >= WIDE * unit:
             return _NOTHING
-        sums, begin = np.zeros(1, dtype=np.int64), len(lines)
+        sums, begin = np.zeros(1, dtype=np.int64), len(securities)
         while begin:
-            trades = ((np.arange(p.least, p.most + 1) * (p.unit // unit), p.side > 0) for p in lines[begin - 1])
+            trades = ((np.arange(p.least, p.most + 1) * (p.unit // unit), p.side > 0) for p in securities[begin - 1])
             these = np.concatenate([amounts * (WIDE + buys) for amounts, buys in trades])
             if len(sums) * len(these) > MOST_HELD:
                 break
@@ -79,16 +79,16 @@ class _Together:
     """Sums with what is kept beside them: a state is that of the sums, then what is left of each of these."""
 
     sums: Sums | TwoSums
-    kept: tuple[Beside, ...]
+    kept: tuple[SideConstraint, ...]
 
     def possible(self, i: int, state: tuple[Any, ...]) -> bool:
-        """Whether the lines from i on may come to the state."""
+        """Whether the securities from i on may come to the state."""
         of, *lefts = state
         each = zip(self.kept, lefts, strict=True)
         return self.sums.possible(i, of) and all(beside.possible(i, of, left) for beside, left in each)
 
     def trades(self, i: int, state: tuple[Any, ...]) -> Trades:
-        """The trades of line i, with the state after each."""
+        """The trades of security i, with the state after each."""
         of, *lefts = state
 
         def narrowed(piece: Piece, steps: range) -> range:
@@ -101,24 +101,24 @@ class _Together:
 
 
 class Search:
-    """A search for first ways to trade some lines, from one state of the sums or another."""
+    """A search for first ways to trade some securities, from one state of the sums or another."""
 
     def __init__(self, sums: Sums | TwoSums, kept: Kept = (), until: float = math.inf) -> None:
-        """Of the lines of the sums; `until` when it is given up, by the monotonic clock."""
+        """Of the securities of the sums; `until` when it is given up, by the monotonic clock."""
         self.sums, self.kept, self.until = sums, kept, until
         self._lines: Any = _Together(sums, tuple(beside for beside, _ in kept)) if kept else sums
         self._looks, self._held, self._dead = 0, _NOTHING, set[tuple[int, Any]]()
 
     def first(self, start: Any) -> list[int] | None:
-        """The trades from a state of the sums to nothing: of all such, line by line, the largest, buys before sales.
+        """The trades from a state of the sums to nothing: of all such, security by security, the largest, buys before sales.
 
-        None where there are none. Raises TooMany.
+        None where there are none. Raises SearchLimit.
         """
         begin = (start, *(left for _, left in self.kept)) if self.kept else start
         if not self._lines.possible(0, begin):
             return None
         path, tried = list[tuple[int, Any]](), [self._lines.trades(0, begin)]
-        while len(path) < len(self.sums.lines):
+        while len(path) < len(self.sums.securities):
             here = len(path) + 1
             for k, state in tried[-1]:
                 if self._worth_a_look(here, state) and self._lines.possible(here, state):
@@ -133,12 +133,12 @@ class Search:
         return [k for k, _ in path]
 
     def _worth_a_look(self, i: int, state: Any) -> bool:
-        """Whether lines from i on were not yet found unable to come to a state. Raises TooMany."""
+        """Whether securities from i on were not yet found unable to come to a state. Raises SearchLimit."""
         self._looks += 1
         if self._looks == PATIENCE:
-            self._held = _Held.of(self.sums.lines, self.sums.unit)
+            self._held = _Held.of(self.sums.securities, self.sums.unit)
         if self._looks > MOST_LOOKS or time.monotonic() > self.until:
-            raise TooMany
+            raise SearchLimit
         if i == self._held.begin and not self._held.has(state[0] if self.kept else state):
             return False
         return (i, state) not in self._dead

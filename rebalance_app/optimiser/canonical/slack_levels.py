@@ -1,6 +1,6 @@
 """Levels: what an answer's sums must come to, for its score to be so far above the bound of the prices.
 
-Where every line is at a least of its priced score, an answer is above the bound only by what it leaves of priced rows.
+Where every security is at a least of its priced score, an answer is above the bound only by what it leaves of priced rows.
 It leaves whole units: of money what divides all that can be traded, and of orders one.
 """
 
@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from itertools import groupby
 
 from rebalance_app.optimiser.milp.lagrangian import grid, row_limits
-from rebalance_app.optimiser.problem.integer_problem import Ledger
+from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
 
 MOST_LEVELS = 10
 NET, COUNTED = frozenset({"cash_floor", "cash_ceiling"}), frozenset({"max_trades", "min_trades"})
@@ -18,7 +18,7 @@ NET, COUNTED = frozenset({"cash_floor", "cash_ceiling"}), frozenset({"max_trades
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Answers of one score: `cost` above the bound, in score units, with what must come to what, in grains.
+    """Answers of one score: `cost` above the bound, in score units, with what must come to what, in minor units.
 
     bought, traded   buys less sales, and buys plus sales; None where that may be anything, but not both are None
     orders           how many exactly; None where no price decides it
@@ -29,12 +29,12 @@ class Level:
     traded: int | None
     orders: int | None
 
-    def number(self, ledger: Ledger) -> tuple[int, int] | None:
+    def number(self, ip: IntegerProblem) -> tuple[int, int] | None:
         """The fewest and the most orders of an answer; None where any number will do."""
         if self.orders is not None:
             return self.orders, self.orders
-        fewest, most = ledger.fewest_orders, ledger.orders_allowed
-        return (fewest, most) if fewest or most < len(ledger.lines) else None
+        fewest, most = ip.fewest_orders, ip.orders_allowed
+        return (fewest, most) if fewest or most < len(ip.securities) else None
 
 
 def _least_first(costs: list[int], most: list[int]) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -51,23 +51,23 @@ def _least_first(costs: list[int], most: list[int]) -> Iterator[tuple[int, tuple
                 heappush(waiting, (cost + more, following))
 
 
-def levels(ledger: Ledger, prices: Mapping[str, int]) -> Iterator[list[Level]]:
+def levels(ip: IntegerProblem, prices: Mapping[str, int]) -> Iterator[list[Level]]:
     """What uses up the priced rows, then what leaves a few units of them, in order of cost; equal costs together.
 
     Nothing where gains are priced, or both ends of the cash, or nothing but orders.
     """
-    used, limits = sorted(name for name, price in prices.items() if price), row_limits(ledger)
+    used, limits = sorted(name for name, price in prices.items() if price), row_limits(ip)
     net, counted = NET.intersection(used), COUNTED.intersection(used)
     if max(len(net), len(counted)) > 1 or counted == {*used} or "gain_budget" in used:
         return
-    units = [10**ledger.places if name in COUNTED else grid(ledger) for name in used]
-    orders = {"min_trades": ledger.orders_allowed, "max_trades": ledger.most_orders or 0}
-    most = [orders[name] - ledger.fewest_orders if name in COUNTED else MOST_LEVELS for name in used]
+    units = [10**ip.places if name in COUNTED else grid(ip) for name in used]
+    orders = {"min_trades": ip.orders_allowed, "max_trades": ip.most_orders or 0}
+    most = [orders[name] - ip.fewest_orders if name in COUNTED else MOST_LEVELS for name in used]
 
     def level(cost: int, left: tuple[int, ...]) -> Level:
         at = {name: limits[name] - n * unit for name, n, unit in zip(used, left, units, strict=True)}
         bought = at["cash_floor"] if "cash_floor" in at else -at["cash_ceiling"] if net else None
-        number = abs(at[next(iter(counted))]) // 10**ledger.places if counted else None
+        number = abs(at[next(iter(counted))]) // 10**ip.places if counted else None
         return Level(cost, bought, at.get("turnover"), number)
 
     costs = [unit * prices[name] for unit, name in zip(units, used, strict=True)]

@@ -1,8 +1,8 @@
-"""Which sums whole trades of some lines can add up to, and what a trade leaves for the lines after it.
+"""Which sums whole trades of some securities can add up to, and what a trade leaves for the securities after it.
 
-The sums that lines can make are the bits of one large integer; a shift adds a trade to all of them at once. So it is
-known before a trade is chosen whether the lines after it can make up the rest, and `ways` finds the first way almost
-without turning back. Where the lines can make more sums than are worth holding, those near the least and the most are
+The sums that securities can make are the bits of one large integer; a shift adds a trade to all of them at once. So it is
+known before a trade is chosen whether the securities after it can make up the rest, and `ways` finds the first way almost
+without turning back. Where the securities can make more sums than are worth holding, those near the least and the most are
 known, and the others are taken to be possible until they come near.
 """
 
@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 
 from rebalance_app.optimiser.problem.constraints import Interval
 
-KNOWN = 2**19  # sums: where lines can make no more of them, all are known
+KNOWN = 2**19  # sums: where securities can make no more of them, all are known
 WINDOW = 2**16  # else so many at either end, or more:
 JUMPS = 4  # how often the longest step of a sum fits into them,
-FEW_LINES = 2**27  # or so many over the square of the lines;
-MANY_LINES = 2**27  # but beyond a window no more than so many for all lines together
-FEW = 3_000  # sums of the last lines are held one by one
+FEW_LINES = 2**27  # or so many over the square of the securities;
+MANY_LINES = 2**27  # but beyond a window no more than so many for all securities together
+FEW = 3_000  # sums of the last securities are held one by one
 FEWEST = 200  # and looked through
 
 Ordered = Iterator[tuple[int, int, int]]  # (−steps, −k, amount) of trades, the largest first
@@ -99,47 +99,49 @@ def as_they_are(_piece: Piece, steps: range) -> range:
 
 
 def _merged(some: Iterable[tuple[Piece, range]], narrowed: Narrowed) -> Ordered:
-    """The trades of one line's pieces, so many steps of each, together."""
+    """The trades of one security's pieces, so many steps of each, together."""
     trades = [p.trades(narrowed(p, steps)) for p, steps in some]
     return trades[0] if len(trades) == 1 else merge(*trades)
 
 
 class Sums:
-    """What lines of pieces can add up to: from line i on, known exactly, or but within a window from either end.
+    """What securities of pieces can add up to: from security i on, known exactly, or but within a window from either end.
 
-    What the last two lines that add anything come to, number theory decides.
+    What the last two securities that add anything come to, number theory decides.
     """
 
-    def __init__(self, lines: Sequence[Sequence[Piece]], unit: int) -> None:
-        """Each line needs a piece; `unit` divides what every one of its trades adds."""
-        self.lines, self.unit = lines, unit
-        ends = [[p.ends for p in line] for line in lines]
-        self.least = [*accumulate((min(a for a, _ in line) for line in reversed(ends)), initial=0)][::-1]
-        self.most = [*accumulate((max(b for _, b in line) for line in reversed(ends)), initial=0)][::-1]
-        jumps = [p.unit * max(1, p.least if len(line) > 1 else 1) for line in lines for p in line]
-        number = max(1, len(lines))
+    def __init__(self, securities: Sequence[Sequence[Piece]], unit: int) -> None:
+        """Each security needs a piece; `unit` divides what every one of its trades adds."""
+        self.securities, self.unit = securities, unit
+        ends = [[p.ends for p in security] for security in securities]
+        self.least = [*accumulate((min(a for a, _ in security) for security in reversed(ends)), initial=0)][::-1]
+        self.most = [*accumulate((max(b for _, b in security) for security in reversed(ends)), initial=0)][::-1]
+        jumps = [p.unit * max(1, p.least if len(security) > 1 else 1) for security in securities for p in security]
+        number = max(1, len(securities))
         wider, most = FEW_LINES // number**2, min(KNOWN, max(WINDOW, MANY_LINES // number))
         window = max(wider, min(most, max(WINDOW, JUMPS * max(jumps, default=1) // unit)))
         ranges = ((high - low) // unit + 1 for low, high in zip(self.least, self.most, strict=True))
         self.known = [every if every <= max(wider, most) else window for every in ranges]
         self.adding = [i for i, most in enumerate(self.most[:-1]) if most > self.most[i + 1]]
-        self.units = [*accumulate((gcd(*(p.unit for p in line)) for line in reversed(lines)), gcd, initial=0)][::-1]
+        self.units = [
+            *accumulate((gcd(*(p.unit for p in security)) for security in reversed(securities)), gcd, initial=0)
+        ][::-1]
         self._reached: dict[tuple[int, bool], list[int]] = {}
         self._few = self._held_one_by_one()
 
     def reached(self, i: int, sign: int, *, mirrored: bool = False) -> int:
-        """Which sums of the lines from i on lie 0, 1, ... units above their least, or below their most (sign −1).
+        """Which sums of the securities from i on lie 0, 1, ... units above their least, or below their most (sign −1).
 
-        One per bit, `known[i]` of them, the last one lowest if mirrored. Worked out from the last line on, as far as it
+        One per bit, `known[i]` of them, the last one lowest if mirrored. Worked out from the last security on, as far as it
         is asked for: far from both ends nobody asks.
         """
         from_last = self._reached.setdefault((sign, mirrored), [1])
-        for at in reversed(range(i, len(self.lines) + 1 - len(from_last))):
+        for at in reversed(range(i, len(self.securities) + 1 - len(from_last))):
             from_last.append(self._with_line(at, from_last[-1], sign, mirrored=mirrored))
-        return from_last[len(self.lines) - i]
+        return from_last[len(self.securities) - i]
 
     def _with_line(self, i: int, after: int, sign: int, *, mirrored: bool) -> int:
-        """What `reached` is for line i, given what it is for the line after it."""
+        """What `reached` is for security i, given what it is for the security after it."""
         known = self.known[i]
         mask, wider = 0 if mirrored else (1 << known) - 1, known - self.known[i + 1]
         if mirrored and wider:
@@ -151,7 +153,7 @@ class Sums:
             return bits >> by if mirrored else bits << by & mask
 
         found, end = 0, self.least[i] - self.least[i + 1] if sign > 0 else self.most[i] - self.most[i + 1]
-        for p in self.lines[i]:
+        for p in self.securities[i]:
             away, unit = (p.ends[0] - end if sign > 0 else end - p.ends[1]) // self.unit, p.unit // self.unit
             if away < known:
                 bits, times, covered = raised(after, away) if away else after, p.most - p.least, 1
@@ -163,38 +165,38 @@ class Sums:
         return found
 
     def _held_one_by_one(self) -> list[set[int]]:
-        """All that the last lines can add up to, from none of them to as many as it is not much for."""
+        """All that the last securities can add up to, from none of them to as many as it is not much for."""
         found = [{0}]
-        for line in reversed(self.lines):
-            if len(found[-1]) * sum(p.most - p.least + 1 for p in line) > FEW:
+        for security in reversed(self.securities):
+            if len(found[-1]) * sum(p.most - p.least + 1 for p in security) > FEW:
                 break
-            amounts = [steps * p.unit for p in line for steps in range(p.least, p.most + 1)]
+            amounts = [steps * p.unit for p in security for steps in range(p.least, p.most + 1)]
             found.append({amount + rest for amount in amounts for rest in found[-1]})
         return found
 
     def few(self, i: int) -> set[int] | None:
-        """All that the lines from i on can add up to, where that is not much."""
-        lines = len(self.lines) - i
-        return self._few[lines] if lines < len(self._few) else None
+        """All that the securities from i on can add up to, where that is not much."""
+        securities = len(self.securities) - i
+        return self._few[securities] if securities < len(self._few) else None
 
     def _adding(self, i: int) -> list[int]:
-        """The next lines from i on that add anything, three at most."""
+        """The next securities from i on that add anything, three at most."""
         at = bisect_left(self.adding, i)
         return self.adding[at : at + 3]
 
     def steps(self, i: int, piece: Piece, total: int) -> list[range]:
-        """The steps of a piece of line i after which the lines to come may make up the rest of a total."""
+        """The steps of a piece of security i after which the securities to come may make up the rest of a total."""
         adding = self._adding(i + 1)
         if len(adding) == 1:
-            return [dividing(piece, p.unit, total, *p.rest(total)) for p in self.lines[adding[0]]]
+            return [dividing(piece, p.unit, total, *p.rest(total)) for p in self.securities[adding[0]]]
         return [dividing(piece, self.units[i + 1], total, total - self.most[i + 1], total - self.least[i + 1])]
 
     def away(self, i: int, total: int, sign: int) -> int:
-        """Units from the least (sign 1) or the most (−1) of the lines from i on."""
+        """Units from the least (sign 1) or the most (−1) of the securities from i on."""
         return (total - self.least[i] if sign > 0 else self.most[i] - total) // self.unit
 
     def possible(self, i: int, total: int) -> bool:
-        """Whether the lines from i on may add up to the total; what is said to be impossible is."""
+        """Whether the securities from i on may add up to the total; what is said to be impossible is."""
         if not self.least[i] <= total <= self.most[i] or total % (self.units[i] or self.unit):
             return False
         few = self.few(i)
@@ -202,7 +204,7 @@ class Sums:
             return total in few
         adding = self._adding(i)
         if 0 < len(adding) <= 2:  # number theory decides
-            return any(any(self.steps(adding[0], p, total)) for p in self.lines[adding[0]])
+            return any(any(self.steps(adding[0], p, total)) for p in self.securities[adding[0]])
         for sign in (1, -1):
             not_beyond = self.known[i] - 1 - self.away(i, total, sign)
             if not_beyond >= 0:  # one window tells all; mirrored, only what is nearer to the end is shifted
@@ -210,7 +212,7 @@ class Sums:
         return True
 
     def nearest(self, total: int, sign: int) -> int | None:
-        """The total, or the nearest above it (sign 1) or below it (−1) that all lines may add up to; None for none.
+        """The total, or the nearest above it (sign 1) or below it (−1) that all securities may add up to; None for none.
 
         Where a sum is not known, it may.
         """
@@ -234,29 +236,29 @@ class Sums:
         return total + sign * self.unit * (away + 1 - bits.bit_length()) if bits else None
 
     def trades(self, i: int, total: int, narrowed: Narrowed = as_they_are) -> Trades:
-        """The trades of line i, largest first, a buy before a sale, and what the lines after it must add up to."""
-        if i < len(self.lines):
-            some = [(p, steps) for p in self.lines[i] for steps in self.steps(i, p, total)]
+        """The trades of security i, largest first, a buy before a sale, and what the securities after it must add up to."""
+        if i < len(self.securities):
+            some = [(p, steps) for p in self.securities[i] for steps in self.steps(i, p, total)]
             for _, minus_k, amount in _merged(some, narrowed):
                 yield -minus_k, total - amount
 
 
-def _one_side(line: Sequence[Piece], side: int) -> list[Piece]:
-    """What a line may add on one side: nothing, where it may trade on the other."""
-    these = [p for p in line if p.side == side]
-    return these if len(these) == len(line) else [*these, Piece(side, 0, 0, 0)]
+def _one_side(security: Sequence[Piece], side: int) -> list[Piece]:
+    """What a security may add on one side: nothing, where it may trade on the other."""
+    these = [p for p in security if p.side == side]
+    return these if len(these) == len(security) else [*these, Piece(side, 0, 0, 0)]
 
 
 State = tuple[int, int, int]  # what all trades come to together, and the least and the most of it that is bought
 
 
 class TwoSums:
-    """What lines can buy and sell, where both together must come to a sum, and buys may come to a range of sums."""
+    """What securities can buy and sell, where both together must come to a sum, and buys may come to a range of sums."""
 
-    def __init__(self, lines: Sequence[Sequence[Piece]], unit: int) -> None:
+    def __init__(self, securities: Sequence[Sequence[Piece]], unit: int) -> None:
         """As `Sums` has them; a step sold adds what it sells."""
-        self.lines, self.unit = lines, unit
-        self.buys, self.sales = (Sums([_one_side(line, side) for line in lines], unit) for side in (1, -1))
+        self.securities, self.unit = securities, unit
+        self.buys, self.sales = (Sums([_one_side(security, side) for security in securities], unit) for side in (1, -1))
 
     def _meet(self, i: int, both: int, low: int, high: int) -> bool:
         """Whether sums are known, or not known not to be, with buys of `low` to `high` and sales for the rest.
@@ -279,7 +281,7 @@ class TwoSums:
         return True
 
     def possible(self, i: int, state: State) -> bool:
-        """Whether the lines from i on may come to the state; what is said to be impossible is."""
+        """Whether the securities from i on may come to the state; what is said to be impossible is."""
         both, low, high = state
         buys, sales, unit = self.buys, self.sales, self.unit
         low = max(low, buys.least[i], both - sales.most[i])
@@ -291,20 +293,20 @@ class TwoSums:
             return buys.possible(i, low) and sales.possible(i, both - low)
         some, others = buys.few(i), sales.few(i)
         if some is None or others is None or len(some) > FEWEST:
-            if i == len(self.lines) - 2:
-                return any(any(self._steps(i, p, (both, low, high))) for p in self.lines[i])
+            if i == len(self.securities) - 2:
+                return any(any(self._steps(i, p, (both, low, high))) for p in self.securities[i])
             return self._meet(i, both, low, high)
         return any(low <= bought <= high and both - bought in others for bought in some)
 
     def _steps(self, i: int, piece: Piece, state: State) -> list[range]:
-        """The steps of a piece of line i after which the lines to come may make up the rest of a state."""
+        """The steps of a piece of security i after which the securities to come may make up the rest of a state."""
         both, low, high = state
         same = self.buys if piece.side > 0 else self.sales
         first, last = (low, high) if piece.side > 0 else (both - high, both - low)
         if first == last:
             return same.steps(i, piece, first)
-        if i == len(self.lines) - 2:
-            return [self._steps_with(piece, other, state) for other in self.lines[i + 1]]
+        if i == len(self.securities) - 2:
+            return [self._steps_with(piece, other, state) for other in self.securities[i + 1]]
         least = max(first - same.most[i + 1], both - self.buys.most[i + 1] - self.sales.most[i + 1])
         most = min(last - same.least[i + 1], both - self.buys.least[i + 1] - self.sales.least[i + 1])
         return [dividing(piece, gcd(self.buys.units[i + 1], self.sales.units[i + 1]), both, least, most)]
@@ -320,9 +322,9 @@ class TwoSums:
         return dividing(piece, other.unit, both, least, most) if low <= bought <= high else range(0)
 
     def trades(self, i: int, state: State, narrowed: Narrowed = as_they_are) -> Trades:
-        """The trades of line i, largest first, a buy before a sale, and the state after it."""
-        if i < len(self.lines):
-            some = [(p, steps) for p in self.lines[i] for steps in self._steps(i, p, state)]
+        """The trades of security i, largest first, a buy before a sale, and the state after it."""
+        if i < len(self.securities):
+            some = [(p, steps) for p in self.securities[i] for steps in self._steps(i, p, state)]
             both, low, high = state
             for _, minus_k, amount in _merged(some, narrowed):
                 bought = amount if minus_k < 0 else 0

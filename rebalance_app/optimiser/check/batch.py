@@ -1,6 +1,6 @@
 """The independent check of a whole block at once, in exact 64-bit integers. Imports no solver and none of their code.
 
-Every line of every portfolio is held against the statement of the problem, not against how it was solved:
+Every security of every portfolio is held against the statement of the problem, not against how it was solved:
 
     u' whole and ≥ 0 · MV(t − l) ≤ p·u' ≤ MV(t + h) · Σp·u' + cash' = MV · cash' ≥ floor
     and no u' ± 1 that stays within its band is nearer to target (then the sum cannot be smaller either)
@@ -20,7 +20,7 @@ MILLION = 1_000_000  # its own, as in verify.py: weights are counted in milliont
 SAFE = 2**62
 
 
-def sound(block: Block, after: NDArray[np.int64]) -> NDArray[np.bool_]:
+def is_optimal(block: Block, after: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(P,) whether the holdings `after` (P, N) are a proven best answer of each portfolio.
 
     A portfolio whose products might leave 64 bits is not sound: it has to be checked with larger numbers.
@@ -35,9 +35,9 @@ def sound(block: Block, after: NDArray[np.int64]) -> NDArray[np.bool_]:
     miss = np.abs(wanted - value)
     fewer_is_better = (value - step >= np.maximum(floor, 0)) & (np.abs(wanted - value + step) < miss)
     more_is_better = (value + step <= ceiling) & (np.abs(wanted - value - step) < miss)
-    lines = (after >= 0) & (value >= floor) & (value <= ceiling) & ~fewer_is_better & ~more_is_better
+    securities = (after >= 0) & (value >= floor) & (value <= ceiling) & ~fewer_is_better & ~more_is_better
     cash_after = market_value - (block.prices * after).sum(axis=1)
-    return np.asarray(lines.all(axis=1) & (cash_after >= block.floor) & _fits(block, after))
+    return np.asarray(securities.all(axis=1) & (cash_after >= block.floor) & _fits(block, after))
 
 
 def _fits(block: Block, after: NDArray[np.int64]) -> NDArray[np.bool_]:

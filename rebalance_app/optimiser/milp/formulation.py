@@ -1,11 +1,11 @@
 """The integer programme as columns and rows: what CVXPY is told, in joint incremental form.
 
-For each line take the breakpoints between which its drift, traded value and realised gain are linear, and give each
+For each security take the breakpoints between which its drift, traded value and realised gain are linear, and give each
 piece between two neighbours one integer variable: how many of its steps are filled. The objective then has one slope
 per piece, with no absolute values and no auxiliary rows. Slopes rise from piece to piece, so filling out of order only
 overstates what is minimised or capped, and the relaxation is the convex envelope over the integers.
 
-Where a line may not make small trades, costs a ticket, or counts as an order, two binaries part its pieces: B = 1 opens
+Where a security may not make small trades, costs a ticket, or counts as an order, two binaries part its pieces: B = 1 opens
 the buying side, D = 1 keeps the selling side closed, B ≤ D.
 
 All rows are one sparse matrix: row by row, CVXPY would take longer than HiGHS.
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rebalance_app.optimiser.problem.coupling import Totals, coupling_rows
-from rebalance_app.optimiser.problem.integer_problem import ONE, Ledger
+from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
 
 from .breakpoints import Table
 
@@ -28,14 +28,14 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The integer variables: each fills the steps of line `line` from `first` to `last`.
+    """The integer variables: each fills the steps of security `security` from `first` to `last`.
 
     side    +1: filled only by a buy (B = 1); −1: emptied only by a sale (D = 0); 0: free
     gate    the block between no trade and the smallest trade, all or nothing: the variable is B or D itself
     length  how often the variable can be filled: a gate once, any other by its steps
     """
 
-    line: Ints
+    security: Ints
     first: Floats
     last: Floats
     side: Ints
@@ -44,23 +44,23 @@ class Columns:
 
     @property
     def steps(self) -> Floats:
-        """Steps the line moves per unit of the variable."""
+        """Steps the security moves per unit of the variable."""
         return (self.last - self.first) / self.length
 
 
 def columns(points: Table, at: Ints) -> Columns:
-    """One column from each point `at` to the next one; in lines with gates the ones at no trade are the gates."""
+    """One column from each point `at` to the next one; in securities with gates the ones at no trade are the gates."""
     first, last, gated = points.steps[at].astype(float), points.steps[at + 1].astype(float), points.gated[at]
     gate = gated & ((first == 0) | (last == 0))
     side = np.where(gated, np.where(last > 0, 1, -1), 0)
-    return Columns(points.line[at], first, last, side, gate, np.where(gate, 1.0, last - first))
+    return Columns(points.security[at], first, last, side, gate, np.where(gate, 1.0, last - first))
 
 
 @dataclass(frozen=True, slots=True)
 class Programme:
     """The columns with their slopes in money per unit, and the sums when every column is 0."""
 
-    ledger: Ledger
+    ip: IntegerProblem
     columns: Columns
     base: tuple[int, ...]
     slopes: dict[str, Floats]
@@ -70,16 +70,16 @@ class Programme:
     @property
     def width(self) -> int:
         """The number of columns; 0 when nothing is left to choose."""
-        return len(self.columns.line)
+        return len(self.columns.security)
 
 
-def programme(ledger: Ledger, points: Table) -> Programme:
-    """State the columns, their slopes, and the sums at the base: every line at its fewest steps.
+def programme(ip: IntegerProblem, points: Table) -> Programme:
+    """State the columns, their slopes, and the sums at the base: every security at its fewest steps.
 
     Slopes are what a unit of a column adds to each sum, in money (orders in orders). Figures are subtracted as whole
     numbers, because their digits exceed a float's, and become floats last.
     """
-    unit = 10**ledger.places
+    unit = 10**ip.places
     sums = {
         "score": (points.score, unit * ONE),
         "bought": (points.bought, unit),
@@ -87,10 +87,10 @@ def programme(ledger: Ledger, points: Table) -> Programme:
         "orders": (points.orders, 1),
         "gain": (points.gain, unit),
     }
-    at = np.flatnonzero(points.line[1:] == points.line[:-1])
+    at = np.flatnonzero(points.security[1:] == points.security[:-1])
     stated, start = columns(points, at), points.start
     return Programme(
-        ledger=ledger,
+        ip=ip,
         columns=stated,
         base=tuple(points.steps[start]),
         slopes={name: ((x[at + 1] - x[at]) / per).astype(float) / stated.length for name, (x, per) in sums.items()},
@@ -128,25 +128,25 @@ def limit_rows(stated: Programme) -> dict[str, Row]:
     """The coupling rows by name, in money (orders in orders)."""
     names = ("bought", "traded", "orders", "gain")
     totals = Totals(**{name: Sum(stated.slopes[name], stated.constants[name]) for name in names})
-    return coupling_rows(stated.ledger, totals, stated.ledger.in_float)
+    return coupling_rows(stated.ip, totals, stated.ip.in_float)
 
 
-def gate_matrix(stated: Columns, lines: int) -> Any:  # a SciPy sparse array
+def gate_matrix(stated: Columns, securities: int) -> Any:  # a SciPy sparse array
     """Rows ≤ 0: filled ≤ length·B above, filled ≥ length·D below, B ≤ D; a gate's own pieces and no larger big-M."""
     from scipy.sparse import csr_array  # type: ignore[import-untyped]  # noqa: PLC0415  # comes with CVXPY
 
-    gate = np.full((2, lines), -1)  # the column of B and of D in each line
+    gate = np.full((2, securities), -1)  # the column of B and of D in each security
     for side, of in ((1, gate[0]), (-1, gate[1])):
         which = np.flatnonzero(stated.gate & (stated.side == side))
-        of[stated.line[which]] = which
+        of[stated.security[which]] = which
     above, below = (np.flatnonzero(~stated.gate & (stated.side == side)) for side in (1, -1))
     both = gate[:, (gate >= 0).all(axis=0)]
     first = np.concatenate([above, below, both[0]])
-    second = np.concatenate([gate[0][stated.line[above]], gate[1][stated.line[below]], both[1]])
+    second = np.concatenate([gate[0][stated.security[above]], gate[1][stated.security[below]], both[1]])
     sign = np.repeat([1.0, -1.0, 1.0], [len(above), len(below), len(both[0])])
     length = np.concatenate([stated.length[above], stated.length[below], np.ones(len(both[0]))])
     values, places = np.column_stack([sign, -sign * length]), np.column_stack([first, second])
-    shape = (len(first), len(stated.line))
+    shape = (len(first), len(stated.security))
     return csr_array((values.ravel(), places.ravel(), 2 * np.arange(len(first) + 1)), shape=shape)
 
 
@@ -168,8 +168,8 @@ def variable(stated: Programme, *, whole: bool = True) -> Any:
 
 
 def steps_of(stated: Programme, filled: Floats) -> Floats:
-    """Steps of each line that fillings of the columns amount to."""
-    moved = np.bincount(stated.columns.line, stated.columns.steps * filled, len(stated.base))
+    """Steps of each security that fillings of the columns amount to."""
+    moved = np.bincount(stated.columns.security, stated.columns.steps * filled, len(stated.base))
     return np.array(stated.base, dtype=float) + moved
 
 

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from models_app.portfolio.units import TICK
 from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
-from rebalance_app.optimiser.problem.bounds import Choice
+from rebalance_app.optimiser.problem.bounds import AllowedTrades
 from rebalance_app.optimiser.problem.coupling import broken_rows
-from rebalance_app.optimiser.problem.integer_problem import Ledger
-from rebalance_app.optimiser.solution import Found
+from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
+from rebalance_app.optimiser.solution import Candidate
 
 from .breakpoints import Table, table
 from .formulation import Programme, limit_rows, matrix_rows, programme, steps_of, variable, whole_trades
@@ -56,7 +56,7 @@ def statement(stated: Programme, *, whole: bool = True) -> tuple[Any, Any, Any]:
 def prepare_solver() -> None:
     """Make the process's first HiGHS object with standard output turned away, and one thread for all.
 
-    HiGHS 1.16 writes two lines to standard output when the first object is made, before any option can silence it, and
+    HiGHS 1.16 writes two securities to standard output when the first object is made, before any option can silence it, and
     that would stand in the middle of a JSON document, or in a worker's log. It also refuses `threads=1` once anything
     in the process has used it with more, until its scheduler is reset.
     """
@@ -136,7 +136,7 @@ def solve_statement(problem: Any, seconds: float, **more: str) -> None:
 def proven_bound(problem: Any, stated: Programme) -> Decimal:
     """The proven lower bound on the objective in money, rounded down beyond the solver's tolerance of 1e-6."""
     above_base = Decimal(float(problem.solver_stats.extra_stats.mip_dual_bound)) - Decimal("0.000001")
-    exact = stated.ledger.score_money(stated.base_score) + above_base
+    exact = stated.ip.score_money(stated.base_score) + above_base
     return max(Decimal(0), exact.quantize(TICK, rounding=ROUND_FLOOR))
 
 
@@ -145,7 +145,7 @@ class Relaxed:
     """What the relaxation gives.
 
     points   breakpoints of the choices
-    steps    (n,) trade of each line
+    steps    (n,) trade of each security
     prices   of the rows, over ONE, and the exact `bound` on the score that they prove
     trades   a whole answer near it, if any
     orders   how many orders it makes
@@ -159,19 +159,21 @@ class Relaxed:
     orders: float
 
 
-def relaxed(stated: Programme, points: Table, choices: Sequence[Choice], filled: Floats, duals: Floats) -> Relaxed:
+def relaxed(
+    stated: Programme, points: Table, choices: Sequence[AllowedTrades], filled: Floats, duals: Floats
+) -> Relaxed:
     """What fillings of the columns and duals of the coupling rows, in the order of `limit_rows`, come to."""
     prices = whole_prices(dict(zip(limit_rows(stated), duals, strict=False)))
     steps = steps_of(stated, filled)
     orders = float(stated.slopes["orders"] @ filled + stated.constants["orders"])
-    trades = rounded(stated.ledger, choices, steps.tolist())
+    trades = rounded(stated.ip, choices, steps.tolist())
     return Relaxed(points, steps, prices, priced_bound(points, prices), trades, orders)
 
 
-def solve_relaxed(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Relaxed:
+def solve_relaxed(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: float) -> Relaxed:
     """Solve the statement without whole numbers. Raises ProgramInfeasible and NoAnswerInTime."""
-    points = table(ledger, choices)
-    stated = programme(ledger, points)
+    points = table(ip, choices)
+    stated = programme(ip, points)
     if not stated.width:
         raise ProgramInfeasible  # nothing is left to choose, and the coupling rows were seen to fail
     problem, filled, rows = statement(stated, whole=False)
@@ -179,26 +181,26 @@ def solve_relaxed(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> 
     return relaxed(stated, points, choices, filled.value, rows.dual_value)
 
 
-def refuse_beyond_floats(ledger: Ledger) -> None:
+def refuse_beyond_floats(ip: IntegerProblem) -> None:
     """Raises SolverFailed where cents are lost in floats; HiGHS's presolve was even seen to crash there."""
-    if ledger.market_value > LARGEST_MONEY * 10**ledger.places:
+    if ip.market_value > LARGEST_MONEY * 10**ip.places:
         raise SolverFailed(f"Beyond {LARGEST_MONEY:,} its floating-point numbers do not tell cents apart.")
 
 
-def solve_whole(ledger: Ledger, choices: Sequence[Choice], seconds: float) -> Found:
+def solve_whole(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: float) -> Candidate:
     """The answer of branch and bound, with the bound it proved.
 
     Raises NoAnswerInTime, ProgramInfeasible, and SolverFailed, also where the solver's tolerance passed what breaks a
     row in exact arithmetic.
     """
-    stated = programme(ledger, table(ledger, choices))
+    stated = programme(ip, table(ip, choices))
     if not stated.width:
-        return Found(stated.base, "milp")
-    refuse_beyond_floats(ledger)
+        return Candidate(stated.base, "milp")
+    refuse_beyond_floats(ip)
     problem, filled, _ = statement(stated)
     solve_statement(problem, seconds)
     trades = whole_trades(stated, filled)
-    broken = broken_rows(ledger, trades)
+    broken = broken_rows(ip, trades)
     if broken:
         raise SolverFailed(f"Its answer breaks {', '.join(broken)} by less than its tolerance.")
-    return Found(trades, "milp", proven_bound(problem, stated))
+    return Candidate(trades, "milp", proven_bound(problem, stated))

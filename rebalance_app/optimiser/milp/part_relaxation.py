@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
-from rebalance_app.optimiser.problem.bounds import Choice
-from rebalance_app.optimiser.problem.integer_problem import Ledger
+from rebalance_app.optimiser.problem.bounds import AllowedTrades
+from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
 
 from .breakpoints import Table
 from .formulation import Programme, matrix_rows, programme
@@ -46,12 +46,12 @@ def _run(solver: Any) -> None:
     solver.run()  # what came of it, its model status tells
 
 
-def solve_part(ledger: Ledger, choices: Sequence[Choice], points: Table, seconds: float) -> Relaxed:
+def solve_part(ip: IntegerProblem, choices: Sequence[AllowedTrades], points: Table, seconds: float) -> Relaxed:
     """The relaxation of some choices with their breakpoints. Raises NoAnswerInTime and SolverFailed."""
     import highspy  # noqa: PLC0415
 
     prepare_solver()
-    stated = programme(ledger, points)
+    stated = programme(ip, points)
     for at_any_price in (False, True):
         solver = highspy.Highs()  # type: ignore[no-untyped-call]
         options: dict[str, Any] = {"output_flag": False, "presolve": "off", "threads": 1, "random_seed": 0}

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from . import constraints
 from .constraints import Interval, ceil_div
-from .integer_problem import Ledger, Line
+from .integer_problem import IntegerProblem, Security
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What one line may trade. No segment: the line is infeasible on its own."""
+class AllowedTrades:
+    """What one security may trade. No segment: the security is infeasible on its own."""
 
-    line: Line
+    security: Security
     segments: tuple[Interval, ...]
 
     @property
@@ -29,29 +29,29 @@ class Choice:
         return self.segments[-1][1]
 
 
-def band_interval(line: Line) -> Interval:
+def band_interval(security: Security) -> Interval:
     """Steps that the band permits."""
-    if line.sold_out:
-        return constraints.sold_out(line.held, line.step)
-    return constraints.band(line.held, line.step, line.low, line.high)
+    if security.sold_out:
+        return constraints.sold_out(security.held, security.step)
+    return constraints.band(security.held, security.step, security.low, security.high)
 
 
-def wide_interval(ledger: Ledger, line: Line) -> Interval:
+def wide_interval(ip: IntegerProblem, security: Security) -> Interval:
     """Steps that the band permits, hard or soft. What is to be sold out is not bought, but for a short."""
-    if not ledger.soft:
-        return band_interval(line)
-    first, last = constraints.portfolio(line.held, line.step, ledger.market_value)
-    return (first, max(first, 0)) if line.sold_out else (first, last)
+    if not ip.soft:
+        return band_interval(security)
+    first, last = constraints.portfolio(security.held, security.step, ip.market_value)
+    return (first, max(first, 0)) if security.sold_out else (first, last)
 
 
-def permitted_interval(ledger: Ledger, line: Line) -> Interval:
+def permitted_interval(ip: IntegerProblem, security: Security) -> Interval:
     """Steps that band, restrictions and mode permit."""
-    o, p, steps = ledger.options, line.position, wide_interval(ledger, line)
-    left_alone = o.mode == "only_breached" and not constraints.is_breached(line.held, line.low, line.high)
+    o, p, steps = ip.options, security.position, wide_interval(ip, security)
+    left_alone = o.mode == "only_breached" and not constraints.is_breached(security.held, security.low, security.high)
     if o.hold or left_alone:
         return constraints.do_not_trade()
     if o.mode == "raise_cash":
-        steps = constraints.raise_cash(steps, line.held)
+        steps = constraints.raise_cash(steps, security.held)
     if o.mode == "invest_cash":
         steps = constraints.invest_cash(steps)
     if not p.can_buy:
@@ -61,13 +61,13 @@ def permitted_interval(ledger: Ledger, line: Line) -> Interval:
     return steps
 
 
-def smallest_trades(ledger: Ledger, line: Line) -> tuple[int, int]:
+def smallest_trades(ip: IntegerProblem, security: Security) -> tuple[int, int]:
     """The fewest steps a buy and a sell may have: ⌈m/step⌉, or less to sell what is left of a position."""
-    buy = max(1, ceil_div(ledger.min_trade, line.step))
-    return buy, min(buy, line.closing) if line.closing else buy
+    buy = max(1, ceil_div(ip.min_trade, security.step))
+    return buy, min(buy, security.closing) if security.closing else buy
 
 
-def choice(ledger: Ledger, line: Line) -> Choice:
-    """The segments that band, restrictions, mode and minimum trade leave to one line."""
-    segments = constraints.min_trade(permitted_interval(ledger, line), *smallest_trades(ledger, line))
-    return Choice(line, constraints.all_or_nothing(segments) if line.odd else segments)
+def allowed_trades(ip: IntegerProblem, security: Security) -> AllowedTrades:
+    """The segments that band, restrictions, mode and minimum trade leave to one security."""
+    segments = constraints.min_trade(permitted_interval(ip, security), *smallest_trades(ip, security))
+    return AllowedTrades(security, constraints.all_or_nothing(segments) if security.odd else segments)

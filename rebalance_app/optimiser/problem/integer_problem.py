@@ -1,6 +1,6 @@
 """A problem restated in whole numbers, so that no comparison is ever made in floating point.
 
-Every value is counted in *grains*: 1 unit of money = 10**places grains, where `places` is chosen per problem so that
+Every value is counted in *minor units*: 1 unit of money = 10**places minor units, where `places` is chosen per problem so that
 quantity × price, market value × weight and every limit are whole. Weights and prices of any finite length are exact.
 """
 
@@ -61,12 +61,12 @@ def unscaled(count: int, places: int) -> Decimal:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One security in grains. A trade of k steps (buys positive) makes its value `held + k·step`.
+class Security:
+    """One security in minor units. A trade of k steps (buys positive) makes its value `held + k·step`.
 
     lot        shares in a step: 1 where a position to be sold out has an odd lot, which leaves with it
     closing    steps that sell all whole shares; 0 where no number of steps does
-    shares     scaled shares in a step, in which `tax_lots` count: (scaled shares, gain in grains per scaled share)
+    shares     scaled shares in a step, in which `tax_lots` count: (scaled shares, gain in minor units per scaled share)
     """
 
     position: Position
@@ -92,8 +92,8 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
-    """A whole problem in grains; `lines` are in order of security id, so the order of input does not matter."""
+class IntegerProblem:
+    """A whole problem in minor units; `securities` are in order of security id, so the order of input does not matter."""
 
     problem: RebalanceProblem
     places: int
@@ -109,7 +109,7 @@ class Ledger:
     drift_weight: int
     trade_weight: int
     soft: bool  # bands may be left at a price
-    lines: tuple[Line, ...]
+    securities: tuple[Security, ...]
     fewest_orders: int = 0  # nobody asks for it but a part of a problem that is solved by number of orders
 
     @property
@@ -124,9 +124,9 @@ class Ledger:
 
     @property
     def orders_allowed(self) -> int:
-        """The most orders that can be made: one of each line, if so many are allowed."""
-        lines = len(self.lines)
-        return lines if self.most_orders is None else min(self.most_orders, lines)
+        """The most orders that can be made: one of each security, if so many are allowed."""
+        securities = len(self.securities)
+        return securities if self.most_orders is None else min(self.most_orders, securities)
 
     def money(self, grains: int) -> Decimal:
         """Grains as money, exact."""
@@ -143,7 +143,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """Decimals of prices, quantities and weights; grains have their sum, or more where a limit needs it."""
+    """Decimals of prices, quantities and weights; minor units have their sum, or more where a limit needs it."""
 
     price: int
     quantity: int
@@ -162,7 +162,7 @@ def _scale(problem: RebalanceProblem) -> _Scale:
     return _Scale(price, quantity, weight, max(price + quantity, money) + weight)
 
 
-def _line(p: Position, market_value: int, s: _Scale) -> Line:
+def _line(p: Position, market_value: int, s: _Scale) -> Security:
     weight = [scaled(w, s.weight) for w in (p.target, p.low_drift, p.high_drift)]
     target, low_drift, high_drift = (market_value * w // 10**s.weight for w in weight)
     share = scaled(known(p.price, "what has no price was refused before"), s.places)
@@ -171,7 +171,7 @@ def _line(p: Position, market_value: int, s: _Scale) -> Line:
     lot = 1 if target + high_drift <= 0 and not in_lots else p.lot_size
     scaled_share = share // 10**s.quantity
     lots = sorted((lot for lot in p.lots if lot.quantity), key=lambda lot: lot.cost, reverse=True)
-    return Line(
+    return Security(
         position=p,
         step=constraints.lot(share, lot),
         held=held,
@@ -197,8 +197,8 @@ def _narrower(*limits: int | None) -> int | None:
     return min((x for x in limits if x is not None), default=None)
 
 
-def ledger(problem: RebalanceProblem) -> Ledger:
-    """The problem in grains. Every position must have a positive price (checked before, in `checks`)."""
+def integer_problem(problem: RebalanceProblem) -> IntegerProblem:
+    """The problem in minor units. Every position must have a positive price (checked before, in `checks`)."""
     s, o = _scale(problem), problem.options
 
     def money(value: Decimal | None) -> int | None:
@@ -209,7 +209,7 @@ def ledger(problem: RebalanceProblem) -> Ledger:
     market_value = cash + held * 10 ** (s.places - s.price - s.quantity)
     drift_weight, trade_weight = MODE_WEIGHTS[o.mode]
     turnover = _weighted(market_value, o.max_turnover, s)
-    return Ledger(
+    return IntegerProblem(
         problem=problem,
         places=s.places,
         market_value=market_value,
@@ -226,7 +226,7 @@ def ledger(problem: RebalanceProblem) -> Ledger:
         drift_weight=drift_weight,
         trade_weight=trade_weight + scaled(o.cost_bps, SCORE_PLACES - BASIS_POINT_PLACES),
         soft=o.soft_bands or o.mode in SOFT_MODES,
-        lines=tuple(
+        securities=tuple(
             sorted((_line(p, market_value, s) for p in problem.positions), key=lambda x: x.position.security_id)
         ),
     )

@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from models_app.drift_index.invalidate import mark_changed
-from models_app.drift_index.recompute import are_kept, note_fault, refresh_at_once
+from models_app.drift_index.recompute import REFRESH_TASK, are_kept, note_fault, refresh_at_once
 from models_app.models import DriftFigures
 from models_app.sources import get_source
-from models_app.tasks import refresh_figures
 from ordergen.audit.services import take_turn
 from ordergen.core.db import atomic, object_id
 from ordergen.core.models import Setting
@@ -81,6 +81,6 @@ def _refresh_with_it(mark: str) -> None:
 def _hint() -> None:
     """Tells a worker. When the broker is down the marks wait, and the sweeper finds them."""
     try:
-        refresh_figures.delay()
+        current_app.send_task(REFRESH_TASK)
     except (OperationalError, OSError) as error:
         logger.warning("broker unreachable, the figures wait for the sweeper: %s", error)

@@ -41,6 +41,7 @@ from ordergen.core.db import atomic, bulk_update, object_id
 from ordergen.core.errors import UnavailableError
 
 logger = logging.getLogger(__name__)
+REFRESH_TASK = "figures.refresh"  # sent by name: what sends it lies below the tasks
 ROWS_AT_A_TIME = 250
 MOST_TOLD = 500  # characters of a fault, as long as its column
 MOST_TRIES = 40  # of some rows: 16 find one among 250 that is refused

@@ -522,10 +522,10 @@ def test_a_save_stands_though_its_figures_cannot_be_computed(book, manager, clie
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("error", [OSError("no broker"), ZeroDivisionError("a bug")])
 def test_a_worker_that_cannot_be_told_is_no_fault_of_the_save(book, manager, later, monkeypatch, caplog, error):
-    def fail():
+    def fail(_name):
         raise error
 
-    monkeypatch.setattr(changes.refresh_figures, "delay", fail)
+    monkeypatch.setattr(changes.current_app, "send_task", fail)
     services.model_position_update(model_id=book["model"].pk, position=position(_id("AAA"), "0.3"), by=manager)
     assert str(error) in caplog.text
     assert refresh.waiting_since() is not None, "the sweeper finds it"

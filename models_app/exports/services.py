@@ -10,9 +10,8 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from models_app.imports import is_kept_elsewhere
-from models_app.imports.cells import guard
-from models_app.imports.layout import get_kind
+from models_app.files.cells import guard
+from models_app.files.kinds import get_kind, is_kept_elsewhere
 from models_app.investment_models import selectors
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
 from models_app.sources import get_source

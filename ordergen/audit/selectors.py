@@ -11,7 +11,7 @@ from itertools import islice
 from django.db.models import QuerySet
 
 from models_app.exports.services import csv_text
-from models_app.imports.cells import guard
+from models_app.files.cells import guard
 from ordergen.accounts.models import User
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.services import event_hash

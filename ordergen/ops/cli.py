@@ -240,7 +240,7 @@ def sweep_command_(options: argparse.Namespace) -> None:
 
 
 def import_command(options: argparse.Namespace) -> None:
-    from models_app.imports import import_file
+    from models_app.imports.services import import_file
 
     plan = import_file(options.kind, options.file, _user(options.user), dry_run=options.dry_run)
     print(plan.summary)

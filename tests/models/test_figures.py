@@ -16,7 +16,7 @@ from models_app.drift_index import recompute as refresh
 from models_app.drift_index.changed import book_changed
 from models_app.drift_index.document import figures_at_once, figures_of
 from models_app.drift_index.live_drift import portfolio_view, read_facts
-from models_app.imports import apply_import, plan_import
+from models_app.imports.services import apply_import, plan_import
 from models_app.investment_models.rules import ModelDraft
 from models_app.investment_models.selectors import ModelRow, model_draft
 from models_app.modelling import services

@@ -11,7 +11,7 @@ from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from models_app.drift_index.invalidate import mark_changed
+from models_app.drift_index.invalidate import invalidate
 from models_app.drift_index.recompute import REFRESH_TASK, are_kept, note_fault, refresh_at_once
 from models_app.models import DriftFigures
 from models_app.sources import get_source
@@ -58,7 +58,7 @@ def _tell(portfolio_ids: Collection[str] | None) -> None:
     # Who saves a model has the turn to record before the figures; an import that took them the other way round would
     # wait for it and be waited for.
     take_turn()
-    mark = mark_changed(portfolio_ids)
+    mark = invalidate(portfolio_ids)
     marked = DriftFigures.objects.filter(changed=mark)
     if not get_source().is_remote and marked.count() <= FEW:
         _refresh_with_it(mark)

@@ -16,7 +16,7 @@ from models_app.drift_index.document import STATES, PositionFigures
 from models_app.drift_index.invalidate import has_basis
 from models_app.drift_index.recompute import are_kept
 from models_app.investment_models import selectors
-from models_app.investment_models.rules import Totals, totals
+from models_app.investment_models.rules import ModelTotals, totals
 from models_app.models import DriftFigures, FiguresRefresh, InvestmentModel, ModelFigures, ModelPortfolio, Portfolio
 from models_app.sources import get_source
 
@@ -156,7 +156,7 @@ class ModelStand:
     """A model with how its portfolios stand; `worst` as in the figures of the portfolio that it is from."""
 
     model: InvestmentModel
-    totals: Totals
+    totals: ModelTotals
     n_followers: int  # subscribed, whether the book knows them or not
     n_known: int
     n_breach: int

@@ -25,9 +25,9 @@ from django.db import DatabaseError
 from django.db.models import Min, Q
 from django.utils import timezone
 
-from models_app.drift_index.document import BYTES_PER_LINE, Figures, figures_at_once, figures_of, positions_of
-from models_app.drift_index.invalidate import basis, has_basis, hold_figures, mark_everything
-from models_app.drift_index.live_drift import read_facts, view_of
+from models_app.drift_index.document import BYTES_PER_LINE, DriftDocument, document_of, documents_at_once, positions_of
+from models_app.drift_index.invalidate import basis, has_basis, hold_figures, invalidate_all
+from models_app.drift_index.live_drift import read_inputs, view_of
 from models_app.investment_models import selectors
 from models_app.investment_models.rules import ModelDraft
 from models_app.investment_models.selectors import ModelRow
@@ -35,7 +35,7 @@ from models_app.models import DriftFigures, FiguresRefresh, InvestmentModel, Mod
 from models_app.portfolio.types import ZERO
 from models_app.portfolio.units import WIDE
 from models_app.sources import get_source
-from models_app.sources.base import PortfolioInfo
+from models_app.sources.book_source import PortfolioInfo
 from models_app.sources.parse import MalformedAnswerError
 from ordergen.core.db import atomic, bulk_update, object_id
 from ordergen.core.errors import UnavailableError
@@ -59,7 +59,7 @@ _WRITTEN = (
 
 
 @dataclass(frozen=True)
-class _Row:
+class _OutdatedRow:
     """What of a row says what is to be computed."""
 
     pk: str
@@ -196,7 +196,7 @@ def _look_through() -> None:
         hold_figures()
         if not source.is_remote:
             names = {key: info.name for key, info in source.portfolios().items()}
-        mark_everything(names, object_id())
+        invalidate_all(names, object_id())
         FiguresRefresh.objects.update(listed_at=timezone.now())
 
 
@@ -207,18 +207,18 @@ def _is_being_looked_through() -> bool:
     return bool(oldest and listed_at and ObjectId(oldest).generation_time <= listed_at)
 
 
-def _marked(limit: int | None, mark: str | None = None) -> list[_Row]:
+def _marked(limit: int | None, mark: str | None = None) -> list[_OutdatedRow]:
     """The rows that wait longest, those of a model together."""
     rows = DriftFigures.objects.exclude(changed=None) if mark is None else DriftFigures.objects.filter(changed=mark)
     values = rows.values_list("pk", "portfolio_id", "portfolio_name", "model_id", "changed")
-    return [_Row(*row) for row in values.order_by("changed", "model_id", "pk")[:limit]]
+    return [_OutdatedRow(*row) for row in values.order_by("changed", "model_id", "pk")[:limit]]
 
 
 def _told(error: Exception) -> str:
     return f"The figures could not be computed: {type(error).__name__}: {error}"
 
 
-def _refresh_apart(rows: Sequence[_Row], deadline: float | None, trouble: _Trouble) -> int:
+def _refresh_apart(rows: Sequence[_OutdatedRow], deadline: float | None, trouble: _Trouble) -> int:
     """`refresh_rows`, where one portfolio that cannot be computed keeps no other waiting; returns how many were.
 
     That its service answers wrongly for it, or that computing it raises what nobody expected, is noted in `trouble`.
@@ -254,7 +254,7 @@ def _sum_up_apart(trouble: _Trouble) -> None:
             trouble.note(error, figures.pk, f"model {figures.pk}")
 
 
-def _halves(rows: Sequence[_Row]) -> list[Sequence[_Row]]:
+def _halves(rows: Sequence[_OutdatedRow]) -> list[Sequence[_OutdatedRow]]:
     """The rows in two parts, the first one last; none of one row, which waits behind all others from now on."""
     half = len(rows) // 2
     if half:
@@ -263,7 +263,7 @@ def _halves(rows: Sequence[_Row]) -> list[Sequence[_Row]]:
     return []
 
 
-def refresh_rows(rows: Sequence[_Row], deadline: float | None = None) -> int:
+def refresh_rows(rows: Sequence[_OutdatedRow], deadline: float | None = None) -> int:
     """Computes these rows and writes those whose mark has not changed meanwhile; returns how many were computed.
 
     After the deadline only what arrays answer for, which takes no time, is still computed; the others stay marked.
@@ -283,13 +283,15 @@ def refresh_rows(rows: Sequence[_Row], deadline: float | None = None) -> int:
     return len(computed)
 
 
-def _compute(rows: Sequence[_Row], deadline: float | None) -> list[tuple[_Row, Figures, int | None]]:
+def _compute(
+    rows: Sequence[_OutdatedRow], deadline: float | None
+) -> list[tuple[_OutdatedRow, DriftDocument, int | None]]:
     models = _model_rows({row.model_id for row in rows if row.model_id})
     known = [row for row in rows if not row.model_id or row.model_id in models]  # or its model was deleted just now
     infos = {row.portfolio_id: PortfolioInfo(row.portfolio_id, row.portfolio_name) for row in known}
-    facts = read_facts(get_source(), [(infos[row.portfolio_id], models.get(row.model_id)) for row in known])
+    inputs = read_inputs(get_source(), [(infos[row.portfolio_id], models.get(row.model_id)) for row in known])
     quick = {
-        key: figures_at_once(model, [row.portfolio_id for row in known if row.model_id == key], facts)
+        key: documents_at_once(model, [row.portfolio_id for row in known if row.model_id == key], inputs)
         for key, model in models.items()
     }
     found = []
@@ -299,7 +301,7 @@ def _compute(rows: Sequence[_Row], deadline: float | None) -> list[tuple[_Row, F
         if figures is None:
             if deadline is not None and time.monotonic() > deadline:
                 continue
-            figures = figures_of(view_of(infos[row.portfolio_id], model, facts), model)
+            figures = document_of(view_of(infos[row.portfolio_id], model, inputs), model)
         found.append((row, figures, model.model.version if model else None))
     return found
 

@@ -15,7 +15,7 @@ from models_app.files.kinds import get_kind, is_kept_elsewhere
 from models_app.investment_models import selectors
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
 from models_app.sources import get_source
-from models_app.sources.base import BookSource, PortfolioInfo, SecurityInfo
+from models_app.sources.book_source import BookSource, PortfolioInfo, SecurityInfo
 from ordergen.core.errors import InvalidInputError
 
 _ROWS_PER_PIECE = 2_000

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from django.db.models import Count
 
-from models_app.investment_models.rules import ModelDraft, PositionDraft, Totals, totals
+from models_app.investment_models.rules import ModelDraft, ModelTotals, PositionDraft, totals
 from models_app.investment_models.versions import draft_of
 from models_app.models import InvestmentModel, ModelPortfolio, ModelPosition, ModelVersion
 from ordergen.core.db import in_batches
@@ -24,7 +24,7 @@ class ModelRow:
     draft: ModelDraft
 
     @property
-    def totals(self) -> Totals:
+    def totals(self) -> ModelTotals:
         return totals(self.draft.positions)
 
 

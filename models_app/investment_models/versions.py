@@ -13,7 +13,7 @@ FIELDS = ("target", "low_drift", "high_drift")
 
 
 @dataclass(frozen=True)
-class Change:
+class ModelChange:
     """One difference: `old` None is an addition, `new` None a removal."""
 
     what: Literal["name", "position", "portfolio"]
@@ -62,14 +62,14 @@ def draft_of(content: Mapping[str, Any]) -> ModelDraft:
     return ModelDraft(content["name"], tuple(positions), tuple(content["portfolios"]))
 
 
-def changes(before: ModelDraft, after: ModelDraft) -> Iterator[Change]:
+def changes(before: ModelDraft, after: ModelDraft) -> Iterator[ModelChange]:
     """Every difference: the name, then positions, then portfolios, each in the order of `after`, removals last."""
     if before.name != after.name:
-        yield Change("name", "", before.name, after.name)
+        yield ModelChange("name", "", before.name, after.name)
     old, new = ({position.security_id: position for position in draft.positions} for draft in (before, after))
     for key in [*new, *(key for key in old if key not in new)]:
         if old.get(key) != new.get(key):
-            yield Change("position", key, old.get(key), new.get(key))
+            yield ModelChange("position", key, old.get(key), new.get(key))
     were, are = set(before.portfolios), set(after.portfolios)
-    yield from (Change("portfolio", added, None, added) for added in after.portfolios if added not in were)
-    yield from (Change("portfolio", removed, removed, None) for removed in before.portfolios if removed not in are)
+    yield from (ModelChange("portfolio", added, None, added) for added in after.portfolios if added not in were)
+    yield from (ModelChange("portfolio", removed, removed, None) for removed in before.portfolios if removed not in are)

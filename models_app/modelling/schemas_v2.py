@@ -10,7 +10,7 @@ from ninja import Field, Schema
 
 from models_app.investment_models.rules import ModelDraft, PositionDraft
 from models_app.investment_models.selectors import ModelSize, size_of
-from models_app.investment_models.versions import FIELDS, Change
+from models_app.investment_models.versions import FIELDS, ModelChange
 from models_app.models import InvestmentModel, ModelVersion
 from ordergen.apis.conventions import DecimalText, HexId, SecurityId, Strict
 
@@ -117,7 +117,7 @@ def version_out(version: ModelVersion, draft: ModelDraft) -> dict[str, Any]:
     return version_summary(version) | {"name": draft.name} | _content(draft)
 
 
-def change_out(change: Change) -> dict[str, Any]:
+def change_out(change: ModelChange) -> dict[str, Any]:
     old, new = (_position(side) if isinstance(side, PositionDraft) else side for side in (change.old, change.new))
     return {"what": change.what, "kind": change.kind, "id": change.subject, "old": old, "new": new}
 

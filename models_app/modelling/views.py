@@ -15,12 +15,12 @@ from models_app.drift_index import read as figures
 from models_app.drift_index.document import NO_FIGURES, PositionFigures
 from models_app.drift_index.read import ModelStand
 from models_app.investment_models import selectors
-from models_app.investment_models.rules import Totals, totals
-from models_app.investment_models.versions import Change, changes, draft_of
+from models_app.investment_models.rules import ModelTotals, totals
+from models_app.investment_models.versions import ModelChange, changes, draft_of
 from models_app.models import InvestmentModel, ModelPosition, ModelVersion
 from models_app.portfolios.views import MODEL_PORTFOLIO_COLUMNS, PORTFOLIO_COLUMNS, ZERO, attention
 from models_app.sources import get_source
-from models_app.sources.base import PriceInfo, SecurityInfo
+from models_app.sources.book_source import PriceInfo, SecurityInfo
 from ordergen.core.errors import NotFoundError
 from ordergen.web.http import SignedInRequest
 from ordergen.web.tables import Column, KeyedTable, Pages, Table
@@ -178,8 +178,8 @@ class VersionRow:
     """A saved version with what it changed of the one before."""
 
     version: ModelVersion
-    sums: Totals
-    made: list[Change]
+    sums: ModelTotals
+    made: list[ModelChange]
 
     def count(self, what: str, kind: str) -> int:
         return sum(change.what == what and change.kind == kind for change in self.made)
@@ -237,11 +237,11 @@ def _version(text: str, default: int) -> int:
     return int(text)
 
 
-def _unchanged(made: list[Change], after: Any) -> int:
+def _unchanged(made: list[ModelChange], after: Any) -> int:
     return len(after.positions) - sum(change.what == "position" and change.new is not None for change in made)
 
 
-def _named(made: list[Change]) -> dict[str, Any]:
+def _named(made: list[ModelChange]) -> dict[str, Any]:
     """The changes by kind of thing, with names in place of ids."""
     source = get_source()
     positions = [change for change in made if change.what == "position"]

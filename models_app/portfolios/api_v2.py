@@ -12,7 +12,7 @@ from models_app.investment_models import selectors
 from models_app.portfolios import schemas_v2 as out
 from models_app.portfolios.tax_lots import portfolio_lots
 from models_app.sources import get_source
-from models_app.sources.base import Balances, BookSource
+from models_app.sources.book_source import Balances, BookSource
 from ordergen.apis.auth import needs
 from ordergen.apis.conventions import Cursor, HexId, Limit, Page, PathId, SearchText, SecurityPath, slice_of
 from ordergen.core.errors import NotFoundError

@@ -8,10 +8,10 @@ from typing import Any
 
 from ninja import Field, Schema
 
-from models_app.drift_index.live_drift import NO_BAND, Line, PortfolioView
+from models_app.drift_index.live_drift import NO_BAND, PortfolioView, PositionView
 from models_app.drift_index.schemas_v2 import DriftSummary
 from models_app.portfolios.tax_lots import HoldingLots
-from models_app.sources.base import PriceInfo, SecurityInfo
+from models_app.sources.book_source import PriceInfo, SecurityInfo
 
 
 class SecurityOut(Schema):
@@ -118,7 +118,7 @@ def holding_lots_out(holding: HoldingLots) -> dict[str, Any]:
 
 def drift_out(view: PortfolioView) -> dict[str, Any]:
     more = {"trade_value": view.drift.trade_value, "trade_cost": view.drift.trade_cost}
-    return _drift_summary(view) | more | {"positions": [_drift_line(line) for line in view.ranked]}
+    return _drift_summary(view) | more | {"positions": [_drift_line(position) for position in view.ranked]}
 
 
 def _drift_summary(view: PortfolioView) -> dict[str, Any]:
@@ -140,8 +140,13 @@ def _drift_summary(view: PortfolioView) -> dict[str, Any]:
     }
 
 
-def _drift_line(line: Line) -> dict[str, Any]:
+def _drift_line(position: PositionView) -> dict[str, Any]:
     names = ("quantity", "price", "value", "weight", "target", "band_low", "band_high", "drift", "band_use")
-    numbers = {name: getattr(line.drift, name) for name in (*names, "shares_to_target")}
-    told = {"security_id": line.security_id, "ticker": line.ticker, "name": line.name, "state": line.state}
-    return told | {"price_date": line.price_date} | numbers
+    numbers = {name: getattr(position.drift, name) for name in (*names, "shares_to_target")}
+    told = {
+        "security_id": position.security_id,
+        "ticker": position.ticker,
+        "name": position.name,
+        "state": position.state,
+    }
+    return told | {"price_date": position.price_date} | numbers

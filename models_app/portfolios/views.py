@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from models_app.drift_index import read as figures
-from models_app.drift_index.live_drift import Line, PortfolioView, portfolio_view
+from models_app.drift_index.live_drift import PortfolioView, PositionView, portfolio_view
 from models_app.investment_models import selectors
 from models_app.models import DriftFigures, InvestmentModel
 from models_app.portfolios import charts
@@ -142,21 +142,25 @@ def _href(query: QueryDict, **changes: str | None) -> str:
     return "?" + changed.urlencode()
 
 
-LINE_COLUMNS: tuple[Column[Line], ...] = (
-    Column("ticker", "Security", lambda line: line.ticker),
-    Column("quantity", "Quantity", lambda line: line.drift.quantity, numeric=True, first="-"),
-    Column("price", "Price", lambda line: line.drift.price, numeric=True, first="-"),
-    Column("value", "Value", lambda line: line.drift.value, numeric=True, first="-"),
-    Column("weight", "Weight %", lambda line: line.drift.weight, numeric=True, first="-"),
-    Column("target", "Target %", lambda line: line.drift.target, numeric=True, first="-"),
-    Column("band", "Band %", lambda line: line.drift.band_low, numeric=True, first="-"),
-    Column("drift", "Drift pp", lambda line: line.drift.drift, numeric=True, first="-"),
+POSITION_COLUMNS: tuple[Column[PositionView], ...] = (
+    Column("ticker", "Security", lambda position: position.ticker),
+    Column("quantity", "Quantity", lambda position: position.drift.quantity, numeric=True, first="-"),
+    Column("price", "Price", lambda position: position.drift.price, numeric=True, first="-"),
+    Column("value", "Value", lambda position: position.drift.value, numeric=True, first="-"),
+    Column("weight", "Weight %", lambda position: position.drift.weight, numeric=True, first="-"),
+    Column("target", "Target %", lambda position: position.drift.target, numeric=True, first="-"),
+    Column("band", "Band %", lambda position: position.drift.band_low, numeric=True, first="-"),
+    Column("drift", "Drift pp", lambda position: position.drift.drift, numeric=True, first="-"),
     Column("bullet", "Band use"),
     Column(
-        "use", "%", lambda line: line.weight_of_rank if line.band_use is not None else None, numeric=True, first="-"
+        "use",
+        "%",
+        lambda position: position.weight_of_rank if position.band_use is not None else None,
+        numeric=True,
+        first="-",
     ),
-    Column("shares", "To target", lambda line: line.drift.shares_to_target, numeric=True, first="-"),
-    Column("state", "State", lambda line: line.state),
+    Column("shares", "To target", lambda position: position.drift.shares_to_target, numeric=True, first="-"),
+    Column("state", "State", lambda position: position.state),
 )
 
 
@@ -167,10 +171,10 @@ def portfolio(request: SignedInRequest, portfolio_id: str) -> HttpResponse:
     request.user.must("book.read")
     view = portfolio_view(portfolio_id, request.GET.get("model") or None)
     holdings = portfolio_lots(portfolio_id)
-    cash_target = 1 - sum((line.drift.target for line in view.lines), ZERO)
+    cash_target = 1 - sum((position.drift.target for position in view.positions), ZERO)
     weight = view.drift.cash_weight
     context = _frame(view, request.GET) | {
-        "table": Table(view.lines, LINE_COLUMNS, request.GET, default="-use"),
+        "table": Table(view.positions, POSITION_COLUMNS, request.GET, default="-use"),
         "cash_target": cash_target,
         "cash_drift": None if weight is None else weight - cash_target,
         "commission": Decimal(settings.COMMISSION_RATE),
@@ -182,7 +186,7 @@ def portfolio(request: SignedInRequest, portfolio_id: str) -> HttpResponse:
 
 def _frame(view: PortfolioView, query: QueryDict) -> dict[str, Any]:
     """What both pages of a portfolio show around their content."""
-    dates = {line.price_date for line in view.lines if line.price_date}
+    dates = {position.price_date for position in view.positions if position.price_date}
     return {
         "view": view,
         "followed": selectors.model_of_portfolio(view.info.id),
@@ -193,13 +197,13 @@ def _frame(view: PortfolioView, query: QueryDict) -> dict[str, Any]:
 
 
 def _drift_figure(view: PortfolioView, *, whole: bool) -> dict[str, Any]:
-    known = [line for line in view.ranked if line.drift.drift is not None]
+    known = [position for position in view.ranked if position.drift.drift is not None]
     shown = known if whole else known[:CHART_ROWS]
     if not shown:
         return {}
     history = reverse("portfolio_history", args=[view.info.id])
     model = f"&model={view.model.pk}" if view.model else ""
-    links = {line.security_id: f"{history}?security={line.security_id}{model}" for line in shown}
+    links = {position.security_id: f"{history}?security={position.security_id}{model}" for position in shown}
     return {
         "figure": charts.drift_chart(shown, links),
         "figure_height": charts.drift_height(len(shown)),
@@ -212,17 +216,17 @@ def _drift_figure(view: PortfolioView, *, whole: bool) -> dict[str, Any]:
 @login_required
 @require_safe
 def portfolio_history(request: SignedInRequest, portfolio_id: str) -> HttpResponse:
-    """What today's holdings, left alone, would have weighed since; `?security=` one line, `?range=` of SPANS."""
+    """What today's holdings, left alone, would have weighed since; `?security=` one of them, `?range=` of SPANS."""
     request.user.must("book.read")
     view = portfolio_view(portfolio_id, request.GET.get("model") or None)
     asked = request.GET.get("range", "")
     span = asked if asked in SPANS else DEFAULT_SPAN
-    chosen = [line for line in view.ranked if line.security_id == request.GET.get("security")]
-    lines = chosen or view.ranked[:PANELS]
-    days, panels = history_panels(view, lines, SPANS[span].days)
+    chosen = [position for position in view.ranked if position.security_id == request.GET.get("security")]
+    positions = chosen or view.ranked[:PANELS]
+    days, panels = history_panels(view, positions, SPANS[span].days)
     context = _frame(view, request.GET) | {
         "panels": panels,
-        "n_panels": min(PANELS, len(view.lines)),
+        "n_panels": min(PANELS, len(view.positions)),
         "panel_height": 420 if chosen else 240,
         "chosen": chosen[0].security_id if chosen else "",
         "span": span,
@@ -246,7 +250,7 @@ def _day_table(days: Sequence[date], panels: Sequence[Panel], query: QueryDict) 
     rows = [DayRow(day, tuple((panel.weights[n], panel.sides[n]) for panel in panels)) for n, day in enumerate(days)]
     day: Column[DayRow] = Column("day", "Day", lambda row: row.day, first="-")
     columns = [day] + [
-        Column(f"w{place}", panel.line.ticker, weight_in(place), numeric=True, first="-")
+        Column(f"w{place}", panel.position.ticker, weight_in(place), numeric=True, first="-")
         for place, panel in enumerate(panels)
     ]
     return Table(rows, columns, query, default="-day", pages=Pages(lambda row: row.day.isoformat(), 60))

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from django.conf import settings
 
 from models_app.portfolio.units import MONEY_PLACES, TICK
-from models_app.sources.base import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo
-from models_app.sources.http import Deadline, FaultError, Service, in_parallel
+from models_app.sources.book_source import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo
+from models_app.sources.http_client import Deadline, FaultError, Service, in_parallel
 from models_app.sources.kept import kept
 from models_app.sources.parse import Record, record, records, unique
 from ordergen.core.breaker import Breaker

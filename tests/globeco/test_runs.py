@@ -11,7 +11,7 @@ from models_app.imports.services import apply_import, import_file, plan_import
 from models_app.models import DriftFigures, InvestmentModel, Security
 from models_app.sources import get_source
 from models_app.sources import globeco as source_module
-from models_app.sources.base import PortfolioInfo
+from models_app.sources.book_source import PortfolioInfo
 from models_app.sources.globeco import GlobecoSource
 from ordergen.audit.models import AuditEvent
 from ordergen.core.errors import InvalidInputError

@@ -14,8 +14,8 @@ from models_app.drift_index import invalidate as marks
 from models_app.drift_index import read as figures
 from models_app.drift_index import recompute as refresh
 from models_app.drift_index.changed import book_changed
-from models_app.drift_index.document import figures_at_once, figures_of
-from models_app.drift_index.live_drift import portfolio_view, read_facts
+from models_app.drift_index.document import document_of, documents_at_once
+from models_app.drift_index.live_drift import portfolio_view, read_inputs
 from models_app.imports.services import apply_import, plan_import
 from models_app.investment_models.rules import ModelDraft
 from models_app.investment_models.selectors import ModelRow, model_draft
@@ -23,7 +23,7 @@ from models_app.modelling import services
 from models_app.models import DriftFigures, FiguresRefresh, Holding, InvestmentModel, ModelFigures, Portfolio, Price
 from models_app.portfolios.views import PORTFOLIO_COLUMNS
 from models_app.sources import get_source
-from models_app.sources.base import PortfolioInfo
+from models_app.sources.book_source import PortfolioInfo
 from models_app.sources.parse import MalformedAnswerError
 from models_app.tasks import refresh_figures, sweep_figures
 from ordergen.audit import services as audit
@@ -75,7 +75,7 @@ def live(row):
     """What the live view says of a row of figures."""
     view = portfolio_view(row.portfolio_id, row.model_id or None)
     model = ModelRow(view.model, model_draft(view.model)) if view.model else None
-    return figures_of(view, model).columns()
+    return document_of(view, model).columns()
 
 
 def check_all():
@@ -109,7 +109,7 @@ def check_models():
         told = ModelFigures.objects.get(pk=model.pk, changed=None).told
         assert Decimal(told["market_value"]) == sum(view.drift.market_value or 0 for view in views)
         for key, found in figures.position_figures(model.pk).items():
-            lines = [line for view in views for line in view.lines if line.security_id == key]
+            lines = [line for view in views for line in view.positions if line.security_id == key]
             assert found.n_over == sum(line.state == "over" for line in lines)
             assert found.n_under == sum(line.state == "under" for line in lines)
             drifts = sorted(line.drift.drift for line in lines if line.drift.drift is not None)
@@ -125,7 +125,7 @@ def test_arrays_and_the_general_way_each_answer_for_their_own(book):
     followers = list(DriftFigures.objects.filter(model_id=book["model"].pk))
     row = ModelRow(book["model"], model_draft(book["model"]))
     infos = [(PortfolioInfo(f.portfolio_id, f.portfolio_name), row) for f in followers]
-    answered = figures_at_once(row, [info.id for info, _ in infos], read_facts(get_source(), infos))
+    answered = documents_at_once(row, [info.id for info, _ in infos], read_inputs(get_source(), infos))
     names = {f.portfolio_name for f in followers if f.portfolio_id in answered}
     assert names == {"Calm", "Over", "Short", "Overdrawn", "Poor", "Outside"}
 
@@ -411,7 +411,7 @@ def test_who_changes_takes_the_turn_to_record_before_the_figures(book, manager, 
 @pytest.fixture
 def failing(monkeypatch):
     """`failing(Calm=ZeroDivisionError("a bug"))`: whoever computes figures of that portfolio gets this error."""
-    read = refresh.read_facts
+    read = refresh.read_inputs
 
     def fail(**errors):
         def reading(source, pairs):
@@ -420,7 +420,7 @@ def failing(monkeypatch):
                     raise errors[info.name]
             return read(source, pairs)
 
-        monkeypatch.setattr(refresh, "read_facts", reading)
+        monkeypatch.setattr(refresh, "read_inputs", reading)
 
     return fail
 

@@ -10,7 +10,7 @@ from models_app.modelling import editor_views, views
 from models_app.portfolios import views as portfolio_views
 
 urlpatterns = [
-    path("", views.dashboard, name="dashboard"),
+    path("", portfolio_views.dashboard, name="dashboard"),
     path("models/", views.models, name="models"),
     path("models/new/", editor_views.model_new, name="model_new"),
     path("models/<str:model_id>/", views.model, name="model"),

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Router
 
-from models_app.drift_index import read as figures
+from models_app.drift_index import read
 from models_app.drift_index.schemas_v2 import FiguresPage, figures_out
 from models_app.investment_models.selectors import model_get
 from models_app.models import DriftFigures
@@ -40,11 +40,11 @@ def list_model_drift(request: HttpRequest, model_id: PathId, cursor: Cursor = ""
 
 def _figures_page(model_id: str, cursor: str, limit: int) -> dict[str, Any]:
     after = _read_place(cursor) if cursor else None
-    parts = parts_after(figures.rows_of(model_id), "use", after, descending=True)
+    parts = parts_after(read.rows_of(model_id), "use", after, descending=True)
     found = first_of(parts, limit + 1)
     shown = found[:limit]
     following = write_cursor(_place(shown[-1]), shown[-1].pk) if len(found) > limit else None
-    fresh = figures.freshness(model_id)
+    fresh = read.freshness(model_id)
     return {
         "items": [figures_out(row) for row in shown],
         "next_cursor": following,

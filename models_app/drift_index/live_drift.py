@@ -18,13 +18,12 @@ from models_app.investment_models.rules import MAX_TARGET_SUM, PositionDraft
 from models_app.investment_models.selectors import ModelRow
 from models_app.models import InvestmentModel
 from models_app.portfolio.drift import PortfolioDrift, PositionDrift, market_value, portfolio_drift
-from models_app.portfolio.types import Position
+from models_app.portfolio.types import ZERO, Position
 from models_app.portfolio.units import MILLIONTH
 from models_app.sources import get_source
 from models_app.sources.book_source import Balances, BookSource, PortfolioInfo, PriceInfo, SecurityInfo
 from ordergen.core.errors import NotFoundError
 
-ZERO = Decimal(0)
 # Models leave at least 5 % in cash, and whole shares a little more or less than that: half of it is low.
 LOW_CASH = (1 - MAX_TARGET_SUM) / 2
 NO_BAND = Decimal("Infinity")  # ranks a drift without any band above every number, and reads as "> 999 %"

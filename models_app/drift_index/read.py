@@ -20,7 +20,6 @@ from models_app.investment_models.rules import ModelTotals, totals
 from models_app.models import DriftFigures, FiguresRefresh, InvestmentModel, ModelFigures, ModelPortfolio, Portfolio
 from models_app.sources import get_source
 
-ZERO = Decimal(0)
 _HEAVY = ("lines", "unpriced")  # what no list shows
 
 

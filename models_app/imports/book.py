@@ -16,6 +16,7 @@ from models_app.imports.import_progress import ImportProgress
 from models_app.imports.plan import FileProblems, Findings, PlannedChanges
 from models_app.imports.reading import FileRow
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
+from models_app.portfolio.types import ZERO
 from models_app.portfolios.tax_lots import mismatches
 from models_app.sources.local import IDS_PER_QUERY, LocalSource, rows_where
 from ordergen.accounts.models import User
@@ -252,7 +253,7 @@ def _note_mismatches(rows: list[FileRow], found: Findings) -> None:
     book, in_lots = _Names(), defaultdict[str, dict[str, Decimal]](dict)
     for row in rows:
         sums, key = in_lots[str(book.portfolio(row))], str(book.security(row))
-        sums[key] = sums.get(key, Decimal(0)) + row.values["quantity"]
+        sums[key] = sums.get(key, ZERO) + row.values["quantity"]
     held = LocalSource().balances(in_lots)
     differing = [
         f"{book.subject(portfolio, security)} ({differs})"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
+from models_app.portfolio.types import ZERO
 from models_app.portfolio.units import MILLIONTH, WEIGHT_PLACES
 from ordergen.core.errors import InvalidInputError
 from ordergen.core.ids import ANY_ID, HEX_ID
@@ -72,9 +73,9 @@ def number(value: object) -> Decimal:
 def totals(positions: Iterable[PositionDraft]) -> ModelTotals:
     """Sum of targets, sum of upper band edges and how many targets are above zero."""
     good = [position for position in positions if not _number_fault(position.target) and position.target > 0]
-    highs = (Decimal(0) if _number_fault(position.high_drift) else position.high_drift for position in good)
-    target = sum((position.target for position in good), Decimal(0))
-    return ModelTotals(target=target, upper=target + sum(highs, Decimal(0)), n_positions=len(good))
+    highs = (ZERO if _number_fault(position.high_drift) else position.high_drift for position in good)
+    target = sum((position.target for position in good), ZERO)
+    return ModelTotals(target=target, upper=target + sum(highs, ZERO), n_positions=len(good))
 
 
 def check(draft: ModelDraft) -> ModelDraft:

@@ -16,6 +16,7 @@ from django.http import QueryDict
 from models_app.investment_models import rules
 from models_app.investment_models.rules import ModelDraft, ModelTotals, PositionDraft, percent
 from models_app.investment_models.selectors import other_models
+from models_app.portfolio.types import ZERO
 from models_app.sources.book_source import BookSource, SecurityInfo
 from ordergen.core.errors import InvalidInputError
 from ordergen.core.ids import ANY_ID
@@ -81,7 +82,7 @@ class EditorRow:
         made = self.draft
         if not all(value.is_finite() for value in (made.target, made.low_drift, made.high_drift)):
             return None
-        return max(Decimal(0), made.target - made.low_drift), made.target + made.high_drift
+        return max(ZERO, made.target - made.low_drift), made.target + made.high_drift
 
     @property
     def change(self) -> Decimal | None:

@@ -12,10 +12,10 @@ from models_app.drift_index.live_drift import PortfolioView, PositionView
 from models_app.investment_models import selectors
 from models_app.models import ModelVersion
 from models_app.portfolio.drift import drift_path
+from models_app.portfolio.types import ZERO
 from models_app.portfolios import charts
 from models_app.sources import get_source
 
-ZERO = Decimal(0)
 _NOT_IN_MODEL = (ZERO, ZERO, ZERO)
 Steps = Sequence[tuple[ModelVersion, Mapping[str, tuple[Decimal, Decimal, Decimal]]]]
 

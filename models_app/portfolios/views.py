@@ -1,4 +1,4 @@
-"""Reading pages of portfolios: the list ranked by band use, one portfolio's drift, its drift over time."""
+"""Reading pages of portfolios: dashboard, the list ranked by band use, one portfolio's drift, its drift over time."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from models_app.drift_index import read as figures
+from models_app.drift_index import read as drift_index
 from models_app.drift_index.live_drift import PortfolioView, PositionView, portfolio_view
 from models_app.investment_models import selectors
 from models_app.models import DriftFigures, InvestmentModel
+from models_app.portfolio.types import ZERO
 from models_app.portfolios import charts
 from models_app.portfolios.over_time import Panel, history_panels
 from models_app.portfolios.tax_lots import portfolio_lots, unrealised_gain
 from ordergen.web.http import SignedInRequest
 from ordergen.web.tables import Column, KeyedTable, Pages, Table
 
-ZERO = Decimal(0)
 CHART_ROWS = 40
 PANELS = 6  # securities drawn over time when none is named
+QUEUE_LENGTH = 12  # portfolios on the dashboard
 DEFAULT_SPAN = "1y"
 
 
@@ -83,10 +84,40 @@ PORTFOLIO_COLUMNS: tuple[Column[DriftFigures], ...] = (
     Column("acts", "Actions"),
 )
 MODEL_PORTFOLIO_COLUMNS = tuple(column for column in PORTFOLIO_COLUMNS if column.name != "model")
+QUEUE_COLUMNS = tuple(column for column in PORTFOLIO_COLUMNS if column.name not in {"state", "total"})
 
 
-def attention(counts: figures.Counts) -> list[dict[str, Any]]:
-    """The tiles of the dashboard: what somebody should look at, with its count."""
+@login_required
+@require_safe
+def dashboard(request: SignedInRequest) -> HttpResponse:
+    """What needs attention: counts that are links, the portfolios that lean most on their bands, breaches by model."""
+    request.user.must("book.read")
+    counts, freshness = drift_index.counts(drift_index.rows_of()), drift_index.freshness()
+    leaning = drift_index.rows_of().filter(state__in=("breach", "near"))
+    n_leaning = counts.of("breach") + counts.of("near")
+    queue = KeyedTable(leaning, QUEUE_COLUMNS, request.GET, default="-use", total=n_leaning, size=QUEUE_LENGTH)
+    by_model = sorted(
+        drift_index.model_stands(InvestmentModel.objects.all()), key=lambda row: (-row.n_breach, row.model.name)
+    )
+    context = {
+        "tiles": _attention(counts),
+        "freshness": freshness,
+        "n_views": counts.total,
+        "n_checked": n_leaning + counts.of("in_band"),
+        "queue": queue.rows,
+        "headings": queue.headings,
+        "n_leaning": n_leaning,
+        "by_model": by_model,
+        "most_breaches": max((row.n_breach for row in by_model), default=0),
+        "n_unpriced_securities": len(drift_index.unpriced_securities()),
+        "prices_as_of": drift_index.prices_of(),
+        "never_rebalanced": [row for row in by_model if row.model.last_rebalance_at is None],
+    }
+    return render(request, "portfolios/dashboard.html", context)
+
+
+def _attention(counts: drift_index.Counts) -> list[dict[str, Any]]:
+    """The tiles of what somebody should look at, with its count."""
     shown = [name for name in ATTENTION if counts.of(name) or name not in RARE]
     return [vars(FILTERS[name]) | {"count": counts.of(name)} for name in shown]
 
@@ -97,13 +128,13 @@ def portfolios(request: SignedInRequest) -> HttpResponse:
     """Portfolios by band use; `?q=` part of a name, `?model=` an id, `?state=` one of FILTERS."""
     request.user.must("book.read")
     scope = _in_scope(request.GET)
-    counts = figures.counts(scope)
+    counts = drift_index.counts(scope)
     asked = request.GET.get("state", "")
     state = asked if asked in FILTERS else ""
-    freshness = figures.freshness()
+    freshness = drift_index.freshness()
     context = {
         "table": KeyedTable(
-            figures.in_state(scope, state), PORTFOLIO_COLUMNS, request.GET,
+            drift_index.in_state(scope, state), PORTFOLIO_COLUMNS, request.GET,
             default="-use", total=counts.of(state) if state else counts.total,
         ),
         "freshness": freshness,
@@ -119,7 +150,7 @@ def portfolios(request: SignedInRequest) -> HttpResponse:
     return render(request, "portfolios/list.html", context)
 
 
-def _tiles(counts: figures.Counts, query: QueryDict, chosen: str) -> list[dict[str, Any]]:
+def _tiles(counts: drift_index.Counts, query: QueryDict, chosen: str) -> list[dict[str, Any]]:
     return [
         vars(filter_) | {"count": counts.of(name), "href": _href(query, state=None if name == chosen else name)}
         for name, filter_ in FILTERS.items()
@@ -128,7 +159,7 @@ def _tiles(counts: figures.Counts, query: QueryDict, chosen: str) -> list[dict[s
 
 
 def _in_scope(query: QueryDict) -> QuerySet[DriftFigures]:
-    rows = figures.rows_of(query.get("model", "")[:24])
+    rows = drift_index.rows_of(query.get("model", "")[:24])
     text = query.get("q", "").strip().lower()
     return rows.filter(portfolio_key__contains=text[:300]) if text else rows
 

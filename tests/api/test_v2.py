@@ -113,7 +113,7 @@ def test_every_other_refusal_is_a_problem_too(v2, tom, monkeypatch):
     problem(v2.post("/models", raw=b" " * (2**20 + 1)), 413, "request_entity_too_large")
     from models_app.drift_index import api_v2
 
-    monkeypatch.setattr(api_v2.figures, "freshness", lambda _model: 1 / 0)
+    monkeypatch.setattr(api_v2.read, "freshness", lambda _model: 1 / 0)
     problem(v2.get("/drift"), 500, "internal_server_error")
 
 

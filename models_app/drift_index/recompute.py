@@ -12,7 +12,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -76,6 +77,16 @@ class _Trouble:
     told: dict[str, str] = field(default_factory=dict)
     unexpected: dict[str, Exception] = field(default_factory=dict)
 
+    @contextmanager
+    def noted(self, key: str = "", name: str = "") -> Iterator[None]:
+        """Notes what goes wrong inside: with that row, or without a name in all. What is no row's fault is raised."""
+        try:
+            yield
+        except Exception as error:
+            if name and _is_outage(error):
+                raise
+            self.note(error, key, name)
+
     def note(self, error: Exception, key: str = "", name: str = "") -> None:
         """Of the row with this key, a portfolio's or a model's; or of what ended the refresh."""
         key = key or f"#{len(self.told)}"
@@ -104,7 +115,7 @@ def refresh(seconds: float | None = None) -> int:
         return 0
     deadline = None if seconds is None else time.monotonic() + seconds
     done, trouble = 0, _Trouble()
-    try:
+    with trouble.noted():
         _look_through()
         while (deadline is None or time.monotonic() < deadline) and (rows := _marked(ROWS_AT_A_TIME)):
             computed = _refresh_apart(rows, deadline, trouble)
@@ -112,12 +123,8 @@ def refresh(seconds: float | None = None) -> int:
             if not computed or not _renew(token):
                 break
         _sum_up_apart(trouble)
-    except Exception as error:  # noqa: BLE001  it is told, and raised below unless a service is down
-        trouble.note(error)
-    try:
+    with trouble.noted():  # else the lease lapses by itself
         _release(token, trouble)
-    except DatabaseError as error:  # the lease lapses by itself
-        trouble.note(error)
     if trouble.unexpected:
         raise ExceptionGroup("the figures could not be refreshed", list(trouble.unexpected.values()))
     if done and not trouble.told and seconds is None and _marked(1):  # a change whose hint found us still at it
@@ -214,6 +221,11 @@ def _marked(limit: int | None, mark: str | None = None) -> list[_OutdatedRow]:
     return [_OutdatedRow(*row) for row in values.order_by("changed", "model_id", "pk")[:limit]]
 
 
+def _is_outage(error: Exception) -> bool:
+    """Whether the database or a service is down, which is no portfolio's fault in particular."""
+    return isinstance(error, DatabaseError | UnavailableError) and not isinstance(error, MalformedAnswerError)
+
+
 def _told(error: Exception) -> str:
     return f"The figures could not be computed: {type(error).__name__}: {error}"
 
@@ -232,8 +244,8 @@ def _refresh_apart(rows: Sequence[_OutdatedRow], deadline: float | None, trouble
         try:
             done += refresh_rows(some, deadline)
         except Exception as error:
-            if isinstance(error, DatabaseError | UnavailableError) and not isinstance(error, MalformedAnswerError):
-                raise  # no portfolio's fault in particular
+            if _is_outage(error):
+                raise
             halves = _halves(some)
             left += halves
             if halves:
@@ -246,12 +258,8 @@ def _refresh_apart(rows: Sequence[_OutdatedRow], deadline: float | None, trouble
 def _sum_up_apart(trouble: _Trouble) -> None:
     """`refresh_models` for all that are marked, where one that cannot be summed up keeps no other waiting."""
     for figures in ModelFigures.objects.exclude(changed=None):
-        try:
+        with trouble.noted(figures.pk, f"model {figures.pk}"):
             refresh_models([figures])
-        except (UnavailableError, DatabaseError):
-            raise  # no model's fault in particular
-        except Exception as error:  # noqa: BLE001  raised by who called us, once the others are done
-            trouble.note(error, figures.pk, f"model {figures.pk}")
 
 
 def _halves(rows: Sequence[_OutdatedRow]) -> list[Sequence[_OutdatedRow]]:

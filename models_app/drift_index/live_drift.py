@@ -67,11 +67,6 @@ class PositionView:
         return self.rank, abs(self.drift.drift or ZERO)
 
     @property
-    def trade_value(self) -> Decimal | None:
-        shares, price = self.drift.shares_to_target, self.drift.price
-        return None if shares is None or price is None else shares * price
-
-    @property
     def side(self) -> str:
         """BUY or SELL, as the way to the target asks; empty when nothing is to be traded."""
         shares = self.drift.shares_to_target or 0
@@ -104,16 +99,8 @@ class PortfolioView:
         return ranked[0] if ranked and ranked[0].rank > 0 else None
 
     @property
-    def worst_drift(self) -> Decimal | None:
-        return self.worst.drift.drift if self.worst else None
-
-    @property
     def band_use(self) -> Decimal:
         return self.worst.rank if self.worst else ZERO
-
-    @property
-    def weight_of_rank(self) -> tuple[Decimal, Decimal]:
-        return self.worst.weight_of_rank if self.worst else (ZERO, ZERO)
 
     @cached_property
     def unpriced(self) -> list[PositionView]:
@@ -132,10 +119,6 @@ class PortfolioView:
         if self.drift.market_value is None or self.unpriced:
             return "unpriced"
         return "near" if any(position.state == "near" for position in self.positions) else "in_band"
-
-    @property
-    def has_low_cash(self) -> bool:
-        return bool(self.low_cash_word)
 
     @property
     def low_cash_word(self) -> str:

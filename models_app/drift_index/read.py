@@ -163,10 +163,6 @@ class ModelStand:
     worst: dict[str, Any] | None
     use: float
 
-    @property
-    def is_known(self) -> bool:
-        return self.n_known > 0
-
 
 def model_stands(models: Iterable[InvestmentModel]) -> list[ModelStand]:
     """How the portfolios of each model stand, in five queries."""

@@ -62,7 +62,7 @@ class PositionView:
         return abs(self.band_use) if self.band_use is not None else Decimal(-1)
 
     @property
-    def weight_of_rank(self) -> tuple[Decimal, Decimal]:
+    def sort_key(self) -> tuple[Decimal, Decimal]:
         """What lists sort by: band use, and among equals (such as all that have no band) the larger drift."""
         return self.rank, abs(self.drift.drift or ZERO)
 
@@ -91,7 +91,7 @@ class PortfolioView:
     def ranked(self) -> list[PositionView]:
         """Its positions, the largest band use first."""
         by_name = sorted(self.positions, key=lambda position: position.ticker)
-        return sorted(by_name, key=lambda position: position.weight_of_rank, reverse=True)
+        return sorted(by_name, key=lambda position: position.sort_key, reverse=True)
 
     @cached_property
     def worst(self) -> PositionView | None:

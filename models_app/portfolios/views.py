@@ -186,7 +186,7 @@ POSITION_COLUMNS: tuple[Column[PositionView], ...] = (
     Column(
         "use",
         "%",
-        lambda position: position.weight_of_rank if position.band_use is not None else None,
+        lambda position: position.sort_key if position.band_use is not None else None,
         numeric=True,
         first="-",
     ),

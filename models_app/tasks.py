@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from models_app.drift_index.recompute import REFRESH_TASK, SWEEP_SLICE, is_left_lying, refresh
+from models_app.drift_index.refresh import REFRESH_TASK, SWEEP_SLICE, is_left_lying, refresh
 
 
 @shared_task(name=REFRESH_TASK)  # type: ignore[untyped-decorator]  # Celery has no types

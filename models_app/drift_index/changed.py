@@ -12,7 +12,8 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from models_app.drift_index.invalidate import invalidate
-from models_app.drift_index.recompute import REFRESH_TASK, are_kept, note_fault, refresh_at_once
+from models_app.drift_index.recompute import recompute_at_once
+from models_app.drift_index.refresh import REFRESH_TASK, are_kept, note_fault
 from models_app.models import DriftFigures
 from models_app.sources import get_source
 from ordergen.audit.services import take_turn
@@ -61,16 +62,16 @@ def _tell(portfolio_ids: Collection[str] | None) -> None:
     mark = invalidate(portfolio_ids)
     marked = DriftFigures.objects.filter(changed=mark)
     if not get_source().is_remote and marked.count() <= FEW:
-        _refresh_with_it(mark)
+        _recompute_with_it(mark)
     if are_kept() and marked.exists():
         transaction.on_commit(_hint, robust=True)  # the change stands, whatever becomes of a hint
 
 
-def _refresh_with_it(mark: str) -> None:
+def _recompute_with_it(mark: str) -> None:
     """Computes figures inside the change. Where that fails they stay marked for a worker; the change itself stands."""
     try:
         with atomic():  # a savepoint, for on PostgreSQL an error spoils everything since the last one
-            refresh_at_once(mark)
+            recompute_at_once(mark)
     except Exception as error:
         if transaction.get_rollback():  # nor is there a savepoint any more (a lost connection): the change is lost too
             raise

@@ -200,7 +200,7 @@ def _median(drifts: NDArray[np.int32]) -> Decimal | None:
 
 
 def documents_at_once(row: ModelRow, portfolio_ids: Iterable[str], inputs: DriftInputs) -> dict[str, DriftDocument]:
-    """The figures of those portfolios that arrays can answer for: whole shares, every price known, and a value."""
+    """The documents of those portfolios that arrays can answer for: whole shares, every price known, and a value."""
     securities, prices = inputs.securities, inputs.prices
     balances = {key: inputs.balances[key] for key in portfolio_ids if key in inputs.balances}
     aims = {p.security_id for p in row.draft.positions}

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from models_app.drift_index.document import STATES, PositionFigures
 from models_app.drift_index.invalidate import has_basis
-from models_app.drift_index.recompute import are_kept
+from models_app.drift_index.refresh import are_kept
 from models_app.investment_models import selectors
 from models_app.investment_models.rules import ModelTotals, totals
 from models_app.models import DriftFigures, FiguresRefresh, InvestmentModel, ModelFigures, ModelPortfolio, Portfolio

@@ -5,7 +5,7 @@ import io
 import pytest
 from django.core.cache import cache
 
-from models_app.drift_index.recompute import refresh, waiting_since
+from models_app.drift_index.refresh import refresh, waiting_since
 from models_app.exports.services import export
 from models_app.imports.services import apply_import, import_file, plan_import
 from models_app.models import DriftFigures, InvestmentModel, Security

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from models_app.drift_index import changed as changes
-from models_app.drift_index import recompute as refresh
+from models_app.drift_index import refresh
 from models_app.drift_index.changed import book_changed
 from models_app.drift_index.document import document_of
 from models_app.drift_index.live_drift import portfolio_view

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from models_app.drift_index.read import rows_of
-from models_app.drift_index.recompute import refresh
+from models_app.drift_index.refresh import refresh
 from models_app.exports.services import export
 from models_app.files.kinds import KINDS
 from models_app.imports.services import import_file

@@ -11,15 +11,13 @@ from models_app.imports.import_progress import ImportProgress
 from models_app.imports.plan import FileProblems, Findings, PlannedChanges
 from models_app.imports.reading import FileRow
 from models_app.investment_models import selectors
-from models_app.investment_models.rules import ModelDraft, PositionDraft, check
+from models_app.investment_models.rules import WEIGHT_FIELDS, ModelDraft, PositionDraft, check
 from models_app.investment_models.versions import changes as differences
 from models_app.modelling.services import model_create, model_update
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
 from ordergen.accounts.models import User
 from ordergen.core.errors import InvalidInputError
-
-_NUMBERS = ("target", "low_drift", "high_drift")
 
 
 @dataclass
@@ -62,7 +60,7 @@ class _Written:
         if column == "portfolio":
             self.portfolios.append(pk)
             return
-        self.positions.append(PositionDraft(pk, *(row.values[name] for name in _NUMBERS)))
+        self.positions.append(PositionDraft(pk, *(row.values[name] for name in WEIGHT_FIELDS)))
         self.position_rows.append(row)
 
     @property
@@ -116,12 +114,12 @@ def _group(rows: list[FileRow], ids: _IdByWord, problems: FileProblems) -> list[
 
 def _row_kind(row: FileRow, problems: FileProblems) -> str:
     """Says "ticker" for a position's row, "portfolio" for a portfolio's, empty with a problem for neither."""
-    filled = {name for name in ("ticker", *_NUMBERS, "portfolio") if row.values[name] is not None}
+    filled = {name for name in ("ticker", *WEIGHT_FIELDS, "portfolio") if row.values[name] is not None}
     if filled == {"portfolio"}:
         return "portfolio"
-    if filled == {"ticker", *_NUMBERS}:
+    if filled == {"ticker", *WEIGHT_FIELDS}:
         return "ticker"
-    missing = ", ".join(name for name in ("ticker", *_NUMBERS) if name not in filled)
+    missing = ", ".join(name for name in ("ticker", *WEIGHT_FIELDS) if name not in filled)
     if "portfolio" in filled:
         problems.add(
             row.line, "portfolio", row.values["portfolio"], "stands on a position's row; give it a row of its own"

@@ -23,6 +23,8 @@ MAX_TARGET_SUM: Final = Decimal("0.95")  # at least 5 % of a portfolio stays in 
 TARGET_STEP: Final = Decimal("0.005")
 MAX_DRIFT: Final = Decimal(1)
 
+WEIGHT_FIELDS: Final = ("target", "low_drift", "high_drift")  # of a position
+
 _NOT_A_NUMBER: Final = Decimal("NaN")
 _LARGEST_EXPONENT: Final = 40  # past it a number is a slip or an attack; arithmetic on it could take for ever
 _Fault = tuple[str, str]

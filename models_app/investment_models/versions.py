@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from models_app.investment_models.rules import ModelDraft, PositionDraft, percent
-
-FIELDS = ("target", "low_drift", "high_drift")
+from models_app.investment_models.rules import WEIGHT_FIELDS, ModelDraft, PositionDraft, percent
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def content_of(draft: ModelDraft) -> dict[str, Any]:
     return {
         "name": draft.name,
         "positions": [
-            {"security_id": position.security_id} | {field: f"{getattr(position, field):f}" for field in FIELDS}
+            {"security_id": position.security_id} | {field: f"{getattr(position, field):f}" for field in WEIGHT_FIELDS}
             for position in draft.positions
         ],
         "portfolios": list(draft.portfolios),
@@ -57,7 +55,8 @@ def content_of(draft: ModelDraft) -> dict[str, Any]:
 def draft_of(content: Mapping[str, Any]) -> ModelDraft:
     """The draft that `content_of` was made from."""
     positions = (
-        PositionDraft(row["security_id"], *(Decimal(row[field]) for field in FIELDS)) for row in content["positions"]
+        PositionDraft(row["security_id"], *(Decimal(row[field]) for field in WEIGHT_FIELDS))
+        for row in content["positions"]
     )
     return ModelDraft(content["name"], tuple(positions), tuple(content["portfolios"]))
 

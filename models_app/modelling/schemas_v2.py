@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from ninja import Field, Schema
 
-from models_app.investment_models.rules import ModelDraft, PositionDraft
+from models_app.investment_models.rules import WEIGHT_FIELDS, ModelDraft, PositionDraft
 from models_app.investment_models.selectors import ModelSize, size_of
-from models_app.investment_models.versions import FIELDS, ModelChange
+from models_app.investment_models.versions import ModelChange
 from models_app.models import InvestmentModel, ModelVersion
 from ordergen.apis.conventions import DecimalText, HexId, SecurityId, Strict
 
@@ -127,4 +127,4 @@ def _content(draft: ModelDraft) -> dict[str, Any]:
 
 
 def _position(row: PositionDraft) -> dict[str, str]:
-    return {"security_id": row.security_id} | {name: f"{getattr(row, name).normalize():f}" for name in FIELDS}
+    return {"security_id": row.security_id} | {name: f"{getattr(row, name).normalize():f}" for name in WEIGHT_FIELDS}

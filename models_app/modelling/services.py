@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from models_app.drift_index.changed import models_changed
 from models_app.investment_models import selectors
-from models_app.investment_models.rules import MAX_REASON_LENGTH, ModelDraft, PositionDraft, check
+from models_app.investment_models.rules import MAX_REASON_LENGTH, WEIGHT_FIELDS, ModelDraft, PositionDraft, check
 from models_app.investment_models.versions import ModelChange, changes, content_of
 from models_app.models import InvestmentModel, ModelPortfolio, ModelPosition, ModelVersion
 from ordergen.accounts.models import User
@@ -283,7 +283,7 @@ def _refuse_difference(*, stored: PositionDraft, given: PositionDraft) -> None:
 
 
 def _differences(stored: PositionDraft, given: PositionDraft) -> Iterator[tuple[str, str]]:
-    for field in ("target", "low_drift", "high_drift"):
+    for field in WEIGHT_FIELDS:
         if getattr(stored, field) != getattr(given, field):
             yield field, f"The model has {getattr(stored, field)}."
 

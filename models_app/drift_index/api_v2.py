@@ -14,6 +14,7 @@ from models_app.investment_models.selectors import model_get
 from models_app.models import DriftFigures
 from ordergen.apis.auth import needs
 from ordergen.apis.conventions import NO_CURSOR, Cursor, Limit, PathId, read_cursor, write_cursor
+from ordergen.apis.docs import errors
 from ordergen.core.errors import InvalidInputError
 from ordergen.web.tables import first_of, parts_after
 
@@ -21,7 +22,9 @@ router = Router(tags=["drift"])
 READ = needs("book.read", "models:read")
 
 
-@router.get("/drift", operation_id="models_app_api_v2_list_drift", response=FiguresPage, auth=READ)
+@router.get(
+    "/drift", operation_id="models_app_api_v2_list_drift", response=FiguresPage, auth=READ, openapi_extra=errors()
+)
 def list_drift(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
     """Every portfolio of the firm against each model it follows, the largest band use first, as last computed."""
     return _figures_page("", cursor, limit)
@@ -32,6 +35,7 @@ def list_drift(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> 
     operation_id="models_app_api_v2_list_model_drift",
     response=FiguresPage,
     auth=READ,
+    openapi_extra=errors(404),
 )
 def list_model_drift(request: HttpRequest, model_id: PathId, cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
     """The portfolios of a model, the largest band use first, as last computed."""

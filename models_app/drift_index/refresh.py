@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from bson import ObjectId
 from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import Min, Q
@@ -26,7 +25,7 @@ from models_app.drift_index.recompute import OutdatedRow, outdated_rows, recompu
 from models_app.models import DriftFigures, FiguresRefresh, ModelFigures
 from models_app.sources import get_source
 from models_app.sources.parse import MalformedAnswerError
-from ordergen.core.db import atomic, object_id
+from ordergen.core.db import atomic, made_at, object_id
 from ordergen.core.errors import UnavailableError
 
 logger = logging.getLogger(__name__)
@@ -119,7 +118,7 @@ def waiting_since() -> datetime | None:
     if not are_kept():
         return None
     oldest = [table.objects.aggregate(mark=Min("changed"))["mark"] for table in (DriftFigures, ModelFigures)]
-    since = [ObjectId(mark).generation_time for mark in oldest if mark]
+    since = [made_at(mark) for mark in oldest if mark]
     due = _look_due()
     return min(since + ([due] if due and due <= timezone.now() else []), default=None)
 
@@ -174,7 +173,7 @@ def _is_being_looked_through() -> bool:
     """Whether rows still wait since the last look."""
     listed_at = FiguresRefresh.objects.values_list("listed_at", flat=True).get()
     oldest = DriftFigures.objects.aggregate(mark=Min("changed"))["mark"]
-    return bool(oldest and listed_at and ObjectId(oldest).generation_time <= listed_at)
+    return bool(oldest and listed_at and made_at(oldest) <= listed_at)
 
 
 def _is_outage(error: Exception) -> bool:

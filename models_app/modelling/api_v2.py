@@ -25,6 +25,7 @@ from ordergen.apis.conventions import (
     page_of,
     set_etag,
 )
+from ordergen.apis.docs import errors, header
 from ordergen.apis.json import answer
 from ordergen.core.errors import ConflictError
 
@@ -32,9 +33,16 @@ router = Router(tags=["models"])
 READ = needs("book.read", "models:read")
 WRITE = needs("model.edit", "models:write")
 VersionNumber = Annotated[int, Query(ge=1, le=2**31 - 1)]
+IF_MATCH = header("If-Match", "The version the change was made from; 428 without it", '"3"')
 
 
-@router.get("/models", operation_id="models_app_api_v2_list_models", response=Page[out.ModelSummary], auth=READ)
+@router.get(
+    "/models",
+    operation_id="models_app_api_v2_list_models",
+    response=Page[out.ModelSummary],
+    auth=READ,
+    openapi_extra=errors(),
+)
 def list_models(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> HttpResponse:
     """Models, newest first."""
     page = page_of(
@@ -45,7 +53,13 @@ def list_models(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) ->
     return answer(page | {"items": [out.model_summary(model, sizes[model.pk]) for model in models]})
 
 
-@router.post("/models", operation_id="models_app_api_v2_create_model", response={201: out.ModelOut}, auth=WRITE)
+@router.post(
+    "/models",
+    operation_id="models_app_api_v2_create_model",
+    response={201: out.ModelOut},
+    auth=WRITE,
+    openapi_extra=errors(409),
+)
 def create_model(request: HttpRequest, payload: out.ModelIn, response: HttpResponse) -> Status[dict[str, Any]]:
     model = services.model_create(draft=payload.to_draft(), by=caller(request), reason=payload.reason)
     response["Location"] = f"/api/v2/models/{model.pk}"
@@ -57,6 +71,7 @@ def create_model(request: HttpRequest, payload: out.ModelIn, response: HttpRespo
     operation_id="models_app_api_v2_get_model",
     response={200: out.ModelOut, 304: None},
     auth=READ,
+    openapi_extra=errors(404),
 )
 def get_model(request: HttpRequest, model_id: PathId, response: HttpResponse) -> dict[str, Any] | Status[None]:
     """One model; its version is its ETag, and `If-None-Match` spares the body."""
@@ -72,6 +87,7 @@ def get_model(request: HttpRequest, model_id: PathId, response: HttpResponse) ->
     operation_id="models_app_api_v2_replace_model",
     response=out.ModelOut,
     auth=WRITE,
+    openapi_extra=errors(404, 409, 412, 428, headers=[IF_MATCH]),
 )
 def replace_model(
     request: HttpRequest, model_id: PathId, payload: out.ModelIn, response: HttpResponse
@@ -92,6 +108,7 @@ def replace_model(
     operation_id="models_app_api_v2_delete_model",
     response={204: None},
     auth=WRITE,
+    openapi_extra=errors(404, 409, 412, 428, headers=[IF_MATCH]),
 )
 def delete_model(request: HttpRequest, model_id: PathId) -> Status[None]:
     """Deletes the model at the version of `If-Match`; its versions and runs stay."""
@@ -108,6 +125,7 @@ def delete_model(request: HttpRequest, model_id: PathId) -> Status[None]:
     operation_id="models_app_api_v2_list_versions",
     response=list[out.VersionSummary],
     auth=READ,
+    openapi_extra=errors(404),
 )
 def list_versions(request: HttpRequest, model_id: PathId) -> list[dict[str, Any]]:
     """Every version, the latest first: who saved it, when and why. A deleted model keeps its history."""
@@ -119,6 +137,7 @@ def list_versions(request: HttpRequest, model_id: PathId) -> list[dict[str, Any]
     operation_id="models_app_api_v2_get_version",
     response=out.VersionOut,
     auth=READ,
+    openapi_extra=errors(404),
 )
 def get_version(request: HttpRequest, model_id: PathId, version: int) -> dict[str, Any]:
     return out.version_out(*selectors.model_version(model_id, version))
@@ -129,6 +148,7 @@ def get_version(request: HttpRequest, model_id: PathId, version: int) -> dict[st
     operation_id="models_app_api_v2_diff_versions",
     response=out.DiffOut,
     auth=READ,
+    openapi_extra=errors(404),
 )
 def diff_versions(
     request: HttpRequest, model_id: PathId, from_version: VersionNumber, to_version: VersionNumber

@@ -15,6 +15,7 @@ from models_app.sources import get_source
 from models_app.sources.book_source import Balances, BookSource
 from ordergen.apis.auth import needs
 from ordergen.apis.conventions import Cursor, HexId, Limit, Page, PathId, SearchText, SecurityPath, slice_of
+from ordergen.apis.docs import errors
 from ordergen.core.errors import NotFoundError
 
 router = Router(tags=["book"])
@@ -26,6 +27,7 @@ BOOK = needs("book.read", "book:read")
     operation_id="models_app_api_v2_list_securities",
     response=Page[out.SecurityOut],
     auth=BOOK,
+    openapi_extra=errors(),
 )
 def list_securities(request: HttpRequest, q: SearchText = "", cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
     """Securities by ticker with their latest price; `q` finds a part of ticker or name."""
@@ -43,6 +45,7 @@ def list_securities(request: HttpRequest, q: SearchText = "", cursor: Cursor = "
     operation_id="models_app_api_v2_get_security",
     response=out.SecurityOut,
     auth=BOOK,
+    openapi_extra=errors(404),
 )
 def get_security(request: HttpRequest, security_id: SecurityPath) -> dict[str, Any]:
     source = get_source()
@@ -57,6 +60,7 @@ def get_security(request: HttpRequest, security_id: SecurityPath) -> dict[str, A
     operation_id="models_app_api_v2_list_portfolios",
     response=Page[out.NamedOut],
     auth=BOOK,
+    openapi_extra=errors(),
 )
 def list_portfolios(request: HttpRequest, q: SearchText = "", cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
     """Portfolios by name; `q` finds a part of the name."""
@@ -71,6 +75,7 @@ def list_portfolios(request: HttpRequest, q: SearchText = "", cursor: Cursor = "
     operation_id="models_app_api_v2_get_portfolio",
     response=out.PortfolioOut,
     auth=BOOK,
+    openapi_extra=errors(404),
 )
 def get_portfolio(request: HttpRequest, portfolio_id: PathId) -> dict[str, Any]:
     """Cash, holdings at their latest prices, and the models it follows."""
@@ -93,6 +98,7 @@ def get_portfolio(request: HttpRequest, portfolio_id: PathId) -> dict[str, Any]:
     operation_id="models_app_api_v2_get_portfolio_lots",
     response=list[out.HoldingLotsOut],
     auth=BOOK,
+    openapi_extra=errors(404),
 )
 def get_portfolio_lots(request: HttpRequest, portfolio_id: PathId) -> list[dict[str, Any]]:
     """The tax lots of each holding by ticker, and what is not realised yet; empty where the book has none."""
@@ -107,6 +113,7 @@ def get_portfolio_lots(request: HttpRequest, portfolio_id: PathId) -> list[dict[
     response=out.DriftOut,
     auth=needs("book.read", "models:read"),
     tags=["drift"],
+    openapi_extra=errors(404),
 )
 def get_portfolio_drift(
     request: HttpRequest, portfolio_id: PathId, model_id: Annotated[HexId | None, Query()] = None

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from itertools import count, islice
 from typing import Any, TypeVar
 
@@ -53,6 +54,11 @@ os.register_at_fork(after_in_child=_ids.__init__)  # type: ignore[misc]  # a chi
 def object_id() -> str:
     """A new record id: 24 hex characters, ascending in time."""
     return f"{int(time.time()):08x}{_ids.process}{next(_ids.count) & 0xFFFFFF:06x}"
+
+
+def made_at(record_id: str) -> datetime:
+    """The second in which `object_id` made this id, in UTC."""
+    return datetime.fromtimestamp(int(record_id[:8], 16), UTC)
 
 
 def atomic() -> AbstractContextManager[None]:
@@ -200,7 +206,7 @@ _PLAIN = (models.CharField, models.IntegerField, models.DecimalField, models.Flo
 def _prepared(columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Iterable[Sequence[Any]]:
     """The rows with dates, JSON and the like converted as the ORM would."""
     special = [
-        (at, column.get_db_prep_save)
+        (at, column.get_db_prep_save, getattr(column, "whole_below", 0))
         for at, column in enumerate(columns)
         if not _is_plain(column.target_field if column.is_relation else column)
     ]
@@ -211,18 +217,25 @@ def _is_plain(column: Any) -> bool:
     return isinstance(column, _PLAIN) and not isinstance(column, ExactDecimalField)
 
 
-def _converted(special: Sequence[tuple[int, Any]], rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-    """Rows often carry the very same moment; what was converted for the row before is not converted again."""
+def _converted(special: Sequence[tuple[int, Any, int]], rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """Rows with what each conversion makes of the value at its place, but for whole numbers below its bound.
+
+    Rows often carry the very same moment; what was converted for the row before is not converted again.
+    """
     before: dict[int, Any] = {}
     done: dict[int, Any] = {}
     database = connections[DEFAULT_DB_ALIAS]  # itself, for `connection` looks it up at every touch
     for row in rows:
-        values = list(row)
-        for at, convert in special:
-            if at not in before or values[at] is not before[at]:
-                before[at], done[at] = values[at], convert(values[at], database)
+        values: list[Any] = []
+        for at, convert, whole_below in special:
+            value = row[at]
+            if type(value) is int and -whole_below < value < whole_below:
+                continue  # as most holdings are, by the million
+            if at not in before or value is not before[at]:
+                before[at], done[at] = value, convert(value, database)
+            values = values or list(row)
             values[at] = done[at]
-        yield values
+        yield values or row
 
 
 def _copy(statement: str, rows: Iterable[Sequence[Any]]) -> int:

@@ -19,9 +19,8 @@ from itertools import islice
 
 from django.db.models import Count, Max, Min, Q, QuerySet, Value
 
-from models_app.exports.services import csv_text
-from models_app.files.cells import guard
 from models_app.sources import get_source
+from ordergen.core.csv import csv_text, guard
 from ordergen.core.db import Joined, along_an_index, in_a_row
 from ordergen.core.errors import UnavailableError
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, Rebalance

@@ -11,6 +11,7 @@ from ninja import Header, Path, Query, Router, Status
 
 from ordergen.apis.auth import caller, needs
 from ordergen.apis.conventions import Cursor, HexId, Limit, Page, PathId, SecurityId, key_of, page_of
+from ordergen.apis.docs import errors
 from ordergen.apis.json import answer
 from ordergen.core.errors import NotFoundError
 from rebalance_app.limits.services import limits_latest, limits_set
@@ -38,7 +39,12 @@ IdFilter = Annotated[HexId | None, Query()]
 
 
 @router.post(
-    "/runs", operation_id="rebalance_app_api_v2_launch_run", response={202: out.RunOut}, auth=LAUNCH, tags=["runs"]
+    "/runs",
+    operation_id="rebalance_app_api_v2_launch_run",
+    response={202: out.RunOut},
+    auth=LAUNCH,
+    openapi_extra=errors(404, 409),
+    tags=["runs"],
 )
 def launch_run(
     request: HttpRequest, payload: out.RunIn, response: HttpResponse, idempotency_key: IdempotencyKey = None
@@ -56,7 +62,14 @@ def launch_run(
     return Status(HTTPStatus.ACCEPTED, out.run_out(run))
 
 
-@router.get("/runs", operation_id="rebalance_app_api_v2_list_runs", response=Page[out.RunOut], auth=READ, tags=["runs"])
+@router.get(
+    "/runs",
+    operation_id="rebalance_app_api_v2_list_runs",
+    response=Page[out.RunOut],
+    auth=READ,
+    openapi_extra=errors(404),
+    tags=["runs"],
+)
 def list_runs(
     request: HttpRequest,
     state: Annotated[RunState | None, Query()] = None,
@@ -70,7 +83,12 @@ def list_runs(
 
 
 @router.get(
-    "/runs/{run_id}", operation_id="rebalance_app_api_v2_get_run", response=out.RunDetail, auth=READ, tags=["runs"]
+    "/runs/{run_id}",
+    operation_id="rebalance_app_api_v2_get_run",
+    response=out.RunDetail,
+    auth=READ,
+    openapi_extra=errors(404),
+    tags=["runs"],
 )
 def get_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
     """One run with its progress: `n_done` of `n_portfolios`, what comes first, and how long it may take."""
@@ -83,6 +101,7 @@ def get_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
     operation_id="rebalance_app_api_v2_cancel_run",
     response=out.RunOut,
     auth=LAUNCH,
+    openapi_extra=errors(404, 409),
     tags=["runs"],
 )
 def cancel_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
@@ -95,6 +114,7 @@ def cancel_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
     operation_id="rebalance_app_api_v2_retry_run",
     response={202: out.RunOut},
     auth=LAUNCH,
+    openapi_extra=errors(404, 409),
     tags=["runs"],
 )
 def retry_run(
@@ -111,6 +131,7 @@ def retry_run(
     operation_id="rebalance_app_api_v2_list_proposals",
     response=Page[out.ProposalSummary],
     auth=READ,
+    openapi_extra=errors(404),
     tags=["proposals"],
 )
 def list_proposals(
@@ -133,6 +154,7 @@ def list_proposals(
     operation_id="rebalance_app_api_v2_get_proposal",
     response=out.ProposalOut,
     auth=READ,
+    openapi_extra=errors(404),
     tags=["proposals"],
 )
 def get_proposal(request: HttpRequest, run_id: PathId, portfolio_id: PathId) -> dict[str, Any]:
@@ -144,7 +166,12 @@ def get_proposal(request: HttpRequest, run_id: PathId, portfolio_id: PathId) -> 
 
 
 @router.get(
-    "/orders", operation_id="rebalance_app_api_v2_list_orders", response=Page[out.OrderOut], auth=READ, tags=["orders"]
+    "/orders",
+    operation_id="rebalance_app_api_v2_list_orders",
+    response=Page[out.OrderOut],
+    auth=READ,
+    openapi_extra=errors(),
+    tags=["orders"],
 )
 def list_orders(
     request: HttpRequest,
@@ -162,6 +189,7 @@ def list_orders(
     operation_id="rebalance_app_api_v2_decide_orders",
     response=out.Decided,
     auth=DECIDE,
+    openapi_extra=errors(404, 409),
     tags=["orders"],
 )
 def decide_orders(request: HttpRequest, payload: out.DecisionsIn) -> dict[str, Any]:
@@ -177,6 +205,7 @@ def decide_orders(request: HttpRequest, payload: out.DecisionsIn) -> dict[str, A
     operation_id="rebalance_app_api_v2_get_order",
     response=out.OrderDetail,
     auth=READ,
+    openapi_extra=errors(404),
     tags=["orders"],
 )
 def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
@@ -191,6 +220,7 @@ def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
     operation_id="rebalance_app_api_v2_decide_run",
     response=out.Decided,
     auth=DECIDE,
+    openapi_extra=errors(404, 409),
     tags=["orders"],
 )
 def decide_run(request: HttpRequest, run_id: PathId, payload: out.RunDecisionIn) -> dict[str, Any]:
@@ -212,7 +242,12 @@ def decide_run(request: HttpRequest, run_id: PathId, payload: out.RunDecisionIn)
 
 
 @router.post(
-    "/what-if", operation_id="rebalance_app_api_v2_compare", response=out.WhatIfOut, auth=LAUNCH, tags=["runs"]
+    "/what-if",
+    operation_id="rebalance_app_api_v2_compare",
+    response=out.WhatIfOut,
+    auth=LAUNCH,
+    openapi_extra=errors(404, 409),
+    tags=["runs"],
 )
 def compare(request: HttpRequest, payload: out.WhatIfIn) -> dict[str, Any]:
     """What a run would propose for one portfolio now, under several sets of options side by side. Writes nothing."""
@@ -227,6 +262,7 @@ def compare(request: HttpRequest, payload: out.WhatIfIn) -> dict[str, Any]:
     operation_id="rebalance_app_api_v2_get_limits",
     response=out.LimitsOut,
     auth=READ_MODELS,
+    openapi_extra=errors(404),
     tags=["limits"],
 )
 def get_limits(request: HttpRequest, scope: out.Scope, subject_id: SubjectId) -> dict[str, Any]:
@@ -239,6 +275,7 @@ def get_limits(request: HttpRequest, scope: out.Scope, subject_id: SubjectId) ->
     operation_id="rebalance_app_api_v2_put_limits",
     response=out.LimitsOut,
     auth=EDIT_MODELS,
+    openapi_extra=errors(404, 409),
     tags=["limits"],
 )
 def put_limits(request: HttpRequest, scope: out.Scope, subject_id: SubjectId, payload: out.LimitsIn) -> dict[str, Any]:

@@ -219,7 +219,8 @@ def sweep_command_(options: argparse.Namespace) -> None:
     from django.db import Error, connection
 
     from models_app.tasks import sweep_figures
-    from rebalance_app.runs.sweep import stand_in, sweep
+    from rebalance_app.runs.sweep import sweep
+    from rebalance_app.tasks import stand_in
 
     stood_in = False
     while True:
@@ -262,7 +263,7 @@ def _user(username: str | None, role: str = "manager") -> Any:
 
 def rebalance_command(options: argparse.Namespace) -> None:
     from rebalance_app.runs.report import run_report
-    from rebalance_app.runs.work import rebalance_named
+    from rebalance_app.runs.wait import rebalance_named
 
     run = rebalance_named(by=_user(options.user), model=options.model, portfolio=options.portfolio)
     _print_report(run_report(run), as_json=options.json)

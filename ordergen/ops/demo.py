@@ -18,7 +18,7 @@ from ordergen.ops.demo_market import build_demo
 from rebalance_app.models import Rebalance
 from rebalance_app.runs.report import run_report
 from rebalance_app.runs.solve_chunk import solver_close
-from rebalance_app.runs.work import rebalance_named
+from rebalance_app.runs.wait import rebalance_named
 
 NAMES = {Role.VIEWER: "vera", Role.MANAGER: "maya", Role.APPROVER: "tom", Role.AUDITOR: "aisha", Role.ADMIN: "daniel"}
 FIRST_MODEL = "Balanced 20"

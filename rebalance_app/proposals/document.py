@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,11 +27,8 @@ from models_app.portfolio.units import (
 from ordergen.core.db import object_id
 from ordergen.core.errors import promised
 from rebalance_app.models import OrderState, PortfolioRebalance, ProposalState
+from rebalance_app.proposals.run_inputs import RunInputs as RunFacts
 from rebalance_app.proposals.stored import pack, pack_lots, text, why
-from rebalance_app.solving.run_inputs import RunFacts
-
-if TYPE_CHECKING:
-    from rebalance_app.solving.load import Work
 
 SECURITY_ID = re.compile(r"\b[A-Za-z0-9]{24}\b")
 PROPOSAL_FIELDS = (
@@ -227,15 +224,16 @@ def _rounded(number: Decimal | None, unit: Decimal = TICK) -> Decimal | None:
     return number.quantize(unit, context=WIDE)
 
 
-def block_proposals(facts: RunFacts, work: Work, answer: BlockAnswer) -> list[Proposal]:
-    """The way of arrays: the proposals of every certified row of a block."""
-    block = promised(work.block, "only a block has this way")
+def block_proposals(
+    facts: RunFacts, rows: Sequence[PortfolioRebalance], block: Block, answer: BlockAnswer
+) -> list[Proposal]:
+    """The way of arrays: the proposals of every certified row of a block, which `rows` are in its order."""
     keep = np.flatnonzero(answer.certified).tolist()
     if not keep:
         return []
     kept = replace(block, quantities=block.quantities[keep], cash=block.cash[keep], floor=block.floor[keep])
     part = BlockAnswer(answer.certified[keep], answer.after[keep], answer.market_value[keep], answer.cash_after[keep])
-    return list(_block_rows(facts, [work.block_rows[at] for at in keep], kept, part))
+    return list(_block_rows(facts, [rows[at] for at in keep], kept, part))
 
 
 def _block_rows(

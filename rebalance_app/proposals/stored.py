@@ -19,7 +19,7 @@ from models_app.portfolio.types import Position, Side, TaxLot
 from models_app.portfolio.units import MILLIONTH
 from models_app.sources.base import Lots
 from rebalance_app.models import PortfolioRebalance
-from rebalance_app.solving.run_inputs import RunFacts, facts_of
+from rebalance_app.proposals.run_inputs import RunInputs, inputs_of
 
 Stored = int | str
 
@@ -72,12 +72,12 @@ def lines(row: PortfolioRebalance) -> list[dict[str, Any]]:
     """
     if not row.document or not row.document.get("quantities"):
         return []
-    facts, quantities = facts_of(row.rebalance_id), row.document["quantities"]
-    ids = [*facts.targets, *quantities["outside"]]
-    before = [facts.position(key, _read(held)) for key, held in zip(ids, quantities["before"], strict=True)]
+    inputs, quantities = inputs_of(row.rebalance_id), row.document["quantities"]
+    ids = [*inputs.targets, *quantities["outside"]]
+    before = [inputs.position(key, _read(held)) for key, held in zip(ids, quantities["before"], strict=True)]
     was = portfolio_drift(before, Decimal(row.document["cash_before"])).positions
     lots = read_lots(row.document)
-    told = [_line(facts, *pair) for pair in zip(before, was, _after(before, row.document), strict=True)]
+    told = [_line(inputs, *pair) for pair in zip(before, was, _after(before, row.document), strict=True)]
     return told if lots is None else [line | _gains(line, lots.get(line["security_id"], [])) for line in told]
 
 
@@ -111,13 +111,13 @@ def _read(quantity: Stored) -> Decimal:
     return Decimal(quantity)
 
 
-def _line(facts: RunFacts, position: Position, was: PositionDrift, then: PositionDrift | None) -> dict[str, Any]:
+def _line(inputs: RunInputs, position: Position, was: PositionDrift, then: PositionDrift | None) -> dict[str, Any]:
     change = then.quantity - position.quantity if then else Decimal(0)
     side: Side | None = ("BUY" if change > 0 else "SELL") if change else None
     return {
         "security_id": position.security_id,
-        "ticker": facts.ticker(position.security_id),
-        "name": facts.name(position.security_id),
+        "ticker": inputs.ticker(position.security_id),
+        "name": inputs.name(position.security_id),
         "price": text(position.price),
         "quantity_before": text(position.quantity),
         "quantity_after": text(then.quantity if then else None),

@@ -18,7 +18,7 @@ from models_app.sources import get_source
 from models_app.sources.base import Balances
 from rebalance_app.models import PortfolioRebalance
 from rebalance_app.proposals.document import Proposal, proposal
-from rebalance_app.solving.run_inputs import RunFacts
+from rebalance_app.proposals.run_inputs import RunInputs as RunFacts
 
 Bools = NDArray[np.bool_]
 MOST = 2**63 - 1  # of an array's whole numbers; no portfolio of a block is worth as much

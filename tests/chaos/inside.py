@@ -29,7 +29,7 @@ def fill() -> dict[str, Any]:
     from ordergen.accounts.services import user_create
     from rebalance_app.limits.services import limits_set
     from rebalance_app.runs.solve_chunk import solver_close
-    from rebalance_app.runs.work import rebalance_named
+    from rebalance_app.runs.wait import rebalance_named
 
     call_command("migrate", verbosity=0)
     maya = user_create(username="maya", password="a-long-enough-word", roles=["manager"])
@@ -78,14 +78,14 @@ def launch(model: str, key: str | None = None, portfolios: Sequence[str] | None 
 
 def cancel(run_id: str) -> None:
     from ordergen.accounts.models import User
-    from rebalance_app.runs.cancel import rebalance_cancel
+    from rebalance_app.runs.lifecycle import rebalance_cancel
 
     rebalance_cancel(by=User.objects.get(username="maya"), rebalance_id=run_id)
 
 
 def retry(run_id: str) -> str:
     from ordergen.accounts.models import User
-    from rebalance_app.runs.retry import rebalance_retry
+    from rebalance_app.runs.lifecycle import rebalance_retry
 
     return rebalance_retry(by=User.objects.get(username="maya"), rebalance_id=run_id).pk
 

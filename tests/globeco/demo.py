@@ -56,7 +56,7 @@ def _fill(globeco: Globeco) -> str:
     from ordergen.accounts.services import user_create
     from ordergen.core.models import Setting
     from ordergen.ops import demo
-    from rebalance_app.runs.work import rebalance_named
+    from rebalance_app.runs.wait import rebalance_named
 
     if User.objects.exists():
         return demo._password_file().read_text()

@@ -21,8 +21,8 @@ from ordergen.core.db import atomic
 from ordergen.ops.cli import main
 from rebalance_app.models import Rebalance
 from rebalance_app.runs import launch, wait
+from rebalance_app.runs.backlog import run_progress, seconds_for
 from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.runs.progress import run_progress, seconds_for
 from tests.api.conftest import Api, key_for
 
 __all__ = ["key_for"]
@@ -167,7 +167,7 @@ def test_a_broker_that_is_down_delays_a_run_and_refuses_none(book, v2, monkeypat
     def down(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(launch.solve_chunk, "delay", down)
+    monkeypatch.setattr(launch.current_app, "send_task", down)
     answer = v2.post("/runs", {"model_id": book.model.pk})
     assert answer.status_code == 202
     assert run_worker(Rebalance.objects.get(pk=answer.json()["id"])).n_done == 3

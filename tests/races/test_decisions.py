@@ -13,8 +13,8 @@ from ordergen.ops.verify import verify_all
 from rebalance_app.models import Decision, Order
 from rebalance_app.orders import decide as approve
 from rebalance_app.orders.decide import order_decide, run_decide
-from rebalance_app.runs.cancel import rebalance_cancel
 from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.lifecycle import rebalance_cancel
 from rebalance_app.runs.solve_chunk import chunk_solve
 
 TRIALS = 6

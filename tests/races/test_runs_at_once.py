@@ -10,13 +10,12 @@ from django.utils import timezone
 from ordergen.core.errors import ConflictError
 from ordergen.ops.verify import CHECKS, Check, verify_all
 from rebalance_app.models import PortfolioRebalance, Rebalance
-from rebalance_app.runs import cancel as cancelling
+from rebalance_app.runs import lifecycle as cancelling
 from rebalance_app.runs import solve_chunk as solve
 from rebalance_app.runs import store
-from rebalance_app.runs.cancel import rebalance_cancel
 from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.lifecycle import rebalance_cancel, run_stop
 from rebalance_app.runs.solve_chunk import _claim, chunk_solve
-from rebalance_app.runs.stop import run_stop
 from rebalance_app.runs.sweep import sweep
 
 TRIALS = 6

@@ -18,7 +18,7 @@ from rebalance_app.models import Order
 from rebalance_app.orders.decide import run_decide
 from rebalance_app.proposals import stored as proposals
 from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.runs.retry import rebalance_retry
+from rebalance_app.runs.lifecycle import rebalance_retry
 from rebalance_app.what_if.services import what_if
 from tests.models.builders import portfolio, security, together
 

@@ -22,11 +22,9 @@ from rebalance_app.models import Order, PriceSnapshot, Rebalance
 from rebalance_app.proposals import stored as proposals
 from rebalance_app.runs import solve_chunk as solve
 from rebalance_app.runs import store
-from rebalance_app.runs.cancel import rebalance_cancel
 from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.runs.retry import rebalance_retry
+from rebalance_app.runs.lifecycle import rebalance_cancel, rebalance_retry, run_stop
 from rebalance_app.runs.solve_chunk import chunk_solve, run_finish
-from rebalance_app.runs.stop import run_stop
 from rebalance_app.runs.sweep import sweep
 from tests.models.builders import portfolio, security
 

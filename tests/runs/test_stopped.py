@@ -9,7 +9,7 @@ from ordergen.ops.verify import verify_all
 from rebalance_app.models import Rebalance
 from rebalance_app.runs import solve_chunk as solve
 from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.runs.stop import run_stop
+from rebalance_app.runs.lifecycle import run_stop
 from rebalance_app.runs.sweep import sweep
 
 pytestmark = pytest.mark.django_db

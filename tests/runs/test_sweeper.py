@@ -11,7 +11,8 @@ from ordergen.ops.verify import verify_all
 from rebalance_app.runs import solve_chunk as solve
 from rebalance_app.runs import sweep as sweeping
 from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.runs.sweep import stand_in, sweep
+from rebalance_app.runs.sweep import sweep
+from rebalance_app.tasks import stand_in
 
 pytestmark = pytest.mark.django_db
 

@@ -12,8 +12,8 @@ from ordergen.ops import verify
 from ordergen.ops.verify import CHECKS, verify_all
 from rebalance_app.models import PriceSnapshot, Rebalance
 from rebalance_app.orders.decide import order_decide
-from rebalance_app.runs.cancel import rebalance_cancel
 from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.lifecycle import rebalance_cancel
 
 pytestmark = pytest.mark.django_db
 

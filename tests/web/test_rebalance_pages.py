@@ -18,7 +18,7 @@ from ordergen.audit.models import AuditEvent
 from rebalance_app.models import Decision, Order, PortfolioRebalance, Rebalance
 from rebalance_app.orders import selectors as order_selectors
 from rebalance_app.proposals import charts
-from rebalance_app.runs import selectors
+from rebalance_app.proposals.selectors import ProposalLine, proposal_list
 from rebalance_app.runs.launch import rebalance_launch
 from tests.models.builders import portfolio, position
 from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
@@ -481,9 +481,9 @@ def test_the_orders_listed_can_be_taken_away_as_csv(as_approver, run):
 
 
 def test_pages_of_a_result_neither_skip_nor_repeat(run, monkeypatch):
-    monkeypatch.setattr(selectors, "PAGE_SIZE", 2)
-    first = selectors.proposal_list(run)
-    second = selectors.proposal_list(run, after=first.next)
+    monkeypatch.setattr("rebalance_app.proposals.selectors.PAGE_SIZE", 2)
+    first = proposal_list(run)
+    second = proposal_list(run, after=first.next)
     assert [item.row.portfolio_name for item in [*first.rows, *second.rows]] == ["Harbour", "Lee", "Tiny"]
     assert second.next == ""
 
@@ -505,7 +505,7 @@ def test_the_blotter_takes_as_many_queries_for_fifty_orders_as_for_one(as_approv
 # Charts
 
 
-def line(**changes) -> selectors.Line:
+def line(**changes) -> ProposalLine:
     aim = position("a" * 24)
     values = {
         "security_id": aim.security_id, "ticker": "AAA", "name": "Aaa", "price": Decimal(10),
@@ -515,7 +515,7 @@ def line(**changes) -> selectors.Line:
         "state_before": "breach_over", "state_after": "in_band", "side": "SELL", "trade_quantity": 5,
         "reason": "BREACH_OVER",
     }  # fmt: skip
-    return selectors.Line(**(values | changes))
+    return ProposalLine(**(values | changes))
 
 
 def test_a_far_outlier_is_drawn_at_the_edge_with_its_value():

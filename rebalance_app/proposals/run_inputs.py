@@ -24,7 +24,7 @@ NO_PLACE: Band = (ZERO, ZERO, ZERO)  # of a security that is held but not in the
 
 
 @dataclass(frozen=True)
-class RunFacts:
+class RunInputs:
     """By security id, `quotes` has ticker, name, price and its date, `targets` has target, low and high drift."""
 
     quotes: Mapping[str, Quote]
@@ -114,12 +114,12 @@ def has_gain_budget(options: Mapping[str, Any], limits: Mapping[str, Mapping[str
 
 
 @lru_cache(maxsize=16)
-def facts_of(rebalance_id: str) -> RunFacts:
-    """The facts of a run. They never change once it is launched, so each process reads them once."""
+def inputs_of(rebalance_id: str) -> RunInputs:
+    """What a run was launched on. It never changes, so each process reads it once."""
     run = Rebalance.objects.select_related("snapshot").get(pk=rebalance_id)
     content = ModelVersion.objects.get(model_id=run.model_id, version=run.model_version).content
     targets = {
         line["security_id"]: (Decimal(line["target"]), Decimal(line["low_drift"]), Decimal(line["high_drift"]))
         for line in content["positions"]
     }
-    return RunFacts(run.snapshot.payload, targets, run.options, run.limits)
+    return RunInputs(run.snapshot.payload, targets, run.options, run.limits)

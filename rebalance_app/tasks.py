@@ -11,7 +11,7 @@ from rebalance_app.runs.sweep import left_lying
 
 @shared_task(name=SOLVE_CHUNK)  # type: ignore[untyped-decorator]  # Celery has no types
 def solve_chunk(rebalance_id: str, chunk: int) -> None:
-    chunk_solve(rebalance_id=rebalance_id, chunk=chunk)
+    chunk_solve(run_id=rebalance_id, chunk=chunk)
 
 
 def stand_in(*, again: bool = False) -> bool:

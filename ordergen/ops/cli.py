@@ -263,9 +263,9 @@ def _user(username: str | None, role: str = "manager") -> Any:
 
 def rebalance_command(options: argparse.Namespace) -> None:
     from rebalance_app.runs.report import run_report
-    from rebalance_app.runs.wait import rebalance_named
+    from rebalance_app.runs.wait import run_by_name
 
-    run = rebalance_named(by=_user(options.user), model=options.model, portfolio=options.portfolio)
+    run = run_by_name(by=_user(options.user), model=options.model, portfolio=options.portfolio)
     _print_report(run_report(run), as_json=options.json)
 
 

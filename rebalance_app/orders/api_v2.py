@@ -62,7 +62,7 @@ def decide_run(request: HttpRequest, run_id: PathId, payload: out.RunDecisionIn)
     """
     decided = run_decide(
         by=caller(request),
-        rebalance_id=run_id,
+        run_id=run_id,
         verdict=payload.verdict,
         comment=payload.comment,
         expected_count=payload.expected_count,

@@ -89,7 +89,7 @@ def order_decide(*, by: User, order_ids: Sequence[str], verdict: Verdict, commen
 
 
 def run_decide(
-    *, by: User, rebalance_id: str, verdict: Verdict, comment: str = "", expected_count: int | None = None
+    *, by: User, run_id: str, verdict: Verdict, comment: str = "", expected_count: int | None = None
 ) -> DecisionOutcome:
     """Decides on every order of a run that still awaits a decision.
 
@@ -99,7 +99,7 @@ def run_decide(
     Raises what `order_decide` raises, and PartlyDoneError where something stops it after orders were decided.
     """
     _check(by, verdict, comment)
-    run = Rebalance.objects.filter(pk=rebalance_id).first()
+    run = Rebalance.objects.filter(pk=run_id).first()
     if run is None:
         raise NotFoundError("No such run.")
     if refused := _policy(by, run.launched_by_id, OrderState.PROPOSED, verdict):

@@ -110,7 +110,7 @@ def order_decision(request: SignedInRequest) -> HttpResponse:
     given = form.cleaned_data
     terms = {"by": request.user, "verdict": given["verdict"], "comment": given["comment"]}
     if run_id:
-        decided = run_decide(rebalance_id=run_id, expected_count=given["expected"], **terms)
+        decided = run_decide(run_id=run_id, expected_count=given["expected"], **terms)
     else:
         decided = order_decide(order_ids=request.POST.getlist("order"), **terms)
     _tell(request, decided, given["verdict"])

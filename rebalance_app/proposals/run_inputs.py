@@ -114,9 +114,9 @@ def has_gain_budget(options: Mapping[str, Any], limits: Mapping[str, Mapping[str
 
 
 @lru_cache(maxsize=16)
-def inputs_of(rebalance_id: str) -> RunInputs:
+def inputs_of(run_id: str) -> RunInputs:
     """What a run was launched on. It never changes, so each process reads it once."""
-    run = Rebalance.objects.select_related("snapshot").get(pk=rebalance_id)
+    run = Rebalance.objects.select_related("snapshot").get(pk=run_id)
     content = ModelVersion.objects.get(model_id=run.model_id, version=run.model_version).content
     targets = {
         line["security_id"]: (Decimal(line["target"]), Decimal(line["low_drift"]), Decimal(line["high_drift"]))

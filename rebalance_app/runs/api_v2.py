@@ -15,8 +15,8 @@ from rebalance_app.models import Rebalance, RunState
 from rebalance_app.proposals.selectors import LONG, run_get
 from rebalance_app.runs import schemas_v2 as out
 from rebalance_app.runs.backlog import run_progress
-from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.runs.lifecycle import rebalance_cancel, rebalance_retry
+from rebalance_app.runs.launch import run_launch
+from rebalance_app.runs.lifecycle import run_cancel, run_retry
 
 router = Router(tags=["runs"])
 READ = needs("book.read", "rebalances:read")
@@ -29,7 +29,7 @@ def launch_run(
     request: HttpRequest, payload: out.RunIn, response: HttpResponse, idempotency_key: IdempotencyKey = None
 ) -> Status[dict[str, Any]]:
     """Starts a run and answers at once; `Location` shows its progress. The same `Idempotency-Key` starts it once."""
-    run = rebalance_launch(
+    run = run_launch(
         by=caller(request),
         model_id=payload.model_id,
         portfolio_ids=payload.portfolio_ids,
@@ -64,7 +64,7 @@ def get_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
 @router.post("/runs/{run_id}/cancel", operation_id="rebalance_app_api_v2_cancel_run", response=out.RunOut, auth=LAUNCH)
 def cancel_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
     """Ends a run early: what is not begun never starts; 409 when it has ended already."""
-    return out.run_out(rebalance_cancel(by=caller(request), rebalance_id=run_id))
+    return out.run_out(run_cancel(by=caller(request), run_id=run_id))
 
 
 @router.post(
@@ -74,7 +74,7 @@ def retry_run(
     request: HttpRequest, run_id: PathId, response: HttpResponse, idempotency_key: IdempotencyKey = None
 ) -> Status[dict[str, Any]]:
     """Starts a new run over the portfolios that failed in this one, with its options and today's prices and model."""
-    again = rebalance_retry(by=caller(request), rebalance_id=run_id, idempotency_key=idempotency_key)
+    again = run_retry(by=caller(request), run_id=run_id, idempotency_key=idempotency_key)
     response["Location"] = f"/api/v2/runs/{again.pk}"
     return Status(HTTPStatus.ACCEPTED, out.run_out(again))
 

@@ -36,7 +36,7 @@ ROW = (
 )  # fmt: skip
 
 
-def rebalance_launch(
+def run_launch(
     *,
     by: User,
     model_id: str,
@@ -106,13 +106,13 @@ def rebalance_launch(
     return run
 
 
-def enqueue(rebalance_id: str, chunks: Iterable[int]) -> bool:
+def enqueue(run_id: str, chunks: Iterable[int]) -> bool:
     """Tells the workers about chunks; False when the broker is down. The rows wait, and the sweeper sees to them."""
     for chunk in chunks:
         try:
-            current_app.send_task(SOLVE_CHUNK, (rebalance_id, chunk))
+            current_app.send_task(SOLVE_CHUNK, (run_id, chunk))
         except (OperationalError, OSError) as error:
-            logger.warning("broker unreachable, run %s waits for the sweeper: %s", rebalance_id, error)
+            logger.warning("broker unreachable, run %s waits for the sweeper: %s", run_id, error)
             return False
     return True
 

@@ -15,19 +15,19 @@ from ordergen.audit.services import record, recorded
 from ordergen.core.errors import ConflictError, NotFoundError
 from rebalance_app.models import ACTIVE, OPEN, OUTCOMES, ProposalState, Rebalance, RunState
 from rebalance_app.proposals.selectors import run_get
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 from rebalance_app.runs.selectors import failed_portfolio_ids
 
 logger = logging.getLogger(__name__)
 V1_VERSION = 1  # a stored rebalance never changes, so its version in API v1 is always this
 
 
-def run_finish(rebalance_id: str) -> None:
+def run_finish(run_id: str) -> None:
     """Ends a run whose portfolios have all ended; does nothing otherwise, or the second time."""
-    if not _all_done().filter(pk=rebalance_id).exists():
+    if not _all_done().filter(pk=run_id).exists():
         return
     with recorded():
-        run = Rebalance.objects.get(pk=rebalance_id)
+        run = Rebalance.objects.get(pk=run_id)
         state = RunState.CANCELLED if run.cancel_requested else RunState.COMPLETED
         now = timezone.now()
         if _all_done().filter(pk=run.pk).update(state=state, finished_at=now):
@@ -47,17 +47,17 @@ def run_outcome(run: Rebalance) -> dict[str, int]:
     return run.outcomes | {"orders": run.n_orders}
 
 
-def rebalance_cancel(*, by: User, rebalance_id: str) -> Rebalance:
+def run_cancel(*, by: User, run_id: str) -> Rebalance:
     """Cancels an active run. Proposals that were stored before stay as they are.
 
     Raises NotAllowedError, NotFoundError, and ConflictError when the run has ended already.
     """
     by.must("rebalance.launch")
     with recorded():
-        asked = Rebalance.objects.filter(pk=rebalance_id, state__in=ACTIVE, cancel_requested=False).update(
+        asked = Rebalance.objects.filter(pk=run_id, state__in=ACTIVE, cancel_requested=False).update(
             cancel_requested=True
         )
-        run = Rebalance.objects.filter(pk=rebalance_id).first()
+        run = Rebalance.objects.filter(pk=run_id).first()
         if run is None:
             raise NotFoundError("No such run.")
         if not asked:
@@ -73,7 +73,7 @@ def rebalance_cancel(*, by: User, rebalance_id: str) -> Rebalance:
     return run
 
 
-def run_stop(rebalance_id: str, *, first: str, why: str) -> None:
+def run_stop(run_id: str, *, first: str, why: str) -> None:
     """Ends an active run. The row `first` fails with the reason; what else is open ends as cancelled, without one.
 
     What other workers are solving at this moment is no longer theirs, so nothing is stored behind our back. Proposals
@@ -81,7 +81,7 @@ def run_stop(rebalance_id: str, *, first: str, why: str) -> None:
     """
     now = timezone.now()
     with recorded():
-        run = Rebalance.objects.get(pk=rebalance_id)
+        run = Rebalance.objects.get(pk=run_id)
         if not run.is_active:
             return
         rows = run.portfolios.filter(state__in=OPEN)
@@ -97,21 +97,21 @@ def run_stop(rebalance_id: str, *, first: str, why: str) -> None:
     logger.warning("run #%s stopped: %s", run.number, why)
 
 
-def rebalance_retry(*, by: User, rebalance_id: str, idempotency_key: str | None = None) -> Rebalance:
+def run_retry(*, by: User, run_id: str, idempotency_key: str | None = None) -> Rebalance:
     """Starts a run over the portfolios that have no answer in this one, with its options and today's prices and model.
 
     What no longer follows the model is left out. Raises ConflictError while the run is going or when nothing is left,
     and what launching raises.
     """
     by.must("rebalance.launch")
-    run = run_get(rebalance_id)
+    run = run_get(run_id)
     if run.is_active:
         raise ConflictError(f"Run #{run.number} is still going.")
     followers = set(ModelPortfolio.objects.filter(model_id=run.model_id).values_list("portfolio_id", flat=True))
-    failed = [key for key in failed_portfolio_ids(rebalance_id) if key in followers]
+    failed = [key for key in failed_portfolio_ids(run_id) if key in followers]
     if not failed:
         raise ConflictError(f"Run #{run.number} has no failed portfolios that follow its model.")
-    return rebalance_launch(
+    return run_launch(
         by=by,
         model_id=run.model_id,
         portfolio_ids=failed,
@@ -121,7 +121,7 @@ def rebalance_retry(*, by: User, rebalance_id: str, idempotency_key: str | None 
     )
 
 
-def rebalance_hide(*, by: User, rebalance_id: str, version: int) -> None:
+def run_hide(*, by: User, run_id: str, version: int) -> None:
     """Takes an ended run out of API v1.
 
     Raises NotAllowedError, NotFoundError (also when it is hidden already), and ConflictError for another version or
@@ -129,9 +129,9 @@ def rebalance_hide(*, by: User, rebalance_id: str, version: int) -> None:
     """
     by.must("rebalance.launch")
     with recorded():
-        run = Rebalance.objects.filter(pk=rebalance_id, hidden_at__isnull=True).first()
+        run = Rebalance.objects.filter(pk=run_id, hidden_at__isnull=True).first()
         if run is None:
-            raise NotFoundError(f"Rebalance {rebalance_id} not found")
+            raise NotFoundError(f"Rebalance {run_id} not found")
         if version != V1_VERSION:
             raise ConflictError(f"Version conflict: expected {V1_VERSION}, got {version}")
         if run.is_active:

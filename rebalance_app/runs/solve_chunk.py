@@ -49,22 +49,22 @@ def solver_close() -> None:
     _child.close()
 
 
-def chunk_solve(*, rebalance_id: str, chunk: int) -> None:
+def chunk_solve(*, run_id: str, chunk: int) -> None:
     """Does what is left to do of one chunk; nothing when others have it or it is done. Safe to call again, any time."""
-    claim = _claim(rebalance_id, chunk)
+    claim = _claim(run_id, chunk)
     if claim is None:
         return
-    with correlated(request_behind("rebalance.launched", rebalance_id)):
+    with correlated(request_behind("rebalance.launched", run_id)):
         try:
             _answer(claim)
         except UnavailableError as error:
-            run_stop(rebalance_id, first=claim.rows[0].pk, why=error.message)
+            run_stop(run_id, first=claim.rows[0].pk, why=error.message)
             return
         except Exception as error:  # the lease lapses, which is time enough for what passes, and it is tried again
             claim.note(program_failed(in_words(error)))
             raise
         logger.info("run #%s: chunk %s of %s portfolios done", claim.run.number, chunk, len(claim.rows))
-        run_finish(rebalance_id)
+        run_finish(run_id)
 
 
 def _answer(claim: Claim) -> None:
@@ -120,11 +120,9 @@ def _lease() -> datetime:
     return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
 
 
-def _claim(rebalance_id: str, chunk: int) -> Claim | None:
+def _claim(run_id: str, chunk: int) -> Claim | None:
     token = object_id()
-    claimed = PortfolioRebalance.objects.filter(
-        rebalance_id=rebalance_id, chunk=chunk, state=ProposalState.QUEUED
-    ).update(
+    claimed = PortfolioRebalance.objects.filter(rebalance_id=run_id, chunk=chunk, state=ProposalState.QUEUED).update(
         state=ProposalState.SOLVING,
         token=token,
         attempt=F("attempt") + 1,
@@ -133,22 +131,22 @@ def _claim(rebalance_id: str, chunk: int) -> Claim | None:
         reason="",
     )
     if not claimed:
-        if not Rebalance.objects.filter(pk=rebalance_id).exists():
+        if not Rebalance.objects.filter(pk=run_id).exists():
             logger.warning(
                 "there is no run %.40r here: does another installation use this broker? Each needs one of its own",
-                rebalance_id,
+                run_id,
             )
         return None
-    run = Rebalance.objects.get(pk=rebalance_id)
+    run = Rebalance.objects.get(pk=run_id)
     if run.state == RunState.QUEUED:
         # Not with the claim: a cancellation locks the run and then its queued rows, and would wait for us as we for it.
-        Rebalance.objects.filter(pk=rebalance_id, state=RunState.QUEUED).update(
+        Rebalance.objects.filter(pk=run_id, state=RunState.QUEUED).update(
             state=RunState.RUNNING, started_at=timezone.now()
         )
         run.refresh_from_db(fields=["cancel_requested"])
     if run.cancel_requested:  # asked after the claim: in its condition, a join would let two workers claim one row
         claim_cancel(run, token)
-        run_finish(rebalance_id)
+        run_finish(run_id)
         return None
     return Claim(run, token, list(run.portfolios.filter(token=token)))
 

@@ -73,9 +73,9 @@ def left_lying(*, again: bool = False) -> tuple[str, int] | None:
     return chunk[0], _few_of(*chunk)
 
 
-def _few_of(rebalance_id: str, chunk: int) -> int:
+def _few_of(run_id: str, chunk: int) -> int:
     """Some portfolios of a chunk in one of their own, so that a sweep comes between them and the rest."""
-    queued = PortfolioRebalance.objects.filter(rebalance_id=rebalance_id, chunk=chunk, state=ProposalState.QUEUED)
+    queued = PortfolioRebalance.objects.filter(rebalance_id=run_id, chunk=chunk, state=ProposalState.QUEUED)
     few = list(queued.order_by("pk").only("pk")[:FEW])
     if not few:
         return chunk

@@ -13,11 +13,10 @@ from ordergen.web.http import SignedInRequest, page, refuses_nul, wants_fragment
 from rebalance_app.models import Rebalance
 from rebalance_app.proposals.forms import ProposalFilterForm
 from rebalance_app.proposals.selectors import proposal_list, run_get
-from rebalance_app.runs import selectors
+from rebalance_app.runs import lifecycle, selectors
 from rebalance_app.runs.backlog import run_progress
 from rebalance_app.runs.forms import OPTION_FIELDS, LaunchForm, RunFilterForm
-from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.runs.lifecycle import rebalance_cancel
+from rebalance_app.runs.launch import run_launch
 from rebalance_app.runs.preflight import Request, choices, preflight
 
 STOP_POLLING = 286  # htmx's own status
@@ -53,7 +52,7 @@ def run_new(request: SignedInRequest) -> HttpResponse:
     if not form.is_valid():
         status = 422 if form.is_bound else 200
         return render(request, "runs/new.html", {"form": form, "preflight": found}, status=status)
-    run = rebalance_launch(
+    run = run_launch(
         by=request.user,
         model_id=found.model.pk,
         portfolio_ids=form.chosen.portfolio_ids,
@@ -93,6 +92,6 @@ def _proposals(request: SignedInRequest, run: Rebalance) -> dict[str, Any]:
 @page("POST")
 def run_cancel(request: SignedInRequest, run_id: str) -> HttpResponse:
     """Stops what is not solved yet; finished proposals stay."""
-    run = rebalance_cancel(by=request.user, rebalance_id=run_id)
+    run = lifecycle.run_cancel(by=request.user, run_id=run_id)
     messages.success(request, f"Run #{run.number} was cancelled. What was solved before is kept.")
     return redirect("rebalance", run.pk)

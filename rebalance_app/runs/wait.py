@@ -13,7 +13,7 @@ from ordergen.accounts.models import User
 from ordergen.core.errors import InvalidInputError, NotFoundError
 from rebalance_app.models import Rebalance
 from rebalance_app.proposals.selectors import LONG
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 from rebalance_app.runs.solve_chunk import chunk_solve
 from rebalance_app.runs.sweep import sweep
 
@@ -22,20 +22,20 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # seconds: small runs end at once, lon
 _places = threading.BoundedSemaphore(settings.WEB_THREADS * 3 // 4)
 
 
-def rebalance_wait(*, rebalance_id: str, seconds: float) -> Rebalance:
+def run_wait(*, run_id: str, seconds: float) -> Rebalance:
     """The run as soon as it has ended, or as it is after `seconds`; as it is now, where too many wait already."""
     if not _places.acquire(blocking=False):
-        return _run(rebalance_id)
+        return _run(run_id)
     try:
-        return _wait(rebalance_id, time.monotonic() + seconds)
+        return _wait(run_id, time.monotonic() + seconds)
     finally:
         _places.release()
 
 
-def _wait(rebalance_id: str, deadline: float) -> Rebalance:
+def _wait(run_id: str, deadline: float) -> Rebalance:
     pause = _FIRST_PAUSE
     while True:
-        run = _run(rebalance_id)
+        run = _run(run_id)
         left = deadline - time.monotonic()
         if not run.is_active or left <= 0:
             return run
@@ -43,8 +43,8 @@ def _wait(rebalance_id: str, deadline: float) -> Rebalance:
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
-def _run(rebalance_id: str) -> Rebalance:
-    return Rebalance.objects.defer(*LONG).get(pk=rebalance_id)
+def _run(run_id: str) -> Rebalance:
+    return Rebalance.objects.defer(*LONG).get(pk=run_id)
 
 
 def _sleep(seconds: float) -> None:
@@ -55,7 +55,7 @@ def run_work(run: Rebalance) -> Rebalance:
     """Solves here and now what nobody has claimed and waits for what others have; returns the run as it ended."""
     while True:
         for chunk in sorted(set(run.portfolios.filter(state="queued").values_list("chunk", flat=True))):
-            chunk_solve(rebalance_id=run.pk, chunk=chunk)
+            chunk_solve(run_id=run.pk, chunk=chunk)
         run.refresh_from_db()
         if not run.is_active:
             return run
@@ -63,19 +63,19 @@ def run_work(run: Rebalance) -> Rebalance:
         time.sleep(0.1)
 
 
-def rebalance_named(*, by: User, model: str | None = None, portfolio: str | None = None) -> Rebalance:
+def run_by_name(*, by: User, model: str | None = None, portfolio: str | None = None) -> Rebalance:
     """Launches a run over a model, or over one portfolio by the model it follows, by name or id, and works it off.
 
     Raises NotFoundError, InvalidInputError (the portfolio follows several models, or none) and what launching raises.
     """
     if model:
-        return run_work(rebalance_launch(by=by, model_id=_model_id(model)))
+        return run_work(run_launch(by=by, model_id=_model_id(model)))
     portfolio_id = _portfolio_id(portfolio or "")
     followed = list(ModelPortfolio.objects.filter(portfolio_id=portfolio_id).select_related("model"))
     if len(followed) != 1:
         names = ", ".join(sorted(line.model.name for line in followed)) or "no model"
         raise InvalidInputError(f"{portfolio} follows {names}: rebalance it from the page of one model.")
-    return run_work(rebalance_launch(by=by, model_id=followed[0].model_id, portfolio_ids=[portfolio_id]))
+    return run_work(run_launch(by=by, model_id=followed[0].model_id, portfolio_ids=[portfolio_id]))
 
 
 def _model_id(name_or_id: str) -> str:

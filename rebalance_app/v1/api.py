@@ -22,9 +22,9 @@ from ordergen.core.ids import HEX_ID
 from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance, RunState
 from rebalance_app.optimiser import failures
 from rebalance_app.proposals.selectors import proposals_by_key
-from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.runs.lifecycle import rebalance_hide
-from rebalance_app.runs.wait import rebalance_wait
+from rebalance_app.runs.launch import run_launch
+from rebalance_app.runs.lifecycle import run_hide
+from rebalance_app.runs.wait import run_wait
 from rebalance_app.solving.freeze import UnpricedModelError
 from rebalance_app.v1 import contract
 from rebalance_app.v1.schemas import (
@@ -137,7 +137,7 @@ def delete_rebalance(request: HttpRequest, rebalance_id: PathId, version: Versio
     """Takes a run out of this API. The record itself stays: nothing that proposed orders is ever deleted."""
     if not HEX_ID.fullmatch(rebalance_id):
         raise BadRequestError(f"Invalid rebalance ID format: {rebalance_id[:60]}")
-    rebalance_hide(by=caller(request), rebalance_id=rebalance_id.lower(), version=version)
+    run_hide(by=caller(request), run_id=rebalance_id.lower(), version=version)
     return {"message": f"Rebalance {rebalance_id} deleted successfully"}
 
 
@@ -179,7 +179,7 @@ def list_rebalance_positions(request: HttpRequest, rebalance_id: PathId, portfol
 def _launch(request: HttpRequest, model_id: str, portfolio_ids: list[str] | None) -> Rebalance:
     key = request.headers.get("Idempotency-Key") or None
     try:
-        return rebalance_launch(by=caller(request), model_id=model_id, portfolio_ids=portfolio_ids, idempotency_key=key)
+        return run_launch(by=caller(request), model_id=model_id, portfolio_ids=portfolio_ids, idempotency_key=key)
     except UnpricedModelError as error:
         raise RefusedRunError(error.message, HTTPStatus.SERVICE_UNAVAILABLE, extra={}) from error
 
@@ -198,7 +198,7 @@ def _accepted(run: Rebalance) -> HttpResponse:
 
 def _ended(run: Rebalance) -> Rebalance:
     """The run, ended; 503 with its id when it takes longer than callers wait, or when it was stopped or cancelled."""
-    run = rebalance_wait(rebalance_id=run.pk, seconds=settings.V1_WAIT_SECONDS)
+    run = run_wait(run_id=run.pk, seconds=settings.V1_WAIT_SECONDS)
     told = {"rebalance_id": run.pk, "status": run.state}
     if run.is_active:
         words = f"The rebalance is still running; look for its result at /api/v1/rebalance/{run.pk}"

@@ -152,12 +152,12 @@ def _reasons(row: PortfolioRebalance) -> list[dict[str, Any]]:
     ] or ([{"code": row.reason_code, "message": row.reason, "security_id": None}] if row.reason_code else [])
 
 
-def _lines(rebalance_id: str, row: PortfolioRebalance) -> list[SolvedPosition]:
+def _lines(run_id: str, row: PortfolioRebalance) -> list[SolvedPosition]:
     """The lines of a proposal that may be acted on: none, unless the portfolio was solved."""
     quantities = (row.document or {}).get("quantities")
     if row.state not in SUCCESSES or not quantities:
         return []
-    inputs, places = inputs_of(rebalance_id), _places(rebalance_id)
+    inputs, places = inputs_of(run_id), _places(run_id)
     ids = [*inputs.targets, *quantities["outside"]]
     held = zip(ids, quantities["before"], quantities["after"], strict=True)
     # Every line of a solved portfolio has its price: indexed, so that none could ever be taken for zero.
@@ -165,9 +165,9 @@ def _lines(rebalance_id: str, row: PortfolioRebalance) -> list[SolvedPosition]:
 
 
 @lru_cache(maxsize=16)
-def _places(rebalance_id: str) -> dict[str, Place]:
+def _places(run_id: str) -> dict[str, Place]:
     """By security id, of all that have a price. They never change, so each process works them out once."""
-    inputs = inputs_of(rebalance_id)
+    inputs = inputs_of(run_id)
     return {key: _place(price, inputs.targets.get(key, NO_PLACE)) for key, price in inputs.prices.items()}
 
 

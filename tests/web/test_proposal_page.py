@@ -10,7 +10,7 @@ from rebalance_app.limits.services import limits_set
 from rebalance_app.proposals import certificate
 from rebalance_app.proposals import document as propose
 from rebalance_app.proposals.selectors import ProposalView
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +23,7 @@ def proposed(client, manager, book, run_worker):  # noqa: F811
     client.force_login(manager)
 
     def page(**options):
-        run = rebalance_launch(
+        run = run_launch(
             by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options={"time_limit": 10} | options
         )
         run_worker(run)

@@ -33,7 +33,7 @@ def run_finish(run_id: str) -> None:
         if _all_done().filter(pk=run.pk).update(state=state, finished_at=now):
             InvestmentModel.objects.filter(pk=run.model_id).update(last_rebalance_at=now)
             ended = f"Run #{run.number} {state.label.lower()}"
-            record("rebalance.finished", run, ended, by=None, detail=run_outcome(run))
+            record("rebalance.finished", run, ended, by=None, detail=_outcome(run))
 
 
 def _all_done() -> QuerySet[Rebalance]:
@@ -42,7 +42,7 @@ def _all_done() -> QuerySet[Rebalance]:
     return Rebalance.objects.filter(state__in=ACTIVE, n_portfolios__lte=done)
 
 
-def run_outcome(run: Rebalance) -> dict[str, int]:
+def _outcome(run: Rebalance) -> dict[str, int]:
     """What a run counts, as the trail keeps it."""
     return run.outcomes | {"orders": run.n_orders}
 
@@ -67,7 +67,7 @@ def run_cancel(*, by: User, run_id: str) -> Rebalance:
         )
         Rebalance.objects.filter(pk=run.pk).update(n_cancelled=F("n_cancelled") + stopped)
         summary = f"Run #{run.number}: {stopped} portfolios not begun"
-        record("rebalance.cancelled", run, summary, by=by, detail=run_outcome(run))
+        record("rebalance.cancelled", run, summary, by=by, detail=_outcome(run))
     run_finish(run.pk)
     run.refresh_from_db()
     return run

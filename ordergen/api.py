@@ -56,7 +56,7 @@ class OrdergenAPI(NinjaAPI):
     def get_openapi_schema(self, **where: Any) -> OpenAPISchema:
         """The document with the errors that any operation may answer, which ninja cannot know."""
         schema = super().get_openapi_schema(**where)
-        add_errors(schema, is_v2=self.version == "v2")
+        add_errors(schema, version=self.version)
         return schema
 
     def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:

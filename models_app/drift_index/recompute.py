@@ -19,7 +19,6 @@ from decimal import Decimal
 from functools import reduce
 from operator import itemgetter
 
-from bson import ObjectId
 from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import Min, Q
@@ -37,7 +36,7 @@ from models_app.portfolio.units import WIDE
 from models_app.sources import get_source
 from models_app.sources.base import PortfolioInfo
 from models_app.sources.parse import MalformedAnswerError
-from ordergen.core.db import atomic, bulk_update, object_id
+from ordergen.core.db import atomic, bulk_update, made_at, object_id
 from ordergen.core.errors import UnavailableError
 
 logger = logging.getLogger(__name__)
@@ -148,7 +147,7 @@ def waiting_since() -> datetime | None:
     if not are_kept():
         return None
     oldest = [table.objects.aggregate(mark=Min("changed"))["mark"] for table in (DriftFigures, ModelFigures)]
-    since = [ObjectId(mark).generation_time for mark in oldest if mark]
+    since = [made_at(mark) for mark in oldest if mark]
     due = _look_due()
     return min(since + ([due] if due and due <= timezone.now() else []), default=None)
 
@@ -203,7 +202,7 @@ def _is_being_looked_through() -> bool:
     """Whether rows still wait since the last look."""
     listed_at = FiguresRefresh.objects.values_list("listed_at", flat=True).get()
     oldest = DriftFigures.objects.aggregate(mark=Min("changed"))["mark"]
-    return bool(oldest and listed_at and ObjectId(oldest).generation_time <= listed_at)
+    return bool(oldest and listed_at and made_at(oldest) <= listed_at)
 
 
 def _marked(limit: int | None, mark: str | None = None) -> list[_Row]:

@@ -14,26 +14,14 @@ from typing import Any
 from django.utils import timezone
 
 from models_app.portfolio.units import COLUMN_DIGITS, MONEY_LIMIT, MONEY_PLACES, TICK
+from ordergen.core.csv import unguard
 
 Parse = Callable[[str], Any]
 
-# A spreadsheet runs a cell that begins with one of these as a formula (ASVS 1.2.10, with the full-width forms).
-FORMULA_STARTS = "=+-@\t\r\0＝＋－＠"
-_GUARDABLE = re.compile(f"'*[{re.escape(FORMULA_STARTS)}]")
-_GUARDED = re.compile(f"'+[{re.escape(FORMULA_STARTS)}]")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MAX_NUMBER_LENGTH = 40
 _FIRST_YEAR = 1900
-
-
-def guard(text: str) -> str:
-    """`text` with an apostrophe before it where a spreadsheet would run it. `unguard` takes exactly that one off."""
-    return f"'{text}" if _GUARDABLE.match(text) else text
-
-
-def unguard(cell: str) -> str:
-    return cell[1:] if _GUARDED.match(cell) else cell
 
 
 def text(max_length: int) -> Parse:

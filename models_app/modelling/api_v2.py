@@ -38,6 +38,7 @@ from ordergen.apis.conventions import (
     slice_of,
     write_cursor,
 )
+from ordergen.apis.docs import errors, header
 from ordergen.apis.json import answer
 from ordergen.core.errors import ConflictError, InvalidInputError, NotFoundError
 from ordergen.web.keyset import Keyset, cut, first_of, parts_behind
@@ -48,6 +49,7 @@ READ = needs("book.read", "models:read")
 WRITE = needs("model.edit", "models:write")
 VersionNumber = Annotated[int, Query(ge=1, le=2**31 - 1)]
 ModelFilter = Annotated[HexId | None, Query()]
+IF_MATCH = header("If-Match", "The version the change was made from; 428 without it", '"3"')
 
 
 @router.get(
@@ -55,6 +57,7 @@ ModelFilter = Annotated[HexId | None, Query()]
     operation_id="models_app_api_v2_list_securities",
     response=Page[out.SecurityOut],
     auth=BOOK,
+    openapi_extra=errors(),
     tags=["book"],
 )
 def list_securities(request: HttpRequest, q: SearchText = "", cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
@@ -73,6 +76,7 @@ def list_securities(request: HttpRequest, q: SearchText = "", cursor: Cursor = "
     operation_id="models_app_api_v2_get_security",
     response=out.SecurityOut,
     auth=BOOK,
+    openapi_extra=errors(404),
     tags=["book"],
 )
 def get_security(request: HttpRequest, security_id: SecurityPath) -> dict[str, Any]:
@@ -88,6 +92,7 @@ def get_security(request: HttpRequest, security_id: SecurityPath) -> dict[str, A
     operation_id="models_app_api_v2_list_portfolios",
     response=Page[out.NamedOut],
     auth=BOOK,
+    openapi_extra=errors(),
     tags=["book"],
 )
 def list_portfolios(request: HttpRequest, q: SearchText = "", cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
@@ -103,6 +108,7 @@ def list_portfolios(request: HttpRequest, q: SearchText = "", cursor: Cursor = "
     operation_id="models_app_api_v2_get_portfolio",
     response=out.PortfolioOut,
     auth=BOOK,
+    openapi_extra=errors(404),
     tags=["book"],
 )
 def get_portfolio(request: HttpRequest, portfolio_id: PathId) -> dict[str, Any]:
@@ -126,6 +132,7 @@ def get_portfolio(request: HttpRequest, portfolio_id: PathId) -> dict[str, Any]:
     operation_id="models_app_api_v2_get_portfolio_lots",
     response=list[out.HoldingLotsOut],
     auth=BOOK,
+    openapi_extra=errors(404),
     tags=["book"],
 )
 def get_portfolio_lots(request: HttpRequest, portfolio_id: PathId) -> list[dict[str, Any]]:
@@ -140,6 +147,7 @@ def get_portfolio_lots(request: HttpRequest, portfolio_id: PathId) -> list[dict[
     operation_id="models_app_api_v2_get_portfolio_drift",
     response=out.DriftOut,
     auth=READ,
+    openapi_extra=errors(404),
     tags=["drift"],
 )
 def get_portfolio_drift(request: HttpRequest, portfolio_id: PathId, model_id: ModelFilter = None) -> dict[str, Any]:
@@ -147,14 +155,26 @@ def get_portfolio_drift(request: HttpRequest, portfolio_id: PathId, model_id: Mo
     return out.drift_out(portfolio_view(portfolio_id, model_id))
 
 
-@router.get("/drift", operation_id="models_app_api_v2_list_drift", response=out.FiguresPage, auth=READ, tags=["drift"])
+@router.get(
+    "/drift",
+    operation_id="models_app_api_v2_list_drift",
+    response=out.FiguresPage,
+    auth=READ,
+    openapi_extra=errors(),
+    tags=["drift"],
+)
 def list_drift(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
     """Every portfolio of the firm against each model it follows, the largest band use first, as last computed."""
     return _figures_page("", cursor, limit)
 
 
 @router.get(
-    "/models", operation_id="models_app_api_v2_list_models", response=Page[out.ModelSummary], auth=READ, tags=["models"]
+    "/models",
+    operation_id="models_app_api_v2_list_models",
+    response=Page[out.ModelSummary],
+    auth=READ,
+    openapi_extra=errors(),
+    tags=["models"],
 )
 def list_models(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> HttpResponse:
     """Models, newest first."""
@@ -167,7 +187,12 @@ def list_models(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) ->
 
 
 @router.post(
-    "/models", operation_id="models_app_api_v2_create_model", response={201: out.ModelOut}, auth=WRITE, tags=["models"]
+    "/models",
+    operation_id="models_app_api_v2_create_model",
+    response={201: out.ModelOut},
+    auth=WRITE,
+    openapi_extra=errors(409),
+    tags=["models"],
 )
 def create_model(request: HttpRequest, payload: out.ModelIn, response: HttpResponse) -> Status[dict[str, Any]]:
     model = services.model_create(draft=payload.to_draft(), by=caller(request), reason=payload.reason)
@@ -180,6 +205,7 @@ def create_model(request: HttpRequest, payload: out.ModelIn, response: HttpRespo
     operation_id="models_app_api_v2_get_model",
     response={200: out.ModelOut, 304: None},
     auth=READ,
+    openapi_extra=errors(404),
     tags=["models"],
 )
 def get_model(request: HttpRequest, model_id: PathId, response: HttpResponse) -> dict[str, Any] | Status[None]:
@@ -196,6 +222,7 @@ def get_model(request: HttpRequest, model_id: PathId, response: HttpResponse) ->
     operation_id="models_app_api_v2_replace_model",
     response=out.ModelOut,
     auth=WRITE,
+    openapi_extra=errors(404, 409, 412, 428, headers=[IF_MATCH]),
     tags=["models"],
 )
 def replace_model(
@@ -217,6 +244,7 @@ def replace_model(
     operation_id="models_app_api_v2_delete_model",
     response={204: None},
     auth=WRITE,
+    openapi_extra=errors(404, 409, 412, 428, headers=[IF_MATCH]),
     tags=["models"],
 )
 def delete_model(request: HttpRequest, model_id: PathId) -> Status[None]:
@@ -234,6 +262,7 @@ def delete_model(request: HttpRequest, model_id: PathId) -> Status[None]:
     operation_id="models_app_api_v2_list_versions",
     response=list[out.VersionSummary],
     auth=READ,
+    openapi_extra=errors(404),
     tags=["models"],
 )
 def list_versions(request: HttpRequest, model_id: PathId) -> list[dict[str, Any]]:
@@ -246,6 +275,7 @@ def list_versions(request: HttpRequest, model_id: PathId) -> list[dict[str, Any]
     operation_id="models_app_api_v2_get_version",
     response=out.VersionOut,
     auth=READ,
+    openapi_extra=errors(404),
     tags=["models"],
 )
 def get_version(request: HttpRequest, model_id: PathId, version: int) -> dict[str, Any]:
@@ -257,6 +287,7 @@ def get_version(request: HttpRequest, model_id: PathId, version: int) -> dict[st
     operation_id="models_app_api_v2_diff_versions",
     response=out.DiffOut,
     auth=READ,
+    openapi_extra=errors(404),
     tags=["models"],
 )
 def diff_versions(
@@ -274,6 +305,7 @@ def diff_versions(
     operation_id="models_app_api_v2_list_model_drift",
     response=out.FiguresPage,
     auth=READ,
+    openapi_extra=errors(404),
     tags=["drift"],
 )
 def list_model_drift(request: HttpRequest, model_id: PathId, cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:

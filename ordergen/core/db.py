@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from itertools import count, islice
 from typing import Any, TypeVar
 
@@ -53,6 +54,11 @@ os.register_at_fork(after_in_child=_ids.__init__)  # type: ignore[misc]  # a chi
 def object_id() -> str:
     """A new record id: 24 hex characters, ascending in time."""
     return f"{int(time.time()):08x}{_ids.process}{next(_ids.count) & 0xFFFFFF:06x}"
+
+
+def made_at(record_id: str) -> datetime:
+    """The second in which `object_id` made this id, in UTC."""
+    return datetime.fromtimestamp(int(record_id[:8], 16), UTC)
 
 
 def atomic() -> AbstractContextManager[None]:

@@ -9,6 +9,7 @@ from ninja import Query, Router
 
 from ordergen.apis.auth import caller, needs
 from ordergen.apis.conventions import Cursor, Limit, Page, PathId, key_of, page_of
+from ordergen.apis.docs import errors
 from ordergen.apis.json import answer
 from rebalance_app.orders import schemas_v2 as out
 from rebalance_app.orders.decide import order_decide, run_decide
@@ -20,7 +21,13 @@ READ = needs("book.read", "rebalances:read")
 DECIDE = needs("order.decide", "orders:decide")
 
 
-@router.get("/orders", operation_id="rebalance_app_api_v2_list_orders", response=Page[out.OrderOut], auth=READ)
+@router.get(
+    "/orders",
+    operation_id="rebalance_app_api_v2_list_orders",
+    response=Page[out.OrderOut],
+    auth=READ,
+    openapi_extra=errors(),
+)
 def list_orders(
     request: HttpRequest,
     filters: Annotated[out.OrderFilter, Query()],
@@ -32,7 +39,13 @@ def list_orders(
     return answer(page_of(orders, out.order_out, cursor=cursor, limit=limit))
 
 
-@router.post("/orders/decisions", operation_id="rebalance_app_api_v2_decide_orders", response=out.Decided, auth=DECIDE)
+@router.post(
+    "/orders/decisions",
+    operation_id="rebalance_app_api_v2_decide_orders",
+    response=out.Decided,
+    auth=DECIDE,
+    openapi_extra=errors(404, 409),
+)
 def decide_orders(request: HttpRequest, payload: out.DecisionsIn) -> dict[str, Any]:
     """Approves or rejects these orders; nobody approves what they launched. What is left alone is said."""
     decided = order_decide(
@@ -41,7 +54,13 @@ def decide_orders(request: HttpRequest, payload: out.DecisionsIn) -> dict[str, A
     return out.decided_out(decided)
 
 
-@router.get("/orders/{order_id}", operation_id="rebalance_app_api_v2_get_order", response=out.OrderDetail, auth=READ)
+@router.get(
+    "/orders/{order_id}",
+    operation_id="rebalance_app_api_v2_get_order",
+    response=out.OrderDetail,
+    auth=READ,
+    openapi_extra=errors(404),
+)
 def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
     """One order with every decision on it."""
     view = order_get(order_id)
@@ -50,7 +69,11 @@ def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
 
 
 @router.post(
-    "/runs/{run_id}/decisions", operation_id="rebalance_app_api_v2_decide_run", response=out.Decided, auth=DECIDE
+    "/runs/{run_id}/decisions",
+    operation_id="rebalance_app_api_v2_decide_run",
+    response=out.Decided,
+    auth=DECIDE,
+    openapi_extra=errors(404, 409),
 )
 def decide_run(request: HttpRequest, run_id: PathId, payload: out.RunDecisionIn) -> dict[str, Any]:
     """Approves or rejects every order of a run that awaits a decision, if there are as many as you saw.

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
 
-from models_app.exports.services import csv_text
-from models_app.imports.cells import guard
+from ordergen.core.csv import csv_text, guard
 from rebalance_app.models import Order
 from rebalance_app.orders.paging import OrderScope, keys_in_order
 

@@ -9,6 +9,7 @@ from ninja import Query, Router
 
 from ordergen.apis.auth import needs
 from ordergen.apis.conventions import Cursor, Limit, Page, PathId, key_of, page_of
+from ordergen.apis.docs import errors
 from ordergen.apis.json import answer
 from ordergen.core.errors import NotFoundError
 from rebalance_app.models import PortfolioRebalance, ProposalState
@@ -24,6 +25,7 @@ READ = needs("book.read", "rebalances:read")
     operation_id="rebalance_app_api_v2_list_proposals",
     response=Page[out.ProposalSummary],
     auth=READ,
+    openapi_extra=errors(404),
 )
 def list_proposals(
     request: HttpRequest,
@@ -45,6 +47,7 @@ def list_proposals(
     operation_id="rebalance_app_api_v2_get_proposal",
     response=out.ProposalOut,
     auth=READ,
+    openapi_extra=errors(404),
 )
 def get_proposal(request: HttpRequest, run_id: PathId, portfolio_id: PathId) -> dict[str, Any]:
     """One portfolio's proposal, whole."""

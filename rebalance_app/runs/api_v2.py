@@ -11,6 +11,7 @@ from ninja import Header, Query, Router, Status
 
 from ordergen.apis.auth import caller, needs
 from ordergen.apis.conventions import Cursor, HexId, Limit, Page, PathId, page_of
+from ordergen.apis.docs import errors
 from rebalance_app.models import Rebalance, RunState
 from rebalance_app.proposals.selectors import LONG, run_get
 from rebalance_app.runs import schemas_v2 as out
@@ -24,7 +25,13 @@ LAUNCH = needs("rebalance.launch", "rebalances:write")
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
 
 
-@router.post("/runs", operation_id="rebalance_app_api_v2_launch_run", response={202: out.RunOut}, auth=LAUNCH)
+@router.post(
+    "/runs",
+    operation_id="rebalance_app_api_v2_launch_run",
+    response={202: out.RunOut},
+    auth=LAUNCH,
+    openapi_extra=errors(404, 409),
+)
 def launch_run(
     request: HttpRequest, payload: out.RunIn, response: HttpResponse, idempotency_key: IdempotencyKey = None
 ) -> Status[dict[str, Any]]:
@@ -41,7 +48,13 @@ def launch_run(
     return Status(HTTPStatus.ACCEPTED, out.run_out(run))
 
 
-@router.get("/runs", operation_id="rebalance_app_api_v2_list_runs", response=Page[out.RunOut], auth=READ)
+@router.get(
+    "/runs",
+    operation_id="rebalance_app_api_v2_list_runs",
+    response=Page[out.RunOut],
+    auth=READ,
+    openapi_extra=errors(404),
+)
 def list_runs(
     request: HttpRequest,
     state: Annotated[RunState | None, Query()] = None,
@@ -54,21 +67,37 @@ def list_runs(
     return page_of(runs, out.run_out, cursor=cursor, limit=limit, rising=False, key="number")
 
 
-@router.get("/runs/{run_id}", operation_id="rebalance_app_api_v2_get_run", response=out.RunDetail, auth=READ)
+@router.get(
+    "/runs/{run_id}",
+    operation_id="rebalance_app_api_v2_get_run",
+    response=out.RunDetail,
+    auth=READ,
+    openapi_extra=errors(404),
+)
 def get_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
     """One run with its progress: `n_done` of `n_portfolios`, what comes first, and how long it may take."""
     run = run_get(run_id)
     return out.run_out(run) | {"progress": run_progress(run, timezone.now()) if run.is_active else None}
 
 
-@router.post("/runs/{run_id}/cancel", operation_id="rebalance_app_api_v2_cancel_run", response=out.RunOut, auth=LAUNCH)
+@router.post(
+    "/runs/{run_id}/cancel",
+    operation_id="rebalance_app_api_v2_cancel_run",
+    response=out.RunOut,
+    auth=LAUNCH,
+    openapi_extra=errors(404, 409),
+)
 def cancel_run(request: HttpRequest, run_id: PathId) -> dict[str, Any]:
     """Ends a run early: what is not begun never starts; 409 when it has ended already."""
     return out.run_out(run_cancel(by=caller(request), run_id=run_id))
 
 
 @router.post(
-    "/runs/{run_id}/retry", operation_id="rebalance_app_api_v2_retry_run", response={202: out.RunOut}, auth=LAUNCH
+    "/runs/{run_id}/retry",
+    operation_id="rebalance_app_api_v2_retry_run",
+    response={202: out.RunOut},
+    auth=LAUNCH,
+    openapi_extra=errors(404, 409),
 )
 def retry_run(
     request: HttpRequest, run_id: PathId, response: HttpResponse, idempotency_key: IdempotencyKey = None

@@ -15,6 +15,7 @@ from models_app.investment_models.selectors import model_of_portfolio
 from models_app.modelling.api import find_model
 from models_app.modelling.schemas import PathId, Version
 from ordergen.apis.auth import caller, needs
+from ordergen.apis.docs import errors, header
 from ordergen.apis.errors import BadRequestError, LazyRouteError, RefusedRunError
 from ordergen.apis.json import answer, array, streamed
 from ordergen.core.errors import NotFoundError
@@ -52,6 +53,8 @@ RETRY_AFTER_SECONDS = 5
 ROWS_AT_ONCE = 100  # of a stored run, in memory
 Offset = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Limit = Annotated[int, Field(ge=1, le=100)]
+IDEMPOTENCY_KEY = header("Idempotency-Key", "The same key gives the same run", "5d2c7f9e")
+PREFER = header("Prefer", "respond-async: 202 at once, the result at Location", "respond-async")
 
 
 @router.post(
@@ -59,6 +62,7 @@ Limit = Annotated[int, Field(ge=1, le=100)]
     operation_id="rebalance_app_api_rebalance_model",
     response={200: list[RebalanceTrigger], 202: Accepted},
     auth=LAUNCH,
+    openapi_extra=errors(404, 409, 429, headers=[IDEMPOTENCY_KEY, PREFER]),
 )
 def rebalance_model(request: HttpRequest, model_id: PathId) -> HttpResponse:
     """Rebalances every portfolio of the model; one element per portfolio, and 422 if not one could be solved.
@@ -81,6 +85,7 @@ def rebalance_model(request: HttpRequest, model_id: PathId) -> HttpResponse:
     operation_id="rebalance_app_api_rebalance_portfolio",
     response={200: RebalanceTrigger, 202: Accepted},
     auth=LAUNCH,
+    openapi_extra=errors(404, 409, 429, headers=[IDEMPOTENCY_KEY, PREFER]),
 )
 def rebalance_portfolio(request: HttpRequest, portfolio_id: PathId, model_id: str | None = None) -> HttpResponse:
     """Rebalances one portfolio to `model_id`, or to the most recently created model that it follows."""
@@ -95,7 +100,13 @@ def rebalance_portfolio(request: HttpRequest, portfolio_id: PathId, model_id: st
     return answer(contract.trigger_body(run, row, note=note))
 
 
-@router.get("/rebalances", operation_id="rebalance_app_api_list_rebalances", response=list[StoredRebalance], auth=READ)
+@router.get(
+    "/rebalances",
+    operation_id="rebalance_app_api_list_rebalances",
+    response=list[StoredRebalance],
+    auth=READ,
+    openapi_extra=errors(),
+)
 def list_rebalances(
     request: HttpRequest, offset: Offset = 0, limit: Limit = 10, sort_by: str | None = None
 ) -> StreamingHttpResponse:
@@ -108,6 +119,7 @@ def list_rebalances(
     operation_id="rebalance_app_api_search_rebalances",
     response=list[StoredRebalance],
     auth=READ,
+    openapi_extra=errors(409),
 )
 def search_rebalances(
     request: HttpRequest, payload: PortfolioSearch, offset: Offset = 0, limit: Limit = 10
@@ -118,7 +130,11 @@ def search_rebalances(
 
 
 @router.get(
-    "/rebalance/{rebalance_id}", operation_id="rebalance_app_api_get_rebalance", response=StoredRebalance, auth=READ
+    "/rebalance/{rebalance_id}",
+    operation_id="rebalance_app_api_get_rebalance",
+    response=StoredRebalance,
+    auth=READ,
+    openapi_extra=errors(404),
 )
 def get_rebalance(request: HttpRequest, rebalance_id: PathId) -> StreamingHttpResponse:
     """One run, also while it is still going (`status`)."""
@@ -131,7 +147,11 @@ def get_rebalance(request: HttpRequest, rebalance_id: PathId) -> StreamingHttpRe
 
 
 @router.delete(
-    "/rebalance/{rebalance_id}", operation_id="rebalance_app_api_delete_rebalance", response=Message, auth=LAUNCH
+    "/rebalance/{rebalance_id}",
+    operation_id="rebalance_app_api_delete_rebalance",
+    response=Message,
+    auth=LAUNCH,
+    openapi_extra=errors(404, 409),
 )
 def delete_rebalance(request: HttpRequest, rebalance_id: PathId, version: Version) -> dict[str, str]:
     """Takes a run out of this API. The record itself stays: nothing that proposed orders is ever deleted."""
@@ -146,6 +166,7 @@ def delete_rebalance(request: HttpRequest, rebalance_id: PathId, version: Versio
     operation_id="rebalance_app_api_list_rebalance_portfolios",
     response=list[StoredPortfolio],
     auth=READ,
+    openapi_extra=errors(404),
 )
 def list_rebalance_portfolios(request: HttpRequest, rebalance_id: PathId) -> StreamingHttpResponse:
     """The portfolios of one run."""
@@ -162,6 +183,7 @@ def list_rebalance_portfolios(request: HttpRequest, rebalance_id: PathId) -> Str
     operation_id="rebalance_app_api_list_rebalance_positions",
     response=list[StoredPosition],
     auth=READ,
+    openapi_extra=errors(404),
 )
 def list_rebalance_positions(request: HttpRequest, rebalance_id: PathId, portfolio_id: PathId) -> HttpResponse:
     """The positions of one portfolio of a run."""

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from ninja import Router
 
 from ordergen.apis.auth import caller, needs
+from ordergen.apis.docs import errors
 from rebalance_app.what_if import schemas_v2 as out
 from rebalance_app.what_if.services import what_if
 
@@ -15,7 +16,13 @@ router = Router(tags=["runs"])
 LAUNCH = needs("rebalance.launch", "rebalances:write")
 
 
-@router.post("/what-if", operation_id="rebalance_app_api_v2_compare", response=out.WhatIfOut, auth=LAUNCH)
+@router.post(
+    "/what-if",
+    operation_id="rebalance_app_api_v2_compare",
+    response=out.WhatIfOut,
+    auth=LAUNCH,
+    openapi_extra=errors(404, 409),
+)
 def compare(request: HttpRequest, payload: out.WhatIfIn) -> dict[str, Any]:
     """What a run would propose for one portfolio now, under several sets of options side by side. Writes nothing."""
     found = what_if(

@@ -9,7 +9,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import get_args
 
-import plotly
 import pytest
 from django.conf import settings
 from django.template import Context, Template
@@ -198,12 +197,6 @@ def test_a_vendored_file_is_the_one_its_version_file_names(folder):
     digest, name = re.search(r"sha256 (\w{64})  (\S+)", (home / "VERSION").read_text()).groups()
     assert hashlib.sha256((home / name).read_bytes()).hexdigest() == digest
     assert (home / "LICENSE").stat().st_size > 500
-
-
-def test_the_plotly_bundle_is_the_version_that_python_plotly_stands_on():
-    bundled = (Path(plotly.__file__).parent / "package_data/plotly.min.js").read_text(encoding="utf-8")[:300]
-    version = re.search(r"plotly\.js v(\S+)", bundled).group(1)
-    assert f"plotly.js {version} " in (ROOT / "static/vendor/plotly/VERSION").read_text()
 
 
 def test_our_own_script_stays_small():

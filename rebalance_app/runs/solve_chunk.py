@@ -1,8 +1,8 @@
 """Solving a chunk of a run.
 
     claim   | the chunk's queued portfolios become ours by one conditional update, with a token and a lease
-    gather  | targets and prices the run was launched on, balances from the source -> a block, and the rest
-    solve   | the closed form for the whole block; what it cannot certify, one by one and in the solver's own process
+    gather  | targets and prices the run was launched on, balances from the source -> a batch, and the rest
+    solve   | the closed form for the whole batch; what it cannot certify, one by one and in the solver's own process
     store   | result, orders and counters in one transaction, and only where the row is still ours
     finish  | the run ends with its last portfolio; a service that is down stops it
 
@@ -24,7 +24,6 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from models_app.models import InvestmentModel
-from models_app.portfolio.batch import block_solve
 from models_app.portfolio.types import Reason, RebalanceProblem
 from ordergen.audit.selectors import request_behind
 from ordergen.audit.services import record, recorded
@@ -32,10 +31,11 @@ from ordergen.core.correlation import correlated
 from ordergen.core.db import object_id
 from ordergen.core.errors import UnavailableError
 from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance, RunState
+from rebalance_app.optimiser.batch_solve import batch_solve
 from rebalance_app.optimiser.failures import SolverLostError, after_attempts, in_words, of_process, program_failed
 from rebalance_app.optimiser.solution import refused
 from rebalance_app.optimiser.solve import solve_separable
-from rebalance_app.proposals.document import block_proposals, proposal
+from rebalance_app.proposals.document import batch_proposals, proposal
 from rebalance_app.runs.stop import run_stop
 from rebalance_app.runs.store import claim_cancel, proposals_store
 from rebalance_app.solving.load import gather, refusals
@@ -74,10 +74,11 @@ def chunk_solve(*, rebalance_id: str, chunk: int) -> None:
 def _answer(claim: Claim) -> None:
     work = gather(claim.facts, claim.rows)
     proposals_store(claim.run, claim.token, refusals(claim.facts, work))
-    if work.block:
-        answer = block_solve(work.block)
-        proposals_store(claim.run, claim.token, block_proposals(claim.facts, work, answer))
-        work = work.without(answer.certified)
+    if work.batch:
+        answer = batch_solve(work.batch)
+        answered = list(batch_proposals(claim.facts, work.batch_rows, work.batch, answer))
+        proposals_store(claim.run, claim.token, answered)
+        work = work.without(answer.answered)
     _solve_one_by_one(claim, work.problems(claim.facts))
 
 

@@ -242,8 +242,8 @@ def _shares(count: int, positions: int) -> None:
     steps = {
         "_claim": "claim",
         "gather": "read",
-        "block_solve": "solve",
-        "block_proposals": "propose",
+        "batch_solve": "solve",
+        "batch_proposals": "propose",
         "proposals_store": "write",
     }
     for name, word in steps.items():

@@ -16,7 +16,7 @@ from models_app.imports.plan import Changes, Findings, Problems
 from models_app.imports.progress import Progress
 from models_app.imports.reading import Row
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
-from models_app.portfolios.tax_lots import mismatches
+from models_app.portfolio.lots import mismatches
 from models_app.sources.local import IDS_PER_QUERY, LocalSource, rows_where
 from ordergen.accounts.models import User
 from ordergen.core.db import bulk_insert, object_id

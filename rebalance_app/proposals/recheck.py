@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
+from models_app.portfolio.lots import mismatches, shares_in
 from models_app.portfolio.types import ZERO, RebalanceProblem, RebalanceSolution, Trade
-from models_app.portfolios.tax_lots import mismatches, shares_in
 from models_app.sources.base import Balances
 from rebalance_app.models import Order, PortfolioRebalance
 from rebalance_app.optimiser.check.scalar import total_gain, violations

@@ -12,8 +12,8 @@ from typing import Any
 from django.conf import settings
 
 from models_app.models import ModelVersion
+from models_app.portfolio.batch import is_plain_security
 from models_app.portfolio.types import ZERO, Options, Position, RebalanceProblem, TaxLot
-from models_app.portfolio.units import MONEY_SCALE
 from models_app.sources.base import Balances
 from rebalance_app.models import Rebalance
 from rebalance_app.optimiser.problem.options import merged
@@ -50,11 +50,8 @@ class RunInputs:
 
     @cached_property
     def plain_securities(self) -> frozenset[str]:
-        """Securities that arrays can hold: with a price in whole ticks, and no restriction or lot size."""
-        whole = {
-            key for key, price in self.prices.items() if price > 0 and price * MONEY_SCALE == int(price * MONEY_SCALE)
-        }
-        return frozenset(whole - self.restrictions.keys())
+        """Securities that arrays can hold."""
+        return frozenset(key for key in self.quotes if is_plain_security(self.position(key, ZERO)))
 
     def ticker(self, security_id: str) -> str:
         return (self.quotes.get(security_id) or {}).get("ticker") or security_id

@@ -15,7 +15,8 @@ from typing import Any
 
 from models_app.portfolio.drift import PositionDrift, portfolio_drift
 from models_app.portfolio.lots import gain, lots_sold
-from models_app.portfolio.types import Position, Side, TaxLot
+from models_app.portfolio.order_reasons import order_reason
+from models_app.portfolio.types import Position, TaxLot
 from models_app.portfolio.units import MILLIONTH
 from models_app.sources.base import Lots
 from rebalance_app.models import PortfolioRebalance
@@ -113,7 +114,7 @@ def _read(quantity: Stored) -> Decimal:
 
 def _line(inputs: RunInputs, position: Position, was: PositionDrift, then: PositionDrift | None) -> dict[str, Any]:
     change = then.quantity - position.quantity if then else Decimal(0)
-    side: Side | None = ("BUY" if change > 0 else "SELL") if change else None
+    side = ("BUY" if change > 0 else "SELL") if change else None
     return {
         "security_id": position.security_id,
         "ticker": inputs.ticker(position.security_id),
@@ -132,20 +133,8 @@ def _line(inputs: RunInputs, position: Position, was: PositionDrift, then: Posit
         "state_after": then.state if then else None,
         "side": side,
         "trade_quantity": int(abs(change)) if change else None,
-        "reason": why(side, position, was) if side else None,
+        "reason": order_reason(was, change) if change else None,
     }
-
-
-def why(side: Side, position: Position, was: PositionDrift) -> str:
-    """What a trade is for, in one word."""
-    if position.quantity < 0:
-        return "COVER_SHORT"
-    if was.state == "not_in_model":
-        return "NOT_IN_MODEL"
-    if (was.state, side) in {("breach_over", "SELL"), ("breach_under", "BUY")}:
-        return was.state.upper()
-    away = was.drift is not None and was.drift != 0 and (was.drift < 0) == (side == "SELL")
-    return ("RAISE_CASH" if side == "SELL" else "INVEST_CASH") if away else "TOWARD_TARGET"
 
 
 def text(number: Decimal | None, unit: Decimal | None = None) -> str | None:

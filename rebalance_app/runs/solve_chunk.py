@@ -1,8 +1,8 @@
 """Solving a chunk of a run; `solving` names the files on the way.
 
     claim   | the chunk's queued portfolios become ours by one conditional update, with a token and a lease
-    load    | targets and prices the run was launched on, balances from the source -> plain ones as arrays, and the rest
-    solve   | the closed form for all arrays at once; what it cannot certify, one by one and in the solver's own process
+    load    | targets and prices the run was launched on, balances from the source -> a batch, and the rest
+    solve   | the closed form for the whole batch; what it cannot certify, one by one and in the solver's own process
     store   | result, orders and counters in one transaction, and only where the row is still ours
     finish  | the run ends with its last portfolio; a service that is down stops it
 
@@ -22,17 +22,17 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from models_app.portfolio.batch import block_solve
 from models_app.portfolio.types import Reason, RebalanceProblem
 from ordergen.audit.selectors import request_behind
 from ordergen.core.correlation import correlated
 from ordergen.core.db import object_id
 from ordergen.core.errors import UnavailableError
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
+from rebalance_app.optimiser.batch_solve import batch_solve
 from rebalance_app.optimiser.failures import SolverLostError, after_attempts, in_words, of_process, program_failed
 from rebalance_app.optimiser.solution import refused
 from rebalance_app.optimiser.solve import solve_separable
-from rebalance_app.proposals.document import block_proposals, proposal
+from rebalance_app.proposals.document import batch_proposals, proposal
 from rebalance_app.proposals.run_inputs import RunInputs, inputs_of
 from rebalance_app.runs.lifecycle import run_finish, run_stop
 from rebalance_app.runs.store import claim_cancel, proposals_store
@@ -70,10 +70,11 @@ def chunk_solve(*, run_id: str, chunk: int) -> None:
 def _answer(claim: Claim) -> None:
     work = gather(claim.inputs, claim.rows)
     proposals_store(claim.run, claim.token, refusals(claim.inputs, work))
-    if work.block:
-        answer = block_solve(work.block)
-        proposals_store(claim.run, claim.token, block_proposals(claim.inputs, work.block_rows, work.block, answer))
-        work = work.without(answer.certified)
+    if work.batch:
+        answer = batch_solve(work.batch)
+        answered = list(batch_proposals(claim.inputs, work.batch_rows, work.batch, answer))
+        proposals_store(claim.run, claim.token, answered)
+        work = work.without(answer.answered)
     _solve_one_by_one(claim, work.problems(claim.inputs))
 
 

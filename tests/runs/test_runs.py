@@ -13,12 +13,12 @@ from django.utils import timezone
 from models_app.investment_models.rules import ModelDraft, PositionDraft
 from models_app.modelling.services import model_create, model_portfolios_remove
 from models_app.models import Holding, Price
-from models_app.portfolio.batch import block_solve
 from models_app.portfolio.types import Reason
 from ordergen.audit.models import AuditEvent
 from ordergen.core.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
 from ordergen.ops.verify import verify_all
 from rebalance_app.models import Order, PriceSnapshot, Rebalance
+from rebalance_app.optimiser.batch_solve import batch_solve
 from rebalance_app.proposals import stored as proposals
 from rebalance_app.runs import solve_chunk as solve
 from rebalance_app.runs import store
@@ -237,7 +237,7 @@ def defect(book, manager, monkeypatch):
     def broken(*_):
         raise ValueError("no such\0 row")
 
-    monkeypatch.setattr(solve, "block_solve", broken)
+    monkeypatch.setattr(solve, "batch_solve", broken)
     return run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk])
 
 
@@ -256,7 +256,7 @@ def test_an_exception_in_a_worker_is_told_as_what_it_is_from_the_first_attempt_t
 
 def test_an_exception_of_an_earlier_attempt_is_no_reason_once_another_begins(defect, monkeypatch, run_worker):
     _attempt(defect)
-    monkeypatch.setattr(solve, "block_solve", block_solve)
+    monkeypatch.setattr(solve, "batch_solve", batch_solve)
     row = run_worker(defect).portfolios.get()
 
     assert (row.state, row.attempt, row.reason_code, row.reason) == ("solved", 2, "", "")

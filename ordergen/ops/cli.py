@@ -287,7 +287,7 @@ def solve_command(options: argparse.Namespace) -> None:
         source = options.file.open("rb") if options.file else nullcontext(sys.stdin.buffer)
     except OSError as error:
         raise CommandError(f"{options.file}: {error.strerror}") from error
-    from rebalance_app.optimiser.failures import DEFECT
+    from rebalance_app.solving.failures import DEFECT
 
     with source as lines:
         faults = [_solve_line(line, number) for number, line in enumerate(lines, 1) if line.strip()]
@@ -303,9 +303,10 @@ def solve_command(options: argparse.Namespace) -> None:
 def _solve_line(line: bytes, number: int) -> str | None:
     """Answers one problem on standard output; returns the code of what kept it from being solved at all."""
     from models_app.portfolio.types import ProblemError
-    from rebalance_app.optimiser.failures import in_words, program_failed
+    from rebalance_app.answers.scenarios import answer_line
+    from rebalance_app.answers.sentences import sentence
     from rebalance_app.optimiser.problem.json_format import loads
-    from rebalance_app.optimiser.scenarios import answer_line
+    from rebalance_app.solving.failures import in_words, program_failed
 
     document: Any = None
     try:
@@ -319,7 +320,7 @@ def _solve_line(line: bytes, number: int) -> str | None:
         logging.getLogger(__name__).exception("line %s", number)
         why = program_failed(in_words(error))
         fault = why.code
-        reason = {"code": fault, "message": why.message, "security_id": None}
+        reason = {"code": fault, "message": sentence(why), "security_id": None}
         answer = {"portfolio_id": _named(document), "line": number, "status": "error", "reasons": [reason]}
     print(json.dumps(answer), flush=True)
     return fault

@@ -40,10 +40,10 @@ from rebalance_app.models import (
     Rebalance,
     RunState,
 )
-from rebalance_app.optimiser.failures import AFTER_ALL_ATTEMPTS
 from rebalance_app.orders.decide import content_hash
 from rebalance_app.proposals.recheck import proposal_faults
 from rebalance_app.runs.selectors import ANSWERED
+from rebalance_app.solving.failures import AFTER_ALL_ATTEMPTS
 from rebalance_app.solving.run_inputs import facts_of
 
 Faults = Iterator[str]

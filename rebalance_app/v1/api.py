@@ -20,11 +20,11 @@ from ordergen.apis.json import answer, array, streamed
 from ordergen.core.errors import NotFoundError
 from ordergen.core.ids import HEX_ID
 from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance, RunState
-from rebalance_app.optimiser import failures
 from rebalance_app.runs.hide import rebalance_hide
 from rebalance_app.runs.launch import UnpricedModelError, rebalance_launch
 from rebalance_app.runs.selectors import proposals_by_key
 from rebalance_app.runs.wait import rebalance_wait
+from rebalance_app.solving import failures
 from rebalance_app.v1 import contract as results
 from rebalance_app.v1.schemas import (
     Accepted,

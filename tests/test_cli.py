@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from ordergen.ops.cli import main
-from rebalance_app.optimiser import scenarios
+from rebalance_app.answers import scenarios
 from tests.domain.build import document
 
 run = partial(subprocess.run, check=False, capture_output=True, text=True, timeout=300)
@@ -153,7 +153,7 @@ def test_a_scenario_without_an_answer_shows_the_nearest_one_where_that_is_asked_
 )
 def test_scenarios_that_make_no_sense_are_refused_by_name(scenarios, field):
     from models_app.portfolio.types import ProblemError
-    from rebalance_app.optimiser.scenarios import answer_line
+    from rebalance_app.answers.scenarios import answer_line
 
     with pytest.raises(ProblemError) as refused:
         answer_line(GOOD | {"scenarios": scenarios})

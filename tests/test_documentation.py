@@ -11,9 +11,9 @@ import pytest
 
 from models_app.portfolio.types import Options, Position, ProblemError, TaxLot
 from ordergen.api import v2 as api_v2
+from rebalance_app.answers.scenarios import answer_line
 from rebalance_app.limits.services import NAMES
 from rebalance_app.optimiser.problem.json_format import loads
-from rebalance_app.optimiser.scenarios import answer_line
 
 ROOT = Path(__file__).parent.parent
 
@@ -134,13 +134,14 @@ def test_the_line_under_help_has_every_field_and_an_answer():
 
 def test_help_lists_every_way_in_which_a_solver_or_a_worker_fails_and_no_other_place_has_a_code_for_one():
     told = set(re.findall(r"<code>([A-Z_]+)</code>", (ROOT / "templates/help/orders.html").read_text()))
-    place = ROOT / "rebalance_app/optimiser/failures.py"
-    codes = set(re.findall(r'"([A-Z_]{3,})"', place.read_text()))
+    places = {ROOT / "rebalance_app" / room / "failures.py" for room in ("optimiser", "solving")}
+    words = ROOT / "rebalance_app/answers/sentences.py"
+    codes = {code for place in places for code in re.findall(r'"([A-Z_]{3,})"', place.read_text())}
     elsewhere = {
         path.name: found
         for name in ("ordergen", "models_app", "rebalance_app")
         for path in (ROOT / name).rglob("*.py")
-        if path != place and (found := codes.intersection(re.findall(r'"([A-Z_]+)"', path.read_text())))
+        if path not in {*places, words} and (found := codes.intersection(re.findall(r'"([A-Z_]+)"', path.read_text())))
     }
 
     assert len(codes) == 9

@@ -148,18 +148,7 @@ def relaxed(options: Options, reason: Reason) -> list[Options]:
     return [replace(options, **RELAXED[name](value)) for name, value in reason.numbers.items() if name in RELAXED]
 
 
-LIMITS = {  # by option, what `relaxed` may change it to is told of
-    "min_cash": "cash floor",
-    "max_cash": "cash ceiling",
-    "min_trade_value": "smallest order",
-    "max_turnover": "turnover limit",
-    "max_trades": "number of orders allowed",
-    "gain_budget": "gain budget",
-}
-
-
-def _shown(name: str, value: Decimal | int) -> str:
-    return f"{value * 100:,.2f} %" if name == "max_turnover" else f"{value:,}"
+RELAXABLE = ("min_cash", "max_cash", "min_trade_value", "max_turnover", "max_trades", "gain_budget")
 
 
 def nearest(problem: RebalanceProblem) -> RebalanceSolution:
@@ -176,8 +165,8 @@ def nearest(problem: RebalanceProblem) -> RebalanceSolution:
     if easier == options:
         return solution
     told = tuple(
-        Reason("LIMIT_RELAXED", f"The {words} is taken as {_shown(name, getattr(easier, name))}.")
-        for name, words in LIMITS.items()
+        Reason("LIMIT_RELAXED", details={"option": name, "value": getattr(easier, name)})
+        for name in RELAXABLE
         if getattr(easier, name) != getattr(options, name)
     )
     found = solve(replace(problem, options=easier))

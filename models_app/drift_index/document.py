@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models_app.drift_index.live_drift import NO_BAND, Facts, Line, PortfolioView, low_cash_word, near_band
 from models_app.investment_models.rules import PositionDraft
 from models_app.investment_models.selectors import ModelRow
-from models_app.portfolio.batch import Batch, BatchAnswer, batch_of, is_plain_portfolio, is_plain_security
+from models_app.portfolio.batch import Batch, BatchAnswer, are_plain_securities, batch_of, is_plain_portfolio
 from models_app.portfolio.batch_drift import batch_drift, weights
 from models_app.portfolio.nearest import closed_form
 from models_app.portfolio.types import ZERO, Position
@@ -199,7 +199,7 @@ def figures_at_once(row: ModelRow, portfolio_ids: Iterable[str], facts: Facts) -
     aims = {p.security_id: p for p in row.draft.positions}
     balances = {key: facts.balances[key] for key in portfolio_ids if key in facts.balances}
     ids = aims.keys() | {key for held in balances.values() for key in held.quantities}
-    securities = {key: p for key in ids if is_plain_security(p := _position(key, aims.get(key), facts))}
+    securities = {key: p for key in ids if are_plain_securities([p := _position(key, aims.get(key), facts)])}
     plain = {
         key: held
         for key, held in balances.items()
@@ -216,7 +216,7 @@ def figures_at_once(row: ModelRow, portfolio_ids: Iterable[str], facts: Facts) -
         [held.cash for held in plain.values()],
     )
     found = closed_form(batch)
-    answered = np.flatnonzero(found.answered & (found.market_value > 0)).tolist()
+    answered = np.flatnonzero(found.answered).tolist()
     maker = _Maker(row, batch.rows(answered), found.rows(answered), facts)
     keys = list(plain)
     return {keys[at]: maker.figures(row_, plain[keys[at]]) for row_, at in enumerate(answered)}

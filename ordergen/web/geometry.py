@@ -1,4 +1,4 @@
-"""Geometry of the small drawings inside tables: figures in, SVG path data out. Pure; the tags in drawings.py write it."""
+"""Geometry of the small drawings inside tables: figures in, SVG path data out. Pure; drawings.py has the tags."""
 
 from __future__ import annotations
 

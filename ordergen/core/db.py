@@ -35,7 +35,7 @@ _SQLITE_BUSY = (5, 6)  # SQLITE_BUSY and SQLITE_LOCKED
 _POSTGRES_BUSY = ("08", "53", "57P", "55P03", "40")
 
 
-class _Ids:
+class _Serial:
     """What tells apart the ids of one second: five random bytes of the process, and a count of three bytes.
 
     Made as MongoDB's ObjectId is (https://www.mongodb.com/docs/manual/reference/bson-types/#objectid), for a tenth of
@@ -47,13 +47,13 @@ class _Ids:
         self.count = count(secrets.randbelow(2**23))
 
 
-_ids = _Ids()
-os.register_at_fork(after_in_child=_ids.__init__)  # type: ignore[misc]  # a child makes ids of its own
+_serial = _Serial()
+os.register_at_fork(after_in_child=_serial.__init__)  # type: ignore[misc]  # a child makes ids of its own
 
 
 def object_id() -> str:
     """A new record id: 24 hex characters, ascending in time."""
-    return f"{int(time.time()):08x}{_ids.process}{next(_ids.count) & 0xFFFFFF:06x}"
+    return f"{int(time.time()):08x}{_serial.process}{next(_serial.count) & 0xFFFFFF:06x}"
 
 
 def made_at(record_id: str) -> datetime:
@@ -96,7 +96,7 @@ def one_at_a_time(name: str, *, shared: bool = False) -> None:
             cursor.execute(f"SELECT {lock}(hashtext(%s))", [name])
 
 
-class _Row(Func):
+class _Columns(Func):
     """Several columns compared as one: `(a, b) >= (1, 2)`."""
 
     function = ""
@@ -114,10 +114,10 @@ def in_a_row(
     """
     sign = "" if is_rising else "-"
     first, last = (after, _BEHIND_ALL) if is_rising else ("", after or _BEHIND_ALL)
-    place = _Row(column, "pk")
+    place = _Columns(column, "pk")
     found = rows.filter(
-        GreaterThanOrEqual(place, _Row(Value(value), Value(first))),
-        LessThanOrEqual(place, _Row(Value(value), Value(last))),
+        GreaterThanOrEqual(place, _Columns(Value(value), Value(first))),
+        LessThanOrEqual(place, _Columns(Value(value), Value(last))),
     )
     return found.exclude(pk=after).order_by(f"{sign}{column}", f"{sign}pk")
 

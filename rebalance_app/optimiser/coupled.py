@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from models_app.portfolio.units import CENT
-from rebalance_app.optimiser.canonical.branch_and_bound import Branching
+from rebalance_app.optimiser.canonical.branch_and_bound import BranchAndBound
 from rebalance_app.optimiser.milp.highs import ProgramInfeasible, Relaxed, solve_relaxed, solve_whole
-from rebalance_app.optimiser.milp.lagrangian import cut
+from rebalance_app.optimiser.milp.lagrangian import reduced_cost_fixing
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
 from rebalance_app.optimiser.problem.promises import known
@@ -31,7 +31,7 @@ class Joint:
     exchanges: Exchanges
 
     def above_bound(self, trades: Sequence[int]) -> int:
-        """The score of the trades, less the bound that the prices prove."""
+        """The score of the trades, less the bound that the multipliers prove."""
         return total_score(self.ip, trades) - self.relaxed.bound
 
     def gap(self, found: Candidate) -> Decimal:
@@ -39,10 +39,10 @@ class Joint:
         return self.ip.score_money(total_score(self.ip, found.trades)) - (found.bound or 0)
 
     def spare(self, found: Candidate) -> Spare:
-        """What the prices leave open, given an answer."""
-        return Spare(self.relaxed.prices, float(self.ip.score_money(self.above_bound(found.trades))))
+        """What the multipliers leave open, given an answer."""
+        return Spare(self.relaxed.multipliers, float(self.ip.score_money(self.above_bound(found.trades))))
 
-    def narrowed(self, found: Candidate) -> Candidate:
+    def improved(self, found: Candidate) -> Candidate:
         """The trades, or better ones that exchanges reach, if possible within a cent of the bound."""
         for _ in range(ROUNDS):
             exact_gap = self.gap(found)
@@ -57,66 +57,68 @@ class Joint:
             found = better
         return found
 
-    def good(self, branching: Branching, deadline: float) -> Candidate:
+    def within_a_cent(self, branching: BranchAndBound, deadline: float) -> Candidate:
         """An answer where `branching` does not know the first of all: within a cent of what is proven, if possible."""
-        trades, found = branching.known, None
-        least = known(branching.least, "while the first answer is not known, some part waits")
+        trades, found = branching.incumbent, None
+        least = known(branching.lower_bound, "while the first answer is not known, some part waits")
         if trades is not None:
-            found = self.narrowed(Candidate(trades, "milp", self.ip.score_money(least)))
+            found = self.improved(Candidate(trades, "milp", self.ip.score_money(least)))
         if found is None or self.gap(found) > CENT:
-            found = self.branched(found, deadline - time.monotonic())
+            found = self.branch_and_bound(found, deadline - time.monotonic())
         return found if self.gap(found) > CENT else self.before_equals(found)
 
-    def branched(self, best: Candidate | None, seconds: float) -> Candidate:
-        """Branch and bound over what the prices leave open; the known answer where that fails or time runs out."""
+    def branch_and_bound(self, best: Candidate | None, seconds: float) -> Candidate:
+        """Branch and bound over what the multipliers leave open; the known answer where that fails or time runs out."""
         if best is None:
-            return self.narrowed(solve_whole(self.ip, self.choices, seconds))
-        left = cut(self.choices, self.relaxed.points, self.relaxed.prices, self.above_bound(best.trades))
+            return self.improved(solve_whole(self.ip, self.choices, seconds))
+        left = reduced_cost_fixing(
+            self.choices, self.relaxed.points, self.relaxed.multipliers, self.above_bound(best.trades)
+        )
         try:
             found = solve_whole(self.ip, left, seconds)
         except (NoAnswerInTime, ProgramInfeasible, SolverFailed):
             return best
         bound = max(x.bound for x in (best, found) if x.bound is not None)
         better = min((best, found), key=lambda x: total_score(self.ip, x.trades))
-        return self.narrowed(replace(better, bound=bound))
+        return self.improved(replace(better, bound=bound))
 
     def before_equals(self, found: Candidate) -> Candidate:
-        """Trades as good that come first by `exchange.rank`, as far as exchanges of two securities tell."""
+        """Trades as good that come first by `rank`, as far as exchanges of two securities tell."""
         return replace(found, trades=self.exchanges.less_trading(found.trades, self.spare(found)))
 
 
 def solve_jointly(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: float) -> Candidate:
     """The best trades under all coupling rows, with the bound that is proven. Needs a segment in every choice.
 
-    First the relaxation and what `branch` finds with its prices: the first of all answers by `exchange.rank`, or else
-    a good one, improved by exchanges. If that is further than a cent from what is proven, branch and bound. With an
-    answer better than the one it began with, `branch` begins again; where it was cut short it goes on. Raises
+    First the relaxation and what `branch` finds with its multipliers: the first of all answers by `rank`, or
+    else a good one, improved by exchanges. If that is further than a cent from what is proven, branch and bound. With
+    an answer better than the one it began with, `branch` begins again; where it was cut short it goes on. Raises
     ProgramInfeasible, or NoAnswerInTime. The answer is still to be checked exactly.
     """
     deadline = time.monotonic() + seconds
     relaxed = solve_relaxed(ip, choices, seconds)
-    branching = Branching.of(ip, choices, relaxed)
-    begun_with = branching.known_score
-    cut_short = branching.go_on((deadline - time.monotonic()) * FIRST_LOOK)
-    if branching.least is None:
+    branching = BranchAndBound.of(ip, choices, relaxed)
+    begun_with = branching.incumbent_score
+    cut_short = branching.run((deadline - time.monotonic()) * FIRST_LOOK)
+    if branching.lower_bound is None:
         return _first(branching)
     joint = Joint(ip, choices, relaxed, Exchanges.of(ip, choices))
-    found = joint.good(branching, deadline)
+    found = joint.within_a_cent(branching, deadline)
     better = begun_with is None or total_score(ip, found.trades) < begun_with
     if not (better or cut_short) or joint.gap(found) > CENT:
         return found
-    branching.note(found.trades)
+    branching.offer(found.trades)
     if better:
-        branching.begin_again()
-    branching.go_on(deadline - time.monotonic())
-    if branching.least is None:
+        branching.restart()
+    branching.run(deadline - time.monotonic())
+    if branching.lower_bound is None:
         return _first(branching)
-    bound = max(found.bound or Decimal(0), ip.score_money(branching.least))
-    return replace(found, trades=known(branching.known, "an answer was noted"), bound=bound)
+    bound = max(found.bound or Decimal(0), ip.score_money(branching.lower_bound))
+    return replace(found, trades=known(branching.incumbent, "an answer was noted"), bound=bound)
 
 
-def _first(branching: Branching) -> Candidate:
+def _first(branching: BranchAndBound) -> Candidate:
     """What is known to be the first of all answers. Raises ProgramInfeasible."""
-    if branching.known is None:
+    if branching.incumbent is None:
         raise ProgramInfeasible
-    return Candidate(branching.known, "milp")
+    return Candidate(branching.incumbent, "milp")

@@ -16,7 +16,7 @@ from .local_search import total_score
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Trades in steps per security of the problem, and what is proven about them. `bound` None: the first of the best."""
+    """Trades in steps per security, and what is proven about them. `bound` None: the first of the best."""
 
     trades: tuple[int, ...]
     method: Method = "separable"

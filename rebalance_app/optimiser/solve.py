@@ -53,38 +53,38 @@ def _refusal(problem: RebalanceProblem) -> RebalanceSolution | None:
 class Coupled:
     """A problem that the closed form leaves open: `broken` are the coupling rows that fail at it."""
 
-    book: IntegerProblem
+    ip: IntegerProblem
     choices: tuple[AllowedTrades, ...]
     broken: tuple[str, ...]
 
 
 def _closed_form(problem: RebalanceProblem) -> RebalanceSolution | Coupled:
     """Whatever can be said without a solver: an answer, why there is none, or what is left to solve."""
-    book = integer_problem(problem)
-    value = book.money(book.market_value)
-    if book.market_value < 0:
-        return refused(problem, "infeasible", (no_value_reason(book),), value)
-    choices, trades = solve_alone(book)
-    broken = () if trades is None else broken_rows(book, trades)
+    ip = integer_problem(problem)
+    value = ip.money(ip.market_value)
+    if ip.market_value < 0:
+        return refused(problem, "infeasible", (no_value_reason(ip),), value)
+    choices, trades = solve_alone(ip)
+    broken = () if trades is None else broken_rows(ip, trades)
     if trades is not None and not broken:
-        return answer(book, Candidate(trades))
-    reasons = infeasible_reasons(book, choices)
-    return refused(problem, "infeasible", reasons, value) if reasons else Coupled(book, choices, broken)
+        return answer(ip, Candidate(trades))
+    reasons = infeasible_reasons(ip, choices)
+    return refused(problem, "infeasible", reasons, value) if reasons else Coupled(ip, choices, broken)
 
 
 def _jointly(coupled: Coupled, started: float) -> RebalanceSolution:
-    book = coupled.book
-    problem, value = book.problem, book.money(book.market_value)
+    ip = coupled.ip
+    problem, value = ip.problem, ip.money(ip.market_value)
     left = problem.options.time_limit - (time.monotonic() - started)
     try:
-        found = solve_jointly(book, coupled.choices, left * RESERVE)
+        found = solve_jointly(ip, coupled.choices, left * RESERVE)
     except ProgramInfeasible:
         rest = problem.options.time_limit - (time.monotonic() - started)
-        needed = relaxations(book, coupled.choices, min(EXPLAIN_SECONDS, rest * RESERVE))
-        return refused(problem, "infeasible", (conflict_reason(book, coupled.broken, needed),), value)
+        needed = relaxations(ip, coupled.choices, min(EXPLAIN_SECONDS, rest * RESERVE))
+        return refused(problem, "infeasible", (conflict_reason(ip, coupled.broken, needed),), value)
     except (NoAnswerInTime, SolverFailed) as error:
         return refused(problem, "error", (of_optimiser(error, problem.options.time_limit),), value)
-    return answer(book, replace(found, binding=coupled.broken))
+    return answer(ip, replace(found, binding=coupled.broken))
 
 
 def _without_solver(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | Coupled]:

@@ -10,16 +10,14 @@ import pytest
 
 from benchmarks.instances import alike, small
 from models_app.portfolio.types import TaxLot
-from rebalance_app.optimiser.canonical import candidates as left
-from rebalance_app.optimiser.canonical import dominance as remaining
-from rebalance_app.optimiser.canonical import indifferent as fill
-from rebalance_app.optimiser.canonical.at_bound import first_tight
+from rebalance_app.optimiser.canonical import candidates, dominance, indifferent
+from rebalance_app.optimiser.canonical.at_bound import first_at_bound
 from rebalance_app.optimiser.canonical.dominance import best_within
 from rebalance_app.optimiser.canonical.lexicographic import SearchLimit
 from rebalance_app.optimiser.closed_form import solve_alone
 from rebalance_app.optimiser.milp.breakpoints import table
 from rebalance_app.optimiser.milp.highs import Relaxed
-from rebalance_app.optimiser.milp.lagrangian import priced_bound, row_limits
+from rebalance_app.optimiser.milp.lagrangian import lagrangian_bound, row_limits
 from rebalance_app.optimiser.problem.integer_problem import ONE, integer_problem
 from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem, shares
@@ -63,7 +61,7 @@ def open_ones():
 
 def priced(stated, book, points, prices, expected):
     """The problem at the prices, its first answer in steps, and how far this is from the bound; None for no answer."""
-    at = Relaxed(points, None, prices, priced_bound(points, prices), None, 0.0)
+    at = Relaxed(points, None, prices, lagrangian_bound(points, prices), None, 0.0)
     if expected is None:
         return at, None, None
     trades = tuple(expected[2][security.position.security_id] // security.lot for security in book.securities)
@@ -72,9 +70,9 @@ def priced(stated, book, points, prices, expected):
 
 LITTLE = {
     "as it is": {},
-    "few to compare with": {(remaining, "COMPARED"): 2},
-    "nothing to fill with": {(fill, "LARGEST"): 1},
-    "few steps": {(left, "MOST_STEPS"): 25},
+    "few to compare with": {(dominance, "COMPARED"): 2},
+    "nothing to fill with": {(indifferent, "LARGEST"): 1},
+    "few steps": {(candidates, "MOST_STEPS"): 25},
 }
 
 
@@ -94,14 +92,14 @@ def test_within_a_distance_is_found_the_first_of_all_answers_or_there_is_none(li
         for gap, expected in cases:
             if gap >= 0:
                 with suppress(SearchLimit):
-                    assert best_within(at, gap) == expected, (stated, at.prices, gap)
+                    assert best_within(at, gap) == expected, (stated, at.multipliers, gap)
                     compared += 1
     assert compared > 250
 
 
 def order_price(book, points, prices, rng):
     """At which, if it is above 0, some trade of some line is worth as much as none."""
-    values = points.priced({**prices, "max_trades": 0})
+    values = points.lagrangian_costs({**prices, "max_trades": 0})
     some = rng.randrange(len(values))
     none = [m for m in np.flatnonzero(points.security == points.security[some]) if not points.steps[m]]
     return max([0, *((values[m] - values[some]) // 10**book.places for m in none)])
@@ -130,7 +128,7 @@ def test_what_attains_the_bound_at_any_prices_is_the_first_of_all_answers(rows):
                     prices["max_trades"] = order_price(book, points, prices, rng)
                 at, trades, away = priced(stated, book, points, prices, expected)
                 with suppress(SearchLimit):
-                    tight, nearer = first_tight(points, at.prices)
+                    tight, nearer = first_at_bound(points, at.multipliers)
                     assert tight in (trades, None)
                     assert tight is not None or trades is None or nearer <= away
                     found += tight is not None
@@ -143,7 +141,7 @@ def test_where_more_orders_are_allowed_than_there_are_lines_no_answer_is_nearer_
     choices, _ = solve_alone(book)
     points, prices = table(book, choices), {"cash_floor": ONE, "max_trades": ONE}
     _, trades, away = priced(book.problem, book, points, prices, best(book.problem))
-    tight, nearer = first_tight(points, prices)
+    tight, nearer = first_at_bound(points, prices)
     assert tight in (trades, None)
     assert nearer <= away
 

@@ -11,8 +11,8 @@ from cvxpy.reductions import Solution
 from benchmarks.instances import Spec, large, small
 from models_app.portfolio.types import Options
 from rebalance_app.optimiser import coupled as joint
-from rebalance_app.optimiser.canonical import branch_and_bound as branch
-from rebalance_app.optimiser.canonical.branch_and_bound import Branching
+from rebalance_app.optimiser.canonical import branch_and_bound
+from rebalance_app.optimiser.canonical.branch_and_bound import BranchAndBound
 from rebalance_app.optimiser.check.scalar import violations
 from rebalance_app.optimiser.closed_form import solve_alone
 from rebalance_app.optimiser.coupled import solve_jointly
@@ -22,8 +22,8 @@ from rebalance_app.optimiser.milp import highs as milp
 from rebalance_app.optimiser.milp.breakpoints import table
 from rebalance_app.optimiser.milp.formulation import programme
 from rebalance_app.optimiser.milp.highs import ProgramInfeasible, solve_relaxed, solve_whole
-from rebalance_app.optimiser.milp.lagrangian import cut, priced_bound, whole_prices
-from rebalance_app.optimiser.milp.part_relaxation import solve_part
+from rebalance_app.optimiser.milp.lagrangian import lagrangian_bound, reduced_cost_fixing, whole_multipliers
+from rebalance_app.optimiser.milp.node_relaxation import solve_node
 from rebalance_app.optimiser.problem.coupling import broken_rows
 from rebalance_app.optimiser.problem.integer_problem import integer_problem
 from rebalance_app.optimiser.solve import solve
@@ -57,8 +57,8 @@ def test_any_prices_prove_a_bound_that_is_not_above_the_optimum():
     rng = np.random.default_rng(5)
     for stated, book, choices in coupled_small(25):
         for _ in range(5):
-            prices = whole_prices({name: rng.uniform(-1, 3) for name in broken_rows(book, solve_alone(book)[1])})
-            assert book.score_money(priced_bound(table(book, choices), prices)) <= best(stated)[0]
+            prices = whole_multipliers({name: rng.uniform(-1, 3) for name in broken_rows(book, solve_alone(book)[1])})
+            assert book.score_money(lagrangian_bound(table(book, choices), prices)) <= best(stated)[0]
 
 
 def test_what_prices_cut_away_never_holds_the_optimum():
@@ -66,7 +66,9 @@ def test_what_prices_cut_away_never_holds_the_optimum():
         relaxed = solve_relaxed(book, choices, 10)
         optimum = best(stated)[0]
         gap = int((optimum - book.score_money(relaxed.bound)) * 10**9) * 10**book.places
-        left = solve_whole(book, cut(choices, relaxed.points, relaxed.prices, gap + 10**book.places), 10)
+        left = solve_whole(
+            book, reduced_cost_fixing(choices, relaxed.points, relaxed.multipliers, gap + 10**book.places), 10
+        )
         assert book.score_money(total_score(book, left.trades)) == optimum
 
 
@@ -165,7 +167,7 @@ def test_a_time_out_after_the_relaxation_offers_its_answer_with_its_gap(monkeypa
     def no_time(*_):
         raise NoAnswerInTime
 
-    monkeypatch.setattr(branch, "MOST_LOOKS", 0)
+    monkeypatch.setattr(branch_and_bound, "MOST_LOOKS", 0)
     monkeypatch.setattr(joint, "solve_whole", no_time)
     found = solve_jointly(book, choices, 10)
     objective = book.score_money(total_score(book, found.trades))
@@ -196,7 +198,7 @@ def stubborn(self, **options):
 @pytest.mark.parametrize(("seed", "status"), [(1, "time_limit"), (None, "error")])
 def test_a_solver_that_ignores_its_limit_is_left_behind_and_what_there_was_is_offered(seed, status, monkeypatch):
     monkeypatch.setattr(cp.Problem, "solve", stubborn)
-    monkeypatch.setattr(Branching, "go_on", lambda *_: None)
+    monkeypatch.setattr(BranchAndBound, "run", lambda *_: None)
     monkeypatch.setattr(Exchanges, "closer", lambda *_: None)
     if seed is None:
         monkeypatch.setattr(milp, "rounded", lambda *_: None)
@@ -215,7 +217,7 @@ def test_a_solver_that_ignores_its_limit_is_left_behind_and_what_there_was_is_of
 def test_relaxed_prices_are_those_of_the_rows_that_bind():
     book = integer_problem(large(TIGHT, 2))
     choices, _ = solve_alone(book)
-    prices = solve_relaxed(book, choices, 10).prices
+    prices = solve_relaxed(book, choices, 10).multipliers
     assert set(prices) == {"cash_floor", "turnover"}
     assert any(prices.values())
 
@@ -224,7 +226,7 @@ def test_a_part_that_is_solved_directly_has_the_bound_and_the_answer_of_the_stat
     for seed in range(6):
         book = integer_problem(large(TIGHT, seed))
         choices, _ = solve_alone(book)
-        stated, part = solve_relaxed(book, choices, 10), solve_part(book, choices, table(book, choices), 10)
+        stated, part = solve_relaxed(book, choices, 10), solve_node(book, choices, table(book, choices), 10)
         assert abs(book.score_money(part.bound - stated.bound)) < D("0.01")
         assert part.steps == pytest.approx(stated.steps, abs=1e-5)
 
@@ -238,11 +240,11 @@ def test_a_part_without_an_answer_has_a_bound_above_every_answer():
         solve_relaxed(book, choices, 10)
     points = table(book, choices)
     worst = np.maximum.reduceat(points.score, points.start).sum()
-    assert solve_part(book, choices, points, 10).bound > worst
+    assert solve_node(book, choices, points, 10).bound > worst
 
 
 def test_what_branch_and_bound_proves_counts_where_it_is_more_than_was_known(monkeypatch):
-    monkeypatch.setattr(Branching, "go_on", lambda *_: None)
+    monkeypatch.setattr(BranchAndBound, "run", lambda *_: None)
     monkeypatch.setattr(Exchanges, "closer", lambda *_: None)
     for seed in range(4):
         book = integer_problem(
@@ -273,7 +275,7 @@ def test_slopes_of_the_programme_add_up_to_the_exact_score():
 
 def test_the_search_for_the_first_answer_leaves_half_of_the_time_for_finding_one_at_all(monkeypatch):
     given = []
-    monkeypatch.setattr(Branching, "go_on", lambda _self, seconds: given.append(seconds))
+    monkeypatch.setattr(BranchAndBound, "run", lambda _self, seconds: given.append(seconds))
     book = integer_problem(large(TIGHT, 2))
     choices, _ = solve_alone(book)
     solve_jointly(book, choices, 10)

@@ -1,7 +1,7 @@
-"""Levels: what an answer's sums must come to, for its score to be so far above the bound of the prices.
+"""Levels: what an answer's sums must come to, for its score to be so far above the bound of the multipliers.
 
-Where every security is at a least of its priced score, an answer is above the bound only by what it leaves of priced rows.
-It leaves whole units: of money what divides all that can be traded, and of orders one.
+Where every security is at a least of its Lagrangian cost, an answer is above the bound only by what it leaves of priced
+rows. It leaves whole units: of money what divides all that can be traded, and of orders one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ NET, COUNTED = frozenset({"cash_floor", "cash_ceiling"}), frozenset({"max_trades
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class SlackLevel:
     """Answers of one score: `cost` above the bound, in score units, with what must come to what, in minor units.
 
     bought, traded   buys less sales, and buys plus sales; None where that may be anything, but not both are None
@@ -51,12 +51,12 @@ def _least_first(costs: list[int], most: list[int]) -> Iterator[tuple[int, tuple
                 heappush(waiting, (cost + more, following))
 
 
-def levels(ip: IntegerProblem, prices: Mapping[str, int]) -> Iterator[list[Level]]:
+def slack_levels(ip: IntegerProblem, multipliers: Mapping[str, int]) -> Iterator[list[SlackLevel]]:
     """What uses up the priced rows, then what leaves a few units of them, in order of cost; equal costs together.
 
     Nothing where gains are priced, or both ends of the cash, or nothing but orders.
     """
-    used, limits = sorted(name for name, price in prices.items() if price), row_limits(ip)
+    used, limits = sorted(name for name, price in multipliers.items() if price), row_limits(ip)
     net, counted = NET.intersection(used), COUNTED.intersection(used)
     if max(len(net), len(counted)) > 1 or counted == {*used} or "gain_budget" in used:
         return
@@ -64,13 +64,13 @@ def levels(ip: IntegerProblem, prices: Mapping[str, int]) -> Iterator[list[Level
     orders = {"min_trades": ip.orders_allowed, "max_trades": ip.most_orders or 0}
     most = [orders[name] - ip.fewest_orders if name in COUNTED else MOST_LEVELS for name in used]
 
-    def level(cost: int, left: tuple[int, ...]) -> Level:
+    def level(cost: int, left: tuple[int, ...]) -> SlackLevel:
         at = {name: limits[name] - n * unit for name, n, unit in zip(used, left, units, strict=True)}
         bought = at["cash_floor"] if "cash_floor" in at else -at["cash_ceiling"] if net else None
         number = abs(at[next(iter(counted))]) // 10**ip.places if counted else None
-        return Level(cost, bought, at.get("turnover"), number)
+        return SlackLevel(cost, bought, at.get("turnover"), number)
 
-    costs = [unit * prices[name] for unit, name in zip(units, used, strict=True)]
+    costs = [unit * multipliers[name] for unit, name in zip(units, used, strict=True)]
     tried = 0
     for _, same in groupby(_least_first(costs, most), key=lambda each: each[0]):
         found = [level(*each) for each in same]

@@ -179,7 +179,8 @@ def _improvable(problem: RebalanceProblem, m: _Move, market_value: Decimal) -> b
 def _proof(problem: RebalanceProblem, moves: list[_Move], market_value: Decimal) -> Iterator[str]:
     """A closed form without gates is optimal exactly when no single lot improves it.
 
-    Where drift is all that is minimised, half a lot from target is as near as it gets, and that settles most securities.
+    Where drift is all that is minimised, half a lot from target is as near as it gets, and that settles most
+    securities.
     """
     o = problem.options
     if o.ticket_cost or o.min_trade_value or o.hold:

@@ -1,7 +1,7 @@
 """Every security's breakpoints in one table: bound, cut and integer programme are read off its columns.
 
 Between neighbouring points of a part everything that is summed is linear, and in a part the score is convex, with any
-prices on the coupling rows. The columns hold Python integers of any size: exact, and added up without loops.
+multipliers on the coupling rows. The columns hold Python integers of any size: exact, and added up without loops.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ def needs_gate(ip: IntegerProblem, allowed: AllowedTrades) -> bool:
     return len(allowed.segments) > 1 or ip.orders_matter or (at_a_loss and allowed.least < 0)
 
 
-def parts(ip: IntegerProblem, allowed: AllowedTrades) -> list[Interval]:
+def convex_parts(ip: IntegerProblem, allowed: AllowedTrades) -> list[Interval]:
     """Where the score is convex: all of a security without gates; else its sales, no trade, and its buys."""
     if not needs_gate(ip, allowed):
         return [(allowed.least, allowed.most)]
@@ -43,8 +43,9 @@ def parts(ip: IntegerProblem, allowed: AllowedTrades) -> list[Interval]:
 class Table:
     """The points of all securities, one after another and ascending in each: m of them.
 
-    security, part   (m,) which security, and which part, counted over all securities; gated   (m,) whether the security has gates
-    start        (n,) where each security begins
+    security, part   (m,) which security, and which part, counted over all securities
+    gated            (m,) whether the security has gates
+    start            (n,) where each security begins
     steps, score, bought, orders, gain   (m,) of each point; score in score units, bought and gain in minor units
     """
 
@@ -71,10 +72,10 @@ class Table:
             "gain_budget": self.gain,
         }
 
-    def priced(self, prices: Mapping[str, int]) -> Whole:
+    def lagrangian_costs(self, multipliers: Mapping[str, int]) -> Whole:
         """(m,) score of each point plus what it uses of each priced row, in score units."""
         uses = self.uses
-        return np.asarray(sum((price * uses[name] for name, price in prices.items() if price), self.score))
+        return np.asarray(sum((price * uses[name] for name, price in multipliers.items() if price), self.score))
 
 
 def _row(ip: IntegerProblem, security: Security, k: int) -> tuple[int, int, int, int, int]:
@@ -93,7 +94,7 @@ def table(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Table:
     start, part = [], 0
     for i, allowed in enumerate(choices):
         start.append(len(rows))
-        intervals = parts(ip, allowed)
+        intervals = convex_parts(ip, allowed)
         for points in breakpoints(ip, allowed.security, intervals):
             rows += [_row(ip, allowed.security, k) for k in points]
             places += [(i, part, len(intervals) > 1)] * len(points)
@@ -103,7 +104,7 @@ def table(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Table:
 
 
 def listed(ip: IntegerProblem, steps: Sequence[Sequence[int]]) -> Table:
-    """Given trades of every security, at least one of each, as a table without gates, in the order in which they stand."""
+    """Given trades of every security, at least one of each, as a table without gates, in the order given."""
     rows = (_row(ip, security, k) for security, some in zip(ip.securities, steps, strict=True) for k in some)
     counts = np.array([len(some) for some in steps])
     security = np.repeat(np.arange(len(steps)), counts)

@@ -5,8 +5,8 @@ piece between two neighbours one integer variable: how many of its steps are fil
 per piece, with no absolute values and no auxiliary rows. Slopes rise from piece to piece, so filling out of order only
 overstates what is minimised or capped, and the relaxation is the convex envelope over the integers.
 
-Where a security may not make small trades, costs a ticket, or counts as an order, two binaries part its pieces: B = 1 opens
-the buying side, D = 1 keeps the selling side closed, B ≤ D.
+Where a security may not make small trades, costs a ticket, or counts as an order, two binaries part its pieces: B = 1
+opens the buying side, D = 1 keeps the selling side closed, B ≤ D.
 
 All rows are one sparse matrix: row by row, CVXPY would take longer than HiGHS.
 """

@@ -27,7 +27,7 @@ from rebalance_app.optimiser.solution import Candidate
 
 from .breakpoints import Table, table
 from .formulation import Programme, limit_rows, matrix_rows, programme, steps_of, variable, whole_trades
-from .lagrangian import priced_bound, rounded, whole_prices
+from .lagrangian import lagrangian_bound, rounded, whole_multipliers
 
 Floats = NDArray[np.float64]
 ABSOLUTE_GAP = 0.009  # money: less than the cent that `optimal` allows, since bounds are rounded down
@@ -56,9 +56,9 @@ def statement(stated: Programme, *, whole: bool = True) -> tuple[Any, Any, Any]:
 def prepare_solver() -> None:
     """Make the process's first HiGHS object with standard output turned away, and one thread for all.
 
-    HiGHS 1.16 writes two securities to standard output when the first object is made, before any option can silence it, and
-    that would stand in the middle of a JSON document, or in a worker's log. It also refuses `threads=1` once anything
-    in the process has used it with more, until its scheduler is reset.
+    HiGHS 1.16 writes two lines to standard output when the first object is made, before any option can silence it,
+    and that would stand in the middle of a JSON document, or in a worker's log. It also refuses `threads=1` once
+    anything in the process has used it with more, until its scheduler is reset.
     """
     import highspy  # noqa: PLC0415
 
@@ -146,14 +146,14 @@ class Relaxed:
 
     points   breakpoints of the choices
     steps    (n,) trade of each security
-    prices   of the rows, over ONE, and the exact `bound` on the score that they prove
+    multipliers   of the rows, over ONE, and the exact `bound` on the score that they prove
     trades   a whole answer near it, if any
     orders   how many orders it makes
     """
 
     points: Table
     steps: Floats
-    prices: dict[str, int]
+    multipliers: dict[str, int]
     bound: int
     trades: tuple[int, ...] | None
     orders: float
@@ -163,11 +163,11 @@ def relaxed(
     stated: Programme, points: Table, choices: Sequence[AllowedTrades], filled: Floats, duals: Floats
 ) -> Relaxed:
     """What fillings of the columns and duals of the coupling rows, in the order of `limit_rows`, come to."""
-    prices = whole_prices(dict(zip(limit_rows(stated), duals, strict=False)))
+    multipliers = whole_multipliers(dict(zip(limit_rows(stated), duals, strict=False)))
     steps = steps_of(stated, filled)
     orders = float(stated.slopes["orders"] @ filled + stated.constants["orders"])
     trades = rounded(stated.ip, choices, steps.tolist())
-    return Relaxed(points, steps, prices, priced_bound(points, prices), trades, orders)
+    return Relaxed(points, steps, multipliers, lagrangian_bound(points, multipliers), trades, orders)
 
 
 def solve_relaxed(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: float) -> Relaxed:

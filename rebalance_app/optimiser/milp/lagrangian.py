@@ -1,8 +1,8 @@
-"""Proving an answer without branching: prices on the coupling rows make the problem separable again.
+"""Proving an answer without branching: multipliers on the coupling rows make the problem separable again.
 
-For any prices y ≥ 0 on rows g(k) ≤ 0,   min_k score(k) + y·g(k)   is a lower bound on the best score, and it falls
+For any multipliers y ≥ 0 on rows g(k) ≤ 0,   min_k score(k) + y·g(k)   is a lower bound on the best score, and it falls
 apart into one small minimum per security, each at a breakpoint. It is evaluated in exact integers, so that wherever the
-prices came from (here: the duals of the relaxation that CVXPY states), the bound is a proof.
+multipliers came from (here: the duals of the relaxation that CVXPY states), the bound is a proof.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from .breakpoints import Table, Whole
 MOST_ROUNDINGS = 512
 
 
-def whole_prices(duals: Mapping[str, float]) -> dict[str, int]:
+def whole_multipliers(duals: Mapping[str, float]) -> dict[str, int]:
     """Dual values as whole numbers over ONE, never below 0."""
     return {name: max(0, round(float(value) * ONE)) for name, value in duals.items()}
 
@@ -49,15 +49,15 @@ def row_limits(ip: IntegerProblem) -> dict[str, int]:
     return {name: limit for name, limit in limits.items() if limit is not None}
 
 
-def priced_bound(points: Table, prices: Mapping[str, int]) -> int:
+def lagrangian_bound(points: Table, multipliers: Mapping[str, int]) -> int:
     """A proven lower bound on the score of every answer, exact."""
-    least: int = np.minimum.reduceat(points.priced(prices), points.start).sum()
+    least: int = np.minimum.reduceat(points.lagrangian_costs(multipliers), points.start).sum()
     limits = row_limits(points.ip)
-    return least - sum(price * limits[name] for name, price in prices.items())
+    return least - sum(price * limits[name] for name, price in multipliers.items())
 
 
-def kept_steps(points: Table, values: Whole, gap: int) -> dict[int, list[Interval]]:
-    """By security, the steps of each part where the values, convex and linear between points, are within `gap` of least."""
+def steps_within_gap(points: Table, values: Whole, gap: int) -> dict[int, list[Interval]]:
+    """By security, the steps of each part where the values, linear between points, are within `gap` of the least."""
     limit = np.minimum.reduceat(values, points.start)[points.security] + gap
     inside, k = values <= limit, points.steps
     low, high = k.copy(), k.copy()
@@ -73,7 +73,7 @@ def kept_steps(points: Table, values: Whole, gap: int) -> dict[int, list[Interva
     return found
 
 
-def _cut_choice(allowed: AllowedTrades, kept: list[Interval]) -> AllowedTrades:
+def _fixed(allowed: AllowedTrades, kept: list[Interval]) -> AllowedTrades:
     """The choice with only what is kept of its parts; no trade stays possible where both sides do."""
     if len(kept) > 1 and kept[0][0] < 0 < kept[-1][1] and (0, 0) not in kept:
         kept = [kept[0], (0, 0), kept[-1]]
@@ -81,17 +81,17 @@ def _cut_choice(allowed: AllowedTrades, kept: list[Interval]) -> AllowedTrades:
     return AllowedTrades(allowed.security, ((kept[0][0], kept[-1][1]),) if joined else tuple(kept))
 
 
-def cut(
-    choices: Sequence[AllowedTrades], points: Table, prices: Mapping[str, int], gap: int
+def reduced_cost_fixing(
+    choices: Sequence[AllowedTrades], points: Table, multipliers: Mapping[str, int], gap: int
 ) -> tuple[AllowedTrades, ...]:
     """The choices without every trade that cannot be part of an answer within `gap` (in score) of the priced bound.
 
-    A security's priced score above its minimum adds to the bound: where it exceeds the gap to an answer already known, the
-    trade belongs to no better one. What is left for branch and bound is often a handful of securities. `points` are the
-    breakpoints of the choices.
+    A security's Lagrangian cost above its minimum adds to the bound: where it exceeds the gap to an answer already
+    known, the trade belongs to no better one. What is left for branch and bound is often a handful of securities.
+    `points` are the breakpoints of the choices.
     """
-    kept = kept_steps(points, points.priced(prices), gap)
-    return tuple(_cut_choice(c, kept[i]) for i, c in enumerate(choices))
+    kept = steps_within_gap(points, points.lagrangian_costs(multipliers), gap)
+    return tuple(_fixed(c, kept[i]) for i, c in enumerate(choices))
 
 
 def neighbours(allowed: AllowedTrades, steps: float, reach: int) -> tuple[int, ...]:

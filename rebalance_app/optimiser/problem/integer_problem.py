@@ -1,7 +1,8 @@
 """A problem restated in whole numbers, so that no comparison is ever made in floating point.
 
-Every value is counted in *minor units*: 1 unit of money = 10**places minor units, where `places` is chosen per problem so that
-quantity × price, market value × weight and every limit are whole. Weights and prices of any finite length are exact.
+Every value is counted in *minor units*: 1 unit of money = 10**places minor units, where `places` is chosen per problem
+so that quantity × price, market value × weight and every limit are whole. Weights and prices of any finite length are
+exact.
 """
 
 from collections.abc import Iterable
@@ -93,7 +94,7 @@ class Security:
 
 @dataclass(frozen=True, slots=True)
 class IntegerProblem:
-    """A whole problem in minor units; `securities` are in order of security id, so the order of input does not matter."""
+    """A whole problem in minor units; `securities` are in order of id, so the order of input does not matter."""
 
     problem: RebalanceProblem
     places: int
@@ -128,13 +129,13 @@ class IntegerProblem:
         securities = len(self.securities)
         return securities if self.most_orders is None else min(self.most_orders, securities)
 
-    def money(self, grains: int) -> Decimal:
-        """Grains as money, exact."""
-        return unscaled(grains, self.places)
+    def money(self, minor_units: int) -> Decimal:
+        """Minor units as money, exact."""
+        return unscaled(minor_units, self.places)
 
-    def in_float(self, grains: int) -> float:
-        """Grains as money, rounded to the nearest float: for solvers, never for a decision."""
-        return float(grains / 10**self.places)
+    def in_float(self, minor_units: int) -> float:
+        """Minor units as money, rounded to the nearest float: for solvers, never for a decision."""
+        return float(minor_units / 10**self.places)
 
     def score_money(self, score: int) -> Decimal:
         """An objective value as money, exact."""
@@ -162,7 +163,7 @@ def _scale(problem: RebalanceProblem) -> _Scale:
     return _Scale(price, quantity, weight, max(price + quantity, money) + weight)
 
 
-def _line(p: Position, market_value: int, s: _Scale) -> Security:
+def _security(p: Position, market_value: int, s: _Scale) -> Security:
     weight = [scaled(w, s.weight) for w in (p.target, p.low_drift, p.high_drift)]
     target, low_drift, high_drift = (market_value * w // 10**s.weight for w in weight)
     share = scaled(known(p.price, "what has no price was refused before"), s.places)
@@ -227,6 +228,6 @@ def integer_problem(problem: RebalanceProblem) -> IntegerProblem:
         trade_weight=trade_weight + scaled(o.cost_bps, SCORE_PLACES - BASIS_POINT_PLACES),
         soft=o.soft_bands or o.mode in SOFT_MODES,
         securities=tuple(
-            sorted((_line(p, market_value, s) for p in problem.positions), key=lambda x: x.position.security_id)
+            sorted((_security(p, market_value, s) for p in problem.positions), key=lambda x: x.position.security_id)
         ),
     )

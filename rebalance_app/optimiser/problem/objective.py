@@ -20,7 +20,7 @@ def drift_value(security: Security, steps: int) -> int:
 
 
 def band_excess(security: Security, steps: int) -> int:
-    """Grains by which the value after a trade of `steps` lies outside its band; 0 inside.
+    """Minor units by which the value after a trade of `steps` lies outside its band; 0 inside.
 
     Of a position to be sold out only whole shares count: a fraction cannot be sold.
     """
@@ -79,7 +79,7 @@ def breakpoints(ip: IntegerProblem, security: Security, segments: Iterable[Inter
 
 
 def best(ip: IntegerProblem, allowed: AllowedTrades) -> int:
-    """The best trade of one security by itself; of equal ones the smallest, a buy rather than a sale. Needs a segment."""
+    """The best trade of one security alone; of equal ones the smallest, a buy rather than a sale. Needs a segment."""
     security = allowed.security
     candidates = chain.from_iterable(breakpoints(ip, security, allowed.segments))
     return min(candidates, key=lambda k: (score(ip, security, k), abs(k), -k))

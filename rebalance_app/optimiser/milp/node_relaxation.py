@@ -1,7 +1,7 @@
 """The relaxation of a part, straight to HiGHS: one of dozens, each of which CVXPY would take thrice as long to state.
 
 The columns and rows are those that CVXPY is told of the whole. Where a part has no answer, its coupling rows may be
-broken at a price that nothing is worth; the prices that come of it prove a bound above every answer.
+broken at a price that nothing is worth; the multipliers that come of it prove a bound above every answer.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from .breakpoints import Table
 from .formulation import Programme, matrix_rows, programme
 from .highs import LATE, LEAST_TIME, Relaxed, prepare_solver, relaxed, run_in_time
 
-ANY_PRICE = 10.0**6  # money for money
+MOST_MULTIPLIER = 10.0**6  # money for money
 
 
 def _model(stated: Programme, *, at_any_price: bool) -> Any:  # a HiGHS model
@@ -31,7 +31,7 @@ def _model(stated: Programme, *, at_any_price: bool) -> Any:  # a HiGHS model
     if at_any_price:
         broken = len(names)
         matrix = csr_array(hstack([matrix, -eye_array(len(limits), broken)]))
-        cost = np.concatenate([cost, np.full(broken, ANY_PRICE)])
+        cost = np.concatenate([cost, np.full(broken, MOST_MULTIPLIER)])
         most = np.concatenate([most, np.full(broken, highspy.kHighsInf)])
     model = highspy.HighsLp()
     model.num_col_, model.num_row_ = len(cost), len(limits)
@@ -46,7 +46,7 @@ def _run(solver: Any) -> None:
     solver.run()  # what came of it, its model status tells
 
 
-def solve_part(ip: IntegerProblem, choices: Sequence[AllowedTrades], points: Table, seconds: float) -> Relaxed:
+def solve_node(ip: IntegerProblem, choices: Sequence[AllowedTrades], points: Table, seconds: float) -> Relaxed:
     """The relaxation of some choices with their breakpoints. Raises NoAnswerInTime and SolverFailed."""
     import highspy  # noqa: PLC0415
 

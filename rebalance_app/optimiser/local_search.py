@@ -20,7 +20,7 @@ from models_app.portfolio.units import MONEY_PLACES
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
 from rebalance_app.optimiser.problem.coupling import broken_rows
 from rebalance_app.optimiser.problem.integer_problem import EXCESS_WEIGHT, FLOAT_EXACT, ONE, IntegerProblem
-from rebalance_app.optimiser.problem.objective import score
+from rebalance_app.optimiser.problem.objective import rank
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,20 +36,6 @@ SEGMENTS = 3
 NO_SECURITY = -1
 MOST_EXCHANGES = 100  # of equally good answers
 TRADED_PLACES = MONEY_PLACES  # what is saved less than that is not told apart from nothing
-
-
-def total_score(ip: IntegerProblem, trades: Sequence[int]) -> int:
-    """The objective of a whole set of trades, in score units."""
-    return sum(score(ip, security, k) for security, k in zip(ip.securities, trades, strict=True))
-
-
-Rank = tuple[int, int, tuple[tuple[int, int], ...]]
-
-
-def rank(ip: IntegerProblem, trades: Sequence[int]) -> Rank:
-    """What orders answers: the score, then what is traded; then, id by id, who trades more, then who buys."""
-    traded = sum(abs(k) * security.step for security, k in zip(ip.securities, trades, strict=True))
-    return total_score(ip, trades), traded, tuple((-abs(k), -k) for k in trades)
 
 
 @dataclass(frozen=True, slots=True)

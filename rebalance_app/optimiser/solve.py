@@ -19,15 +19,16 @@ from rebalance_app.optimiser.closed_form import solve_alone
 from rebalance_app.optimiser.milp.elastic import relaxations
 from rebalance_app.optimiser.milp.highs import ProgramInfeasible
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
+from rebalance_app.optimiser.problem.candidate import Candidate
 from rebalance_app.optimiser.problem.coupling import broken_rows
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, integer_problem
 from rebalance_app.optimiser.problem.validate import refusals
 
 from .batch_solve import solve_plain
 from .coupled import solve_jointly
-from .explain import conflict_reason, infeasible_reasons, no_value_reason
+from .explain import conflict_reason, excess_reasons, fraction_reasons, infeasible_reasons, no_value_reason
 from .failures import NoAnswerInTime, SolverFailed, of_optimiser, verify_failed
-from .solution import Candidate, answer, refused
+from .solution import answer, refused
 
 RESERVE = 0.9  # of the remaining time goes to the solver, which looks at its clock only between steps
 
@@ -58,6 +59,11 @@ class Coupled:
     broken: tuple[str, ...]
 
 
+def _answer(ip: IntegerProblem, found: Candidate, binding: tuple[str, ...] = ()) -> RebalanceSolution:
+    left = excess_reasons(ip, found.trades) if ip.soft or ip.options.hold else ()
+    return answer(ip, found, binding, fraction_reasons(ip, found.trades) + left)
+
+
 def _closed_form(problem: RebalanceProblem) -> RebalanceSolution | Coupled:
     """Whatever can be said without a solver: an answer, why there is none, or what is left to solve."""
     ip = integer_problem(problem)
@@ -67,7 +73,7 @@ def _closed_form(problem: RebalanceProblem) -> RebalanceSolution | Coupled:
     choices, trades = solve_alone(ip)
     broken = () if trades is None else broken_rows(ip, trades)
     if trades is not None and not broken:
-        return answer(ip, Candidate(trades))
+        return _answer(ip, Candidate(trades))
     reasons = infeasible_reasons(ip, choices)
     return refused(problem, "infeasible", reasons, value) if reasons else Coupled(ip, choices, broken)
 
@@ -84,7 +90,7 @@ def _jointly(coupled: Coupled, started: float) -> RebalanceSolution:
         return refused(problem, "infeasible", (conflict_reason(ip, coupled.broken, needed),), value)
     except (NoAnswerInTime, SolverFailed) as error:
         return refused(problem, "error", (of_optimiser(error, problem.options.time_limit),), value)
-    return answer(ip, replace(found, binding=coupled.broken))
+    return _answer(ip, found, coupled.broken)
 
 
 def _without_solver(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | Coupled]:

@@ -17,7 +17,8 @@ from rebalance_app.optimiser.canonical.lexicographic import SearchLimit
 from rebalance_app.optimiser.closed_form import solve_alone
 from rebalance_app.optimiser.milp.breakpoints import table
 from rebalance_app.optimiser.milp.highs import Relaxed
-from rebalance_app.optimiser.milp.lagrangian import lagrangian_bound, row_limits
+from rebalance_app.optimiser.milp.lagrangian import lagrangian_bound
+from rebalance_app.optimiser.problem.coupling import coupling_rows
 from rebalance_app.optimiser.problem.integer_problem import ONE, integer_problem
 from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem, shares
@@ -53,7 +54,7 @@ def open_ones():
     for seed in count():
         stated = small(seed) if seed % 4 == 0 else varied(seed)
         book = integer_problem(stated)
-        if book.market_value > 0 and row_limits(book) and not stated.options.hold:
+        if book.market_value > 0 and coupling_rows(book) and not stated.options.hold:
             choices, _ = solve_alone(book)
             if all(c.segments for c in choices) and any(c.least < c.most for c in choices):
                 yield seed, stated, book, table(book, choices)
@@ -61,7 +62,7 @@ def open_ones():
 
 def priced(stated, book, points, prices, expected):
     """The problem at the prices, its first answer in steps, and how far this is from the bound; None for no answer."""
-    at = Relaxed(points, None, prices, lagrangian_bound(points, prices), None, 0.0)
+    at = Relaxed(points, None, prices, lagrangian_bound(points, prices), 0.0)
     if expected is None:
         return at, None, None
     trades = tuple(expected[2][security.position.security_id] // security.lot for security in book.securities)
@@ -86,7 +87,7 @@ def test_within_a_distance_is_found_the_first_of_all_answers_or_there_is_none(li
     for seed, stated, book, points in islice(open_ones(), 300):
         rng = random.Random(seed)
         at, trades, away = priced(
-            stated, book, points, {name: rng.choice(PRICES) for name in row_limits(book)}, best(stated)
+            stated, book, points, {name: rng.choice(PRICES) for name in points.rows}, best(stated)
         )
         cases = [(10**14, None)] if trades is None else [(away, trades), (2 * away + 1, trades), (away - 1, None)]
         for gap, expected in cases:
@@ -119,7 +120,7 @@ def order_price(book, points, prices, rng):
 def test_what_attains_the_bound_at_any_prices_is_the_first_of_all_answers(rows):
     found = 0
     for seed, stated, book, points in islice(open_ones(), 400):
-        if set(rows) <= row_limits(book).keys():
+        if set(rows) <= points.rows.keys():
             rng = random.Random(seed)
             expected = best(stated)
             for _ in range(5 if "max_trades" in rows else 1):

@@ -1,4 +1,4 @@
-"""The integer programme: its traps, its proof by prices, its exchanges, and its time limit."""
+"""The integer programme: its traps, its proof by multipliers, its exchanges, and its time limit."""
 
 import time
 from dataclasses import replace
@@ -17,15 +17,15 @@ from rebalance_app.optimiser.check.scalar import violations
 from rebalance_app.optimiser.closed_form import solve_alone
 from rebalance_app.optimiser.coupled import solve_jointly
 from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
-from rebalance_app.optimiser.local_search import Exchanges, Spare, total_score
-from rebalance_app.optimiser.milp import highs as milp
+from rebalance_app.optimiser.local_search import Exchanges, Spare
 from rebalance_app.optimiser.milp.breakpoints import table
 from rebalance_app.optimiser.milp.formulation import programme
 from rebalance_app.optimiser.milp.highs import ProgramInfeasible, solve_relaxed, solve_whole
-from rebalance_app.optimiser.milp.lagrangian import lagrangian_bound, reduced_cost_fixing, whole_multipliers
+from rebalance_app.optimiser.milp.lagrangian import lagrangian_bound, reduced_cost_fixing, rounded, whole_multipliers
 from rebalance_app.optimiser.milp.node_relaxation import solve_node
 from rebalance_app.optimiser.problem.coupling import broken_rows
 from rebalance_app.optimiser.problem.integer_problem import integer_problem
+from rebalance_app.optimiser.problem.objective import total_score
 from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem
 from tests.domain.oracle import best
@@ -66,9 +66,7 @@ def test_what_prices_cut_away_never_holds_the_optimum():
         relaxed = solve_relaxed(book, choices, 10)
         optimum = best(stated)[0]
         gap = int((optimum - book.score_money(relaxed.bound)) * 10**9) * 10**book.places
-        left = solve_whole(
-            book, reduced_cost_fixing(choices, relaxed.points, relaxed.multipliers, gap + 10**book.places), 10
-        )
+        left = solve_whole(book, reduced_cost_fixing(relaxed.points, relaxed.multipliers, gap + 10**book.places), 10)
         assert book.score_money(total_score(book, left.trades)) == optimum
 
 
@@ -78,12 +76,13 @@ def test_exchanges_only_ever_return_something_better_that_honours_every_row():
         book = integer_problem(large(TIGHT, seed))
         choices, _ = solve_alone(book)
         relaxed = solve_relaxed(book, choices, 10)
-        if relaxed.trades is None:
+        trades = rounded(relaxed.points, relaxed.steps.tolist())
+        if trades is None:
             continue
-        found = Exchanges.of(book, choices).closer(relaxed.trades, Spare({}, np.inf), [(0.001, 1000.0)])
+        found = Exchanges.of(book, choices).closer(trades, Spare({}, np.inf), [(0.001, 1000.0)])
         if found is not None:
             tried += 1
-            assert total_score(book, found) < total_score(book, relaxed.trades)
+            assert total_score(book, found) < total_score(book, trades)
             assert broken_rows(book, found) == ()
     assert tried
 
@@ -201,7 +200,7 @@ def test_a_solver_that_ignores_its_limit_is_left_behind_and_what_there_was_is_of
     monkeypatch.setattr(BranchAndBound, "run", lambda *_: None)
     monkeypatch.setattr(Exchanges, "closer", lambda *_: None)
     if seed is None:
-        monkeypatch.setattr(milp, "rounded", lambda *_: None)
+        monkeypatch.setattr(joint, "rounded", lambda *_: None)
     stated = large(Spec(securities=40, floor="0.055", oddities=0, band=("0.02", "0.02")), seed or 1)
     started = time.monotonic()
     solution = solve(replace(stated, options=replace(stated.options, time_limit=1.0)))
@@ -226,7 +225,7 @@ def test_a_part_that_is_solved_directly_has_the_bound_and_the_answer_of_the_stat
     for seed in range(6):
         book = integer_problem(large(TIGHT, seed))
         choices, _ = solve_alone(book)
-        stated, part = solve_relaxed(book, choices, 10), solve_node(book, choices, table(book, choices), 10)
+        stated, part = solve_relaxed(book, choices, 10), solve_node(table(book, choices), 10)
         assert abs(book.score_money(part.bound - stated.bound)) < D("0.01")
         assert part.steps == pytest.approx(stated.steps, abs=1e-5)
 
@@ -240,7 +239,7 @@ def test_a_part_without_an_answer_has_a_bound_above_every_answer():
         solve_relaxed(book, choices, 10)
     points = table(book, choices)
     worst = np.maximum.reduceat(points.score, points.start).sum()
-    assert solve_node(book, choices, points, 10).bound > worst
+    assert solve_node(points, 10).bound > worst
 
 
 def test_what_branch_and_bound_proves_counts_where_it_is_more_than_was_known(monkeypatch):
@@ -266,7 +265,7 @@ def test_branch_and_bound_refuses_amounts_whose_cents_floats_lose():
 def test_slopes_of_the_programme_add_up_to_the_exact_score():
     book = integer_problem(large(TIGHT, 3))
     choices, _ = solve_alone(book)
-    stated = programme(book, table(book, choices))
+    stated = programme(table(book, choices))
     full = stated.columns.length
     top = sum(total for total in (stated.slopes["score"] * full))
     exact = total_score(book, [c.most for c in choices])

@@ -10,11 +10,11 @@ from benchmarks.instances import Spec, alike, large, mixed, short_of_cash, small
 from rebalance_app.optimiser.canonical import branch_and_bound, candidates, dominance, indifferent, subset_sum
 from rebalance_app.optimiser.canonical.branch_and_bound import BranchAndBound
 from rebalance_app.optimiser.closed_form import solve_alone
-from rebalance_app.optimiser.local_search import rank
 from rebalance_app.optimiser.milp.highs import solve_relaxed
+from rebalance_app.optimiser.milp.lagrangian import rounded
 from rebalance_app.optimiser.problem.coupling import broken_rows
 from rebalance_app.optimiser.problem.integer_problem import integer_problem
-from rebalance_app.optimiser.problem.objective import score
+from rebalance_app.optimiser.problem.objective import rank, score
 from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem, shares
 from tests.domain.oracle import best
@@ -134,7 +134,8 @@ def test_when_parts_run_out_what_is_left_proves_a_bound_that_no_answer_is_below(
         choices, _ = solve_alone(book)
         for parts in (0, 1, 2):
             monkeypatch.setattr(branch_and_bound, "MOST_NODES", parts)
-            branching = BranchAndBound.of(book, choices, solve_relaxed(book, choices, 10))
+            relaxed = solve_relaxed(book, choices, 10)
+            branching = BranchAndBound.of(relaxed, rounded(relaxed.points, relaxed.steps.tolist()))
             branching.run(10)
             if branching.lower_bound is not None:
                 assert book.score_money(branching.lower_bound) <= expected[0]

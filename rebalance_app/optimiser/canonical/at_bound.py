@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from rebalance_app.optimiser.local_search import rank
-from rebalance_app.optimiser.milp.breakpoints import Table, Whole
-from rebalance_app.optimiser.milp.lagrangian import grid, row_limits, steps_within_gap
+from rebalance_app.optimiser.milp.breakpoints import Table, Whole, table
+from rebalance_app.optimiser.milp.lagrangian import steps_within_gap
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
-from rebalance_app.optimiser.problem.coupling import broken_rows
+from rebalance_app.optimiser.problem.coupling import broken, coupling_rows, totals_of
 from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
-from rebalance_app.optimiser.problem.objective import realised_gain
+from rebalance_app.optimiser.problem.objective import rank, realised_gain
 from rebalance_app.optimiser.problem.promises import known
 
+from .branching import min_trades
 from .cardinality import Orders
 from .gain_bound import Gains
 from .indifferent import Sets
@@ -35,39 +35,37 @@ BOUGHT_OR_TRADED = "a level says what is bought or what is traded"
 MOST_LEAPS = 2000  # sums of sales looked at for the least trading
 
 Chosen = dict[int, int] | None  # by security, the first trades; None where there are none
-SubproblemSolver = Callable[
-    [IntegerProblem, tuple[AllowedTrades, ...]], tuple[int, ...] | None
-]  # solves a problem of its own, or raises SearchLimit
+SubproblemSolver = Callable[[Table], tuple[int, ...] | None]  # solves a problem of its own, or raises SearchLimit
 
 
 class _TakesMoreSales(SearchLimit):
     """A gain budget takes more sales than anything else does."""
 
 
-def no_subproblem(_ip: IntegerProblem, _choices: tuple[AllowedTrades, ...]) -> None:
-    """No problem of its own is solved aside."""
+def no_subproblem(_points: Table) -> None:
+    """Where no problem of its own is to be solved."""
     raise SearchLimit
 
 
 def _next_spare(points: Table, values: Whole) -> float:
-    """At least how far above its security's least, in score units, the Lagrangian cost of any other trade is."""
+    """At most the least reduced cost, in score units, of any trade that has one."""
     over = values - np.minimum.reduceat(values, points.start)[points.security]
     within = points.part[1:] == points.part[:-1]
-    beside = within & ((over[1:] == 0) != (over[:-1] == 0))
-    steep = np.abs(over[1:] - over[:-1])[beside] // (points.steps[1:] - points.steps[:-1])[beside]
+    at_edge = within & ((over[1:] == 0) != (over[:-1] == 0))
+    steep = np.abs(over[1:] - over[:-1])[at_edge] // (points.steps[1:] - points.steps[:-1])[at_edge]
     return min([*steep.tolist(), *over[over > 0].tolist()], default=math.inf)
 
 
 @dataclass(frozen=True, slots=True)
 class _AtLevel:
-    """Lines with the steps they may trade at a level.
+    """Securities with the steps they may trade at a level.
 
     until          when to give up, by the monotonic clock
     fixed          the trades of those that have but one; bought, sold   what these come to, in minor units
     free           the steps of the others
     """
 
-    ip: IntegerProblem
+    points: Table
     level: SlackLevel
     until: float
     fixed: dict[int, int]
@@ -76,16 +74,22 @@ class _AtLevel:
     sold: int
 
     @classmethod
-    def of(cls, ip: IntegerProblem, sets: Sets, level: SlackLevel, until: float) -> "_AtLevel":
+    def of(cls, points: Table, sets: Sets, level: SlackLevel, until: float) -> "_AtLevel":
         """Of the given steps."""
+        ip = points.ip
         fixed = {i: of[0][0] for i, of in sets.items() if of[0][0] == of[-1][1]}
         amounts = [k * ip.securities[i].step for i, k in fixed.items()]
         bought, sold = sum(x for x in amounts if x > 0), -sum(x for x in amounts if x < 0)
-        return cls(ip, level, until, fixed, {i: of for i, of in sets.items() if i not in fixed}, bought, sold)
+        return cls(points, level, until, fixed, {i: of for i, of in sets.items() if i not in fixed}, bought, sold)
+
+    @property
+    def ip(self) -> IntegerProblem:
+        """The problem."""
+        return self.points.ip
 
     def side_constraints(self, sums: Sums | TwoSums) -> Kept:
         """What the trades must keep beside their sums, with what the securities that are fixed leave of it."""
-        kept, number = list[Any](), self.level.number(self.ip)
+        kept, number = list[Any](), self.level.orders
         if number is not None:
             made = sum(1 for k in self.fixed.values() if k)
             left = max(0, number[0] - made), min(number[1] - made, len(self.free))
@@ -102,7 +106,7 @@ class _AtLevel:
 
     def pieces(self) -> tuple[list[list[Piece]], int]:
         """Of the securities that are free, and what divides them all."""
-        return [pieces(of, self.ip.securities[i].step) for i, of in self.free.items()], grid(self.ip)
+        return [pieces(of, self.ip.securities[i].step) for i, of in self.free.items()], self.ip.grid
 
     def first(self, search: Search, start: Any) -> Chosen:
         """The first trades of all securities, where those that are free begin at a state of their sums."""
@@ -144,19 +148,19 @@ class _AtLevel:
 
 def _on_each_side(securities: _AtLevel, sets: Sets, buys: int, sales: int) -> Chosen:
     """The first trades where buys and sales must each come to a sum of their own."""
-    ip, level, until = securities.ip, securities.level, securities.until
+    points, level, until = securities.points, securities.level, securities.until
     buyers = {i: of for i, of in sets.items() if of[0][0] >= 0}
     sellers = {i: of for i, of in sets.items() if of[-1][1] <= 0 and i not in buyers}
-    if len(buyers) + len(sellers) < len(sets) or level.number(ip) or ip.gain_budget is not None:
+    if len(buyers) + len(sellers) < len(sets) or level.orders or points.ip.gain_budget is not None:
         return securities.buying(buys + sales, buys, buys)
-    first_buys = _AtLevel.of(ip, buyers, level, until).trading(buys)
-    first_sales = None if first_buys is None else _AtLevel.of(ip, sellers, level, until).trading(sales)
+    first_buys = _AtLevel.of(points, buyers, level, until).trading(buys)
+    first_sales = None if first_buys is None else _AtLevel.of(points, sellers, level, until).trading(sales)
     return None if first_buys is None or first_sales is None else first_buys | first_sales
 
 
 def _within_cash(securities: _AtLevel, traded: int) -> Chosen:
     """The first trades that come to `traded` and leave the cash within its floor and ceiling."""
-    limits = row_limits(securities.ip)
+    limits = securities.points.limits
     most = (traded + limits["cash_floor"]) // 2
     least = (traded - limits["cash_ceiling"] + 1) // 2 if "cash_ceiling" in limits else 0
     anyhow = securities.trading(traded)  # one sum is less work than two
@@ -176,33 +180,33 @@ def _chosen(securities: _AtLevel, sets: Sets, level: SlackLevel) -> Chosen:
     return _on_each_side(securities, sets, (traded + bought) // 2, (traded - bought) // 2) if even else None
 
 
-def _as_least_trading(
-    ip: IntegerProblem, sets: Sets, level: SlackLevel
-) -> tuple[IntegerProblem, tuple[AllowedTrades, ...]]:
+def _as_least_trading(ip: IntegerProblem, sets: Sets, level: SlackLevel) -> Table:
     """A level that says what is bought, with as little trading as that can take, as a problem of its own."""
     bought = known(level.bought, BOUGHT_OR_TRADED)
-    cash, (fewest, most) = ip.cash - bought, level.number(ip) or (0, None)
-    kept = replace(ip, floor=cash, ceiling=cash, fewest_orders=fewest, most_orders=most)
+    cash, (fewest, most) = ip.cash - bought, level.orders or (0, None)
+    kept = replace(ip, floor=cash, ceiling=cash, most_orders=most)
     stated = replace(kept, drift_weight=0, trade_weight=ONE, ticket=0, soft=False)
-    return stated, tuple(AllowedTrades(security, tuple(sets[i])) for i, security in enumerate(ip.securities))
+    choices = tuple(AllowedTrades(security, tuple(sets[i])) for i, security in enumerate(ip.securities))
+    return table(stated, choices, coupling_rows(stated) | ({"min_trades": min_trades(fewest)} if fewest else {}))
 
 
 def _first_at(
-    ip: IntegerProblem, sets: Sets, level: SlackLevel, until: float, solve_subproblem: SubproblemSolver
+    points: Table, sets: Sets, level: SlackLevel, until: float, solve_subproblem: SubproblemSolver
 ) -> tuple[int, ...] | None:
     """The first answer of a level by `rank`; None for none. Raises SearchLimit."""
+    ip = points.ip
     try:
-        found = _chosen(_AtLevel.of(ip, sets, level, until), sets, level)
+        found = _chosen(_AtLevel.of(points, sets, level, until), sets, level)
         trades = None if found is None else tuple(found[i] for i in range(len(ip.securities)))
     except _TakesMoreSales:
-        trades = solve_subproblem(*_as_least_trading(ip, sets, level))
+        trades = solve_subproblem(_as_least_trading(ip, sets, level))
     if trades is None:
         return None
-    broken = set(broken_rows(ip, trades))
-    if level.traded is None and "turnover" in broken:
+    unkept = broken(points.rows, totals_of(ip, trades))
+    if level.traded is None and "turnover" in unkept:
         return None  # as little as possible is traded
-    if broken:
-        raise SearchLimit  # rows without a price decide which is the first, and they are not looked at here
+    if unkept:
+        raise SearchLimit  # rows without a multiplier decide which is the first, and they are not looked at here
     return trades
 
 
@@ -220,11 +224,13 @@ def first_at_bound(
     ip, values = points.ip, points.lagrangian_costs(multipliers)
     sets, spare = steps_within_gap(points, values, 0), _next_spare(points, values)
     nearer = 0
-    for level in slack_levels(ip, multipliers):
+    for level in slack_levels(points, multipliers):
         nearer = level[0].cost
         if nearer >= spare:
             break
-        found = [trades for each in level if (trades := _first_at(ip, sets, each, until, solve_subproblem)) is not None]
+        found = [
+            trades for each in level if (trades := _first_at(points, sets, each, until, solve_subproblem)) is not None
+        ]
         if found:
             return min(found, key=lambda trades: rank(ip, trades)), nearer
     return None, int(min(spare, nearer))

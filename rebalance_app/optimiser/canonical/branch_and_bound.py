@@ -1,48 +1,40 @@
 """Best-first branch and bound in exact integers: the optimum, and of equal ones the first.
 
-Where the relaxation makes a fraction of an order, fewer orders are one node and more are another. Else a security that
-it leaves between two whole answers is parted there. Each node has a relaxation, multipliers and a bound of its own. The
-node with the lowest bound is looked at first, and ever radius from its bound, until `tight` or `remaining` finds its
-first answer; where they would have to try too many, it is parted in turn. When all other bounds are above an answer,
-that is the first of all. HiGHS only says where to look: each decision is made in whole numbers.
+Each node has a relaxation, multipliers and a Lagrangian bound of its own. The node with the lowest bound is looked at
+first, and ever further from its bound, until `at_bound` or `dominance` finds its first answer; where they would have to
+try too many, `branching` divides it. When the bounds of all other nodes are above the incumbent, that is the first of
+all. HiGHS only says where to look: each decision is made in whole numbers.
 """
 
-import math
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
-from rebalance_app.optimiser.local_search import Rank, rank
-from rebalance_app.optimiser.milp.breakpoints import Table, Whole, convex_parts, listed, needs_gate, table
+from rebalance_app.optimiser.milp.breakpoints import Table
 from rebalance_app.optimiser.milp.highs import Relaxed
-from rebalance_app.optimiser.milp.lagrangian import row_limits
+from rebalance_app.optimiser.milp.lagrangian import rounded
 from rebalance_app.optimiser.milp.node_relaxation import solve_node
-from rebalance_app.optimiser.problem.bounds import AllowedTrades
-from rebalance_app.optimiser.problem.constraints import Interval
 from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
+from rebalance_app.optimiser.problem.objective import Rank, rank
 
 from .at_bound import first_at_bound
+from .branching import branches
 from .dominance import best_within
 from .lexicographic import SearchLimit
 
 MOST_NODES = 200  # relaxations; counted, so that within the time limit a slow machine gives no other answer
 MOST_LOOKS = 400
-NEAR = 10**6  # the first look goes as far as this node of the market value,
+NEAR = 10**6  # the first look goes as far as this part of the market value,
 FURTHER = 4  # and each look so many times as far as the last
-WHOLE = 1e-6  # steps: nearer than that to a whole number, a relaxed trade is one
-
-Choices = tuple[AllowedTrades, ...]
 
 
 def _is_infeasible(points: Table) -> bool:
     """Whether some row is broken even by what uses least of it."""
-    uses, limits = points.uses, row_limits(points.ip)
+    uses, limits = points.uses, points.limits
     return any(np.minimum.reduceat(uses[name], points.start).sum() > limit for name, limit in limits.items())
 
 
@@ -51,80 +43,16 @@ def _is_single(points: Table) -> bool:
     return len(points.security) == len(points.start)
 
 
-def _between_segments(_ip: IntegerProblem, choices: Choices, relaxed: Relaxed) -> NDArray[np.float64]:
-    """(n,) money from each security's relaxed trade to the nearest allowed one, where it lies between segments."""
-
-    def away(allowed: AllowedTrades, steps: float) -> float:
-        nearest = min(max(first - steps, steps - last, 0) for first, last in allowed.segments)
-        return nearest * allowed.security.step if nearest > WHOLE else 0.0
-
-    return np.array([away(*each) for each in zip(choices, relaxed.steps.tolist(), strict=True)])
-
-
-def _rounding_cost(ip: IntegerProblem, choices: Choices, relaxed: Relaxed) -> Whole:
-    """(n,) the reduced cost of each security at the better whole neighbour of its relaxed trade."""
-    floors = [math.floor(steps + WHOLE) for steps in relaxed.steps.tolist()]  # of any size
-
-    def neighbours(allowed: AllowedTrades, k: int) -> list[int]:
-        return [min(max(each, a), b) for a, b in convex_parts(ip, allowed) for each in (k, k + 1)]
-
-    near, points = listed(ip, list(map(neighbours, choices, floors))), relaxed.points
-    least = np.minimum.reduceat(points.lagrangian_costs(relaxed.multipliers), points.start)
-    return np.asarray(np.minimum.reduceat(near.lagrangian_costs(relaxed.multipliers), near.start) - least)
-
-
-def _fractional(choices: Choices, relaxed: Relaxed) -> NDArray[np.float64]:
-    """(n,) what a step of each security is worth, where its relaxed trade is no whole number."""
-    is_whole = np.abs(relaxed.steps - np.rint(relaxed.steps)) <= WHOLE
-    return np.where(is_whole, 0.0, np.array([float(allowed.security.step) for allowed in choices]))
-
-
-def _branching_security(ip: IntegerProblem, choices: Choices, relaxed: Relaxed) -> Interval:
-    """The security to node, and its last step in the first node. Raises SearchLimit where the relaxation is whole."""
-    for measured in (_between_segments, _rounding_cost):
-        measure = measured(ip, choices, relaxed)
-        i = int(np.argmax(measure))
-        steps = float(relaxed.steps[i])
-        if measure[i] and choices[i].least < choices[i].most:
-            gated = needs_gate(ip, choices[i])
-            return i, (0 if steps > -WHOLE else -1) if gated else int(np.floor(steps + WHOLE))
-    fraction = _fractional(choices, relaxed)
-    i = int(np.argmax(fraction))
-    if not fraction[i]:
-        raise SearchLimit
-    return i, int(np.floor(relaxed.steps[i]))
-
-
-def _by_security(ip: IntegerProblem, choices: Choices, relaxed: Relaxed) -> list[Choices]:
-    """The choices twice: one security up to a step, and beyond it. Raises SearchLimit where the relaxation is whole."""
-    i, last = _branching_security(ip, choices, relaxed)
-    allowed = choices[i]
-    last = min(max(last, allowed.least), allowed.most - 1)
-    below = tuple((a, min(b, last)) for a, b in allowed.segments if a <= last)
-    above = tuple((max(a, last + 1), b) for a, b in allowed.segments if b > last)
-    return [(*choices[:i], AllowedTrades(allowed.security, node), *choices[i + 1 :]) for node in (below, above)]
-
-
-def _derived(choices: Choices, relaxed: Relaxed) -> list[tuple[IntegerProblem, Choices]]:
-    """A problem in two nodes: by the number of orders, where they matter and the relaxation makes a fraction of one."""
-    ip, whole = relaxed.points.ip, math.floor(relaxed.orders + WHOLE)
-    fewest, most = ip.fewest_orders, ip.most_orders
-    if ip.orders_matter and relaxed.orders > whole + WHOLE and fewest <= whole and (most is None or whole < most):
-        return [(replace(ip, most_orders=whole), choices), (replace(ip, fewest_orders=whole + 1), choices)]
-    return [(ip, node) for node in _by_security(ip, choices, relaxed)]
-
-
 @dataclass(order=True, frozen=True, slots=True)
 class _Node:
-    """Choices of which no answer has a score below `least`; ordered by that, then by when they were made.
+    """Choices of which no answer has a score below `lower_bound`; ordered by that, then by when they were made.
 
-    radius   how far from the bound of the relaxation to look next, in score units; 0: no radius than `tight` does
-    branchable   false where `tight` gave up: what is too many for sums is so in smaller nodes too
+    radius       how far from the bound of the relaxation to look next, in score units; 0: no further than `at_bound`
+    branchable   false where `at_bound` gave up: what is too many for sums is so in smaller nodes too
     """
 
     lower_bound: int
     made: int
-    choices: Choices = field(compare=False)
     relaxed: Relaxed = field(compare=False)
     radius: int = field(default=0, compare=False)
     branchable: bool = field(default=True, compare=False)
@@ -134,29 +62,34 @@ class _Node:
 class BranchAndBound:
     """What is known so far: the first of the answers found, and the nodes that may have one before it.
 
-    root       all choices; open_nodes   a heap of those to be looked at
-    incumbent  the best answer so far, with its rank
-    made       how many nodes
-    deadline   until when it goes on, by the monotonic clock
+    root            all choices; open_nodes   a heap of those to be looked at
+    incumbent       the first answer so far, with its rank
+    made            how many nodes
+    is_subproblem   whether it is a step of another search, and has none of its own
+    deadline        until when it goes on, by the monotonic clock
     """
 
-    ip: IntegerProblem
     root: _Node
     open_nodes: list[_Node]
     incumbent: tuple[int, ...] | None = None
     incumbent_rank: Rank | None = None
     made: int = 0
-    is_subproblem: bool = False  # and solves nothing aside
+    is_subproblem: bool = False
     deadline: float = 0.0
 
     @classmethod
-    def of(cls, ip: IntegerProblem, choices: Sequence[AllowedTrades], relaxed: Relaxed) -> "BranchAndBound":
-        """Begun, with the choices as the only node, and their relaxation."""
-        whole = _Node(relaxed.bound, 0, tuple(choices), relaxed)
-        begun = cls(ip, whole, [whole])
-        if relaxed.trades is not None:
-            begun.offer(relaxed.trades)
+    def of(cls, relaxed: Relaxed, start: tuple[int, ...] | None) -> "BranchAndBound":
+        """Begun with the relaxation of all choices as the only node, and trades, if any, as the incumbent."""
+        root = _Node(relaxed.bound, 0, relaxed)
+        begun = cls(root, [root])
+        if start is not None:
+            begun.offer(start)
         return begun
+
+    @property
+    def ip(self) -> IntegerProblem:
+        """The problem, the same in all nodes."""
+        return self.root.relaxed.points.ip
 
     def run(self, seconds: float) -> bool:
         """Look at nodes, those with the lowest bounds first, until too much was tried or time runs out; True then.
@@ -176,23 +109,19 @@ class BranchAndBound:
 
     @property
     def incumbent_score(self) -> int | None:
-        """The score of the answer that is known."""
+        """The score of the incumbent."""
         return None if self.incumbent_rank is None else self.incumbent_rank[0]
 
     @property
     def lower_bound(self) -> int | None:
-        """The least score that an answer before the known one may have; None where none comes before it."""
-        known = self.incumbent_score
-        return (
-            self.open_nodes[0].lower_bound
-            if self.open_nodes and (known is None or self.open_nodes[0].lower_bound <= known)
-            else None
-        )
+        """The least score that an answer before the incumbent may have; None where none comes before it."""
+        least, known = self.open_nodes[0].lower_bound if self.open_nodes else None, self.incumbent_score
+        return None if least is None or (known is not None and least > known) else least
 
     def restart(self) -> None:
-        """Go back to all choices as one node: with a better answer other nodes matter.
+        """Go back to the root: with a better answer other nodes matter.
 
-        Where they were never parted, what was seen of them stays.
+        Where it was never divided, what was seen of it stays.
         """
         if self.made:
             self.open_nodes, self.made = [self.root], 0
@@ -204,7 +133,7 @@ class BranchAndBound:
         return max(1, worst - node.relaxed.bound)
 
     def _widened(self, node: _Node) -> list[_Node]:
-        """The node, to be looked at radius from its bound: to where nothing was proven yet, or four times as far.
+        """The node, to be looked at further from its bound: to where nothing was proven yet, or four times as far.
 
         Nothing, where all answers that matter were looked at.
         """
@@ -217,17 +146,16 @@ class BranchAndBound:
         reach = min(max(nearest, FURTHER * node.radius), worst)
         return [replace(node, lower_bound=least, radius=reach)]
 
-    def _solve_subproblem(self, ip: IntegerProblem, choices: Choices) -> tuple[int, ...] | None:
+    def _solve_subproblem(self, points: Table) -> tuple[int, ...] | None:
         """The first answer of a problem that is a step of this one, None for none. Raises SearchLimit."""
         if self.is_subproblem:
             raise SearchLimit
-        points = table(ip, choices)
         if _is_infeasible(points):
             return None
         if _is_single(points):
             return tuple(points.steps.tolist())
-        relaxed = solve_node(ip, choices, points, self.deadline - time.monotonic())
-        own = BranchAndBound.of(ip, choices, relaxed)
+        relaxed = solve_node(points, self.deadline - time.monotonic())
+        own = BranchAndBound.of(relaxed, rounded(points, relaxed.steps.tolist()))
         own.is_subproblem = True
         own.run(self.deadline - time.monotonic())
         if own.lower_bound is not None:
@@ -235,7 +163,7 @@ class BranchAndBound:
         return own.incumbent
 
     def offer(self, trades: tuple[int, ...]) -> None:
-        """Keep an answer, if it comes before the one that is known."""
+        """Keep an answer, if it comes before the incumbent."""
         here = rank(self.ip, trades)
         if self.incumbent_rank is None or here < self.incumbent_rank:
             self.incumbent, self.incumbent_rank = trades, here
@@ -243,8 +171,7 @@ class BranchAndBound:
     def _branch(self, node: _Node) -> list[_Node]:
         """Two in the place of a node, or fewer. Raises SearchLimit, NoAnswerInTime and SolverFailed."""
         found = []
-        for ip, choices in _derived(node.choices, node.relaxed):
-            points = table(ip, choices)
+        for points in branches(node.relaxed):
             if _is_infeasible(points):
                 continue
             if _is_single(points):
@@ -253,8 +180,8 @@ class BranchAndBound:
             self.made += 1
             if self.made > MOST_NODES:
                 raise SearchLimit
-            relaxed = solve_node(ip, choices, points, self.deadline - time.monotonic())
-            found.append(_Node(max(node.lower_bound, relaxed.bound), self.made, choices, relaxed))
+            relaxed = solve_node(points, self.deadline - time.monotonic())
+            found.append(_Node(max(node.lower_bound, relaxed.bound), self.made, relaxed))
         return found
 
     def _explore(self, node: _Node) -> list[_Node]:

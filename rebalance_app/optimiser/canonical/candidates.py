@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rebalance_app.optimiser.milp.breakpoints import Table, Whole, listed
 from rebalance_app.optimiser.milp.highs import Relaxed
-from rebalance_app.optimiser.milp.lagrangian import row_limits, steps_within_gap
+from rebalance_app.optimiser.milp.lagrangian import steps_within_gap
 from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
 
 from .indifferent import Indifferent, count, indifferent_side, without
@@ -114,7 +114,7 @@ def _rows(points: Table, multipliers: Multipliers, indifferent: Indifferent, fil
     """The rows that some combination of the points breaks, or that have a price."""
     rows, every = [], points.uses
     per_unit = {"cash_floor": indifferent.side, "cash_ceiling": -indifferent.side, "turnover": 1}
-    for name, limit in row_limits(points.ip).items():
+    for name, limit in points.limits.items():
         uses, adds = every[name], per_unit.get(name, 0)
         most = np.maximum.reduceat(uses + fills.astype(object) * max(0, adds) * indifferent.unit, points.start).sum()
         if most > limit or multipliers.get(name):
@@ -160,14 +160,14 @@ def candidate_trades(relaxed: Relaxed, gap: int) -> CandidateTrades:
     """The trades within a distance of the bound. Raises SearchLimit."""
     points, multipliers = relaxed.points, relaxed.multipliers
     ip, values = points.ip, points.lagrangian_costs(relaxed.multipliers)
-    indifferent = indifferent_side(ip, steps_within_gap(points, values, 0))
+    indifferent = indifferent_side(points, steps_within_gap(points, values, 0))
     tried = {i: without(of, indifferent.sets.get(i, ())) for i, of in steps_within_gap(points, values, gap).items()}
     if sum(map(count, tried.values())) > MOST_STEPS:
         raise SearchLimit
     steps = [[indifferent.ends(i)[0]] if i in indifferent.sets else [] for i in range(len(ip.securities))]
     for i, intervals in tried.items():
         steps[i] += [k for a, b in intervals for k in range(a, b + 1)]
-    table = listed(ip, steps)
+    table = listed(points, steps)
     fills = np.zeros(len(table.security), dtype=np.int64)
     deviates = np.zeros(len(table.security), dtype=np.int64)
     for bit, i in enumerate(i for i in indifferent.sets if len(steps[i]) > 1):

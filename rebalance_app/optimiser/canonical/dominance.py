@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rebalance_app.optimiser.local_search import rank
 from rebalance_app.optimiser.milp.highs import Relaxed
+from rebalance_app.optimiser.problem.objective import rank
 
 from .candidates import CandidateTrades, Floats, Ints, candidate_trades, largest_unit, money
 from .lexicographic import Search, SearchLimit

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
-from rebalance_app.optimiser.problem.constraints import Interval
+from rebalance_app.optimiser.problem.constraints import CouplingRow, Interval, Total
+from rebalance_app.optimiser.problem.coupling import Rows, coupling_rows
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, Security
 from rebalance_app.optimiser.problem.objective import breakpoints, realised_gain, score
 
@@ -50,6 +51,8 @@ class Table:
     """
 
     ip: IntegerProblem
+    choices: Sequence[AllowedTrades]
+    rows: Rows
     security: NDArray[np.int64]
     part: NDArray[np.int64]
     gated: NDArray[np.bool_]
@@ -61,16 +64,30 @@ class Table:
     gain: Whole
 
     @property
+    def totals(self) -> dict[Total, Whole]:
+        """(m,) what each point adds to each sum that a row may limit."""
+        return {"bought": self.bought, "traded": np.abs(self.bought), "orders": self.orders, "gain": self.gain}
+
+    @property
     def uses(self) -> dict[str, Whole]:
         """By coupling row, what each point uses of it, in minor units; an order counts as a unit of money."""
+        totals, order = self.totals, 10**self.ip.places
         return {
-            "cash_floor": self.bought,
-            "cash_ceiling": -self.bought,
-            "turnover": np.abs(self.bought),
-            "max_trades": self.orders * 10**self.ip.places,
-            "min_trades": -self.orders * 10**self.ip.places,
-            "gain_budget": self.gain,
+            name: row.sign * totals[row.total] * (order if row.total == "orders" else 1)
+            for name, row in self.rows.items()
         }
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """The most that every row permits, in the units of `uses`, rounded down to what trades reach."""
+        grid, order = self.ip.grid, int(10**self.ip.places)
+
+        def reached(row: CouplingRow) -> int:
+            if row.total == "orders":
+                return row.limit * order
+            return row.limit if row.total == "gain" else row.limit // grid * grid
+
+        return {name: reached(row) for name, row in self.rows.items()}
 
     def lagrangian_costs(self, multipliers: Mapping[str, int]) -> Whole:
         """(m,) score of each point plus what it uses of each priced row, in score units."""
@@ -78,36 +95,37 @@ class Table:
         return np.asarray(sum((price * uses[name] for name, price in multipliers.items() if price), self.score))
 
 
-def _row(ip: IntegerProblem, security: Security, k: int) -> tuple[int, int, int, int, int]:
+def _point(ip: IntegerProblem, security: Security, k: int) -> tuple[int, int, int, int, int]:
     """Steps, score, bought, orders and gain of one trade."""
     gain = realised_gain(security, k) if ip.gain_budget is not None else 0
     return k, score(ip, security, k), k * security.step, int(k != 0), gain
 
 
-def _columns(rows: Iterable[tuple[int, ...]]) -> list[Whole]:
-    return [np.array(column, dtype=object) for column in zip(*rows, strict=True)]
+def _columns(points: Iterable[tuple[int, ...]]) -> list[Whole]:
+    return [np.array(column, dtype=object) for column in zip(*points, strict=True)]
 
 
-def table(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Table:
-    """The breakpoints of all choices, each of which needs a segment."""
-    rows, places = list[tuple[int, ...]](), list[tuple[int, int, bool]]()
+def table(ip: IntegerProblem, choices: Sequence[AllowedTrades], rows: Rows | None = None) -> Table:
+    """The breakpoints of all choices, each of which needs a segment, under the options' rows or others."""
+    points, places = list[tuple[int, ...]](), list[tuple[int, int, bool]]()
     start, part = [], 0
     for i, allowed in enumerate(choices):
-        start.append(len(rows))
+        start.append(len(points))
         intervals = convex_parts(ip, allowed)
-        for points in breakpoints(ip, allowed.security, intervals):
-            rows += [_row(ip, allowed.security, k) for k in points]
-            places += [(i, part, len(intervals) > 1)] * len(points)
+        for steps in breakpoints(ip, allowed.security, intervals):
+            points += [_point(ip, allowed.security, k) for k in steps]
+            places += [(i, part, len(intervals) > 1)] * len(steps)
             part += 1
     security, part_of, gated = (np.array(column) for column in zip(*places, strict=True))
-    return Table(ip, security, part_of, gated, np.array(start), *_columns(rows))
+    rows = coupling_rows(ip) if rows is None else rows
+    return Table(ip, choices, rows, security, part_of, gated, np.array(start), *_columns(points))
 
 
-def listed(ip: IntegerProblem, steps: Sequence[Sequence[int]]) -> Table:
-    """Given trades of every security, at least one of each, as a table without gates, in the order given."""
-    rows = (_row(ip, security, k) for security, some in zip(ip.securities, steps, strict=True) for k in some)
+def listed(points: Table, steps: Sequence[Sequence[int]]) -> Table:
+    """A table without gates of given trades, at least one of each security, in the order given."""
+    pairs = zip(points.ip.securities, steps, strict=True)
     counts = np.array([len(some) for some in steps])
     security = np.repeat(np.arange(len(steps)), counts)
-    return Table(
-        ip, security, security, np.zeros(len(security), dtype=np.bool_), np.cumsum(counts) - counts, *_columns(rows)
-    )
+    columns = _columns(_point(points.ip, security, k) for security, some in pairs for k in some)
+    none = np.zeros(len(security), dtype=np.bool_)
+    return Table(points.ip, points.choices, points.rows, security, security, none, np.cumsum(counts) - counts, *columns)

@@ -8,6 +8,7 @@ exact.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from math import gcd
 
 from models_app.portfolio.types import Options, Position, ProblemError, RebalanceProblem
 from models_app.portfolio.units import BASIS_POINT_PLACES, CENT_PLACES, EXACT
@@ -111,7 +112,6 @@ class IntegerProblem:
     trade_weight: int
     soft: bool  # bands may be left at a price
     securities: tuple[Security, ...]
-    fewest_orders: int = 0  # nobody asks for it but a part of a problem that is solved by number of orders
 
     @property
     def options(self) -> Options:
@@ -121,13 +121,18 @@ class IntegerProblem:
     @property
     def orders_matter(self) -> bool:
         """Whether an order counts or costs, whatever its size."""
-        return bool(self.ticket or self.fewest_orders) or self.most_orders is not None
+        return bool(self.ticket) or self.most_orders is not None
 
     @property
     def orders_allowed(self) -> int:
         """The most orders that can be made: one of each security, if so many are allowed."""
         securities = len(self.securities)
         return securities if self.most_orders is None else min(self.most_orders, securities)
+
+    @property
+    def grid(self) -> int:
+        """The minor units of which all that is bought, and all that is traded, is a multiple."""
+        return gcd(*(security.step for security in self.securities))
 
     def money(self, minor_units: int) -> Decimal:
         """Minor units as money, exact."""

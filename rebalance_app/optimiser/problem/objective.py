@@ -6,12 +6,14 @@ On each side of k = 0 it is convex and linear between the breakpoints below, so 
 of them; that makes both the closed form and the integer programme's columns.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from .bounds import AllowedTrades
 from .constraints import Interval
 from .integer_problem import EXCESS_WEIGHT, IntegerProblem, Security
+
+Rank = tuple[int, int, tuple[tuple[int, int], ...]]  # score, traded, then security by security
 
 
 def drift_value(security: Security, steps: int) -> int:
@@ -46,6 +48,17 @@ def score(ip: IntegerProblem, security: Security, steps: int) -> int:
     if steps:
         total += ip.trade_weight * abs(steps) * security.step + ip.ticket
     return total + EXCESS_WEIGHT * penalised_excess(ip, security, steps) if ip.soft else total
+
+
+def total_score(ip: IntegerProblem, trades: Sequence[int]) -> int:
+    """The objective of a whole set of trades, in score units."""
+    return sum(score(ip, security, k) for security, k in zip(ip.securities, trades, strict=True))
+
+
+def rank(ip: IntegerProblem, trades: Sequence[int]) -> Rank:
+    """What orders answers: the score, then what is traded; then, id by id, who trades more, then who buys."""
+    traded = sum(abs(k) * security.step for security, k in zip(ip.securities, trades, strict=True))
+    return total_score(ip, trades), traded, tuple((-abs(k), -k) for k in trades)
 
 
 def realised_gain(security: Security, steps: int) -> int:

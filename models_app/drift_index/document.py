@@ -1,4 +1,4 @@
-"""What lists say of a portfolio against a model: made from the live view, or of many portfolios at once from arrays.
+"""What the index says of a portfolio against a model: made from the live view, or of many at once from arrays.
 
 Both ways give the same, which tests promise. Fractions are kept to six decimals, money as it is.
 """
@@ -14,12 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models_app.drift_index.live_drift import NO_BAND, Facts, Line, PortfolioView, low_cash_word, near_band
+from models_app.drift_index.live_drift import (
+    NO_BAND,
+    DriftInputs,
+    PortfolioView,
+    PositionView,
+    low_cash_word,
+    near_band,
+)
 from models_app.investment_models.selectors import ModelRow
 from models_app.portfolio.batch import Block
 from models_app.portfolio.batch_drift import DriftTable, drift_table
 from models_app.portfolio.units import DIVIDE, MILLIONTH, MONEY_PLACES, MONEY_SCALE, WEIGHT_PLACES, WEIGHT_SCALE, WIDE
-from models_app.sources.base import Balances, PriceInfo
+from models_app.sources.book_source import Balances, PriceInfo
 from ordergen.core.errors import promised
 
 STATES = ("breach", "near", "in_band", "unpriced", "unknown", "no_model", "not_computed")
@@ -47,7 +54,7 @@ class Worst:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class DriftDocument:
     state: str
     market_value: Decimal | None
     cash: Decimal
@@ -121,41 +128,41 @@ def _sortable(worst: Worst | None) -> float:
     return min(float(abs(worst.use)), _ENDLESS)
 
 
-def figures_of(view: PortfolioView, row: ModelRow | None) -> Figures:
+def document_of(view: PortfolioView, row: ModelRow | None) -> DriftDocument:
     """From the live view; `row` is the model of the view."""
     drift = view.drift
-    return Figures(
+    return DriftDocument(
         state=view.state,
         market_value=drift.market_value,
         cash=drift.cash,
         total_drift=drift.total_drift,
         breaches=drift.breaches,
         trades=drift.trades,
-        worst=_worst_line(view.worst) if view.worst else None,
-        unpriced=tuple(sorted(line.security_id for line in view.unpriced)),
-        prices_of=max((line.price_date for line in view.lines if line.price_date), default=None),
+        worst=_worst(view.worst) if view.worst else None,
+        unpriced=tuple(sorted(position.security_id for position in view.unpriced)),
+        prices_of=max((position.price_date for position in view.positions if position.price_date), default=None),
         lines=_packed_lines(view, row) if row else b"",
     )
 
 
-def _worst_line(line: Line) -> Worst:
-    drift = promised(line.drift.drift, "what has a rank has drifted")
-    use = promised(line.band_use, "what has a rank has a band")
-    return Worst(line.security_id, line.ticker, line.state, drift, use)
+def _worst(position: PositionView) -> Worst:
+    drift = promised(position.drift.drift, "what has a rank has drifted")
+    use = promised(position.band_use, "what has a rank has a band")
+    return Worst(position.security_id, position.ticker, position.state, drift, use)
 
 
 def _packed_lines(view: PortfolioView, row: ModelRow) -> bytes:
-    by_id = {line.security_id: line for line in view.lines}
+    by_id = {position.security_id: position for position in view.positions}
     lines = [by_id[p.security_id] for p in row.draft.positions]
-    drifts = np.array([[_millionths(line) for line in lines]], dtype=np.int64)
-    return _packed(drifts, np.array([[_CODES[line.state] for line in lines]], dtype=np.uint8))[0]
+    drifts = np.array([[_millionths(position) for position in lines]], dtype=np.int64)
+    return _packed(drifts, np.array([[_CODES[position.state] for position in lines]], dtype=np.uint8))[0]
 
 
-def _millionths(line: Line) -> int:
-    if line.drift.weight is None:
+def _millionths(position: PositionView) -> int:
+    if position.drift.weight is None:
         return _UNKNOWN
-    weight = max(-_MOST, min(_MOST, line.drift.weight))
-    return int((weight.quantize(MILLIONTH) - line.drift.target) * WEIGHT_SCALE)
+    weight = max(-_MOST, min(_MOST, position.drift.weight))
+    return int((weight.quantize(MILLIONTH) - position.drift.target) * WEIGHT_SCALE)
 
 
 def _packed(drifts: NDArray[np.int64], states: NDArray[np.uint8]) -> list[bytes]:
@@ -192,10 +199,10 @@ def _median(drifts: NDArray[np.int32]) -> Decimal | None:
     return Decimal(float(np.median(known))) / WEIGHT_SCALE if len(known) else None
 
 
-def figures_at_once(row: ModelRow, portfolio_ids: Iterable[str], facts: Facts) -> dict[str, Figures]:
-    """The figures of those portfolios that arrays can answer for: whole shares, every price known, and a value."""
-    securities, prices = facts.securities, facts.prices
-    balances = {key: facts.balances[key] for key in portfolio_ids if key in facts.balances}
+def documents_at_once(row: ModelRow, portfolio_ids: Iterable[str], inputs: DriftInputs) -> dict[str, DriftDocument]:
+    """The documents of those portfolios that arrays can answer for: whole shares, every price known, and a value."""
+    securities, prices = inputs.securities, inputs.prices
+    balances = {key: inputs.balances[key] for key in portfolio_ids if key in inputs.balances}
     aims = {p.security_id for p in row.draft.positions}
     priced = {key for key, known in prices.items() if known.price > 0 and _is_whole(known.price * MONEY_SCALE)}
     plain = {key: held for key, held in balances.items() if held.quantities.keys() <= priced and _is_plain(held)}
@@ -207,7 +214,7 @@ def figures_at_once(row: ModelRow, portfolio_ids: Iterable[str], facts: Facts) -
         return {}
     block = _block(row, ids, plain, prices)
     table = drift_table(block, near=near_band())
-    makers = _Maker(row, ids, block, table, facts)
+    makers = _Maker(row, ids, block, table, inputs)
     return {key: makers.figures(at, held) for at, (key, held) in enumerate(plain.items()) if table.answered[at]}
 
 
@@ -242,19 +249,19 @@ def _block(
 class _Maker:
     """Takes the figures of one portfolio out of a table."""
 
-    def __init__(self, row: ModelRow, ids: Sequence[str], block: Block, table: DriftTable, facts: Facts) -> None:
-        self._ids, self._table, self._securities = ids, table, facts.securities
+    def __init__(self, row: ModelRow, ids: Sequence[str], block: Block, table: DriftTable, inputs: DriftInputs) -> None:
+        self._ids, self._table, self._securities = ids, table, inputs.securities
         places = [ids.index(p.security_id) for p in row.draft.positions]
         self._lines = _packed(table.drift[:, places], table.state[:, places])
         in_model = (block.targets + block.low_drifts + block.high_drifts) > 0
-        days = np.array([facts.prices[key].date.toordinal() for key in ids])
+        days = np.array([inputs.prices[key].date.toordinal() for key in ids])
         self._days = np.where((block.quantities != 0) | in_model, days, 0).max(axis=1)
         self._near = (table.state == _CODES["near"]).any(axis=1)
 
-    def figures(self, at: int, held: Balances) -> Figures:
+    def figures(self, at: int, held: Balances) -> DriftDocument:
         table = self._table
         breaches = int(table.breaches[at])
-        return Figures(
+        return DriftDocument(
             state="breach" if breaches else "near" if self._near[at] else "in_band",
             market_value=Decimal(int(table.market_value[at])) / MONEY_SCALE,
             cash=held.cash,

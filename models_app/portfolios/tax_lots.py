@@ -9,7 +9,7 @@ from decimal import Decimal
 from models_app.portfolio.lots import gain
 from models_app.portfolio.types import TaxLot
 from models_app.sources import get_source
-from models_app.sources.base import Lots
+from models_app.sources.book_source import Lots
 
 ZERO = Decimal(0)
 

@@ -17,7 +17,7 @@ from models_app.portfolio.drift import PositionDrift, portfolio_drift
 from models_app.portfolio.lots import gain, lots_sold
 from models_app.portfolio.types import Position, Side, TaxLot
 from models_app.portfolio.units import MILLIONTH
-from models_app.sources.base import Lots
+from models_app.sources.book_source import Lots
 from rebalance_app.models import PortfolioRebalance
 from rebalance_app.solving.run_inputs import RunFacts, facts_of
 

@@ -15,7 +15,7 @@ from models_app.portfolio.types import ZERO, Options, Reason, RebalanceProblem, 
 from models_app.portfolio.units import MONEY_SCALE, WEIGHT_SCALE
 from models_app.portfolios.tax_lots import mismatches, shares_in
 from models_app.sources import get_source
-from models_app.sources.base import Balances
+from models_app.sources.book_source import Balances
 from rebalance_app.models import PortfolioRebalance
 from rebalance_app.proposals.document import Proposal, proposal
 from rebalance_app.solving.run_inputs import RunFacts

@@ -31,7 +31,7 @@ from ordergen.apis.errors import plain_error, to_response
 from ordergen.apis.json import Renderer, StrictParser
 from ordergen.audit.api import router as audit_v2
 from ordergen.ops import health
-from rebalance_app.runs.api_v2 import router as runs_v2
+from rebalance_app.api_v2 import router as rebalances_v2
 from rebalance_app.v1.api import router as rebalances_v1
 
 NOT_FOUND = "api-not-found"
@@ -132,7 +132,7 @@ v2 = OrdergenAPI(
     throttle=[PerCaller()],
 )
 v2.add_router("", book_v2)
-v2.add_router("", runs_v2)
+v2.add_router("", rebalances_v2)
 v2.add_router("", account_v2)
 v2.add_router("", audit_v2)
 

@@ -16,7 +16,7 @@ from ordergen.apis.auth import needs
 from ordergen.apis.conventions import NO_CURSOR, Cursor, Limit, PathId, read_cursor, write_cursor
 from ordergen.apis.docs import errors
 from ordergen.core.errors import InvalidInputError
-from ordergen.web.tables import first_of, parts_after
+from ordergen.web.keyset import Keyset, cut, first_of, parts_behind
 
 router = Router(tags=["drift"])
 READ = needs("book.read", "models:read")
@@ -44,14 +44,12 @@ def list_model_drift(request: HttpRequest, model_id: PathId, cursor: Cursor = ""
 
 def _figures_page(model_id: str, cursor: str, limit: int) -> dict[str, Any]:
     after = _read_place(cursor) if cursor else None
-    parts = parts_after(read.rows_of(model_id), "use", after, descending=True)
-    found = first_of(parts, limit + 1)
-    shown = found[:limit]
-    following = write_cursor(_place(shown[-1]), shown[-1].pk) if len(found) > limit else None
+    parts = parts_behind(read.rows_of(model_id), Keyset("-pk", "-use"), after)
+    page = cut(first_of(parts, limit + 1), limit, lambda row: write_cursor(_place(row), row.pk))
     fresh = read.freshness(model_id)
     return {
-        "items": [figures_out(row) for row in shown],
-        "next_cursor": following,
+        "items": [figures_out(row) for row in page.rows],
+        "next_cursor": page.next or None,
         "as_of": fresh.as_of,
         "n_outdated": fresh.n_old,
         "is_refreshing": fresh.is_running,

@@ -90,10 +90,9 @@ def _jointly(coupled: Coupled, started: float) -> RebalanceSolution:
 def _without_solver(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | Coupled]:
     """Verified answers, and what is left of the problems that need the integer programme."""
     started = time.monotonic()
-    plain = solve_plain(problems)
     found: list[RebalanceSolution | Coupled] = []
-    for problem, quick in zip(problems, plain, strict=True):
-        result = quick or _refusal(problem) or _closed_form(problem)
+    for problem in problems:
+        result = solve_plain(problem) or _refusal(problem) or _closed_form(problem)
         found.append(result if isinstance(result, Coupled) else checked(problem, result, started))
     return found
 
@@ -102,7 +101,7 @@ def solve_separable(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolut
     """Answers of all problems that need no solver, verified; None exactly where the integer programme is needed.
 
     Infeasible and refused problems have their answer here too, unless the nearest answer is asked for, which may take
-    the programme. Plain problems are solved as arrays, all at once.
+    the programme.
     """
     found = _without_solver(problems)
     return [

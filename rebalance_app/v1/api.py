@@ -22,11 +22,12 @@ from ordergen.core.errors import NotFoundError
 from ordergen.core.ids import HEX_ID
 from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance, RunState
 from rebalance_app.optimiser import failures
-from rebalance_app.runs.hide import rebalance_hide
-from rebalance_app.runs.launch import UnpricedModelError, rebalance_launch
-from rebalance_app.runs.selectors import proposals_by_key
-from rebalance_app.runs.wait import rebalance_wait
-from rebalance_app.v1 import contract as results
+from rebalance_app.proposals.selectors import proposals_by_key
+from rebalance_app.runs.launch import run_launch
+from rebalance_app.runs.lifecycle import run_hide
+from rebalance_app.runs.wait import run_wait
+from rebalance_app.solving.freeze import UnpricedModelError
+from rebalance_app.v1 import contract
 from rebalance_app.v1.schemas import (
     Accepted,
     Message,
@@ -74,9 +75,9 @@ def rebalance_model(request: HttpRequest, model_id: PathId) -> HttpResponse:
         return _accepted(run)
     run = _ended(run)
     rows = _rows(run)
-    if not any(row.state in results.SUCCESSES for row in rows):
+    if not any(row.state in contract.SUCCESSES for row in rows):
         raise RefusedRunError(NO_SOLUTION, HTTPStatus.UNPROCESSABLE_ENTITY, extra=_why(run, rows))
-    return answer([results.trigger_body(run, row) for row in rows])
+    return answer([contract.trigger_body(run, row) for row in rows])
 
 
 @router.post(
@@ -94,9 +95,9 @@ def rebalance_portfolio(request: HttpRequest, portfolio_id: PathId, model_id: st
         return _accepted(run)
     run = _ended(run)
     row = _rows(run)[0]
-    if row.state not in results.SUCCESSES:
+    if row.state not in contract.SUCCESSES:
         raise _refusal(run, row)
-    return answer(results.trigger_body(run, row, note=note))
+    return answer(contract.trigger_body(run, row, note=note))
 
 
 @router.get(
@@ -142,7 +143,7 @@ def get_rebalance(request: HttpRequest, rebalance_id: PathId) -> StreamingHttpRe
     run = _visible().filter(pk=rebalance_id.lower()).first()
     if run is None:
         raise NotFoundError(f"Rebalance {rebalance_id} not found")
-    return streamed(results.stored_pieces(run, _one_by_one(run)))
+    return streamed(contract.stored_pieces(run, _one_by_one(run)))
 
 
 @router.delete(
@@ -156,7 +157,7 @@ def delete_rebalance(request: HttpRequest, rebalance_id: PathId, version: Versio
     """Takes a run out of this API. The record itself stays: nothing that proposed orders is ever deleted."""
     if not HEX_ID.fullmatch(rebalance_id):
         raise BadRequestError(f"Invalid rebalance ID format: {rebalance_id[:60]}")
-    rebalance_hide(by=caller(request), rebalance_id=rebalance_id.lower(), version=version)
+    run_hide(by=caller(request), run_id=rebalance_id.lower(), version=version)
     return {"message": f"Rebalance {rebalance_id} deleted successfully"}
 
 
@@ -174,7 +175,7 @@ def list_rebalance_portfolios(request: HttpRequest, rebalance_id: PathId) -> Str
             "Invalid rebalance ID", f"{rebalance_id[:60]} is not a rebalance ID", HTTPStatus.BAD_REQUEST
         )
     run = _lazy_run(rebalance_id)
-    return streamed(results.portfolio_pieces(run, _one_by_one(run)))
+    return streamed(contract.portfolio_pieces(run, _one_by_one(run)))
 
 
 @router.get(
@@ -194,13 +195,13 @@ def list_rebalance_positions(request: HttpRequest, rebalance_id: PathId, portfol
     if row is None:
         words = f"Portfolio {portfolio_id} is not in rebalance {rebalance_id}"
         raise LazyRouteError("Portfolio not found", words, HTTPStatus.NOT_FOUND)
-    return answer(results.position_bodies(run, row))
+    return answer(contract.position_bodies(run, row))
 
 
 def _launch(request: HttpRequest, model_id: str, portfolio_ids: list[str] | None) -> Rebalance:
     key = request.headers.get("Idempotency-Key") or None
     try:
-        return rebalance_launch(by=caller(request), model_id=model_id, portfolio_ids=portfolio_ids, idempotency_key=key)
+        return run_launch(by=caller(request), model_id=model_id, portfolio_ids=portfolio_ids, idempotency_key=key)
     except UnpricedModelError as error:
         raise RefusedRunError(error.message, HTTPStatus.SERVICE_UNAVAILABLE, extra={}) from error
 
@@ -219,7 +220,7 @@ def _accepted(run: Rebalance) -> HttpResponse:
 
 def _ended(run: Rebalance) -> Rebalance:
     """The run, ended; 503 with its id when it takes longer than callers wait, or when it was stopped or cancelled."""
-    run = rebalance_wait(rebalance_id=run.pk, seconds=settings.V1_WAIT_SECONDS)
+    run = run_wait(run_id=run.pk, seconds=settings.V1_WAIT_SECONDS)
     told = {"rebalance_id": run.pk, "status": run.state}
     if run.is_active:
         words = f"The rebalance is still running; look for its result at /api/v1/rebalance/{run.pk}"
@@ -239,11 +240,11 @@ def _refusal(run: Rebalance, row: PortfolioRebalance) -> RefusedRunError:
         return RefusedRunError(NO_SOLUTION, HTTPStatus.UNPROCESSABLE_ENTITY, extra=extra)
     if row.reason_code == "UNKNOWN_PORTFOLIO":
         return RefusedRunError(f"Portfolio {row.portfolio_id} not found", HTTPStatus.NOT_FOUND, extra=extra)
-    return RefusedRunError(results.failure(row), HTTPStatus.SERVICE_UNAVAILABLE, extra=extra)
+    return RefusedRunError(contract.failure(row), HTTPStatus.SERVICE_UNAVAILABLE, extra=extra)
 
 
 def _why(run: Rebalance, rows: list[PortfolioRebalance]) -> dict[str, Any]:
-    return {"rebalance_id": run.pk, "reasons": results.reasons(rows)}
+    return {"rebalance_id": run.pk, "reasons": contract.reasons(rows)}
 
 
 def _portfolio_id(given: str) -> str:
@@ -293,7 +294,7 @@ def _ordering(sort_by: str) -> list[str]:
 
 def _page(runs: QuerySet[Rebalance], offset: int, limit: int, ordering: list[str]) -> StreamingHttpResponse:
     found = runs.order_by(*ordering)[offset : offset + limit]
-    return streamed(array(results.stored_pieces(run, _one_by_one(run)) for run in found))
+    return streamed(array(contract.stored_pieces(run, _one_by_one(run)) for run in found))
 
 
 def _rows(run: Rebalance) -> list[PortfolioRebalance]:

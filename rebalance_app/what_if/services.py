@@ -32,9 +32,9 @@ from rebalance_app.optimiser.solution import refused
 from rebalance_app.optimiser.solve import solve_separable
 from rebalance_app.optimiser.what_if import scenario
 from rebalance_app.proposals.document import limits_applied, reason_told
-from rebalance_app.runs.launch import checked_options, limits_in_force, prices_now
+from rebalance_app.proposals.run_inputs import RunInputs as RunFacts
+from rebalance_app.solving.freeze import checked_options, limits_in_force, prices_now
 from rebalance_app.solving.load import old_price, stale_security, unknown_gain
-from rebalance_app.solving.run_inputs import RunFacts
 from rebalance_app.solving.solver_process import SolverChild
 
 logger = logging.getLogger(__name__)

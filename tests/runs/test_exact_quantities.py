@@ -11,7 +11,7 @@ from django.db.models import Sum
 from ordergen.core.db import bulk_insert, bulk_update, object_id
 from rebalance_app.models import Order, OrderState
 from rebalance_app.proposals.document import ORDER_FIELDS
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 
 pytestmark = pytest.mark.django_db
 LONGEST = "12345678901.0123456789"
@@ -19,7 +19,7 @@ LONGEST = "12345678901.0123456789"
 
 @pytest.fixture
 def order(book, manager, run_worker):
-    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    run = run_worker(run_launch(by=manager, model_id=book.model.pk))
     return run.orders.order_by("pk").first()
 
 

@@ -19,9 +19,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _rebalance(options: argparse.Namespace) -> None:
     from rebalance_app.runs.report import run_report
-    from rebalance_app.runs.work import rebalance_named
+    from rebalance_app.runs.wait import run_by_name
 
-    run = rebalance_named(by=person(options.user), model=options.model, portfolio=options.portfolio)
+    run = run_by_name(by=person(options.user), model=options.model, portfolio=options.portfolio)
     print_report(run_report(run), as_json=options.json)
 
 

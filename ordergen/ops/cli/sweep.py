@@ -18,7 +18,8 @@ def _sweep(options: argparse.Namespace) -> None:
     from django.db import Error, connection
 
     from models_app.tasks import sweep_figures
-    from rebalance_app.runs.sweep import stand_in, sweep
+    from rebalance_app.runs.sweep import sweep
+    from rebalance_app.tasks import stand_in
 
     stood_in = False
     while True:

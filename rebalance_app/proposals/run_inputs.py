@@ -12,8 +12,8 @@ from typing import Any
 from django.conf import settings
 
 from models_app.models import ModelVersion
+from models_app.portfolio.batch import is_plain_security
 from models_app.portfolio.types import ZERO, Options, Position, RebalanceProblem, TaxLot
-from models_app.portfolio.units import MONEY_SCALE
 from models_app.sources.book_source import Balances
 from rebalance_app.models import Rebalance
 from rebalance_app.optimiser.problem.options import merged
@@ -24,7 +24,7 @@ NO_PLACE: Band = (ZERO, ZERO, ZERO)  # of a security that is held but not in the
 
 
 @dataclass(frozen=True)
-class RunFacts:
+class RunInputs:
     """By security id, `quotes` has ticker, name, price and its date, `targets` has target, low and high drift."""
 
     quotes: Mapping[str, Quote]
@@ -50,11 +50,8 @@ class RunFacts:
 
     @cached_property
     def plain_securities(self) -> frozenset[str]:
-        """Securities that arrays can hold: with a price in whole ticks, and no restriction or lot size."""
-        whole = {
-            key for key, price in self.prices.items() if price > 0 and price * MONEY_SCALE == int(price * MONEY_SCALE)
-        }
-        return frozenset(whole - self.restrictions.keys())
+        """Securities that arrays can hold."""
+        return frozenset(key for key in self.quotes if is_plain_security(self.position(key, ZERO)))
 
     def ticker(self, security_id: str) -> str:
         return (self.quotes.get(security_id) or {}).get("ticker") or security_id
@@ -114,12 +111,12 @@ def has_gain_budget(options: Mapping[str, Any], limits: Mapping[str, Mapping[str
 
 
 @lru_cache(maxsize=16)
-def facts_of(rebalance_id: str) -> RunFacts:
-    """The facts of a run. They never change once it is launched, so each process reads them once."""
-    run = Rebalance.objects.select_related("snapshot").get(pk=rebalance_id)
+def inputs_of(run_id: str) -> RunInputs:
+    """What a run was launched on. It never changes, so each process reads it once."""
+    run = Rebalance.objects.select_related("snapshot").get(pk=run_id)
     content = ModelVersion.objects.get(model_id=run.model_id, version=run.model_version).content
     targets = {
         line["security_id"]: (Decimal(line["target"]), Decimal(line["low_drift"]), Decimal(line["high_drift"]))
         for line in content["positions"]
     }
-    return RunFacts(run.snapshot.payload, targets, run.options, run.limits)
+    return RunInputs(run.snapshot.payload, targets, run.options, run.limits)

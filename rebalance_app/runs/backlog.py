@@ -1,6 +1,7 @@
-"""How far a run is, what waits before it, and how long that may take: measured, or not said.
+"""What the workers have before them: how far each run is, how long that may take, and whether another may begin.
 
-The counters of runs are read, a few rows however many portfolios there are.
+Times are measured, or not said. The counters of runs are read, a few rows however many portfolios there are; work
+beyond what the workers can take waits in the database, but not without end.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
+from django.utils import timezone
 
+from ordergen.accounts.models import User
+from ordergen.core.errors import OverloadedError, TooManyError
 from rebalance_app.models import ACTIVE, ProposalState, Rebalance
-from rebalance_app.runs.selectors import LONG
+from rebalance_app.proposals.selectors import LONG
 
 MEASURED_SECONDS = 5.0  # before that, one chunk more or less doubles an estimate
 STEPS = ((60, 5), (600, 15), (3600, 60))  # up to so many seconds, an estimate is said in steps of so many
 LONGEST_STEP = 300
+UNKNOWN_SECONDS, LEAST_SECONDS, MOST_SECONDS = 30, 5, 3600  # after which to ask again
 UNATTENDED_AFTER = 3  # times the seconds after which a sweeper does the work itself
 
 
@@ -30,7 +35,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How far an active run is.
 
     `segments` are those of the bar in per cent. `portfolios_ahead` in `runs_ahead` come first, as long as nothing of
@@ -47,7 +52,7 @@ class Progress:
     is_unattended: bool
 
 
-def run_progress(run: Rebalance, now: datetime) -> Progress:
+def run_progress(run: Rebalance, now: datetime) -> RunProgress:
     """From the counters of this run and of those before it that are still going."""
     parts = (
         ("solved", run.n_solved + run.n_time_limit, "solved"),
@@ -61,7 +66,7 @@ def run_progress(run: Rebalance, now: datetime) -> Progress:
     is_unattended = _is_unattended((ahead or [run])[0], now)
     left = None if is_unattended else seconds_for(n_ahead + n_open(run), ahead or [run], now)
     quarter = 25 * (4 * run.n_done // total)
-    return Progress(segments, quarter, n_ahead, len(ahead), left, run.started_at is not None, is_unattended)
+    return RunProgress(segments, quarter, n_ahead, len(ahead), left, run.started_at is not None, is_unattended)
 
 
 def _is_unattended(first: Rebalance, now: datetime) -> bool:
@@ -99,3 +104,31 @@ def _rounded(seconds: float) -> int:
     """No finer than it can be known, so that it does not flicker."""
     step = next((step for most, step in STEPS if seconds < most), LONGEST_STEP)
     return max(1, round(seconds / step)) * step
+
+
+def admit(by: User, n_portfolios: int = 0) -> None:
+    """Lets a run over so many portfolios begin, or raises TooManyError (of this person) or OverloadedError (of all).
+
+    Whatever the limit of the installation, one run always fits in where nothing waits.
+    """
+    active = active_runs()
+    own = [run for run in active if run.launched_by_id == by.pk]
+    if len(own) >= settings.RUNS_PER_PERSON:
+        raise TooManyError(
+            f"You have {len(own)} run{'s' if len(own) > 1 else ''} under way, as many as one person may have: "
+            "wait for one to end, or cancel one.",
+            retry_after=_ask_again_after(min(map(n_open, own), default=0), active),
+        )
+    waiting = sum(map(n_open, active))
+    if waiting and waiting + n_portfolios > settings.MAX_QUEUED:
+        raise OverloadedError(
+            f"{waiting:,} portfolios wait for the workers already, and more than {settings.MAX_QUEUED:,} may not. "
+            "Nothing was started; try again later.",
+            retry_after=_ask_again_after(waiting + n_portfolios - settings.MAX_QUEUED, active),
+        )
+
+
+def _ask_again_after(portfolios: int, active: Sequence[Rebalance]) -> int:
+    """In how many seconds: after so many portfolios, at the pace of now."""
+    seconds = seconds_for(portfolios, active, timezone.now())
+    return min(MOST_SECONDS, max(LEAST_SECONDS, UNKNOWN_SECONDS if seconds is None else seconds))

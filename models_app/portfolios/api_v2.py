@@ -25,6 +25,7 @@ BOOK = needs("book.read", "book:read")
 @router.get(
     "/securities",
     operation_id="models_app_api_v2_list_securities",
+    openapi_extra=errors(),
     response=Page[out.SecurityOut],
     auth=BOOK,
     openapi_extra=errors(),
@@ -43,6 +44,7 @@ def list_securities(request: HttpRequest, q: SearchText = "", cursor: Cursor = "
 @router.get(
     "/securities/{security_id}",
     operation_id="models_app_api_v2_get_security",
+    openapi_extra=errors(404),
     response=out.SecurityOut,
     auth=BOOK,
     openapi_extra=errors(404),
@@ -58,6 +60,7 @@ def get_security(request: HttpRequest, security_id: SecurityPath) -> dict[str, A
 @router.get(
     "/portfolios",
     operation_id="models_app_api_v2_list_portfolios",
+    openapi_extra=errors(),
     response=Page[out.NamedOut],
     auth=BOOK,
     openapi_extra=errors(),
@@ -73,6 +76,7 @@ def list_portfolios(request: HttpRequest, q: SearchText = "", cursor: Cursor = "
 @router.get(
     "/portfolios/{portfolio_id}",
     operation_id="models_app_api_v2_get_portfolio",
+    openapi_extra=errors(404),
     response=out.PortfolioOut,
     auth=BOOK,
     openapi_extra=errors(404),
@@ -96,6 +100,7 @@ def get_portfolio(request: HttpRequest, portfolio_id: PathId) -> dict[str, Any]:
 @router.get(
     "/portfolios/{portfolio_id}/lots",
     operation_id="models_app_api_v2_get_portfolio_lots",
+    openapi_extra=errors(404),
     response=list[out.HoldingLotsOut],
     auth=BOOK,
     openapi_extra=errors(404),
@@ -110,6 +115,7 @@ def get_portfolio_lots(request: HttpRequest, portfolio_id: PathId) -> list[dict[
 @router.get(
     "/portfolios/{portfolio_id}/drift",
     operation_id="models_app_api_v2_get_portfolio_drift",
+    openapi_extra=errors(404),
     response=out.DriftOut,
     auth=needs("book.read", "models:read"),
     tags=["drift"],

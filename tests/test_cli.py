@@ -52,6 +52,16 @@ def test_solve_answers_each_line_from_standard_input(tmp_path):
     assert "scenarios" not in first
 
 
+def test_solve_loads_nothing_that_it_does_not_need():
+    code = (
+        "import sys; from ordergen.ops.cli import main; main(['solve']); "
+        "print({'django', 'ninja', 'pandas', 'cvxpy', 'highspy', 'celery'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = run([sys.executable, "-c", code], input=lines(GOOD))
+
+    assert (answers(done)[0]["status"], done.stderr) == ("optimal", "set()\n")
+
+
 def test_solve_reads_a_file_as_it_reads_standard_input(tmp_path):
     problems = tmp_path / "problems.jsonl"
     problems.write_text(lines(GOOD))
@@ -93,8 +103,8 @@ def test_a_defect_in_any_command_is_told_in_one_line_by_its_type(monkeypatch, ca
     def broken(**_named):
         raise ValueError("a defect")
 
-    monkeypatch.setattr("rebalance_app.runs.work.rebalance_named", broken)
-    monkeypatch.setattr("ordergen.ops.cli._user", lambda _name: None)
+    monkeypatch.setattr("rebalance_app.runs.wait.run_by_name", broken)
+    monkeypatch.setattr("ordergen.ops.cli.rebalance.person", lambda _name: None)
     status = main(["rebalance", "--model", "Growth"])
 
     said = capsys.readouterr().err.splitlines()

@@ -5,19 +5,18 @@ from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from itertools import chain
 
+from models_app.portfolio.bands import band_interval
 from models_app.portfolio.types import ZERO, Detail, Reason, RebalanceProblem
-from models_app.portfolio.units import BASIS_POINT, CENT, CENT_PLACES, EXACT
+from models_app.portfolio.units import BASIS_POINT, CENT, CENT_PLACES, EXACT, ceil_div, scaled, unscaled
 from rebalance_app.optimiser.problem.bounds import (
     AllowedTrades,
     allowed_trades,
-    band_interval,
     permitted_interval,
     smallest_trades,
     wide_interval,
 )
-from rebalance_app.optimiser.problem.constraints import ceil_div
 from rebalance_app.optimiser.problem.coupling import totals_of
-from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, Security, integer_problem, scaled, unscaled
+from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, Security, integer_problem
 from rebalance_app.optimiser.problem.objective import band_excess, breakpoints, realised_gain
 
 MOST_ADDITIONS = 10  # of cash; each is a fraction of the one before

@@ -19,15 +19,16 @@ from rebalance_app.optimiser.closed_form import solve_alone
 from rebalance_app.optimiser.milp.elastic import relaxations
 from rebalance_app.optimiser.milp.highs import ProgramInfeasible
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
+from rebalance_app.optimiser.problem.candidate import Candidate
 from rebalance_app.optimiser.problem.coupling import broken_rows
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, integer_problem
 from rebalance_app.optimiser.problem.validate import refusals
 
 from .batch_solve import solve_plain
 from .coupled import solve_jointly
-from .explain import conflict_reason, infeasible_reasons, no_value_reason
+from .explain import conflict_reason, excess_reasons, fraction_reasons, infeasible_reasons, no_value_reason
 from .failures import NoAnswerInTime, SolverFailed, of_optimiser, verify_failed
-from .solution import Candidate, answer, refused
+from .solution import answer, refused
 
 RESERVE = 0.9  # of the remaining time goes to the solver, which looks at its clock only between steps
 
@@ -53,47 +54,51 @@ def _refusal(problem: RebalanceProblem) -> RebalanceSolution | None:
 class Coupled:
     """A problem that the closed form leaves open: `broken` are the coupling rows that fail at it."""
 
-    book: IntegerProblem
+    ip: IntegerProblem
     choices: tuple[AllowedTrades, ...]
     broken: tuple[str, ...]
 
 
+def _answer(ip: IntegerProblem, found: Candidate, binding: tuple[str, ...] = ()) -> RebalanceSolution:
+    left = excess_reasons(ip, found.trades) if ip.soft or ip.options.hold else ()
+    return answer(ip, found, binding, fraction_reasons(ip, found.trades) + left)
+
+
 def _closed_form(problem: RebalanceProblem) -> RebalanceSolution | Coupled:
     """Whatever can be said without a solver: an answer, why there is none, or what is left to solve."""
-    book = integer_problem(problem)
-    value = book.money(book.market_value)
-    if book.market_value < 0:
-        return refused(problem, "infeasible", (no_value_reason(book),), value)
-    choices, trades = solve_alone(book)
-    broken = () if trades is None else broken_rows(book, trades)
+    ip = integer_problem(problem)
+    value = ip.money(ip.market_value)
+    if ip.market_value < 0:
+        return refused(problem, "infeasible", (no_value_reason(ip),), value)
+    choices, trades = solve_alone(ip)
+    broken = () if trades is None else broken_rows(ip, trades)
     if trades is not None and not broken:
-        return answer(book, Candidate(trades))
-    reasons = infeasible_reasons(book, choices)
-    return refused(problem, "infeasible", reasons, value) if reasons else Coupled(book, choices, broken)
+        return _answer(ip, Candidate(trades))
+    reasons = infeasible_reasons(ip, choices)
+    return refused(problem, "infeasible", reasons, value) if reasons else Coupled(ip, choices, broken)
 
 
 def _jointly(coupled: Coupled, started: float) -> RebalanceSolution:
-    book = coupled.book
-    problem, value = book.problem, book.money(book.market_value)
+    ip = coupled.ip
+    problem, value = ip.problem, ip.money(ip.market_value)
     left = problem.options.time_limit - (time.monotonic() - started)
     try:
-        found = solve_jointly(book, coupled.choices, left * RESERVE)
+        found = solve_jointly(ip, coupled.choices, left * RESERVE)
     except ProgramInfeasible:
         rest = problem.options.time_limit - (time.monotonic() - started)
-        needed = relaxations(book, coupled.choices, min(EXPLAIN_SECONDS, rest * RESERVE))
-        return refused(problem, "infeasible", (conflict_reason(book, coupled.broken, needed),), value)
+        needed = relaxations(ip, coupled.choices, min(EXPLAIN_SECONDS, rest * RESERVE))
+        return refused(problem, "infeasible", (conflict_reason(ip, coupled.broken, needed),), value)
     except (NoAnswerInTime, SolverFailed) as error:
         return refused(problem, "error", (of_optimiser(error, problem.options.time_limit),), value)
-    return answer(book, replace(found, binding=coupled.broken))
+    return _answer(ip, found, coupled.broken)
 
 
 def _without_solver(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | Coupled]:
     """Verified answers, and what is left of the problems that need the integer programme."""
     started = time.monotonic()
-    plain = solve_plain(problems)
     found: list[RebalanceSolution | Coupled] = []
-    for problem, quick in zip(problems, plain, strict=True):
-        result = quick or _refusal(problem) or _closed_form(problem)
+    for problem in problems:
+        result = solve_plain(problem) or _refusal(problem) or _closed_form(problem)
         found.append(result if isinstance(result, Coupled) else checked(problem, result, started))
     return found
 
@@ -102,7 +107,7 @@ def solve_separable(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolut
     """Answers of all problems that need no solver, verified; None exactly where the integer programme is needed.
 
     Infeasible and refused problems have their answer here too, unless the nearest answer is asked for, which may take
-    the programme. Plain problems are solved as arrays, all at once.
+    the programme.
     """
     found = _without_solver(problems)
     return [

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from models_app.portfolio.batch import REASONS, Block, BlockAnswer, block_drift, reasons, weights
+from models_app.portfolio.batch import Batch, BatchAnswer
+from models_app.portfolio.batch_drift import BatchDrift, batch_drift, weights
 from models_app.portfolio.drift import PortfolioDrift, portfolio_drift
 from models_app.portfolio.lots import realised_gain
-from models_app.portfolio.types import Reason, RebalanceProblem, RebalanceSolution
+from models_app.portfolio.order_reasons import REASONS, order_reason, order_reasons
+from models_app.portfolio.types import ZERO, Reason, RebalanceProblem, RebalanceSolution
 from models_app.portfolio.units import (
     COLUMN_DIGITS,
     MILLIONTH,
@@ -27,11 +29,8 @@ from ordergen.core.db import object_id
 from ordergen.core.errors import promised
 from rebalance_app.answers.sentences import sentence
 from rebalance_app.models import OrderState, PortfolioRebalance, ProposalState
-from rebalance_app.proposals.stored import pack, pack_lots, text, why
-from rebalance_app.solving.run_inputs import RunFacts
-
-if TYPE_CHECKING:
-    from rebalance_app.solving.load import Work
+from rebalance_app.proposals.run_inputs import RunInputs as RunFacts
+from rebalance_app.proposals.stored import pack, pack_lots, text
 
 PROPOSAL_FIELDS = (
     "state", "reason_code", "reason", "method", "seconds", "n_orders", "buy_value", "sell_value", "largest_order",
@@ -134,7 +133,7 @@ def _orders(
                 object_id(), row.rebalance_id, row.pk, row.portfolio_id, row.portfolio_name, position.security_id,
                 facts.ticker(position.security_id), trade.side, trade.quantity, position.quantity, position.price,
                 position.price * trade.quantity, _rounded(was.weight, MILLIONTH), _rounded(then.weight, MILLIONTH),
-                why(trade.side, position, was), OrderState.PROPOSED.value,
+                order_reason(was, then.quantity - was.quantity), OrderState.PROPOSED.value,
             )  # fmt: skip
 
 
@@ -223,26 +222,21 @@ def _rounded(number: Decimal | None, unit: Decimal = TICK) -> Decimal | None:
     return number.quantize(unit, context=WIDE)
 
 
-def block_proposals(facts: RunFacts, work: Work, answer: BlockAnswer) -> list[Proposal]:
-    """The way of arrays: the proposals of every certified row of a block."""
-    block = promised(work.block, "only a block has this way")
-    keep = np.flatnonzero(answer.certified).tolist()
-    if not keep:
-        return []
-    kept = replace(block, quantities=block.quantities[keep], cash=block.cash[keep], floor=block.floor[keep])
-    part = BlockAnswer(answer.certified[keep], answer.after[keep], answer.market_value[keep], answer.cash_after[keep])
-    return list(_block_rows(facts, [work.block_rows[at] for at in keep], kept, part))
-
-
-def _block_rows(
-    facts: RunFacts, rows: Sequence[PortfolioRebalance], block: Block, answer: BlockAnswer
+def batch_proposals(
+    facts: RunFacts, rows: Sequence[PortfolioRebalance], batch: Batch, answer: BatchAnswer
 ) -> Iterator[Proposal]:
-    before = block_drift(block, block.quantities, answer.market_value)
-    after = block_drift(block, answer.after, answer.market_value)
-    orders = _BlockOrders(facts, block, answer, reasons(block, before, answer.after, answer.market_value))
+    """The way of arrays: the proposals of every answered row of a batch; `rows` are in its order."""
+    answered = np.flatnonzero(answer.answered).tolist()
+    if not answered:
+        return
+    rows, batch, answer = [rows[at] for at in answered], batch.rows(answered), answer.rows(answered)
+    before = batch_drift(batch, batch.quantities, answer.market_value)
+    after = batch_drift(batch, answer.quantities, answer.market_value)
+    orders = _BatchOrders(facts, batch, answer, before)
+    used = list(zip(_worst_use(before), _worst_use(after), strict=True))
     breaches = list(zip(before.breaches.tolist(), after.breaches.tolist(), strict=True))
-    totals = list(zip(before.total.tolist(), after.total.tolist(), strict=True))
-    held, aimed = block.quantities.tolist(), answer.after.tolist()
+    totals = list(zip(before.total.tolist(), answer.drift.tolist(), strict=True))
+    held, aimed = batch.quantities.tolist(), answer.quantities.tolist()
     for at, row in enumerate(rows):
         made, bought, sold, largest = orders.of(row, at)
         values = UNKNOWN | {
@@ -254,12 +248,12 @@ def _block_rows(
             "sell_value": _money(sold),
             "largest_order": _money(largest),
             "market_value": _money(int(answer.market_value[at])),
-            "cash_before": _money(int(block.cash[at])),
+            "cash_before": _money(int(batch.cash[at])),
             "cash_after": _money(int(answer.cash_after[at])),
             "drift_before": _rounded(_fine(totals[at][0])),
             "drift_after": _rounded(_fine(totals[at][1])),
-            "band_use_before": before.band_use[at],
-            "band_use_after": after.band_use[at],
+            "band_use_before": used[at][0],
+            "band_use_after": used[at][1],
         }
         values["document"] = _texts(values) | {
             "status": "optimal",
@@ -273,18 +267,24 @@ def _block_rows(
             "breaches_after": breaches[at][1],
             "reasons": [],
             "limits": limits_applied(facts, row.portfolio_id),
-            "quantities": _packed(block, len(facts.targets), held[at], aimed[at]),
+            "quantities": _packed(batch, len(facts.targets), held[at], aimed[at]),
         }
         yield Proposal(row, values, made)
 
 
-def _packed(block: Block, n_model: int, held: list[int], aimed: list[int]) -> dict[str, Any]:
-    """Like `proposals.pack`, leaving out what other portfolios of the block hold beyond the model."""
+def _worst_use(drift: BatchDrift) -> list[Decimal | None]:
+    """Of each portfolio to six decimals; 0 where nothing has drifted, None where something has no band there."""
+    uses = [ZERO if at < 0 else drift.band_use_at(row, at) for row, at in enumerate(drift.worst().tolist())]
+    return [None if use is None else use.quantize(MILLIONTH) for use in uses]
+
+
+def _packed(batch: Batch, n_model: int, held: list[int], aimed: list[int]) -> dict[str, Any]:
+    """Like `proposals.pack`, leaving out what other portfolios of the batch hold beyond the model."""
     own = [at for at in range(n_model, len(held)) if held[at]]
     return {
         "before": held[:n_model] + [held[at] for at in own],
         "after": aimed[:n_model] + [aimed[at] for at in own],
-        "outside": [block.security_ids[at] for at in own],
+        "outside": [batch.security_ids[at] for at in own],
     }
 
 
@@ -296,17 +296,17 @@ def _fine(units: int) -> Decimal:
     return (Decimal(units) / (MONEY_SCALE * WEIGHT_SCALE)).normalize(WIDE)
 
 
-class _BlockOrders:
-    """The orders of a block, row by row: everything that needs arithmetic was done in arrays before."""
+class _BatchOrders:
+    """The orders of a batch, row by row: everything that needs arithmetic was done in arrays before."""
 
-    def __init__(self, facts: RunFacts, block: Block, answer: BlockAnswer, why_: Any) -> None:
-        self.change = answer.after - block.quantities
-        self.names = [(key, facts.ticker(key)) for key in block.security_ids]
-        self.prices = [(price, _money(price)) for price in block.prices.tolist()]
-        self.held = block.quantities
-        self.before = weights(block, block.quantities, answer.market_value)
-        self.after = weights(block, answer.after, answer.market_value)
-        self.why = why_
+    def __init__(self, facts: RunFacts, batch: Batch, answer: BatchAnswer, before: BatchDrift) -> None:
+        self.change = answer.quantities - batch.quantities
+        self.names = [(key, facts.ticker(key)) for key in batch.security_ids]
+        self.prices = [(price, _money(price)) for price in batch.prices.tolist()]
+        self.held = batch.quantities
+        self.before = weights(batch, batch.quantities, answer.market_value)
+        self.after = weights(batch, answer.quantities, answer.market_value)
+        self.why = order_reasons(batch, before, self.change)
 
     def of(self, row: PortfolioRebalance, at: int) -> tuple[list[tuple[Any, ...]], int, int, int]:
         """The orders of one portfolio, what they buy and sell for, and the value of the largest, in ticks."""

@@ -23,7 +23,7 @@ from models_app.models import InvestmentModel
 from models_app.portfolio.drift import PortfolioDrift, portfolio_drift
 from models_app.portfolio.types import Reason, RebalanceProblem, RebalanceSolution
 from models_app.sources import get_source
-from models_app.sources.base import Balances
+from models_app.sources.book_source import Balances
 from ordergen.accounts.models import User
 from ordergen.core.errors import InvalidInputError, NotFoundError
 from rebalance_app.answers.scenarios import scenario_to_json
@@ -32,10 +32,10 @@ from rebalance_app.optimiser.solution import refused
 from rebalance_app.optimiser.solve import solve_separable
 from rebalance_app.optimiser.what_if import scenario
 from rebalance_app.proposals.document import limits_applied, reason_told
-from rebalance_app.runs.launch import checked_options, limits_in_force, prices_now
+from rebalance_app.proposals.run_inputs import RunInputs as RunFacts
 from rebalance_app.solving.failures import SolverLostError, of_process, solver_busy
+from rebalance_app.solving.freeze import checked_options, limits_in_force, prices_now
 from rebalance_app.solving.load import refusal, stale_price, unknown_gain
-from rebalance_app.solving.run_inputs import RunFacts
 from rebalance_app.solving.solver_process import SolverChild
 
 logger = logging.getLogger(__name__)

@@ -35,7 +35,7 @@ NO_SOLUTION = "no feasible solution exists"
 def as_problems(facts, rows):
     """The chunk without its block: every portfolio goes one by one."""
     work = gather(facts, rows)
-    return work.without(np.zeros(len(work.block_rows), dtype=bool))
+    return work.without(np.zeros(len(work.batch_rows), dtype=bool))
 
 
 def fits(schema, response, status=200):
@@ -276,7 +276,7 @@ def test_a_stopped_run_is_503_and_never_a_success(api, worker, monkeypatch, book
     from rebalance_app.v1 import api as door
 
     run = Rebalance(pk=NOBODY, state=RunState.STOPPED, number=1)
-    monkeypatch.setattr(door, "rebalance_wait", lambda **_: run)
+    monkeypatch.setattr(door, "run_wait", lambda **_: run)
     assert api.post(f"/model/{book.model.pk}/rebalance").status_code == 503
 
 

@@ -16,10 +16,10 @@ from ordergen.core.db import _execute_many
 from ordergen.core.errors import BrokenPromiseError
 from rebalance_app.models import Order
 from rebalance_app.optimiser.canonical.at_bound import _as_least_trading
-from rebalance_app.optimiser.canonical.slack_levels import Level
+from rebalance_app.optimiser.canonical.slack_levels import SlackLevel
 from rebalance_app.optimiser.problem.promises import ImpossibleError
 from rebalance_app.proposals.document import _after
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -56,7 +56,7 @@ def test_a_solution_without_its_cash_becomes_no_proposal():
 
 def test_a_level_that_says_neither_what_is_bought_nor_what_is_traded_has_no_answer():
     with pytest.raises(ImpossibleError):
-        _as_least_trading(SimpleNamespace(cash=0), {}, Level(0, None, None, None))
+        _as_least_trading(SimpleNamespace(cash=0), {}, SlackLevel(0, None, None, None))
 
 
 @pytest.mark.django_db
@@ -66,8 +66,8 @@ def test_orders_that_somebody_decided_on_while_they_gave_way_undo_the_later_run_
     run_worker,
     monkeypatch,
 ):
-    first = run_worker(rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk]))
-    second = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk])
+    first = run_worker(run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk]))
+    second = run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk])
     update = QuerySet.update
 
     def one_was_decided_on(rows, **values):

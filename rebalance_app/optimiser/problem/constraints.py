@@ -3,34 +3,16 @@
 Δu is what is traded of a security and p·u what it is worth afterwards. Of one security, a limit says which numbers k of
 steps it permits, a step being a lot at its price: value afterwards = held + k·step, all in whole numbers.
 
-A limit that couples securities takes sums over them, as whole numbers (the answer is then a bool: the exact check) or
-as linear expressions (the answer is then a row of the integer programme).
+A limit that couples securities is a row: of a sum over all of them, how much it permits.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
+from models_app.portfolio.units import ceil_div
+
+Total = Literal["bought", "traded", "orders", "gain"]
 Interval = tuple[int, int]  # of steps, both ends included; empty when the first exceeds the second
-
-
-def ceil_div(a: int, b: int) -> int:
-    """⌈a/b⌉ for b > 0."""
-    return -(-a // b)
-
-
-def lot(share: int, size: int) -> int:
-    """Δu = k·s: what a step is worth when only multiples of the lot size may be traded."""
-    return share * size
-
-
-def band(held: int, step: int, low: int, high: int) -> Interval:
-    """max(0, MV(t − l)) ≤ p·u ≤ MV(t + h)."""
-    return ceil_div(max(0, low) - held, step), (high - held) // step
-
-
-def sold_out(held: int, step: int) -> Interval:
-    """0 ≤ p·u < p: what has no room in its band goes; of a fraction of a share, the fraction stays."""
-    least = ceil_div(-held, step)
-    return least, least
 
 
 def portfolio(held: int, step: int, market_value: int) -> Interval:
@@ -91,31 +73,35 @@ def all_or_nothing(segments: tuple[Interval, ...]) -> tuple[Interval, ...]:
     return ((least, least), (0, 0)) if segments[-1][1] >= 0 else ((least, least),)
 
 
-def cash_floor(cash: Any, bought: Any, floor: Any) -> Any:  # numbers or expressions
+@dataclass(frozen=True, slots=True)
+class CouplingRow:
+    """sign · total ≤ limit, where `total` is one of `Totals`: in minor units, orders in orders."""
+
+    total: Total
+    sign: int
+    limit: int
+
+
+def cash_floor(cash: int, floor: int) -> CouplingRow:
     """cash − Σ p·Δu ≥ floor: what is left after buys and sells is at least the floor."""
-    return cash - bought >= floor
+    return CouplingRow("bought", 1, cash - floor)
 
 
-def cash_ceiling(cash: Any, bought: Any, ceiling: Any) -> Any:
+def cash_ceiling(cash: int, ceiling: int) -> CouplingRow:
     """cash − Σ p·Δu ≤ ceiling: no more cash is left idle than allowed."""
-    return cash - bought <= ceiling
+    return CouplingRow("bought", -1, ceiling - cash)
 
 
-def turnover(traded: Any, cap: Any) -> Any:
+def turnover(cap: int) -> CouplingRow:
     """Σ p·|Δu| ≤ 2·τ·MV: half of what is bought and sold is at most τ of market value."""
-    return traded <= cap
+    return CouplingRow("traded", 1, cap)
 
 
-def max_trades(orders: Any, most: Any) -> Any:
+def max_trades(most: int) -> CouplingRow:
     """Σ [Δu ≠ 0] ≤ T: at most T orders."""
-    return orders <= most
+    return CouplingRow("orders", 1, most)
 
 
-def min_trades(orders: Any, fewest: Any) -> Any:
-    """Σ [Δu ≠ 0] ≥ F: at least F orders. Only parts of a problem have it, where `branch` divides it by their number."""
-    return orders >= fewest
-
-
-def gain_budget(gain: Any, budget: Any) -> Any:
+def gain_budget(budget: int) -> CouplingRow:
     """Σ realised gain ≤ G: what the sales realise, highest cost first, stays within the budget."""
-    return gain <= budget
+    return CouplingRow("gain", 1, budget)

@@ -16,8 +16,7 @@ from rebalance_app.optimiser.problem.bounds import (
     wide_interval,
 )
 from rebalance_app.optimiser.problem.coupling import totals_of
-from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, Security
-from rebalance_app.optimiser.problem.integer_problem import integer_problem as make_ledger
+from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, Security, integer_problem
 from rebalance_app.optimiser.problem.objective import band_excess, breakpoints, realised_gain
 
 MOST_ADDITIONS = 10  # of cash; each is a fraction of the one before
@@ -29,7 +28,7 @@ def _weight_up(part: int, whole: int) -> Decimal:
     return EXACT.divide(Decimal(max(0, part)), Decimal(whole or 1)).quantize(BASIS_POINT, rounding=ROUND_CEILING)
 
 
-def band_reason(ip: IntegerProblem, security: Security) -> Reason:
+def _band_reason(ip: IntegerProblem, security: Security) -> Reason:
     """No whole number of lots has a value inside the band: which band, or which market value, would work."""
     least, most = band_interval(security)
     below, above = security.held + most * security.step, security.held + least * security.step
@@ -65,7 +64,7 @@ def _drift_needed(ip: IntegerProblem, security: Security) -> dict[str, Decimal]:
     return {f"{'low' if off > 0 else 'high'}_drift_needed": _weight_up(abs(off), ip.market_value)}
 
 
-def restriction_reason(ip: IntegerProblem, security: Security) -> Reason:
+def _restriction_reason(ip: IntegerProblem, security: Security) -> Reason:
     """The band asks for a trade that a restriction, the mode or the minimum trade value forbids."""
     name, (least, most) = security.position.security_id, permitted_interval(ip, security)
     numbers = {"value_now": ip.money(security.held), **_drift_needed(ip, security)}
@@ -82,12 +81,12 @@ def restriction_reason(ip: IntegerProblem, security: Security) -> Reason:
     return Reason("MIN_TRADE_CONFLICT", name, numbers, {"side": side, **shares})
 
 
-def line_reason(ip: IntegerProblem, security: Security) -> Reason:
+def _security_reason(ip: IntegerProblem, security: Security) -> Reason:
     """Why one security has no whole-share trade at all."""
     least, most = band_interval(security)
     if least > most and not ip.soft:
-        return band_reason(ip, security)
-    return restriction_reason(ip, security)
+        return _band_reason(ip, security)
+    return _restriction_reason(ip, security)
 
 
 def _largest(choices: Sequence[AllowedTrades], steps: Sequence[int]) -> tuple[str, ...]:
@@ -98,12 +97,12 @@ def _largest(choices: Sequence[AllowedTrades], steps: Sequence[int]) -> tuple[st
 
 def _still_short(problem: RebalanceProblem, added: Decimal) -> Decimal | None:
     """Money short of the floor after cash is added and as little bought as may be; None: a security has no choice."""
-    book = make_ledger(replace(problem, cash=problem.cash + added))
-    choices = [allowed_trades(book, security) for security in book.securities]
+    ip = integer_problem(replace(problem, cash=problem.cash + added))
+    choices = [allowed_trades(ip, security) for security in ip.securities]
     if not all(c.segments for c in choices):
         return None
-    bought: int = totals_of(book, [c.least for c in choices]).bought
-    return book.money(book.floor - book.cash + bought)
+    bought: int = totals_of(ip, [c.least for c in choices]).bought
+    return ip.money(ip.floor - ip.cash + bought)
 
 
 def _least_cash(problem: RebalanceProblem, enough: Decimal) -> Decimal:
@@ -172,8 +171,10 @@ def _short_of_cash(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reas
 
 def _above_ceiling(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
     """The highest whole numbers of all bands leave more cash than the ceiling."""
+    if ip.ceiling is None:
+        return None
     lowest_cash = ip.cash - totals_of(ip, [c.most for c in choices]).bought
-    if ip.ceiling is None or lowest_cash <= ip.ceiling:
+    if lowest_cash <= ip.ceiling:
         return None
     numbers = {"over": ip.money(lowest_cash - ip.ceiling), "cash_at_least": ip.money(lowest_cash)}
     return Reason(
@@ -184,40 +185,39 @@ def _above_ceiling(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reas
     )
 
 
-def cash_reasons(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> tuple[Reason, ...]:
-    """Cash limits that fail even with the least, or the most, that the bands allow to be bought."""
-    if ip.options.hold:
-        return ()
-    return tuple(filter(None, (_short_of_cash(ip, choices), _above_ceiling(ip, choices))))
+def _forced(choices: Sequence[AllowedTrades]) -> list[int]:
+    """The smallest trade that each security allows."""
+    return [min((min(max(first, 0), last) for first, last in c.segments), key=lambda k: (abs(k), k)) for c in choices]
 
 
-def nearest_to_zero(allowed: AllowedTrades) -> int:
-    """The smallest trade the security allows."""
-    nearest = [min(max(first, 0), last) for first, last in allowed.segments]
-    return min(nearest, key=lambda k: (abs(k), k))
+def _forced_turnover(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
+    """The bands force more trading than the turnover limit allows."""
+    if ip.trade_cap is None:
+        return None
+    forced = _forced(choices)
+    traded = totals_of(ip, forced).traded
+    if traded <= ip.trade_cap:
+        return None
+    return Reason(
+        "TURNOVER_TOO_LOW",
+        None,
+        {"turnover_needed": _weight_up(traded, 2 * ip.market_value)},
+        {
+            "limit": ip.money(ip.trade_cap),
+            "market_value": ip.money(ip.market_value),
+            "largest": _largest(choices, forced),
+        },
+    )
 
 
-def forced_reasons(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> tuple[Reason, ...]:
-    """Turnover, number of orders and realised gain that bands force, where they exceed their limits."""
-    forced = [nearest_to_zero(c) for c in choices]
-    totals, most = totals_of(ip, forced), ip.options.max_trades
-    if ip.options.hold:
-        return ()
-    turnover = trades = None
-    if ip.trade_cap is not None and totals.traded > ip.trade_cap:
-        turnover = Reason(
-            "TURNOVER_TOO_LOW",
-            None,
-            {"turnover_needed": _weight_up(totals.traded, 2 * ip.market_value)},
-            {
-                "limit": ip.money(ip.trade_cap),
-                "market_value": ip.money(ip.market_value),
-                "largest": _largest(choices, forced),
-            },
-        )
-    if most is not None and totals.orders > most:
-        trades = Reason("TOO_FEW_TRADES", None, {"trades_needed": Decimal(totals.orders)}, {"limit": most})
-    return tuple(filter(None, (turnover, trades, _forced_gain(ip, choices))))
+def _forced_orders(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
+    """The bands force more orders than are allowed."""
+    if ip.options.max_trades is None:
+        return None
+    orders = totals_of(ip, _forced(choices)).orders
+    if orders <= ip.options.max_trades:
+        return None
+    return Reason("TOO_FEW_TRADES", None, {"trades_needed": Decimal(orders)}, {"limit": ip.options.max_trades})
 
 
 def _forced_gain(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
@@ -239,10 +239,15 @@ def _forced_gain(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason
     )
 
 
+LIMITS = (_short_of_cash, _above_ceiling, _forced_turnover, _forced_orders, _forced_gain)
+
+
 def infeasible_reasons(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> tuple[Reason, ...]:
-    """Everything that is wrong on its own: bands and restrictions first, then cash, turnover and orders."""
-    securities = tuple(line_reason(ip, c.security) for c in choices if not c.segments)
-    return securities or cash_reasons(ip, choices) + forced_reasons(ip, choices)
+    """Everything that is wrong on its own: bands and restrictions first, then cash, turnover, orders and gain."""
+    securities = tuple(_security_reason(ip, c.security) for c in choices if not c.segments)
+    if securities or ip.options.hold:
+        return securities
+    return tuple(reason for limit in LIMITS if (reason := limit(ip, choices)))
 
 
 def no_value_reason(ip: IntegerProblem) -> Reason:

@@ -2,7 +2,7 @@
 
 from models_app.portfolio.types import Reason
 
-OUT_OF_TIME = "NO_ANSWER_IN_TIME"
+OUT_OF_TIME, GAVE_UP, NOT_RIGHT = "NO_ANSWER_IN_TIME", "SOLVER_FAILED", "VERIFY_FAILED"
 
 
 class NoAnswerInTime(Exception):  # noqa: N818  # an outcome with a name, not a defect
@@ -16,10 +16,10 @@ class SolverFailed(Exception):  # noqa: N818
 def of_optimiser(error: NoAnswerInTime | SolverFailed, seconds: float) -> Reason:
     """What ended the integer programme, which had so many seconds."""
     if isinstance(error, SolverFailed):
-        return Reason("SOLVER_FAILED", details={"said": str(error)})
+        return Reason(GAVE_UP, details={"said": str(error)})
     return Reason(OUT_OF_TIME, details={"seconds": seconds})
 
 
 def verify_failed(fault: str) -> Reason:
     """The optimiser's own check refuses its answer."""
-    return Reason("VERIFY_FAILED", details={"fault": fault})
+    return Reason(NOT_RIGHT, details={"fault": fault})

@@ -5,11 +5,13 @@ the worker that waits    an exception, or, after the last attempt, its death
 """
 
 from models_app.portfolio.types import Reason
+from rebalance_app.optimiser.failures import GAVE_UP, NOT_RIGHT, OUT_OF_TIME
 
 LONGEST = 300  # characters of an exception's own words
-NO_SOLUTION = frozenset({"SOLVER_KILLED", "NOT_VERIFIED", "POISON"})  # for API v1, which knows no other word for them
 DEFECT = "INTERNAL_ERROR"
 AFTER_ALL_ATTEMPTS = ("POISON", DEFECT)
+# Of a run that has ended: with all of them API v1 says that there is no solution, for it has no other word.
+NO_SOLUTION = frozenset({OUT_OF_TIME, GAVE_UP, NOT_RIGHT, "SOLVER_KILLED", "NOT_VERIFIED", *AFTER_ALL_ATTEMPTS})
 
 
 class SolverLostError(Exception):

@@ -10,7 +10,7 @@ from benchmarks.instances import alike, short_of_cash, small
 from models_app.portfolio.types import Reason
 from rebalance_app.answers.sentences import OPTIONS, SENTENCES, sentence
 from rebalance_app.answers.solution_json import kept, solution_from_json, solution_to_json
-from rebalance_app.optimiser.failures import OUT_OF_TIME, verify_failed
+from rebalance_app.optimiser.failures import GAVE_UP, NOT_RIGHT, OUT_OF_TIME, verify_failed
 from rebalance_app.optimiser.solve import RELAXABLE, solve
 from rebalance_app.solving.failures import DEFECT, SolverCrashedError, after_attempts, worker_died
 from tests.domain.build import D, position, problem
@@ -22,7 +22,7 @@ def test_every_code_has_a_sentence_and_every_sentence_a_code():
     sources = [path.read_text() for path in (ROOT / "rebalance_app").rglob("*.py")]
     made = {code for text in sources for code in re.findall(r'\bReason\(\s*"([A-Z_]+)"', text)}
 
-    assert made | {OUT_OF_TIME, DEFECT} == {key.split()[0] for key in SENTENCES}
+    assert made | {OUT_OF_TIME, GAVE_UP, NOT_RIGHT, DEFECT} == {key.split()[0] for key in SENTENCES}
 
 
 def test_whatever_may_be_relaxed_has_a_name():

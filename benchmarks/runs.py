@@ -161,7 +161,7 @@ def worker():
 
 
 def _measure(count: int, options: argparse.Namespace) -> None:
-    from models_app.drift_index.recompute import refresh
+    from models_app.drift_index.refresh import refresh
     from rebalance_app.runs.launch import run_launch
 
     manager, model = fill(count, options.positions)

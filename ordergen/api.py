@@ -20,8 +20,8 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.params.models import BodyModel
 from ninja.throttling import BaseThrottle
 
+from models_app.api_v2 import router as book_v2
 from models_app.modelling.api import router as models_v1
-from models_app.modelling.api_v2 import router as models_v2
 from ordergen.accounts.api import router as account_v2
 from ordergen.accounts.keys import find_api_key
 from ordergen.apis.auth import Undeclared
@@ -131,7 +131,7 @@ v2 = OrdergenAPI(
     description=V2_GUIDE,
     throttle=[PerCaller()],
 )
-v2.add_router("", models_v2)
+v2.add_router("", book_v2)
 v2.add_router("", rebalances_v2)
 v2.add_router("", account_v2)
 v2.add_router("", audit_v2)

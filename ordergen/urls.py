@@ -17,7 +17,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/", include("ordergen.audit.urls")),
     path("help/", include("ordergen.web.help")),
     path("", include("models_app.urls")),
-    path("", include("models_app.imports.urls")),
     path("", include("rebalance_app.urls")),
 ]
 

@@ -1,4 +1,4 @@
-"""What lists say of a portfolio against a model: made from the live view, or of many portfolios at once from arrays.
+"""What the index says of a portfolio against a model: made from the live view, or of many at once from arrays.
 
 Both ways give the same, which tests promise. Fractions are kept to six decimals, money as it is.
 """
@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models_app.drift_index.live_drift import NO_BAND, Facts, Line, PortfolioView, low_cash_word, near_band
+from models_app.drift_index.live_drift import (
+    NO_BAND,
+    DriftInputs,
+    PortfolioView,
+    PositionView,
+    low_cash_word,
+    near_band,
+)
 from models_app.investment_models.rules import PositionDraft
 from models_app.investment_models.selectors import ModelRow
 from models_app.portfolio.batch import Batch, BatchAnswer, batch_of, is_plain_portfolio, is_plain_security
@@ -22,7 +29,7 @@ from models_app.portfolio.batch_drift import batch_drift, weights
 from models_app.portfolio.nearest import closed_form
 from models_app.portfolio.types import ZERO, Position
 from models_app.portfolio.units import DIVIDE, MILLIONTH, MONEY_PLACES, MONEY_SCALE, WEIGHT_PLACES, WEIGHT_SCALE, WIDE
-from models_app.sources.base import Balances
+from models_app.sources.book_source import Balances
 from ordergen.core.errors import promised
 
 STATES = ("breach", "near", "in_band", "unpriced", "unknown", "no_model", "not_computed")
@@ -49,7 +56,7 @@ class Worst:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class DriftDocument:
     state: str
     market_value: Decimal | None
     cash: Decimal
@@ -123,41 +130,41 @@ def _sortable(worst: Worst | None) -> float:
     return min(float(abs(worst.use)), _ENDLESS)
 
 
-def figures_of(view: PortfolioView, row: ModelRow | None) -> Figures:
+def document_of(view: PortfolioView, row: ModelRow | None) -> DriftDocument:
     """From the live view; `row` is the model of the view."""
     drift = view.drift
-    return Figures(
+    return DriftDocument(
         state=view.state,
         market_value=drift.market_value,
         cash=drift.cash,
         total_drift=drift.total_drift,
         breaches=drift.breaches,
         trades=drift.trades,
-        worst=_worst_line(view.worst) if view.worst else None,
-        unpriced=tuple(sorted(line.security_id for line in view.unpriced)),
-        prices_of=max((line.price_date for line in view.lines if line.price_date), default=None),
+        worst=_worst(view.worst) if view.worst else None,
+        unpriced=tuple(sorted(position.security_id for position in view.unpriced)),
+        prices_of=max((position.price_date for position in view.positions if position.price_date), default=None),
         lines=_packed_lines(view, row) if row else b"",
     )
 
 
-def _worst_line(line: Line) -> Worst:
-    drift = promised(line.drift.drift, "what has a rank has drifted")
-    use = promised(line.band_use, "what has a rank has a band")
-    return Worst(line.security_id, line.ticker, line.state, drift, use)
+def _worst(position: PositionView) -> Worst:
+    drift = promised(position.drift.drift, "what has a rank has drifted")
+    use = promised(position.band_use, "what has a rank has a band")
+    return Worst(position.security_id, position.ticker, position.state, drift, use)
 
 
 def _packed_lines(view: PortfolioView, row: ModelRow) -> bytes:
-    by_id = {line.security_id: line for line in view.lines}
+    by_id = {position.security_id: position for position in view.positions}
     lines = [by_id[p.security_id] for p in row.draft.positions]
-    drifts = np.array([[_millionths(line) for line in lines]], dtype=np.int64)
-    return _packed(drifts, np.array([[_CODES[line.state] for line in lines]], dtype=np.uint8))[0]
+    drifts = np.array([[_millionths(position) for position in lines]], dtype=np.int64)
+    return _packed(drifts, np.array([[_CODES[position.state] for position in lines]], dtype=np.uint8))[0]
 
 
-def _millionths(line: Line) -> int:
-    if line.drift.weight is None:
+def _millionths(position: PositionView) -> int:
+    if position.drift.weight is None:
         return _UNKNOWN
-    weight = max(-_MOST, min(_MOST, line.drift.weight))
-    return int((weight.quantize(MILLIONTH) - line.drift.target) * WEIGHT_SCALE)
+    weight = max(-_MOST, min(_MOST, position.drift.weight))
+    return int((weight.quantize(MILLIONTH) - position.drift.target) * WEIGHT_SCALE)
 
 
 def _packed(drifts: NDArray[np.int64], states: NDArray[np.uint8]) -> list[bytes]:
@@ -194,12 +201,12 @@ def _median(drifts: NDArray[np.int32]) -> Decimal | None:
     return Decimal(float(np.median(known))) / WEIGHT_SCALE if len(known) else None
 
 
-def figures_at_once(row: ModelRow, portfolio_ids: Iterable[str], facts: Facts) -> dict[str, Figures]:
-    """The figures of those portfolios that arrays can answer for: whole shares, every price known, and a value."""
+def documents_at_once(row: ModelRow, portfolio_ids: Iterable[str], inputs: DriftInputs) -> dict[str, DriftDocument]:
+    """The documents of those portfolios that arrays can answer for: whole shares, every price known, and a value."""
     aims = {p.security_id: p for p in row.draft.positions}
-    balances = {key: facts.balances[key] for key in portfolio_ids if key in facts.balances}
+    balances = {key: inputs.balances[key] for key in portfolio_ids if key in inputs.balances}
     ids = aims.keys() | {key for held in balances.values() for key in held.quantities}
-    securities = {key: p for key in ids if is_plain_security(p := _position(key, aims.get(key), facts))}
+    securities = {key: p for key in ids if is_plain_security(p := _position(key, aims.get(key), inputs))}
     plain = {
         key: held
         for key, held in balances.items()
@@ -208,7 +215,7 @@ def figures_at_once(row: ModelRow, portfolio_ids: Iterable[str], facts: Facts) -
     if not plain or not aims or not aims.keys() <= securities.keys():
         return {}
     held = aims.keys() | {key for held in plain.values() for key in held.quantities}
-    names = facts.securities
+    names = inputs.securities
     columns = sorted(held, key=lambda key: names[key].ticker if key in names else key)
     batch = batch_of(
         [securities[key] for key in columns],
@@ -217,13 +224,13 @@ def figures_at_once(row: ModelRow, portfolio_ids: Iterable[str], facts: Facts) -
     )
     found = closed_form(batch)
     answered = np.flatnonzero(found.answered & (found.market_value > 0)).tolist()
-    maker = _Maker(row, batch.rows(answered), found.rows(answered), facts)
+    maker = _Maker(row, batch.rows(answered), found.rows(answered), inputs)
     keys = list(plain)
     return {keys[at]: maker.figures(row_, plain[keys[at]]) for row_, at in enumerate(answered)}
 
 
-def _position(security_id: str, aim: PositionDraft | None, facts: Facts) -> Position:
-    price = facts.prices[security_id].price if security_id in facts.prices else None
+def _position(security_id: str, aim: PositionDraft | None, inputs: DriftInputs) -> Position:
+    price = inputs.prices[security_id].price if security_id in inputs.prices else None
     bands = (aim.target, aim.low_drift, aim.high_drift) if aim else (ZERO, ZERO, ZERO)
     return Position(security_id, ZERO, price, *bands)
 
@@ -231,8 +238,8 @@ def _position(security_id: str, aim: PositionDraft | None, facts: Facts) -> Posi
 class _Maker:
     """Takes the figures of one portfolio out of a batch; `nearest` is what each would hold nearest to its targets."""
 
-    def __init__(self, row: ModelRow, batch: Batch, nearest: BatchAnswer, facts: Facts) -> None:
-        self._ids, self._securities = batch.security_ids, facts.securities
+    def __init__(self, row: ModelRow, batch: Batch, nearest: BatchAnswer, inputs: DriftInputs) -> None:
+        self._ids, self._securities = batch.security_ids, inputs.securities
         self._drift = batch_drift(batch, batch.quantities, nearest.market_value)
         self._states = self._drift.states(near_band())
         self._worst, self._total, self._breaches = self._drift.worst(), self._drift.total, self._drift.breaches
@@ -240,14 +247,14 @@ class _Maker:
         places = [self._ids.index(p.security_id) for p in row.draft.positions]
         drifts = weights(batch, batch.quantities, nearest.market_value) - batch.targets
         self._lines = _packed(drifts[:, places], self._states[:, places])
-        days = np.array([facts.prices[key].date.toordinal() for key in self._ids])
+        days = np.array([inputs.prices[key].date.toordinal() for key in self._ids])
         self._days = np.where((batch.quantities != 0) | batch.in_model, days, 0).max(axis=1)
         self._near = (self._states == _CODES["near"]).any(axis=1)
 
-    def figures(self, at: int, held: Balances) -> Figures:
+    def figures(self, at: int, held: Balances) -> DriftDocument:
         """Of the portfolio of row `at`, which holds `held`."""
         breaches = int(self._breaches[at])
-        return Figures(
+        return DriftDocument(
             state="breach" if breaches else "near" if self._near[at] else "in_band",
             market_value=Decimal(int(self._drift.market_value[at])) / MONEY_SCALE,
             cash=held.cash,

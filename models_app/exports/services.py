@@ -8,12 +8,11 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from models_app.imports import is_kept_elsewhere
-from models_app.imports.layout import get_kind
+from models_app.files.kinds import get_kind, is_kept_elsewhere
 from models_app.investment_models import selectors
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
 from models_app.sources import get_source
-from models_app.sources.base import BookSource, PortfolioInfo, SecurityInfo
+from models_app.sources.book_source import BookSource, PortfolioInfo, SecurityInfo
 from ordergen.core.csv import csv_text, guard
 from ordergen.core.errors import InvalidInputError
 

@@ -17,7 +17,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from models_app.sources import get_source
-from models_app.sources.base import Balances
+from models_app.sources.book_source import Balances
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.core.db import bulk_insert, in_batches, is_busy, object_id

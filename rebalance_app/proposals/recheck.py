@@ -8,7 +8,7 @@ from typing import Any
 
 from models_app.portfolio.lots import mismatches, shares_in
 from models_app.portfolio.types import ZERO, RebalanceProblem, RebalanceSolution, Trade
-from models_app.sources.base import Balances
+from models_app.sources.book_source import Balances
 from rebalance_app.models import Order, PortfolioRebalance
 from rebalance_app.optimiser.check.scalar import total_gain, violations
 from rebalance_app.proposals import stored as proposals

@@ -14,7 +14,7 @@ from django.conf import settings
 from models_app.models import ModelVersion
 from models_app.portfolio.batch import is_plain_security
 from models_app.portfolio.types import ZERO, Options, Position, RebalanceProblem, TaxLot
-from models_app.sources.base import Balances
+from models_app.sources.book_source import Balances
 from rebalance_app.models import Rebalance
 from rebalance_app.optimiser.problem.options import merged
 

@@ -18,7 +18,7 @@ from models_app.portfolio.lots import gain, lots_sold
 from models_app.portfolio.order_reasons import order_reason
 from models_app.portfolio.types import Position, TaxLot
 from models_app.portfolio.units import MILLIONTH
-from models_app.sources.base import Lots
+from models_app.sources.book_source import Lots
 from rebalance_app.models import PortfolioRebalance
 from rebalance_app.proposals.run_inputs import RunInputs, inputs_of
 

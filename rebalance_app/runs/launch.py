@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from models_app.investment_models.selectors import model_get
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
-from models_app.sources.base import BookSource
+from models_app.sources.book_source import BookSource
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.core.db import bulk_insert, object_id

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from models_app.models import InvestmentModel
-from models_app.sources.base import BookSource, PriceInfo, SecurityInfo
+from models_app.sources.book_source import BookSource, PriceInfo, SecurityInfo
 from ordergen.core.errors import InvalidInputError
 from rebalance_app.limits.services import limits_now, options_read, refuse_unknowable_gains
 from rebalance_app.models import PriceSnapshot

@@ -9,7 +9,7 @@ from models_app.portfolio.batch import Batch, Bools, batch_of, has_only_floor, i
 from models_app.portfolio.lots import mismatches, shares_in
 from models_app.portfolio.types import ZERO, Reason, RebalanceProblem, RebalanceSolution
 from models_app.sources import get_source
-from models_app.sources.base import Balances
+from models_app.sources.book_source import Balances
 from rebalance_app.models import PortfolioRebalance
 from rebalance_app.proposals.document import Proposal, proposal
 from rebalance_app.proposals.run_inputs import RunInputs as RunFacts

@@ -22,5 +22,5 @@ def limits_of_model(model_id: str) -> dict[str, Any]:
 def limits_of_portfolio(view: PortfolioView) -> dict[str, Any]:
     """A panel with what every run over the portfolio honours."""
     model_id = view.model.pk if view.model else None
-    ids = [line.security_id for line in view.lines]
+    ids = [position.security_id for position in view.positions]
     return {"in_force": over_portfolio(view.info.id, model_id, ids), "model": view.model}

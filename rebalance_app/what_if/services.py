@@ -22,7 +22,7 @@ from models_app.models import InvestmentModel
 from models_app.portfolio.drift import PortfolioDrift, portfolio_drift
 from models_app.portfolio.types import Reason, RebalanceProblem, RebalanceSolution
 from models_app.sources import get_source
-from models_app.sources.base import Balances
+from models_app.sources.book_source import Balances
 from ordergen.accounts.models import User
 from ordergen.core.errors import InvalidInputError, NotFoundError
 from rebalance_app.optimiser.failures import SolverLostError, of_process, solver_busy

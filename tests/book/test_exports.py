@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models_app.exports.services import export
-from models_app.imports import KINDS, apply_import, plan_import
+from models_app.files.kinds import KINDS
+from models_app.imports.services import apply_import, plan_import
 from models_app.investment_models.rules import ModelDraft, PositionDraft
 from models_app.modelling.services import model_create
 from models_app.models import Holding, InvestmentModel, Portfolio, Price, Security, TaxLot

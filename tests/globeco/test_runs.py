@@ -5,13 +5,13 @@ import io
 import pytest
 from django.core.cache import cache
 
-from models_app.drift_index.recompute import refresh, waiting_since
+from models_app.drift_index.refresh import refresh, waiting_since
 from models_app.exports.services import export
-from models_app.imports import apply_import, import_file, plan_import
+from models_app.imports.services import apply_import, import_file, plan_import
 from models_app.models import DriftFigures, InvestmentModel, Security
 from models_app.sources import get_source
 from models_app.sources import globeco as source_module
-from models_app.sources.base import PortfolioInfo
+from models_app.sources.book_source import PortfolioInfo
 from models_app.sources.globeco import GlobecoSource
 from ordergen.audit.models import AuditEvent
 from ordergen.core.errors import InvalidInputError

@@ -100,6 +100,12 @@ def test_the_sign_of_a_quantity_can_be_asked_for_in_a_query(order, quantity, sig
     assert Order.objects.filter(pk=order.pk, quantity_before__lte=0).exists() == (sign <= 0)
 
 
+def test_the_column_itself_rounds_nothing_and_is_never_rewritten_for_more_digits():
+    column = Order._meta.get_field("quantity_before")
+
+    assert column.db_type(connection) == {"sqlite": "text", "postgresql": "numeric"}[connection.vendor]
+
+
 def test_a_sum_is_exact_or_refused(order):
     _by_save(order, Decimal(LONGEST))
     orders = Order.objects.filter(pk=order.pk)

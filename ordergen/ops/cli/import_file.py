@@ -17,7 +17,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
-    from models_app.imports import import_file
+    from models_app.imports.services import import_file
 
     plan = import_file(options.kind, options.file, person(options.user), dry_run=options.dry_run)
     print(plan.summary)

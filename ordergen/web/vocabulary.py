@@ -1,7 +1,4 @@
-"""What each state is called and looks like: one word, one icon, one colour tone, the same on every page.
-
-Not a template library itself; `{% load figures %}` has the tags that draw from it.
-"""
+"""What each state is called and looks like: one word, one icon, one colour tone, the same on every page."""
 
 from __future__ import annotations
 

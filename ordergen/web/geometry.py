@@ -1,4 +1,4 @@
-"""Geometry of the small drawings inside tables: figures in, SVG path data out. Pure, and drawn by figures.py."""
+"""Geometry of the small drawings inside tables: figures in, SVG path data out. Pure; drawings.py has the tags."""
 
 from __future__ import annotations
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from models_app.imports import cells
+from models_app.files import cells
+from models_app.sources import get_source
 from ordergen.core.errors import NotFoundError
 
 
 @dataclass(frozen=True)
-class Column:
+class FileColumn:
     """One column: how its cells are read, and what a person has to know to write them."""
 
     name: str
@@ -22,12 +22,12 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileKind:
     """One kind of file. `meaning` says what importing it does to what is already there."""
 
     name: str
     title: str
-    columns: tuple[Column, ...]
+    columns: tuple[FileColumn, ...]
     meaning: str
     examples: tuple[str, ...]  # rows as they stand in a file
 
@@ -40,7 +40,7 @@ class Kind:
         """A file that shows how it is written."""
         return "\n".join([",".join(self.header), *self.examples])
 
-    def column(self, name: str) -> Column:
+    def column(self, name: str) -> FileColumn:
         return next(column for column in self.columns if column.name == name)
 
 
@@ -49,12 +49,16 @@ _NAME = cells.text(255)
 _FRACTION = "as a fraction of market value: 0.025 is 2.5 %"
 _ALNUM_24 = "24 letters or digits"
 _HEX_24 = "24 characters of 0-9 and a-f"
+_PORTFOLIO = FileColumn(
+    "portfolio", _NAME, "The name or the id of a portfolio that was imported before.", "Aldermoor Family"
+)
+_KNOWN_TICKER = FileColumn("ticker", _TICKER, "The ticker of a security that was imported before.", "KELP")
 
-SECURITIES = Kind(
+SECURITIES = FileKind(
     "securities",
     "Securities",
     (
-        Column(
+        FileColumn(
             "security_id",
             cells.record_id(r"[A-Za-z0-9]{24}", _ALNUM_24),
             f"{_ALNUM_24.capitalize()}. Left out, the ticker says which security is meant, and a new one gets an id.",
@@ -62,8 +66,8 @@ SECURITIES = Kind(
             required=False,
             may_be_empty=True,
         ),
-        Column("ticker", _TICKER, "At most 20 characters; each ticker belongs to one security.", "KELP"),
-        Column("name", _NAME, "At most 255 characters; may be empty.", "Kelp Foods", may_be_empty=True),
+        FileColumn("ticker", _TICKER, "At most 20 characters; each ticker belongs to one security.", "KELP"),
+        FileColumn("name", _NAME, "At most 255 characters; may be empty.", "Kelp Foods", may_be_empty=True),
     ),
     "Adds new securities and renames known ones. With an id in the row, the ticker may change too. None is removed.",
     (
@@ -71,13 +75,13 @@ SECURITIES = Kind(
         ',RUNE,"Rune, Oar & Sons"',
     ),
 )
-PRICES = Kind(
+PRICES = FileKind(
     "prices",
     "Prices",
     (
-        Column("date", cells.past_date, "Year-month-day, not in the future.", "2026-11-20"),
-        Column("ticker", _TICKER, "The ticker of a security that was imported before.", "KELP"),
-        Column("close", cells.amount(positive=True), "Closing price, above zero, at most 4 decimals.", "41.25"),
+        FileColumn("date", cells.past_date, "Year-month-day, not in the future.", "2026-11-20"),
+        _KNOWN_TICKER,
+        FileColumn("close", cells.amount(positive=True), "Closing price, above zero, at most 4 decimals.", "41.25"),
     ),
     "Adds prices and corrects the ones of the same security and date. None is removed.",
     (
@@ -85,11 +89,11 @@ PRICES = Kind(
         "2026-11-20,RUNE,8.1",
     ),
 )
-PORTFOLIOS = Kind(
+PORTFOLIOS = FileKind(
     "portfolios",
     "Portfolios",
     (
-        Column(
+        FileColumn(
             "portfolio_id",
             cells.record_id(r"[0-9a-f]{24}", _HEX_24),
             f"{_HEX_24.capitalize()}. Left out, the name says which portfolio is meant, and a new one gets an id.",
@@ -97,8 +101,8 @@ PORTFOLIOS = Kind(
             required=False,
             may_be_empty=True,
         ),
-        Column("name", _NAME, "At most 255 characters; each name belongs to one portfolio.", "Aldermoor Family"),
-        Column("cash", cells.amount(), "Cash, at most 4 decimals; negative when overdrawn.", "12500.00"),
+        FileColumn("name", _NAME, "At most 255 characters; each name belongs to one portfolio.", "Aldermoor Family"),
+        FileColumn("cash", cells.amount(), "Cash, at most 4 decimals; negative when overdrawn.", "12500.00"),
     ),
     "Adds new portfolios and sets the cash of known ones. With an id in the row, the name may change too. "
     "None is removed.",
@@ -107,13 +111,13 @@ PORTFOLIOS = Kind(
         ",Bell Foundation,-310.5",
     ),
 )
-HOLDINGS = Kind(
+HOLDINGS = FileKind(
     "holdings",
     "Holdings",
     (
-        Column("portfolio", _NAME, "The name or the id of a portfolio that was imported before.", "Aldermoor Family"),
-        Column("ticker", _TICKER, "The ticker of a security that was imported before.", "KELP"),
-        Column(
+        _PORTFOLIO,
+        _KNOWN_TICKER,
+        FileColumn(
             "quantity",
             cells.amount(),
             "Shares held, at most 4 decimals; negative when sold short, 0 for none.",
@@ -128,21 +132,21 @@ HOLDINGS = Kind(
         "Bell Foundation,KELP,0",
     ),
 )
-LOTS = Kind(
+LOTS = FileKind(
     "lots",
     "Tax lots",
     (
-        Column("portfolio", _NAME, "The name or the id of a portfolio that was imported before.", "Aldermoor Family"),
-        Column("ticker", _TICKER, "The ticker of a security that was imported before.", "KELP"),
-        Column("reference", cells.text(50), "At most 50 characters; names a lot within its holding.", "A-1041"),
-        Column("acquired_on", cells.past_date, "Year-month-day, not in the future.", "2024-03-08"),
-        Column(
+        _PORTFOLIO,
+        _KNOWN_TICKER,
+        FileColumn("reference", cells.text(50), "At most 50 characters; names a lot within its holding.", "A-1041"),
+        FileColumn("acquired_on", cells.past_date, "Year-month-day, not in the future.", "2024-03-08"),
+        FileColumn(
             "quantity",
             cells.amount(negative=False),
             "Shares of the lot that are still held, at most 4 decimals; 0 for a lot that is sold.",
             "200",
         ),
-        Column("cost", cells.amount(negative=False), "Cost of one share, at most 4 decimals.", "36.40"),
+        FileColumn("cost", cells.amount(negative=False), "Cost of one share, at most 4 decimals.", "36.40"),
     ),
     "Replaces all tax lots of each portfolio in the file; other portfolios stay as they are. The lots of a holding "
     "have to add up to it: where they do not, what a sale gains is unknown, and a gain budget cannot be kept.",
@@ -152,22 +156,22 @@ LOTS = Kind(
         "Aldermoor Family,RUNE,A-1102,2024-06-21,12.5,7.95",
     ),
 )
-MODELS = Kind(
+MODELS = FileKind(
     "models",
     "Models",
     (
-        Column("model", _NAME, "The name of the model, on each of its rows.", "Balanced Growth"),
-        Column(
+        FileColumn("model", _NAME, "The name of the model, on each of its rows.", "Balanced Growth"),
+        FileColumn(
             "ticker",
             cells.text(24),
             "On a position's row: the security's ticker (or its id). Empty on a portfolio's row.",
             "KELP",
             may_be_empty=True,
         ),
-        Column("target", cells.number, f"Target weight {_FRACTION}.", "0.025", may_be_empty=True),
-        Column("low_drift", cells.number, f"Band below the target, {_FRACTION}.", "0.005", may_be_empty=True),
-        Column("high_drift", cells.number, f"Band above the target, {_FRACTION}.", "0.010", may_be_empty=True),
-        Column(
+        FileColumn("target", cells.number, f"Target weight {_FRACTION}.", "0.025", may_be_empty=True),
+        FileColumn("low_drift", cells.number, f"Band below the target, {_FRACTION}.", "0.005", may_be_empty=True),
+        FileColumn("high_drift", cells.number, f"Band above the target, {_FRACTION}.", "0.010", may_be_empty=True),
+        FileColumn(
             "portfolio",
             _NAME,
             "On a portfolio's row: the name (or id) of a portfolio that follows the model. Empty on a position's row.",
@@ -185,25 +189,16 @@ MODELS = Kind(
     ),
 )
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (SECURITIES, PRICES, PORTFOLIOS, HOLDINGS, LOTS, MODELS)}
+KINDS: dict[str, FileKind] = {kind.name: kind for kind in (SECURITIES, PRICES, PORTFOLIOS, HOLDINGS, LOTS, MODELS)}
 
 
-def get_kind(name: str) -> Kind:
+def get_kind(name: str) -> FileKind:
     """The kind of that name; raises NotFoundError naming the ones that exist."""
     if name not in KINDS:
         raise NotFoundError(f"There is no import of {name[:40]!r}; there are {', '.join(KINDS)}.")
     return KINDS[name]
 
 
-def describe(kinds: Iterable[Kind] = tuple(KINDS.values())) -> str:
-    """The columns of each kind as plain text, for the command line's help."""
-    parts = []
-    for kind in kinds:
-        lines = [f"{kind.name}: {kind.meaning}", f"  {','.join(kind.header)}"]
-        lines += [f"  {column.name:<13}{_condition(column)}{column.help}" for column in kind.columns]
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
-
-
-def _condition(column: Column) -> str:
-    return "" if column.required else "(optional) "
+def is_kept_elsewhere(kind: FileKind) -> bool:
+    """Whether other services keep what a file of this kind holds, so that nothing of it is written here."""
+    return kind.name != "models" and get_source().is_remote

@@ -17,7 +17,7 @@ class Doing(NamedTuple):
     total: int = 0
 
 
-class Progress:
+class ImportProgress:
     """What is being done now. It is replaced as a whole, so that a reader never sees parts of two states."""
 
     def __init__(self) -> None:

@@ -226,7 +226,7 @@ def documents_at_once(row: ModelRow, portfolio_ids: Iterable[str], inputs: Drift
     answered = np.flatnonzero(found.answered & (found.market_value > 0)).tolist()
     maker = _Maker(row, batch.rows(answered), found.rows(answered), inputs)
     keys = list(plain)
-    return {keys[at]: maker.figures(row_, plain[keys[at]]) for row_, at in enumerate(answered)}
+    return {keys[at]: maker.document(row_, plain[keys[at]]) for row_, at in enumerate(answered)}
 
 
 def _position(security_id: str, aim: PositionDraft | None, inputs: DriftInputs) -> Position:
@@ -236,7 +236,7 @@ def _position(security_id: str, aim: PositionDraft | None, inputs: DriftInputs) 
 
 
 class _Maker:
-    """Takes the figures of one portfolio out of a batch; `nearest` is what each would hold nearest to its targets."""
+    """Takes the document of one portfolio out of a batch; `nearest` is what each would hold nearest to its targets."""
 
     def __init__(self, row: ModelRow, batch: Batch, nearest: BatchAnswer, inputs: DriftInputs) -> None:
         self._ids, self._securities = batch.security_ids, inputs.securities
@@ -251,7 +251,7 @@ class _Maker:
         self._days = np.where((batch.quantities != 0) | batch.in_model, days, 0).max(axis=1)
         self._near = (self._states == _CODES["near"]).any(axis=1)
 
-    def figures(self, at: int, held: Balances) -> DriftDocument:
+    def document(self, at: int, held: Balances) -> DriftDocument:
         """Of the portfolio of row `at`, which holds `held`."""
         breaches = int(self._breaches[at])
         return DriftDocument(

@@ -23,7 +23,7 @@ READ = needs("book.read", "models:read")
 
 
 @router.get(
-    "/drift", operation_id="models_app_api_v2_list_drift", openapi_extra=errors(), response=FiguresPage, auth=READ
+    "/drift", operation_id="models_app_api_v2_list_drift", response=FiguresPage, auth=READ, openapi_extra=errors()
 )
 def list_drift(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
     """Every portfolio of the firm against each model it follows, the largest band use first, as last computed."""
@@ -33,9 +33,9 @@ def list_drift(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> 
 @router.get(
     "/models/{model_id}/drift",
     operation_id="models_app_api_v2_list_model_drift",
-    openapi_extra=errors(404),
     response=FiguresPage,
     auth=READ,
+    openapi_extra=errors(404),
 )
 def list_model_drift(request: HttpRequest, model_id: PathId, cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
     """The portfolios of a model, the largest band use first, as last computed."""

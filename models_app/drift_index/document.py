@@ -24,7 +24,7 @@ from models_app.drift_index.live_drift import (
 )
 from models_app.investment_models.rules import PositionDraft
 from models_app.investment_models.selectors import ModelRow
-from models_app.portfolio.batch import Batch, BatchAnswer, batch_of, is_plain_portfolio, is_plain_security
+from models_app.portfolio.batch import Batch, BatchAnswer, are_plain_securities, batch_of, is_plain_portfolio
 from models_app.portfolio.batch_drift import batch_drift, weights
 from models_app.portfolio.nearest import closed_form
 from models_app.portfolio.types import ZERO, Position
@@ -206,7 +206,7 @@ def documents_at_once(row: ModelRow, portfolio_ids: Iterable[str], inputs: Drift
     aims = {p.security_id: p for p in row.draft.positions}
     balances = {key: inputs.balances[key] for key in portfolio_ids if key in inputs.balances}
     ids = aims.keys() | {key for held in balances.values() for key in held.quantities}
-    securities = {key: p for key in ids if is_plain_security(p := _position(key, aims.get(key), inputs))}
+    securities = {key: p for key in ids if are_plain_securities([p := _position(key, aims.get(key), inputs)])}
     plain = {
         key: held
         for key, held in balances.items()
@@ -223,7 +223,7 @@ def documents_at_once(row: ModelRow, portfolio_ids: Iterable[str], inputs: Drift
         [held.cash for held in plain.values()],
     )
     found = closed_form(batch)
-    answered = np.flatnonzero(found.answered & (found.market_value > 0)).tolist()
+    answered = np.flatnonzero(found.answered).tolist()
     maker = _Maker(row, batch.rows(answered), found.rows(answered), inputs)
     keys = list(plain)
     return {keys[at]: maker.document(row_, plain[keys[at]]) for row_, at in enumerate(answered)}

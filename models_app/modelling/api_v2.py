@@ -32,16 +32,16 @@ from ordergen.core.errors import ConflictError
 router = Router(tags=["models"])
 READ = needs("book.read", "models:read")
 WRITE = needs("model.edit", "models:write")
-IF_MATCH = header("If-Match", "The version the change was made from; 428 without it", '"3"')
 VersionNumber = Annotated[int, Query(ge=1, le=2**31 - 1)]
+IF_MATCH = header("If-Match", "The version the change was made from; 428 without it", '"3"')
 
 
 @router.get(
     "/models",
     operation_id="models_app_api_v2_list_models",
-    openapi_extra=errors(),
     response=Page[out.ModelSummary],
     auth=READ,
+    openapi_extra=errors(),
 )
 def list_models(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> HttpResponse:
     """Models, newest first."""
@@ -56,9 +56,9 @@ def list_models(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) ->
 @router.post(
     "/models",
     operation_id="models_app_api_v2_create_model",
-    openapi_extra=errors(409),
     response={201: out.ModelOut},
     auth=WRITE,
+    openapi_extra=errors(409),
 )
 def create_model(request: HttpRequest, payload: out.ModelIn, response: HttpResponse) -> Status[dict[str, Any]]:
     model = services.model_create(draft=payload.to_draft(), by=caller(request), reason=payload.reason)
@@ -69,9 +69,9 @@ def create_model(request: HttpRequest, payload: out.ModelIn, response: HttpRespo
 @router.get(
     "/models/{model_id}",
     operation_id="models_app_api_v2_get_model",
-    openapi_extra=errors(404),
     response={200: out.ModelOut, 304: None},
     auth=READ,
+    openapi_extra=errors(404),
 )
 def get_model(request: HttpRequest, model_id: PathId, response: HttpResponse) -> dict[str, Any] | Status[None]:
     """One model; its version is its ETag, and `If-None-Match` spares the body."""
@@ -85,9 +85,9 @@ def get_model(request: HttpRequest, model_id: PathId, response: HttpResponse) ->
 @router.put(
     "/models/{model_id}",
     operation_id="models_app_api_v2_replace_model",
-    openapi_extra=errors(404, 409, 412, 428, headers=[IF_MATCH]),
     response=out.ModelOut,
     auth=WRITE,
+    openapi_extra=errors(404, 409, 412, 428, headers=[IF_MATCH]),
 )
 def replace_model(
     request: HttpRequest, model_id: PathId, payload: out.ModelIn, response: HttpResponse
@@ -106,9 +106,9 @@ def replace_model(
 @router.delete(
     "/models/{model_id}",
     operation_id="models_app_api_v2_delete_model",
-    openapi_extra=errors(404, 409, 412, 428, headers=[IF_MATCH]),
     response={204: None},
     auth=WRITE,
+    openapi_extra=errors(404, 409, 412, 428, headers=[IF_MATCH]),
 )
 def delete_model(request: HttpRequest, model_id: PathId) -> Status[None]:
     """Deletes the model at the version of `If-Match`; its versions and runs stay."""
@@ -123,9 +123,9 @@ def delete_model(request: HttpRequest, model_id: PathId) -> Status[None]:
 @router.get(
     "/models/{model_id}/versions",
     operation_id="models_app_api_v2_list_versions",
-    openapi_extra=errors(404),
     response=list[out.VersionSummary],
     auth=READ,
+    openapi_extra=errors(404),
 )
 def list_versions(request: HttpRequest, model_id: PathId) -> list[dict[str, Any]]:
     """Every version, the latest first: who saved it, when and why. A deleted model keeps its history."""
@@ -135,9 +135,9 @@ def list_versions(request: HttpRequest, model_id: PathId) -> list[dict[str, Any]
 @router.get(
     "/models/{model_id}/versions/{version}",
     operation_id="models_app_api_v2_get_version",
-    openapi_extra=errors(404),
     response=out.VersionOut,
     auth=READ,
+    openapi_extra=errors(404),
 )
 def get_version(request: HttpRequest, model_id: PathId, version: int) -> dict[str, Any]:
     return out.version_out(*selectors.model_version(model_id, version))
@@ -146,9 +146,9 @@ def get_version(request: HttpRequest, model_id: PathId, version: int) -> dict[st
 @router.get(
     "/models/{model_id}/diff",
     operation_id="models_app_api_v2_diff_versions",
-    openapi_extra=errors(404),
     response=out.DiffOut,
     auth=READ,
+    openapi_extra=errors(404),
 )
 def diff_versions(
     request: HttpRequest, model_id: PathId, from_version: VersionNumber, to_version: VersionNumber

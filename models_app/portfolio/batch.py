@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from math import ceil
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .types import Options, Position
-from .units import MONEY_SCALE, WEIGHT_SCALE
+from .types import ZERO, Options, Position
+from .units import EXACT, MONEY_SCALE, WEIGHT_SCALE
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-LARGEST_WHOLE = 2**53  # what arrays take is below it, so that floats still tell it apart
-MOST = 2**63 - 1  # more than any answered portfolio is worth
+LARGEST = Decimal(2**53)  # numbers that arrays take are below it, so that floats still tell them apart
+MOST = 2**63 - 1  # ticks, more than any answered portfolio is worth
+SHARES, TICKS, MILLIONTHS = Decimal(1), Decimal(MONEY_SCALE), Decimal(WEIGHT_SCALE)  # in a share, in money, in a weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +91,26 @@ def has_only_floor(o: Options) -> bool:
     return o == Options(min_cash=o.min_cash, min_cash_weight=o.min_cash_weight, time_limit=o.time_limit)
 
 
-def is_plain_security(p: Position) -> bool:
-    """Whether a column can hold it: a price in whole ticks, weights in whole millionths, shares that trade freely."""
-    return (
-        p.price is not None
-        and p.price > 0
-        and (p.lot_size, p.can_buy, p.can_sell) == (1, True, True)
-        and _are_whole([p.price * MONEY_SCALE, *(w * WEIGHT_SCALE for w in (p.target, p.low_drift, p.high_drift))])
-    )
+def are_plain_securities(positions: Collection[Position]) -> bool:
+    """Whether columns can hold them: prices in whole ticks, weights in whole millionths, shares that trade freely."""
+    if not all(p.price and (p.lot_size, p.can_buy, p.can_sell) == (1, True, True) for p in positions):
+        return False
+    prices = {p.price or ZERO for p in positions}
+    weights = {weight for p in positions for weight in (p.target, p.low_drift, p.high_drift)}
+    return min(prices) > 0 and _are_whole(prices, TICKS) and _are_whole(weights, MILLIONTHS)
 
 
 def is_plain_portfolio(quantities: Collection[Decimal], cash: Decimal) -> bool:
     """Whether a row can hold it: whole shares, and cash in whole ticks."""
-    return _are_whole([*quantities, cash * MONEY_SCALE])
+    return _are_whole(quantities, SHARES) and _are_whole([cash], TICKS)
 
 
-def _are_whole(numbers: list[Decimal]) -> bool:
-    whole = list(map(int, numbers))
-    return whole == numbers and max(whole) < LARGEST_WHOLE and min(whole) > -LARGEST_WHOLE
+def _are_whole(numbers: Collection[Decimal], scale: Decimal) -> bool:
+    """Whether each of `numbers` × scale is whole and fits."""
+    with localcontext(EXACT):
+        counts = [number * scale for number in numbers]
+        whole = list(map(Decimal.to_integral_value, counts))  # `int` takes twice the time
+        return whole == counts and -LARGEST < min(counts, default=ZERO) <= max(counts, default=ZERO) < LARGEST
 
 
 def batch_of(
@@ -120,31 +123,33 @@ def batch_of(
 
     securities   the columns: all of the model and of `holdings`; the quantity they have is not looked at
     holdings     of each portfolio the shares by security id
-    options      of each portfolio, for its cash floor; without any the floor is 0
+    options      of each portfolio, for its cash floor; without any there is none
     """
     column = {p.security_id: at for at, p in enumerate(securities)}
     quantities = np.zeros((len(holdings), len(column)), dtype=np.int64)
     for row, held in enumerate(holdings):
         quantities[row, [column[key] for key in held]] = [int(shares) for shares in held.values()]
-    prices = _whole((p.price or 0 for p in securities), MONEY_SCALE)
-    money = _whole(cash, MONEY_SCALE)
+    prices = _whole((p.price or ZERO for p in securities), TICKS)
+    money = _whole(cash, TICKS)
     value = money + (quantities * prices).sum(axis=1)
     return Batch(
         security_ids=tuple(column),
         prices=prices,
-        targets=_whole((p.target for p in securities), WEIGHT_SCALE),
-        low_drifts=_whole((p.low_drift for p in securities), WEIGHT_SCALE),
-        high_drifts=_whole((p.high_drift for p in securities), WEIGHT_SCALE),
+        targets=_whole((p.target for p in securities), MILLIONTHS),
+        low_drifts=_whole((p.low_drift for p in securities), MILLIONTHS),
+        high_drifts=_whole((p.high_drift for p in securities), MILLIONTHS),
         quantities=quantities,
         cash=money,
-        floor=np.array(list(map(_floor, options, value.tolist())) or [0] * len(holdings), dtype=np.int64),
+        floor=np.array(list(map(_floor, options, value.tolist())) or [-MOST] * len(holdings), dtype=np.int64),
     )
 
 
 def _floor(o: Options, market_value: int) -> int:
     """What must be left, in ticks, never less than asked for."""
-    return min(max(ceil(o.min_cash * MONEY_SCALE), ceil(o.min_cash_weight * market_value)), MOST)
+    return min(max(ceil(o.min_cash * TICKS), ceil(o.min_cash_weight * market_value)), MOST)
 
 
-def _whole(numbers: Iterable[Decimal | int], scale: int) -> Ints:
-    return np.array([int(number * scale) for number in numbers], dtype=np.int64)
+def _whole(numbers: Iterable[Decimal], scale: Decimal) -> Ints:
+    every = list(numbers)
+    whole = {number: int(number * scale) for number in set(every)}  # bands are few, and `int` takes longest of all here
+    return np.array([whole[number] for number in every], dtype=np.int64)

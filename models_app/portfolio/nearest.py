@@ -30,9 +30,10 @@ def nearest_trade(at: Steps) -> int:
 
 
 def closed_form(batch: Batch) -> BatchAnswer:
-    """Of every portfolio the proven optimum without coupling rows: drift to target, exact.
+    """The proven optimum of every portfolio, drift to target, where it keeps the cash floor; exact.
 
-    Not answered are those below 0, with a band that holds no whole number, or too large for 64 bits.
+    Not answered are those worth nothing, with a band that holds no whole number, short of their floor, or too large for
+    64 bits.
     """
     starts = range(0, max(len(batch.cash), 1), CHUNK)
     return stacked([_close(batch.rows(slice(start, start + CHUNK))) for start in starts])
@@ -53,17 +54,18 @@ def _close(batch: Batch) -> BatchAnswer:
     chosen += (twice > step) | ((twice == step) & (q > chosen))
     above = chosen * step - aim
     outside = ((above > mv * batch.high_drifts) | (-above > mv * batch.low_drifts)).any(axis=1)
-    answered = (market_value >= 0) & _fits(batch)
+    answered = (market_value > 0) & _fits(batch)
     rows = np.flatnonzero(outside)
     if len(rows):
         chosen[rows], has_room = _clipped(batch, mv[rows], chosen[rows])
         answered[rows] &= has_room
         above = chosen * step - aim
+    cash_after = market_value - (p * chosen).sum(axis=1)
     return BatchAnswer(
-        answered=answered,
+        answered=answered & (cash_after >= batch.floor),
         quantities=chosen,
         market_value=market_value,
-        cash_after=market_value - (p * chosen).sum(axis=1),
+        cash_after=cash_after,
         drift=np.abs(above).sum(axis=1),
     )
 

@@ -25,9 +25,9 @@ BOOK = needs("book.read", "book:read")
 @router.get(
     "/securities",
     operation_id="models_app_api_v2_list_securities",
-    openapi_extra=errors(),
     response=Page[out.SecurityOut],
     auth=BOOK,
+    openapi_extra=errors(),
 )
 def list_securities(request: HttpRequest, q: SearchText = "", cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
     """Securities by ticker with their latest price; `q` finds a part of ticker or name."""
@@ -43,9 +43,9 @@ def list_securities(request: HttpRequest, q: SearchText = "", cursor: Cursor = "
 @router.get(
     "/securities/{security_id}",
     operation_id="models_app_api_v2_get_security",
-    openapi_extra=errors(404),
     response=out.SecurityOut,
     auth=BOOK,
+    openapi_extra=errors(404),
 )
 def get_security(request: HttpRequest, security_id: SecurityPath) -> dict[str, Any]:
     source = get_source()
@@ -58,9 +58,9 @@ def get_security(request: HttpRequest, security_id: SecurityPath) -> dict[str, A
 @router.get(
     "/portfolios",
     operation_id="models_app_api_v2_list_portfolios",
-    openapi_extra=errors(),
     response=Page[out.NamedOut],
     auth=BOOK,
+    openapi_extra=errors(),
 )
 def list_portfolios(request: HttpRequest, q: SearchText = "", cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
     """Portfolios by name; `q` finds a part of the name."""
@@ -73,9 +73,9 @@ def list_portfolios(request: HttpRequest, q: SearchText = "", cursor: Cursor = "
 @router.get(
     "/portfolios/{portfolio_id}",
     operation_id="models_app_api_v2_get_portfolio",
-    openapi_extra=errors(404),
     response=out.PortfolioOut,
     auth=BOOK,
+    openapi_extra=errors(404),
 )
 def get_portfolio(request: HttpRequest, portfolio_id: PathId) -> dict[str, Any]:
     """Cash, holdings at their latest prices, and the models it follows."""
@@ -96,9 +96,9 @@ def get_portfolio(request: HttpRequest, portfolio_id: PathId) -> dict[str, Any]:
 @router.get(
     "/portfolios/{portfolio_id}/lots",
     operation_id="models_app_api_v2_get_portfolio_lots",
-    openapi_extra=errors(404),
     response=list[out.HoldingLotsOut],
     auth=BOOK,
+    openapi_extra=errors(404),
 )
 def get_portfolio_lots(request: HttpRequest, portfolio_id: PathId) -> list[dict[str, Any]]:
     """The tax lots of each holding by ticker, and what is not realised yet; empty where the book has none."""
@@ -110,10 +110,10 @@ def get_portfolio_lots(request: HttpRequest, portfolio_id: PathId) -> list[dict[
 @router.get(
     "/portfolios/{portfolio_id}/drift",
     operation_id="models_app_api_v2_get_portfolio_drift",
-    openapi_extra=errors(404),
     response=out.DriftOut,
     auth=needs("book.read", "models:read"),
     tags=["drift"],
+    openapi_extra=errors(404),
 )
 def get_portfolio_drift(
     request: HttpRequest, portfolio_id: PathId, model_id: Annotated[HexId | None, Query()] = None

@@ -41,10 +41,10 @@ from rebalance_app.models import (
     Rebalance,
     RunState,
 )
-from rebalance_app.optimiser.failures import AFTER_ALL_ATTEMPTS
 from rebalance_app.orders.decide import content_hash
 from rebalance_app.proposals.recheck import proposal_faults
 from rebalance_app.proposals.run_inputs import inputs_of
+from rebalance_app.solving.failures import AFTER_ALL_ATTEMPTS
 
 Faults = Iterator[str]
 RowCheck = Callable[[PortfolioRebalance, Sequence[Order]], Faults]

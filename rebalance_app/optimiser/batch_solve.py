@@ -1,7 +1,7 @@
 """Solving as arrays: the closed form of many portfolios at once, certified by the independent check.
 
 A run gives a batch of its chunk; a single problem is a batch of one. What has no answer here, for whatever reason, is
-left to the general way.
+left to the general way, which also knows how to explain it.
 """
 
 from dataclasses import replace
@@ -12,10 +12,10 @@ import numpy as np
 from models_app.portfolio.batch import (
     Batch,
     BatchAnswer,
+    are_plain_securities,
     batch_of,
     has_only_floor,
     is_plain_portfolio,
-    is_plain_security,
 )
 from models_app.portfolio.nearest import closed_form
 from models_app.portfolio.types import RebalanceProblem, RebalanceSolution
@@ -28,10 +28,9 @@ from .solution import binding_bands, trade
 
 
 def batch_solve(batch: Batch) -> BatchAnswer:
-    """The proven optimum of every portfolio of some worth whose cash floor holds at the closed form, checked."""
+    """The proven optimum of every portfolio whose cash floor holds at the closed form, checked independently."""
     found = closed_form(batch)
-    keeps_floor = (found.market_value > 0) & (found.cash_after >= batch.floor)
-    return replace(found, answered=found.answered & keeps_floor & is_optimal(batch, found.quantities))
+    return replace(found, answered=found.answered & is_optimal(batch, found.quantities))
 
 
 def is_plain(problem: RebalanceProblem) -> bool:
@@ -40,18 +39,18 @@ def is_plain(problem: RebalanceProblem) -> bool:
         has_only_floor(problem.options)
         and bool(problem.positions)
         and not refusals(problem)
-        and all(map(is_plain_security, problem.positions))
+        and are_plain_securities(problem.positions)
         and is_plain_portfolio([p.quantity for p in problem.positions], problem.cash)
     )
 
 
 def solve_plain(problem: RebalanceProblem) -> RebalanceSolution | None:
-    """The answer of a plain problem that needs no solver; None for every other one."""
+    """The answer of a plain problem that needs no solver, still to be checked; None for every other one."""
     if not is_plain(problem):
         return None
     held = {p.security_id: p.quantity for p in problem.positions}
     batch = batch_of(problem.positions, [held], [problem.cash], [problem.options])
-    found = batch_solve(batch)
+    found = closed_form(batch)
     return _solution(problem, batch, found) if found.answered[0] else None
 
 

@@ -1,4 +1,4 @@
-"""A coupled problem from its choices to trades: relaxation, exact parts, else exchanges, and branch and bound."""
+"""A coupled problem from choices to trades: relaxation, exact search; else exchanges and HiGHS's branch and bound."""
 
 import time
 from collections.abc import Sequence
@@ -6,19 +6,18 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from models_app.portfolio.units import CENT
-from rebalance_app.optimiser.canonical.branch_and_bound import Branching
-from rebalance_app.optimiser.milp.highs import ProgramInfeasible, Relaxed, solve_relaxed, solve_whole
-from rebalance_app.optimiser.milp.lagrangian import cut
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
+from rebalance_app.optimiser.problem.candidate import Candidate
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
-from rebalance_app.optimiser.problem.promises import known
+from rebalance_app.optimiser.problem.objective import total_score
 
+from .canonical import first_of_equals
 from .failures import NoAnswerInTime, SolverFailed
-from .local_search import Exchanges, Spare, total_score
-from .solution import Candidate
+from .local_search import Exchanges, Spare
+from .milp.highs import ProgramInfeasible, Relaxed, solve_relaxed, solve_whole
+from .milp.lagrangian import reduced_cost_fixing, rounded
 
 ROUNDS = 20  # of exchanges
-FIRST_LOOK = 0.5  # of the time at most, before an answer is looked for by exchanges and branch and bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +25,11 @@ class Joint:
     """One coupled problem with its relaxation and its exchanges. Every answer here honours every row, exactly."""
 
     ip: IntegerProblem
-    choices: Sequence[AllowedTrades]
     relaxed: Relaxed
     exchanges: Exchanges
 
     def above_bound(self, trades: Sequence[int]) -> int:
-        """The score of the trades, less the bound that the prices prove."""
+        """The score of the trades, less the Lagrangian bound."""
         return total_score(self.ip, trades) - self.relaxed.bound
 
     def gap(self, found: Candidate) -> Decimal:
@@ -39,10 +37,10 @@ class Joint:
         return self.ip.score_money(total_score(self.ip, found.trades)) - (found.bound or 0)
 
     def spare(self, found: Candidate) -> Spare:
-        """What the prices leave open, given an answer."""
-        return Spare(self.relaxed.prices, float(self.ip.score_money(self.above_bound(found.trades))))
+        """What the multipliers leave open, given an answer."""
+        return Spare(self.relaxed.multipliers, float(self.ip.score_money(self.above_bound(found.trades))))
 
-    def narrowed(self, found: Candidate) -> Candidate:
+    def improved(self, found: Candidate) -> Candidate:
         """The trades, or better ones that exchanges reach, if possible within a cent of the bound."""
         for _ in range(ROUNDS):
             exact_gap = self.gap(found)
@@ -57,66 +55,47 @@ class Joint:
             found = better
         return found
 
-    def good(self, branching: Branching, deadline: float) -> Candidate:
-        """An answer where `branching` does not know the first of all: within a cent of what is proven, if possible."""
-        trades, found = branching.known, None
-        least = known(branching.least, "while the first answer is not known, some part waits")
+    def within_a_cent(self, trades: tuple[int, ...] | None, bound: int, deadline: float) -> Candidate:
+        """An answer within a cent of what is proven, if possible, from trades, if any, and a bound on the score."""
+        found = None
         if trades is not None:
-            found = self.narrowed(Candidate(trades, "milp", self.ip.score_money(least)))
+            found = self.improved(Candidate(trades, "milp", self.ip.score_money(bound)))
         if found is None or self.gap(found) > CENT:
-            found = self.branched(found, deadline - time.monotonic())
+            found = self.branch_and_bound(found, deadline - time.monotonic())
         return found if self.gap(found) > CENT else self.before_equals(found)
 
-    def branched(self, best: Candidate | None, seconds: float) -> Candidate:
-        """Branch and bound over what the prices leave open; the known answer where that fails or time runs out."""
+    def branch_and_bound(self, best: Candidate | None, seconds: float) -> Candidate:
+        """HiGHS's answer of what the multipliers leave open; the known answer where that fails or time runs out."""
+        points = self.relaxed.points
         if best is None:
-            return self.narrowed(solve_whole(self.ip, self.choices, seconds))
-        left = cut(self.choices, self.relaxed.points, self.relaxed.prices, self.above_bound(best.trades))
+            return self.improved(solve_whole(self.ip, points.choices, seconds))
+        left = reduced_cost_fixing(points, self.relaxed.multipliers, self.above_bound(best.trades))
         try:
             found = solve_whole(self.ip, left, seconds)
         except (NoAnswerInTime, ProgramInfeasible, SolverFailed):
             return best
         bound = max(x.bound for x in (best, found) if x.bound is not None)
         better = min((best, found), key=lambda x: total_score(self.ip, x.trades))
-        return self.narrowed(replace(better, bound=bound))
+        return self.improved(replace(better, bound=bound))
 
     def before_equals(self, found: Candidate) -> Candidate:
-        """Trades as good that come first by `exchange.rank`, as far as exchanges of two securities tell."""
+        """Trades as good that come first by `rank`, as far as exchanges of two securities tell."""
         return replace(found, trades=self.exchanges.less_trading(found.trades, self.spare(found)))
 
 
 def solve_jointly(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: float) -> Candidate:
     """The best trades under all coupling rows, with the bound that is proven. Needs a segment in every choice.
 
-    First the relaxation and what `branch` finds with its prices: the first of all answers by `exchange.rank`, or else
-    a good one, improved by exchanges. If that is further than a cent from what is proven, branch and bound. With an
-    answer better than the one it began with, `branch` begins again; where it was cut short it goes on. Raises
-    ProgramInfeasible, or NoAnswerInTime. The answer is still to be checked exactly.
+    First the relaxation, and of all best answers the first by `rank`, where `canonical` finds it. Else an answer that
+    is rounded, improved by exchanges and, if that is further than a cent from what is proven, by branch and bound.
+    Raises ProgramInfeasible, or NoAnswerInTime. The answer is still to be checked exactly.
     """
     deadline = time.monotonic() + seconds
     relaxed = solve_relaxed(ip, choices, seconds)
-    branching = Branching.of(ip, choices, relaxed)
-    begun_with = branching.known_score
-    cut_short = branching.go_on((deadline - time.monotonic()) * FIRST_LOOK)
-    if branching.least is None:
-        return _first(branching)
-    joint = Joint(ip, choices, relaxed, Exchanges.of(ip, choices))
-    found = joint.good(branching, deadline)
-    better = begun_with is None or total_score(ip, found.trades) < begun_with
-    if not (better or cut_short) or joint.gap(found) > CENT:
-        return found
-    branching.note(found.trades)
-    if better:
-        branching.begin_again()
-    branching.go_on(deadline - time.monotonic())
-    if branching.least is None:
-        return _first(branching)
-    bound = max(found.bound or Decimal(0), ip.score_money(branching.least))
-    return replace(found, trades=known(branching.known, "an answer was noted"), bound=bound)
+    start = rounded(relaxed.points, relaxed.steps.tolist())
 
+    def within_a_cent(trades: tuple[int, ...] | None, bound: int) -> Candidate:
+        return Joint(ip, relaxed, Exchanges.of(ip, choices)).within_a_cent(trades, bound, deadline)
 
-def _first(branching: Branching) -> Candidate:
-    """What is known to be the first of all answers. Raises ProgramInfeasible."""
-    if branching.known is None:
-        raise ProgramInfeasible
-    return Candidate(branching.known, "milp")
+    # Without `canonical` this is `within_a_cent(start, relaxed.bound)`: as good to a cent, but any of the equals.
+    return first_of_equals(relaxed, start, within_a_cent, deadline)

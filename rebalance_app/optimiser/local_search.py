@@ -2,10 +2,10 @@
 
 Near the optimum the coupling rows make a subset-sum problem: many combinations of a few shares more of one security and
 a few less of another differ by fractions of a cent. Branch and bound is slow at it; sorting is not. With all small
-changes of single securities sorted by their effect on the objective, the pairs that land within a cent of the proven bound
-are found by binary search.
+changes of single securities sorted by their effect on the objective, the pairs that land within a cent of the proven
+bound are found by binary search.
 
-The prices that prove the bound say which changes are worth a look: one whose effect, less what it frees of each
+The multipliers that prove the bound say which changes are worth a look: one whose effect, less what it frees of each
 priced row, exceeds the gap belongs to no answer that closes it.
 """
 
@@ -20,40 +20,26 @@ from models_app.portfolio.units import MONEY_PLACES
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
 from rebalance_app.optimiser.problem.coupling import broken_rows
 from rebalance_app.optimiser.problem.integer_problem import EXCESS_WEIGHT, FLOAT_EXACT, ONE, IntegerProblem
-from rebalance_app.optimiser.problem.objective import score
+from rebalance_app.optimiser.problem.objective import rank
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 CHANGES = (
     3000  # single-security changes looked at: 2 × their number over the securities is how far each security is moved
 )
-FAR_LINES = 4
+FAR_SECURITIES = 4
 FAR_REACH = 250
 THIRDS = 40  # first moves tried where no pair closes the gap by itself
 MOST_PAIRS = 20_000
 SLACK = 1e-7  # money; what floats may be wrong by before the exact check
 SEGMENTS = 3
-NO_LINE = -1
+NO_SECURITY = -1
 MOST_EXCHANGES = 100  # of equally good answers
 TRADED_PLACES = MONEY_PLACES  # what is saved less than that is not told apart from nothing
 
 
-def total_score(ip: IntegerProblem, trades: Sequence[int]) -> int:
-    """The objective of a whole set of trades, in score units."""
-    return sum(score(ip, security, k) for security, k in zip(ip.securities, trades, strict=True))
-
-
-Rank = tuple[int, int, tuple[tuple[int, int], ...]]
-
-
-def rank(ip: IntegerProblem, trades: Sequence[int]) -> Rank:
-    """What orders answers: the score, then what is traded; then, id by id, who trades more, then who buys."""
-    traded = sum(abs(k) * security.step for security, k in zip(ip.securities, trades, strict=True))
-    return total_score(ip, trades), traded, tuple((-abs(k), -k) for k in trades)
-
-
 @dataclass(frozen=True, slots=True)
-class _Lines:
+class _Securities:
     """The securities in money, as columns (n, 1)."""
 
     step: Floats
@@ -66,7 +52,7 @@ class _Lines:
     last: Ints
 
     @classmethod
-    def of(cls, ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> "_Lines":
+    def of(cls, ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> "_Securities":
         unit = 10**ip.places
 
         def money(name: str) -> Floats:
@@ -86,9 +72,9 @@ class _Lines:
             last=ends[:, :, 1],
         )
 
-    def rows(self, which: Ints) -> "_Lines":
+    def rows(self, which: Ints) -> "_Securities":
         """Some of the securities."""
-        return _Lines(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
+        return _Securities(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
     def allowed(self, k: Ints) -> NDArray[np.bool_]:
         """(n, m) whether each number of steps lies in a segment of its security."""
@@ -116,7 +102,7 @@ class _Lines:
 
 @dataclass(frozen=True, slots=True)
 class _Changes:
-    """Changes of single securities, sorted by effect on the score: which security, its new steps, effects (4, m), and room."""
+    """Changes of single securities, sorted by effect on the score: security, its new steps, and effects (4, m)."""
 
     security: Ints
     steps: Ints
@@ -142,7 +128,7 @@ def _fits(effects: Floats, room: Floats) -> NDArray[np.bool_]:
     return np.asarray((bought <= room[0]) & (-bought <= room[1]) & (traded <= room[2]) & (orders <= room[3]))
 
 
-def _moves(ip: IntegerProblem, securities: _Lines, trades: Ints, reach: int) -> tuple[Ints, Ints, Floats]:
+def _moves(ip: IntegerProblem, securities: _Securities, trades: Ints, reach: int) -> tuple[Ints, Ints, Floats]:
     """Line, new steps and effects (4, m) of every allowed change by up to `reach` steps or to the end of a segment."""
     now = trades[:, None]
     ends = np.where(securities.first <= securities.last, securities.first, now)
@@ -157,30 +143,30 @@ def _moves(ip: IntegerProblem, securities: _Lines, trades: Ints, reach: int) -> 
 
 @dataclass(frozen=True, slots=True)
 class Spare:
-    """What an answer may still lose: the prices of the rows, and the gap (money) to the bound that they prove."""
+    """What an answer may still lose: the multipliers of the rows, and the gap (money) to the bound that they prove."""
 
-    prices: Mapping[str, int]
+    multipliers: Mapping[str, int]
     gap: float
 
     def allows(self, effects: Floats) -> NDArray[np.bool_]:
         """(m,) which effects (4, m), with what they use of each row at its price, stay within the gap."""
-        of = {name: price / ONE for name, price in self.prices.items()}
+        of = {name: price / ONE for name, price in self.multipliers.items()}
         net = of.get("cash_floor", 0.0) - of.get("cash_ceiling", 0.0)
         each = np.array([1.0, net, of.get("turnover", 0.0), of.get("max_trades", 0.0)])
         return np.asarray(each @ effects <= self.gap + SLACK)
 
 
-def _changes(ip: IntegerProblem, securities: _Lines, trades: Ints, spare: Spare) -> _Changes:
+def _changes(ip: IntegerProblem, securities: _Securities, trades: Ints, spare: Spare) -> _Changes:
     """All small changes worth a look, and longer ones of the few securities that are furthest from their target.
 
     The relaxation leaves what is missing in few securities; only these can take up what the others give.
     """
     security, steps, effects = _moves(ip, securities, trades, max(8, CHANGES // (2 * len(trades))))
     off = np.abs(securities.target + -securities.held - trades[:, None] * securities.step)[:, 0]
-    far = np.argsort(-off, kind="stable")[:FAR_LINES]
-    far_line, far_steps, far_effects = _moves(ip, securities.rows(far), trades[far], FAR_REACH)
+    far = np.argsort(-off, kind="stable")[:FAR_SECURITIES]
+    far_security, far_steps, far_effects = _moves(ip, securities.rows(far), trades[far], FAR_REACH)
     # One change that changes nothing, so that a single security can be a pair.
-    security = np.concatenate([security, far[far_line], [NO_LINE]])
+    security = np.concatenate([security, far[far_security], [NO_SECURITY]])
     steps = np.concatenate([steps, far_steps, [0]])
     effects = np.concatenate([effects, far_effects, np.zeros((4, 1))], axis=1)
     useful = _Changes(security, steps, effects).only(spare.allows(effects))
@@ -213,7 +199,7 @@ def _best_pair(changes: _Changes, found: tuple[Ints, Ints]) -> tuple[int, int]:
 def _applied(trades: Ints, changes: _Changes, *picked: int) -> Ints:
     moved = trades.copy()
     for i in picked:
-        if changes.security[i] != NO_LINE:
+        if changes.security[i] != NO_SECURITY:
             moved[changes.security[i]] = changes.steps[i]
     return moved
 
@@ -253,7 +239,7 @@ def _ranked_pairs(changes: _Changes, trades: Ints, room: Floats) -> Iterator[tup
     """Pairs that keep the score, as far as floats can tell, and come before `trades` by `rank`; most saved first."""
     a, b = _pairs(changes, room, (-SLACK, SLACK))
     saved = -np.round(changes.effects[2][a] + changes.effects[2][b], TRADED_PLACES)
-    before = np.append(trades, 0)  # NO_LINE has traded nothing
+    before = np.append(trades, 0)  # NO_SECURITY has traded nothing
     first, second = (np.abs(changes.steps[i]) - np.abs(before[changes.security[i]]) for i in (a, b))
     turned = changes.steps[a] - before[changes.security[a]]
     lower_id = np.where(first != 0, first, np.where(turned != 0, turned, second)) > 0
@@ -267,15 +253,17 @@ class Exchanges:
     """The exchanges of one problem. Every answer given and returned honours every row, exactly."""
 
     ip: IntegerProblem
-    securities: _Lines | None  # None: floats cannot tell the numbers apart, or a row is not one that the search knows
+    securities: (
+        _Securities | None
+    )  # None: floats cannot tell the numbers apart, or a row is not one that the search knows
 
     @classmethod
     def of(cls, ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> "Exchanges":
         """The exchanges that the choices permit."""
         small = all(max(abs(c.least), abs(c.most)) < FLOAT_EXACT for c in choices)
-        return cls(ip, _Lines.of(ip, choices) if small and ip.gain_budget is None else None)
+        return cls(ip, _Securities.of(ip, choices) if small and ip.gain_budget is None else None)
 
-    def _around(self, securities: _Lines, trades: Ints, spare: Spare) -> tuple[_Changes, Floats]:
+    def _around(self, securities: _Securities, trades: Ints, spare: Spare) -> tuple[_Changes, Floats]:
         """Changes of the trades that are worth a look, and the room that the rows leave for them."""
         room = _room(self.ip, securities.sums(self.ip, trades[:, None]).sum(axis=(1, 2)))
         return _changes(self.ip, securities, trades, spare), room

@@ -1,29 +1,15 @@
 """From whole-number trades to a solution with its certificate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 
 from models_app.portfolio.bands import band_interval
-from models_app.portfolio.types import Method, Reason, RebalanceProblem, RebalanceSolution, Status, Trade
+from models_app.portfolio.types import Reason, RebalanceProblem, RebalanceSolution, Status, Trade
 from models_app.portfolio.units import CENT
 from rebalance_app.optimiser.problem.bounds import AllowedTrades, permitted_interval, smallest_trades
+from rebalance_app.optimiser.problem.candidate import Candidate
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, Security
-from rebalance_app.optimiser.problem.objective import best, drift_value
-
-from .explain import excess_reasons, fraction_reasons
-from .local_search import total_score
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """Trades in steps per security of the problem, and what is proven about them. `bound` None: the first of the best."""
-
-    trades: tuple[int, ...]
-    method: Method = "separable"
-    bound: Decimal | None = None
-    binding: tuple[str, ...] = ()
-    reasons: tuple[Reason, ...] = field(default=())
+from rebalance_app.optimiser.problem.objective import best, drift_value, total_score
 
 
 def binding_bands(ip: IntegerProblem, trades: Sequence[int]) -> tuple[str, ...]:
@@ -66,14 +52,17 @@ def trade(security_id: str, shares: int) -> Trade:
     return Trade(security_id, "BUY" if shares > 0 else "SELL", abs(shares))
 
 
-def answer(ip: IntegerProblem, found: Candidate) -> RebalanceSolution:
-    """The solution with exact objective, bound and gap; `optimal` when the gap is at most a cent."""
+def answer(
+    ip: IntegerProblem, found: Candidate, binding: tuple[str, ...] = (), reasons: tuple[Reason, ...] = ()
+) -> RebalanceSolution:
+    """The solution with exact objective, bound and gap; `optimal` when the gap is at most a cent.
+
+    `binding` are the coupling rows that shaped it, `reasons` what is to be said of single positions.
+    """
     pairs = list(zip(ip.securities, found.trades, strict=True))
     shares = {security.position.security_id: k * security.lot for security, k in pairs}
     objective = ip.score_money(total_score(ip, found.trades))
     bound = objective if found.bound is None else min(found.bound, objective)
-    kept = fraction_reasons(ip, found.trades)
-    left = excess_reasons(ip, found.trades) if ip.soft or ip.options.hold else ()
     return RebalanceSolution(
         portfolio_id=ip.problem.portfolio_id,
         status="optimal" if objective - bound <= CENT else "time_limit",
@@ -85,8 +74,8 @@ def answer(ip: IntegerProblem, found: Candidate) -> RebalanceSolution:
         quantities={p.security_id: p.quantity + shares[p.security_id] for p in ip.problem.positions},
         trades=tuple(trade(name, n) for name, n in shares.items() if n),
         cash_after=ip.money(ip.cash - sum(k * security.step for security, k in pairs)),
-        reasons=found.reasons + kept + left,
-        binding=found.binding + binding_options(ip) + binding_bands(ip, found.trades),
+        reasons=reasons,
+        binding=binding + binding_options(ip) + binding_bands(ip, found.trades),
         first=found.bound is None,
         drift_value=ip.money(sum(drift_value(security, k) for security, k in pairs)),
     )

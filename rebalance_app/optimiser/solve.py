@@ -19,15 +19,16 @@ from rebalance_app.optimiser.closed_form import solve_alone
 from rebalance_app.optimiser.milp.elastic import relaxations
 from rebalance_app.optimiser.milp.highs import ProgramInfeasible
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
+from rebalance_app.optimiser.problem.candidate import Candidate
 from rebalance_app.optimiser.problem.coupling import broken_rows
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, integer_problem
 from rebalance_app.optimiser.problem.validate import refusals
 
 from .batch_solve import solve_plain
 from .coupled import solve_jointly
-from .explain import conflict_reason, infeasible_reasons, no_value_reason
+from .explain import conflict_reason, excess_reasons, fraction_reasons, infeasible_reasons, no_value_reason
 from .failures import NoAnswerInTime, SolverFailed, of_optimiser, verify_failed
-from .solution import Candidate, answer, refused
+from .solution import answer, refused
 
 RESERVE = 0.9  # of the remaining time goes to the solver, which looks at its clock only between steps
 
@@ -53,38 +54,43 @@ def _refusal(problem: RebalanceProblem) -> RebalanceSolution | None:
 class Coupled:
     """A problem that the closed form leaves open: `broken` are the coupling rows that fail at it."""
 
-    book: IntegerProblem
+    ip: IntegerProblem
     choices: tuple[AllowedTrades, ...]
     broken: tuple[str, ...]
 
 
+def _answer(ip: IntegerProblem, found: Candidate, binding: tuple[str, ...] = ()) -> RebalanceSolution:
+    left = excess_reasons(ip, found.trades) if ip.soft or ip.options.hold else ()
+    return answer(ip, found, binding, fraction_reasons(ip, found.trades) + left)
+
+
 def _closed_form(problem: RebalanceProblem) -> RebalanceSolution | Coupled:
     """Whatever can be said without a solver: an answer, why there is none, or what is left to solve."""
-    book = integer_problem(problem)
-    value = book.money(book.market_value)
-    if book.market_value < 0:
-        return refused(problem, "infeasible", (no_value_reason(book),), value)
-    choices, trades = solve_alone(book)
-    broken = () if trades is None else broken_rows(book, trades)
+    ip = integer_problem(problem)
+    value = ip.money(ip.market_value)
+    if ip.market_value < 0:
+        return refused(problem, "infeasible", (no_value_reason(ip),), value)
+    choices, trades = solve_alone(ip)
+    broken = () if trades is None else broken_rows(ip, trades)
     if trades is not None and not broken:
-        return answer(book, Candidate(trades))
-    reasons = infeasible_reasons(book, choices)
-    return refused(problem, "infeasible", reasons, value) if reasons else Coupled(book, choices, broken)
+        return _answer(ip, Candidate(trades))
+    reasons = infeasible_reasons(ip, choices)
+    return refused(problem, "infeasible", reasons, value) if reasons else Coupled(ip, choices, broken)
 
 
 def _jointly(coupled: Coupled, started: float) -> RebalanceSolution:
-    book = coupled.book
-    problem, value = book.problem, book.money(book.market_value)
+    ip = coupled.ip
+    problem, value = ip.problem, ip.money(ip.market_value)
     left = problem.options.time_limit - (time.monotonic() - started)
     try:
-        found = solve_jointly(book, coupled.choices, left * RESERVE)
+        found = solve_jointly(ip, coupled.choices, left * RESERVE)
     except ProgramInfeasible:
         rest = problem.options.time_limit - (time.monotonic() - started)
-        needed = relaxations(book, coupled.choices, min(EXPLAIN_SECONDS, rest * RESERVE))
-        return refused(problem, "infeasible", (conflict_reason(book, coupled.broken, needed),), value)
+        needed = relaxations(ip, coupled.choices, min(EXPLAIN_SECONDS, rest * RESERVE))
+        return refused(problem, "infeasible", (conflict_reason(ip, coupled.broken, needed),), value)
     except (NoAnswerInTime, SolverFailed) as error:
         return refused(problem, "error", (of_optimiser(error, problem.options.time_limit),), value)
-    return answer(book, replace(found, binding=coupled.broken))
+    return _answer(ip, found, coupled.broken)
 
 
 def _without_solver(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | Coupled]:
@@ -148,18 +154,7 @@ def relaxed(options: Options, reason: Reason) -> list[Options]:
     return [replace(options, **RELAXED[name](value)) for name, value in reason.numbers.items() if name in RELAXED]
 
 
-LIMITS = {  # by option, what `relaxed` may change it to is told of
-    "min_cash": "cash floor",
-    "max_cash": "cash ceiling",
-    "min_trade_value": "smallest order",
-    "max_turnover": "turnover limit",
-    "max_trades": "number of orders allowed",
-    "gain_budget": "gain budget",
-}
-
-
-def _shown(name: str, value: Decimal | int) -> str:
-    return f"{value * 100:,.2f} %" if name == "max_turnover" else f"{value:,}"
+RELAXABLE = ("min_cash", "max_cash", "min_trade_value", "max_turnover", "max_trades", "gain_budget")
 
 
 def nearest(problem: RebalanceProblem) -> RebalanceSolution:
@@ -176,8 +171,8 @@ def nearest(problem: RebalanceProblem) -> RebalanceSolution:
     if easier == options:
         return solution
     told = tuple(
-        Reason("LIMIT_RELAXED", f"The {words} is taken as {_shown(name, getattr(easier, name))}.")
-        for name, words in LIMITS.items()
+        Reason("LIMIT_RELAXED", details={"option": name, "value": getattr(easier, name)})
+        for name in RELAXABLE
         if getattr(easier, name) != getattr(options, name)
     )
     found = solve(replace(problem, options=easier))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -28,11 +27,11 @@ from models_app.portfolio.units import (
 )
 from ordergen.core.db import object_id
 from ordergen.core.errors import promised
+from rebalance_app.answers.sentences import sentence
 from rebalance_app.models import OrderState, PortfolioRebalance, ProposalState
 from rebalance_app.proposals.run_inputs import RunInputs as RunFacts
 from rebalance_app.proposals.stored import pack, pack_lots, text
 
-SECURITY_ID = re.compile(r"\b[A-Za-z0-9]{24}\b")
 PROPOSAL_FIELDS = (
     "state", "reason_code", "reason", "method", "seconds", "n_orders", "buy_value", "sell_value", "largest_order",
     "market_value", "cash_before", "cash_after", "drift_before", "drift_after", "band_use_before", "band_use_after",
@@ -105,9 +104,8 @@ def _state(solution: RebalanceSolution) -> ProposalState:
 
 
 def reason_told(facts: RunFacts, reason: Reason) -> dict[str, str | None]:
-    """The reason with tickers where the domain, which knows no names, says ids."""
-    message = SECURITY_ID.sub(lambda found: facts.ticker(found[0]), reason.message)
-    return {"code": reason.code, "message": message, "security_id": reason.security_id}
+    """The reason in words, which call securities by their tickers."""
+    return {"code": reason.code, "message": sentence(reason, facts.ticker), "security_id": reason.security_id}
 
 
 def _after(problem: RebalanceProblem, solution: RebalanceSolution) -> PortfolioDrift | None:
@@ -141,15 +139,13 @@ def _orders(
 
 def _too_large(orders: Sequence[tuple[Any, ...]], after: PortfolioDrift | None) -> RebalanceSolution | None:
     """A refusal where money would not fit its column; what is stored is never rounded, and never a failed write."""
-    value, ticker = ORDER_FIELDS.index("value"), ORDER_FIELDS.index("ticker")
+    value, portfolio_id, security_id = map(ORDER_FIELDS.index, ("value", "portfolio_id", "security_id"))
     largest = max(orders, key=lambda order: abs(order[value]), default=None)
     traded = sum((order[value] for order in orders), Decimal(0))
     if largest is None or after is None or max(traded, abs(after.cash)) < MONEY_LIMIT:
         return None
-    message = (
-        f"Trading {largest[ticker]} for {largest[value]:,.2f} is more than can be kept: correct the book or the price."
-    )
-    return RebalanceSolution(largest[3], "error", reasons=(Reason("TOO_LARGE", message, largest[5]),))
+    reason = Reason("TOO_LARGE", largest[security_id], details={"value": largest[value]})
+    return RebalanceSolution(largest[portfolio_id], "error", reasons=(reason,))
 
 
 def _figures(before: PortfolioDrift, after: PortfolioDrift | None, orders: Sequence[tuple[Any, ...]]) -> dict[str, Any]:

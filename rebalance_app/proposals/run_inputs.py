@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from models_app.models import ModelVersion
-from models_app.portfolio.batch import is_plain_security
+from models_app.portfolio.batch import are_plain_securities
 from models_app.portfolio.types import ZERO, Options, Position, RebalanceProblem, TaxLot
 from models_app.sources.book_source import Balances
 from rebalance_app.models import Rebalance
@@ -51,7 +51,7 @@ class RunInputs:
     @cached_property
     def plain_securities(self) -> frozenset[str]:
         """Securities that arrays can hold."""
-        return frozenset(key for key in self.quotes if is_plain_security(self.position(key, ZERO)))
+        return frozenset(key for key in self.quotes if are_plain_securities([self.position(key, ZERO)]))
 
     def ticker(self, security_id: str) -> str:
         return (self.quotes.get(security_id) or {}).get("ticker") or security_id

@@ -27,15 +27,16 @@ from ordergen.audit.selectors import request_behind
 from ordergen.core.correlation import correlated
 from ordergen.core.db import object_id
 from ordergen.core.errors import UnavailableError
+from rebalance_app.answers.sentences import sentence
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
 from rebalance_app.optimiser.batch_solve import batch_solve
-from rebalance_app.optimiser.failures import SolverLostError, after_attempts, in_words, of_process, program_failed
 from rebalance_app.optimiser.solution import refused
 from rebalance_app.optimiser.solve import solve_separable
 from rebalance_app.proposals.document import batch_proposals, proposal
 from rebalance_app.proposals.run_inputs import RunInputs, inputs_of
 from rebalance_app.runs.lifecycle import run_finish, run_stop
 from rebalance_app.runs.store import claim_cancel, proposals_store
+from rebalance_app.solving.failures import SolverLostError, after_attempts, in_words, of_process, program_failed
 from rebalance_app.solving.load import gather, refusals
 from rebalance_app.solving.solver_process import SolverChild
 
@@ -106,7 +107,7 @@ class Claim:
 
     def note(self, why: Reason) -> None:
         """Says with all that is still ours why this attempt came to nothing; it stands there until the next begins."""
-        self._ours.update(reason_code=why.code, reason=why.message[:LONGEST_REASON])
+        self._ours.update(reason_code=why.code, reason=sentence(why)[:LONGEST_REASON])
 
     @property
     def _ours(self) -> QuerySet[PortfolioRebalance]:
@@ -170,5 +171,5 @@ def _solve_alone(claim: Claim, row: PortfolioRebalance, problem: RebalanceProble
 def _give_back(claim: Claim, row: PortfolioRebalance, why: Reason) -> None:
     """Lapsed, and under no token that could renew it with the rest: the sweeper queues it again, alone."""
     PortfolioRebalance.objects.filter(pk=row.pk, token=claim.token, state=ProposalState.SOLVING).update(
-        lease_until=timezone.now(), token="", reason_code=why.code, reason=why.message[:LONGEST_REASON]
+        lease_until=timezone.now(), token="", reason_code=why.code, reason=sentence(why)[:LONGEST_REASON]
     )

@@ -21,11 +21,12 @@ from django.db.models import F, Max, Q, QuerySet
 from django.utils import timezone
 
 from ordergen.core.db import atomic
+from rebalance_app.answers.sentences import sentence
 from rebalance_app.models import ACTIVE, OUTCOMES, PortfolioRebalance, ProposalState, Rebalance
-from rebalance_app.optimiser.failures import worker_died
 from rebalance_app.proposals.selectors import LONG
 from rebalance_app.runs.launch import enqueue
 from rebalance_app.runs.lifecycle import run_finish
+from rebalance_app.solving.failures import worker_died
 
 logger = logging.getLogger(__name__)
 ALONE = 1 << 24  # chunks from here on hold one portfolio each, or few; a run has fewer chunks than that
@@ -114,7 +115,7 @@ def _give_up(run: Rebalance) -> int:
             n = _still_lapsed(row).update(
                 state=ProposalState.FAILED,
                 reason_code=row.reason_code or died.code,
-                reason=row.reason or died.message,
+                reason=row.reason or sentence(died),
                 finished_at=timezone.now(),
                 lease_until=None,
             )

@@ -24,8 +24,7 @@ class Work:
     batch_rows: Sequence[PortfolioRebalance]
     others: Sequence[PortfolioRebalance]
     unknown: Sequence[PortfolioRebalance]  # to the book
-    stale: Mapping[str, tuple[PortfolioRebalance, str]]  # by portfolio: its row, and a security with an old price
-    unknown_gains: Mapping[str, tuple[PortfolioRebalance, Reason]]  # of those with a gain budget: whose lots are wrong
+    unfit: Sequence[tuple[PortfolioRebalance, Reason]]  # a price is too old, or what sales gain is not known
 
     def without(self, done: Bools) -> Work:
         """What is left when these rows of the batch are done: the others join what goes one by one."""
@@ -34,60 +33,43 @@ class Work:
 
     def problems(self, facts: RunFacts) -> list[tuple[PortfolioRebalance, RebalanceProblem]]:
         """The problems of what goes one by one."""
-        return [(row, facts.problem(row.portfolio_id, self.balances[row.portfolio_id])) for row in self.others]
+        return [(row, self.problem(facts, row)) for row in self.others]
+
+    def problem(self, facts: RunFacts, row: PortfolioRebalance) -> RebalanceProblem:
+        return facts.problem(row.portfolio_id, self.balances[row.portfolio_id])
 
 
 def gather(facts: RunFacts, rows: Sequence[PortfolioRebalance]) -> Work:
     """Reads the balances of all rows at once and sorts the rows."""
     balances = with_lots(facts, get_source().balances([row.portfolio_id for row in rows]))
     known = [row for row in rows if row.portfolio_id in balances]
-    stale = {
-        row.portfolio_id: (row, old) for row in known if (old := stale_security(facts, balances[row.portfolio_id]))
-    }
-    unknown_gains = {
-        row.portfolio_id: (row, why)
-        for row in known
-        if row.portfolio_id not in stale and (why := unknown_gain(facts, balances[row.portfolio_id]))
-    }
-    fresh = [row for row in known if row.portfolio_id not in stale.keys() | unknown_gains.keys()]
-    plain = [row for row in fresh if _is_plain(facts, row.portfolio_id, balances[row.portfolio_id])]
+    unfit = [(row, why) for row in known if (why := _unfit(facts, balances[row.portfolio_id]))]
+    refused = {row.pk for row, _ in unfit}
+    fit = [row for row in known if row.pk not in refused]
+    plain = [row for row in fit if _is_plain(facts, row.portfolio_id, balances[row.portfolio_id])]
     taken = {row.pk for row in plain}
     return Work(
         balances=balances,
         batch=_batch(facts, {row.portfolio_id: balances[row.portfolio_id] for row in plain}) if plain else None,
         batch_rows=plain,
-        others=[row for row in fresh if row.pk not in taken],
+        others=[row for row in fit if row.pk not in taken],
         unknown=[row for row in rows if row.portfolio_id not in balances],
-        stale=stale,
-        unknown_gains=unknown_gains,
+        unfit=unfit,
     )
 
 
 def refusals(facts: RunFacts, work: Work) -> list[Proposal]:
-    """The outcome of portfolios that cannot even be stated as a problem."""
-    gone = "The book has no such portfolio any more."
-    unknown = [proposal(facts, row, None, refusal(row, "UNKNOWN_PORTFOLIO", gone)) for row in work.unknown]
-    stale = [_too_old(facts, row, work.balances[key], old) for key, (row, old) in work.stale.items()]
-    return (
-        unknown
-        + stale
-        + [_gainless(facts, row, work.balances[key], why) for key, (row, why) in work.unknown_gains.items()]
-    )
+    """The outcome of portfolios that cannot even be stated as a problem, or not to any use."""
+    gone = Reason("UNKNOWN_PORTFOLIO")
+    unknown = [proposal(facts, row, None, refusal(row.portfolio_id, gone)) for row in work.unknown]
+    return unknown + [
+        proposal(facts, row, work.problem(facts, row), refusal(row.portfolio_id, why)) for row, why in work.unfit
+    ]
 
 
-def refusal(row: PortfolioRebalance, code: str, message: str, security_id: str | None = None) -> RebalanceSolution:
+def refusal(portfolio_id: str, why: Reason) -> RebalanceSolution:
     """No answer, and why."""
-    return RebalanceSolution(row.portfolio_id, "error", reasons=(Reason(code, message, security_id),))
-
-
-def _too_old(facts: RunFacts, row: PortfolioRebalance, balances: Balances, security_id: str) -> Proposal:
-    problem = facts.problem(row.portfolio_id, balances)
-    return proposal(facts, row, problem, refusal(row, "STALE_PRICE", old_price(facts, security_id), security_id))
-
-
-def _gainless(facts: RunFacts, row: PortfolioRebalance, balances: Balances, why: Reason) -> Proposal:
-    problem = facts.problem(row.portfolio_id, balances)
-    return proposal(facts, row, problem, RebalanceSolution(row.portfolio_id, "error", reasons=(why,)))
+    return RebalanceSolution(portfolio_id, "error", reasons=(why,))
 
 
 def with_lots(facts: RunFacts, balances: dict[str, Balances]) -> dict[str, Balances]:
@@ -99,7 +81,7 @@ def with_lots(facts: RunFacts, balances: dict[str, Balances]) -> dict[str, Balan
     return balances | {key: replace(balances[key], lots=lots.get(key, {})) for key in wanted}
 
 
-def unknown_gain(facts: RunFacts, balances: Balances) -> Reason | None:
+def unknown_gain(balances: Balances) -> Reason | None:
     """Why what the sales of this portfolio gain cannot be told; None where it can, or where nobody asked for lots."""
     if balances.lots is None:
         return None
@@ -107,28 +89,23 @@ def unknown_gain(facts: RunFacts, balances: Balances) -> Reason | None:
     if not wrong:
         return None
     security_id, differs = next(iter(wrong.items()))
-    more = f" (and so for {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    message = (
-        f"The tax lots of {facts.ticker(security_id)} do not add up to its holding: {differs}{more}. What a sale gains "
-        "is unknown, so the gain budget cannot be kept: import lots that add up, or run without a gain budget."
-    )
-    return Reason("UNKNOWN_GAIN", message, security_id, {"in_lots": differs.in_lots, "held": differs.held})
+    numbers = {"in_lots": differs.in_lots, "held": differs.held}
+    return Reason("UNKNOWN_GAIN", security_id, numbers, {"case": "lots_differ", "more": len(wrong) - 1})
 
 
-def old_price(facts: RunFacts, security_id: str) -> str:
-    """What to tell about a price that is too old to trade on."""
-    newest = max(quote["date"] for quote in facts.quotes.values() if quote["date"])
-    return (
-        f"The last price of {facts.ticker(security_id)} is of {facts.quotes[security_id]['date']}, "
-        f"while others are of {newest}: import a newer one."
-    )
-
-
-def stale_security(facts: RunFacts, balances: Balances) -> str | None:
-    """A security of the model or the portfolio whose price is too old; None for none."""
+def stale_price(facts: RunFacts, balances: Balances) -> Reason | None:
+    """A security of the model or the portfolio has a price too old to trade on; None where none has."""
     if not facts.stale:
         return None
-    return min(facts.stale & (facts.targets.keys() | balances.quantities.keys()), default=None)
+    old = min(facts.stale & (facts.targets.keys() | balances.quantities.keys()), default=None)
+    if old is None:
+        return None
+    newest = max(quote["date"] for quote in facts.quotes.values() if quote["date"])
+    return Reason("STALE_PRICE", old, details={"day": facts.quotes[old]["date"] or "", "newest": newest})
+
+
+def _unfit(facts: RunFacts, balances: Balances) -> Reason | None:
+    return stale_price(facts, balances) or unknown_gain(balances)
 
 
 def _is_plain(facts: RunFacts, portfolio_id: str, balances: Balances) -> bool:

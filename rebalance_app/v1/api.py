@@ -21,11 +21,11 @@ from ordergen.apis.json import answer, array, streamed
 from ordergen.core.errors import NotFoundError
 from ordergen.core.ids import HEX_ID
 from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance, RunState
-from rebalance_app.optimiser import failures
 from rebalance_app.proposals.selectors import proposals_by_key
 from rebalance_app.runs.launch import run_launch
 from rebalance_app.runs.lifecycle import run_hide
 from rebalance_app.runs.wait import run_wait
+from rebalance_app.solving import failures
 from rebalance_app.solving.freeze import UnpricedModelError
 from rebalance_app.v1 import contract
 from rebalance_app.v1.schemas import (

@@ -10,16 +10,15 @@ import pytest
 
 from benchmarks.instances import alike, small
 from models_app.portfolio.types import TaxLot
-from rebalance_app.optimiser.canonical import candidates as left
-from rebalance_app.optimiser.canonical import dominance as remaining
-from rebalance_app.optimiser.canonical import indifferent as fill
-from rebalance_app.optimiser.canonical.at_bound import first_tight
+from rebalance_app.optimiser.canonical import candidates, dominance, indifferent
+from rebalance_app.optimiser.canonical.at_bound import first_at_bound
 from rebalance_app.optimiser.canonical.dominance import best_within
 from rebalance_app.optimiser.canonical.lexicographic import SearchLimit
 from rebalance_app.optimiser.closed_form import solve_alone
 from rebalance_app.optimiser.milp.breakpoints import table
 from rebalance_app.optimiser.milp.highs import Relaxed
-from rebalance_app.optimiser.milp.lagrangian import priced_bound, row_limits
+from rebalance_app.optimiser.milp.lagrangian import lagrangian_bound
+from rebalance_app.optimiser.problem.coupling import coupling_rows
 from rebalance_app.optimiser.problem.integer_problem import ONE, integer_problem
 from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem, shares
@@ -55,7 +54,7 @@ def open_ones():
     for seed in count():
         stated = small(seed) if seed % 4 == 0 else varied(seed)
         book = integer_problem(stated)
-        if book.market_value > 0 and row_limits(book) and not stated.options.hold:
+        if book.market_value > 0 and coupling_rows(book) and not stated.options.hold:
             choices, _ = solve_alone(book)
             if all(c.segments for c in choices) and any(c.least < c.most for c in choices):
                 yield seed, stated, book, table(book, choices)
@@ -63,7 +62,7 @@ def open_ones():
 
 def priced(stated, book, points, prices, expected):
     """The problem at the prices, its first answer in steps, and how far this is from the bound; None for no answer."""
-    at = Relaxed(points, None, prices, priced_bound(points, prices), None, 0.0)
+    at = Relaxed(points, None, prices, lagrangian_bound(points, prices), 0.0)
     if expected is None:
         return at, None, None
     trades = tuple(expected[2][security.position.security_id] // security.lot for security in book.securities)
@@ -72,9 +71,9 @@ def priced(stated, book, points, prices, expected):
 
 LITTLE = {
     "as it is": {},
-    "few to compare with": {(remaining, "COMPARED"): 2},
-    "nothing to fill with": {(fill, "LARGEST"): 1},
-    "few steps": {(left, "MOST_STEPS"): 25},
+    "few to compare with": {(dominance, "COMPARED"): 2},
+    "nothing to fill with": {(indifferent, "LARGEST"): 1},
+    "few steps": {(candidates, "MOST_STEPS"): 25},
 }
 
 
@@ -88,20 +87,20 @@ def test_within_a_distance_is_found_the_first_of_all_answers_or_there_is_none(li
     for seed, stated, book, points in islice(open_ones(), 300):
         rng = random.Random(seed)
         at, trades, away = priced(
-            stated, book, points, {name: rng.choice(PRICES) for name in row_limits(book)}, best(stated)
+            stated, book, points, {name: rng.choice(PRICES) for name in points.rows}, best(stated)
         )
         cases = [(10**14, None)] if trades is None else [(away, trades), (2 * away + 1, trades), (away - 1, None)]
         for gap, expected in cases:
             if gap >= 0:
                 with suppress(SearchLimit):
-                    assert best_within(at, gap) == expected, (stated, at.prices, gap)
+                    assert best_within(at, gap) == expected, (stated, at.multipliers, gap)
                     compared += 1
     assert compared > 250
 
 
 def order_price(book, points, prices, rng):
     """At which, if it is above 0, some trade of some line is worth as much as none."""
-    values = points.priced({**prices, "max_trades": 0})
+    values = points.lagrangian_costs({**prices, "max_trades": 0})
     some = rng.randrange(len(values))
     none = [m for m in np.flatnonzero(points.security == points.security[some]) if not points.steps[m]]
     return max([0, *((values[m] - values[some]) // 10**book.places for m in none)])
@@ -121,7 +120,7 @@ def order_price(book, points, prices, rng):
 def test_what_attains_the_bound_at_any_prices_is_the_first_of_all_answers(rows):
     found = 0
     for seed, stated, book, points in islice(open_ones(), 400):
-        if set(rows) <= row_limits(book).keys():
+        if set(rows) <= points.rows.keys():
             rng = random.Random(seed)
             expected = best(stated)
             for _ in range(5 if "max_trades" in rows else 1):
@@ -130,7 +129,7 @@ def test_what_attains_the_bound_at_any_prices_is_the_first_of_all_answers(rows):
                     prices["max_trades"] = order_price(book, points, prices, rng)
                 at, trades, away = priced(stated, book, points, prices, expected)
                 with suppress(SearchLimit):
-                    tight, nearer = first_tight(points, at.prices)
+                    tight, nearer = first_at_bound(points, at.multipliers)
                     assert tight in (trades, None)
                     assert tight is not None or trades is None or nearer <= away
                     found += tight is not None
@@ -143,7 +142,7 @@ def test_where_more_orders_are_allowed_than_there_are_lines_no_answer_is_nearer_
     choices, _ = solve_alone(book)
     points, prices = table(book, choices), {"cash_floor": ONE, "max_trades": ONE}
     _, trades, away = priced(book.problem, book, points, prices, best(book.problem))
-    tight, nearer = first_tight(points, prices)
+    tight, nearer = first_at_bound(points, prices)
     assert tight in (trades, None)
     assert nearer <= away
 

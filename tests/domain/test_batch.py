@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models_app.portfolio.batch import Batch, is_plain_portfolio, is_plain_security
+from models_app.portfolio.batch import Batch, are_plain_securities, is_plain_portfolio
 from models_app.portfolio.batch_drift import batch_drift, weights
 from models_app.portfolio.drift import portfolio_drift
 from models_app.portfolio.order_reasons import REASONS, order_reason, order_reasons
@@ -156,8 +156,8 @@ def test_only_whole_shares_that_trade_freely_at_whole_ticks_are_plain():
         {"target": Decimal("0.1234567")}, {"lot_size": 2}, {"can_buy": False}, {"can_sell": False},
     )  # fmt: skip
 
-    assert is_plain_security(plain)
-    assert not any(is_plain_security(replace(plain, **other)) for other in others)
+    assert are_plain_securities([plain, plain])
+    assert not any(are_plain_securities([plain, replace(plain, **other)]) for other in others)
     assert is_plain_portfolio([Decimal("-3.0"), Decimal(2**53 - 1)], Decimal("1.2345"))
     assert is_plain_portfolio([], Decimal(0))
     assert not is_plain_portfolio([Decimal("0.5")], Decimal(0))

@@ -1,5 +1,6 @@
 """Drift as arrays is the drift of one portfolio at a time, or no answer at all."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -33,8 +34,8 @@ def batch_of(*quantities, prices, targets, band, cash=0):
 
 def answered(batch):
     """The portfolios that arrays can answer for, with the drift of each and what each would hold nearest to target."""
-    found = closed_form(batch)
-    rows = np.flatnonzero(found.answered & (found.market_value > 0))
+    found = closed_form(replace(batch, floor=np.full_like(batch.floor, -(2**62))))
+    rows = np.flatnonzero(found.answered)
     batch, found = batch.rows(rows), found.rows(rows)
     return batch, batch_drift(batch, batch.quantities, found.market_value), found
 

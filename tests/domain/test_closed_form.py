@@ -31,7 +31,7 @@ def random_batch(seed, rows=60, columns=7, largest=400):
         *weights,
         rng.integers(-3, 30, (rows, columns)),
         rng.integers(0, 4000, rows),
-        np.zeros(rows, dtype=np.int64),
+        np.full(rows, -(2**62)),
     )
 
 
@@ -43,7 +43,7 @@ def test_every_cell_equals_the_definition(seed):
     for i, held in enumerate(batch.quantities.tolist()):
         value = int(batch.cash[i] + (batch.prices * batch.quantities[i]).sum())
         cells = zip(batch.prices.tolist(), held, *columns, strict=True)
-        expected = [nearest_in_band(*cell, value) for cell in cells] if value >= 0 else [None]
+        expected = [nearest_in_band(*cell, value) for cell in cells] if value > 0 else [None]
         assert found.answered[i] == (None not in expected)
         if found.answered[i]:
             assert found.quantities[i].tolist() == expected

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from models_app.portfolio.lots import gain, lots_sold, realised_gain
 from models_app.portfolio.types import Options, Position, ProblemError, RebalanceProblem, TaxLot
-from rebalance_app.optimiser.canonical import branch_and_bound as branch
+from rebalance_app.optimiser.canonical import branch_and_bound
 from rebalance_app.optimiser.check import scalar as verify
 from rebalance_app.optimiser.problem.integer_problem import integer_problem
 from rebalance_app.optimiser.problem.json_format import problem_from_json, problem_to_json
-from rebalance_app.optimiser.problem.objective import realised_gain as gain_in_grains
+from rebalance_app.optimiser.problem.objective import realised_gain as gain_in_minor_units
 from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem, shares
 from tests.domain.oracle import best
@@ -62,7 +62,7 @@ def test_optimiser_check_and_report_state_the_same_gain(lots, share, price):
     problem = _problem(lots, held, D(price).scaleb(-4))
     sold = int(held) * share // 100
     after, book = {"A": held - sold}, integer_problem(problem)
-    grains = gain_in_grains(book.securities[0], -sold)
+    grains = gain_in_minor_units(book.securities[0], -sold)
 
     assert realised_gain(problem, after) == verify.total_gain(problem, after) == book.money(grains)
 
@@ -102,7 +102,7 @@ def test_losses_are_sold_to_make_room_for_gains_and_no_more_of_them_than_that_ta
 
 
 def test_where_the_losses_to_be_sold_were_not_looked_for_to_the_end_no_answer_is_called_the_first(monkeypatch):
-    monkeypatch.setattr(branch, "MOST_LOOKS", 1)
+    monkeypatch.setattr(branch_and_bound, "MOST_LOOKS", 1)
     assert not solve(_short_of_cash_with_a_gain_to_offset()).first
 
 

@@ -1,4 +1,4 @@
-"""The integer programme: its traps, its proof by prices, its exchanges, and its time limit."""
+"""The integer programme: its traps, its proof by multipliers, its exchanges, and its time limit."""
 
 import time
 from dataclasses import replace
@@ -11,21 +11,21 @@ from cvxpy.reductions import Solution
 from benchmarks.instances import Spec, large, small
 from models_app.portfolio.types import Options
 from rebalance_app.optimiser import coupled as joint
-from rebalance_app.optimiser.canonical import branch_and_bound as branch
-from rebalance_app.optimiser.canonical.branch_and_bound import Branching
+from rebalance_app.optimiser.canonical import branch_and_bound
+from rebalance_app.optimiser.canonical.branch_and_bound import BranchAndBound
 from rebalance_app.optimiser.check.scalar import violations
 from rebalance_app.optimiser.closed_form import solve_alone
 from rebalance_app.optimiser.coupled import solve_jointly
 from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
-from rebalance_app.optimiser.local_search import Exchanges, Spare, total_score
-from rebalance_app.optimiser.milp import highs as milp
+from rebalance_app.optimiser.local_search import Exchanges, Spare
 from rebalance_app.optimiser.milp.breakpoints import table
 from rebalance_app.optimiser.milp.formulation import programme
 from rebalance_app.optimiser.milp.highs import ProgramInfeasible, solve_relaxed, solve_whole
-from rebalance_app.optimiser.milp.lagrangian import cut, priced_bound, whole_prices
-from rebalance_app.optimiser.milp.part_relaxation import solve_part
+from rebalance_app.optimiser.milp.lagrangian import lagrangian_bound, reduced_cost_fixing, rounded, whole_multipliers
+from rebalance_app.optimiser.milp.node_relaxation import solve_node
 from rebalance_app.optimiser.problem.coupling import broken_rows
 from rebalance_app.optimiser.problem.integer_problem import integer_problem
+from rebalance_app.optimiser.problem.objective import total_score
 from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem
 from tests.domain.oracle import best
@@ -57,8 +57,8 @@ def test_any_prices_prove_a_bound_that_is_not_above_the_optimum():
     rng = np.random.default_rng(5)
     for stated, book, choices in coupled_small(25):
         for _ in range(5):
-            prices = whole_prices({name: rng.uniform(-1, 3) for name in broken_rows(book, solve_alone(book)[1])})
-            assert book.score_money(priced_bound(table(book, choices), prices)) <= best(stated)[0]
+            prices = whole_multipliers({name: rng.uniform(-1, 3) for name in broken_rows(book, solve_alone(book)[1])})
+            assert book.score_money(lagrangian_bound(table(book, choices), prices)) <= best(stated)[0]
 
 
 def test_what_prices_cut_away_never_holds_the_optimum():
@@ -66,7 +66,7 @@ def test_what_prices_cut_away_never_holds_the_optimum():
         relaxed = solve_relaxed(book, choices, 10)
         optimum = best(stated)[0]
         gap = int((optimum - book.score_money(relaxed.bound)) * 10**9) * 10**book.places
-        left = solve_whole(book, cut(choices, relaxed.points, relaxed.prices, gap + 10**book.places), 10)
+        left = solve_whole(book, reduced_cost_fixing(relaxed.points, relaxed.multipliers, gap + 10**book.places), 10)
         assert book.score_money(total_score(book, left.trades)) == optimum
 
 
@@ -76,12 +76,13 @@ def test_exchanges_only_ever_return_something_better_that_honours_every_row():
         book = integer_problem(large(TIGHT, seed))
         choices, _ = solve_alone(book)
         relaxed = solve_relaxed(book, choices, 10)
-        if relaxed.trades is None:
+        trades = rounded(relaxed.points, relaxed.steps.tolist())
+        if trades is None:
             continue
-        found = Exchanges.of(book, choices).closer(relaxed.trades, Spare({}, np.inf), [(0.001, 1000.0)])
+        found = Exchanges.of(book, choices).closer(trades, Spare({}, np.inf), [(0.001, 1000.0)])
         if found is not None:
             tried += 1
-            assert total_score(book, found) < total_score(book, relaxed.trades)
+            assert total_score(book, found) < total_score(book, trades)
             assert broken_rows(book, found) == ()
     assert tried
 
@@ -165,7 +166,7 @@ def test_a_time_out_after_the_relaxation_offers_its_answer_with_its_gap(monkeypa
     def no_time(*_):
         raise NoAnswerInTime
 
-    monkeypatch.setattr(branch, "MOST_LOOKS", 0)
+    monkeypatch.setattr(branch_and_bound, "MOST_LOOKS", 0)
     monkeypatch.setattr(joint, "solve_whole", no_time)
     found = solve_jointly(book, choices, 10)
     objective = book.score_money(total_score(book, found.trades))
@@ -196,10 +197,10 @@ def stubborn(self, **options):
 @pytest.mark.parametrize(("seed", "status"), [(1, "time_limit"), (None, "error")])
 def test_a_solver_that_ignores_its_limit_is_left_behind_and_what_there_was_is_offered(seed, status, monkeypatch):
     monkeypatch.setattr(cp.Problem, "solve", stubborn)
-    monkeypatch.setattr(Branching, "go_on", lambda *_: None)
+    monkeypatch.setattr(BranchAndBound, "run", lambda *_: None)
     monkeypatch.setattr(Exchanges, "closer", lambda *_: None)
     if seed is None:
-        monkeypatch.setattr(milp, "rounded", lambda *_: None)
+        monkeypatch.setattr(joint, "rounded", lambda *_: None)
     stated = large(Spec(securities=40, floor="0.055", oddities=0, band=("0.02", "0.02")), seed or 1)
     started = time.monotonic()
     solution = solve(replace(stated, options=replace(stated.options, time_limit=1.0)))
@@ -215,7 +216,7 @@ def test_a_solver_that_ignores_its_limit_is_left_behind_and_what_there_was_is_of
 def test_relaxed_prices_are_those_of_the_rows_that_bind():
     book = integer_problem(large(TIGHT, 2))
     choices, _ = solve_alone(book)
-    prices = solve_relaxed(book, choices, 10).prices
+    prices = solve_relaxed(book, choices, 10).multipliers
     assert set(prices) == {"cash_floor", "turnover"}
     assert any(prices.values())
 
@@ -224,7 +225,7 @@ def test_a_part_that_is_solved_directly_has_the_bound_and_the_answer_of_the_stat
     for seed in range(6):
         book = integer_problem(large(TIGHT, seed))
         choices, _ = solve_alone(book)
-        stated, part = solve_relaxed(book, choices, 10), solve_part(book, choices, table(book, choices), 10)
+        stated, part = solve_relaxed(book, choices, 10), solve_node(table(book, choices), 10)
         assert abs(book.score_money(part.bound - stated.bound)) < D("0.01")
         assert part.steps == pytest.approx(stated.steps, abs=1e-5)
 
@@ -238,11 +239,11 @@ def test_a_part_without_an_answer_has_a_bound_above_every_answer():
         solve_relaxed(book, choices, 10)
     points = table(book, choices)
     worst = np.maximum.reduceat(points.score, points.start).sum()
-    assert solve_part(book, choices, points, 10).bound > worst
+    assert solve_node(points, 10).bound > worst
 
 
 def test_what_branch_and_bound_proves_counts_where_it_is_more_than_was_known(monkeypatch):
-    monkeypatch.setattr(Branching, "go_on", lambda *_: None)
+    monkeypatch.setattr(BranchAndBound, "run", lambda *_: None)
     monkeypatch.setattr(Exchanges, "closer", lambda *_: None)
     for seed in range(4):
         book = integer_problem(
@@ -264,7 +265,7 @@ def test_branch_and_bound_refuses_amounts_whose_cents_floats_lose():
 def test_slopes_of_the_programme_add_up_to_the_exact_score():
     book = integer_problem(large(TIGHT, 3))
     choices, _ = solve_alone(book)
-    stated = programme(book, table(book, choices))
+    stated = programme(table(book, choices))
     full = stated.columns.length
     top = sum(total for total in (stated.slopes["score"] * full))
     exact = total_score(book, [c.most for c in choices])
@@ -273,7 +274,7 @@ def test_slopes_of_the_programme_add_up_to_the_exact_score():
 
 def test_the_search_for_the_first_answer_leaves_half_of_the_time_for_finding_one_at_all(monkeypatch):
     given = []
-    monkeypatch.setattr(Branching, "go_on", lambda _self, seconds: given.append(seconds))
+    monkeypatch.setattr(BranchAndBound, "run", lambda _self, seconds: given.append(seconds))
     book = integer_problem(large(TIGHT, 2))
     choices, _ = solve_alone(book)
     solve_jointly(book, choices, 10)

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models_app.portfolio.types import TaxLot
-from rebalance_app.optimiser.canonical import cardinality as orders
-from rebalance_app.optimiser.canonical import gain_bound as budget
+from rebalance_app.optimiser.canonical import cardinality, gain_bound
 from rebalance_app.optimiser.canonical.cardinality import Counted, Orders
 from rebalance_app.optimiser.canonical.gain_bound import Gains
 from rebalance_app.optimiser.canonical.lexicographic import Search, SearchLimit
@@ -39,7 +38,7 @@ KNOWN = {
 @pytest.fixture(params=KNOWN)
 def _known(request, monkeypatch):
     for name, value in KNOWN[request.param].items():
-        monkeypatch.setattr(orders, name, value)
+        monkeypatch.setattr(cardinality, name, value)
 
 
 @pytest.mark.usefixtures("_known")
@@ -93,7 +92,7 @@ def test_a_search_that_tries_too_many_pairs_of_lines_or_takes_too_long_is_given_
     sums, number = Sums([pieces([(-40, 40)], step) for step in range(101, 131)], 1), (3, 3)
     with pytest.raises(SearchLimit):
         Search(sums, [(Orders(sums, number), number)], until=0.0).first(7919)
-    monkeypatch.setattr(orders, "MOST_TRIED", 0)
+    monkeypatch.setattr(cardinality, "MOST_TRIED", 0)
     with pytest.raises(SearchLimit):
         Search(sums, [(Orders(sums, number), number)]).first(7919)
 
@@ -103,7 +102,7 @@ LOTS = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 30)), min_size=1, ma
 
 @pytest.mark.parametrize("two", [False, True], ids=["one sum", "two sums"])
 def test_the_first_way_within_a_budget_for_gains_is_that_of_trying_all(two, monkeypatch):
-    monkeypatch.setattr(budget, "AT_ONCE", range(1, 100))
+    monkeypatch.setattr(gain_bound, "AT_ONCE", range(1, 100))
 
     @settings(max_examples=200, deadline=None)
     @given(st.lists(st.tuples(LOTS, st.integers(1, 2), st.integers(5, 12)), min_size=1, max_size=4), st.data())

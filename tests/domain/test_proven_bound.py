@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from rebalance_app.optimiser.closed_form import solve_alone
-from rebalance_app.optimiser.local_search import total_score
 from rebalance_app.optimiser.milp.breakpoints import table
 from rebalance_app.optimiser.milp.formulation import programme
 from rebalance_app.optimiser.milp.highs import proven_bound, solve_whole
 from rebalance_app.optimiser.problem.integer_problem import integer_problem
+from rebalance_app.optimiser.problem.objective import total_score
 from tests.domain.build import D, position, problem
 from tests.domain.oracle import best
 from tests.domain.test_milp import coupled_small
@@ -20,12 +20,12 @@ from tests.domain.test_milp import coupled_small
 def stated():
     book = integer_problem(problem(100, *(position(name, 0, 51, "0.475", "0.475") for name in "AB")))
     choices, _ = solve_alone(book)
-    return programme(book, table(book, choices))
+    return programme(table(book, choices))
 
 
 def proven(stated, base, above_base):
     """The bound for a base that costs so much money, and a solver that proved so much above it."""
-    score = int(D(base) / stated.ip.score_money(1))
+    score = int(D(base) / stated.points.ip.score_money(1))
     solved = SimpleNamespace(solver_stats=SimpleNamespace(extra_stats=SimpleNamespace(mip_dual_bound=above_base)))
     return proven_bound(solved, replace(stated, base_score=score))
 

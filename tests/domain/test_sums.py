@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rebalance_app.optimiser.canonical import lexicographic as ways
-from rebalance_app.optimiser.canonical import subset_sum as sums
+from rebalance_app.optimiser.canonical import lexicographic, subset_sum
 from rebalance_app.optimiser.canonical.lexicographic import Search, SearchLimit
 from rebalance_app.optimiser.canonical.subset_sum import Piece, Sums, TwoSums, dividing, pieces
 
@@ -45,11 +44,11 @@ def traded(securities, way):
 @pytest.fixture(params=[0, 1, 2], ids=["all sums known", "few sums known", "last lines held"])
 def _known(request, monkeypatch):
     if request.param == 2:
-        monkeypatch.setattr(ways, "PATIENCE", 1)
-        monkeypatch.setattr(ways, "MOST_HELD", 60)
+        monkeypatch.setattr(lexicographic, "PATIENCE", 1)
+        monkeypatch.setattr(lexicographic, "MOST_HELD", 60)
     if request.param:
-        for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("FEW_LINES", 2), ("FEW", 2)):
-            monkeypatch.setattr(sums, name, value)
+        for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("BITS_IF_FEW", 2), ("FEW", 2)):
+            monkeypatch.setattr(subset_sum, name, value)
 
 
 @pytest.mark.usefixtures("_known")
@@ -141,17 +140,17 @@ def test_a_coarse_unit_says_that_a_sum_between_its_multiples_is_impossible():
 
 
 def test_a_search_that_would_take_too_long_is_given_up_not_answered(monkeypatch):
-    for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("FEW_LINES", 2), ("FEW", 2)):
-        monkeypatch.setattr(sums, name, value)
-    monkeypatch.setattr(ways, "MOST_LOOKS", 200)
+    for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("BITS_IF_FEW", 2), ("FEW", 2)):
+        monkeypatch.setattr(subset_sum, name, value)
+    monkeypatch.setattr(lexicographic, "MOST_LOOKS", 200)
     securities = [pieces([(0, 0), (3, 3)], 20 * number) for number in range(1, 13)]
     with pytest.raises(SearchLimit):
         Search(Sums(securities, 20)).first(2000)
 
 
 def test_a_search_from_one_start_knows_of_the_starts_before_it_only_what_holds_for_all(monkeypatch):
-    for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("FEW_LINES", 2), ("FEW", 2)):
-        monkeypatch.setattr(sums, name, value)
+    for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("BITS_IF_FEW", 2), ("FEW", 2)):
+        monkeypatch.setattr(subset_sum, name, value)
     securities = [pieces([(2, 4)] if number == 3 else [(0, 0), (3, 5)], 20 * number) for number in (1, 2, 3, 5, 7)]
     search = Search(Sums(securities, 20))
     for total in range(0, 1800, 20):

@@ -7,18 +7,14 @@ from itertools import combinations
 import pytest
 
 from benchmarks.instances import Spec, alike, large, mixed, short_of_cash, small, taxed
-from rebalance_app.optimiser.canonical import branch_and_bound as branch
-from rebalance_app.optimiser.canonical import candidates as left
-from rebalance_app.optimiser.canonical import dominance as remaining
-from rebalance_app.optimiser.canonical import indifferent as fill
-from rebalance_app.optimiser.canonical import subset_sum as sums
-from rebalance_app.optimiser.canonical.branch_and_bound import Branching
+from rebalance_app.optimiser.canonical import branch_and_bound, candidates, dominance, indifferent, subset_sum
+from rebalance_app.optimiser.canonical.branch_and_bound import BranchAndBound
 from rebalance_app.optimiser.closed_form import solve_alone
-from rebalance_app.optimiser.local_search import rank
 from rebalance_app.optimiser.milp.highs import solve_relaxed
+from rebalance_app.optimiser.milp.lagrangian import rounded
 from rebalance_app.optimiser.problem.coupling import broken_rows
 from rebalance_app.optimiser.problem.integer_problem import integer_problem
-from rebalance_app.optimiser.problem.objective import score
+from rebalance_app.optimiser.problem.objective import rank, score
 from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem, shares
 from tests.domain.oracle import best
@@ -74,7 +70,7 @@ def test_the_first_of_all_is_the_same_whether_sums_or_partial_answers_find_it(mo
         stated = large(spec, seed)
         found = solve(stated)
         with monkeypatch.context() as without:
-            without.setattr(branch, "first_tight", lambda *_: (None, 0))
+            without.setattr(branch_and_bound, "first_at_bound", lambda *_: (None, 0))
             other = solve(stated)
         if found.method == "milp" and found.first and other.first:
             assert found.trades == other.trades
@@ -84,10 +80,16 @@ def test_the_first_of_all_is_the_same_whether_sums_or_partial_answers_find_it(mo
 
 LITTLE = {  # at a time: what a search may try, until it has to divide, look further, or give up
     "as it is": {},
-    "few steps": {(left, "MOST_STEPS"): 12},
-    "few partial answers": {(remaining, "MOST_PARTIAL"): 5, (remaining, "COMPARED"): 2},
-    "nothing to fill with": {(fill, "LARGEST"): 1},
-    "few sums": {(sums, "KNOWN"): 3, (sums, "WINDOW"): 2, (sums, "JUMPS"): 1, (sums, "FEW_LINES"): 2, (sums, "FEW"): 2},
+    "few steps": {(candidates, "MOST_STEPS"): 12},
+    "few partial answers": {(dominance, "MOST_LABELS"): 5, (dominance, "COMPARED"): 2},
+    "nothing to fill with": {(indifferent, "LARGEST"): 1},
+    "few sums": {
+        (subset_sum, "KNOWN"): 3,
+        (subset_sum, "WINDOW"): 2,
+        (subset_sum, "JUMPS"): 1,
+        (subset_sum, "BITS_IF_FEW"): 2,
+        (subset_sum, "FEW"): 2,
+    },
 }
 NARROW = (
     Spec(4, 6_000, ("0.04", "0.04"), floor="0.07", oddities=0.3, min_trade="150", turnover="0.06"),
@@ -102,10 +104,10 @@ NARROW = (
 )
 @pytest.mark.parametrize("little", LITTLE)
 def test_however_little_is_tried_at_a_time_what_is_said_to_be_the_first_is_so(little, without_sums, monkeypatch):
-    monkeypatch.setattr(branch, "MOST_PARTS", 200)
-    monkeypatch.setattr(branch, "MOST_LOOKS", 600)
+    monkeypatch.setattr(branch_and_bound, "MOST_NODES", 200)
+    monkeypatch.setattr(branch_and_bound, "MOST_LOOKS", 600)
     if without_sums:
-        monkeypatch.setattr(branch, "first_tight", lambda *_: (None, 0))
+        monkeypatch.setattr(branch_and_bound, "first_at_bound", lambda *_: (None, 0))
     for (module, name), value in LITTLE[little].items():
         monkeypatch.setattr(module, name, value)
     first = 0
@@ -121,8 +123,8 @@ def test_however_little_is_tried_at_a_time_what_is_said_to_be_the_first_is_so(li
 
 @pytest.mark.slow
 def test_when_parts_run_out_what_is_left_proves_a_bound_that_no_answer_is_below(monkeypatch):
-    monkeypatch.setattr(branch, "first_tight", lambda *_: (None, 0))
-    monkeypatch.setattr(left, "MOST_STEPS", 12)
+    monkeypatch.setattr(branch_and_bound, "first_at_bound", lambda *_: (None, 0))
+    monkeypatch.setattr(candidates, "MOST_STEPS", 12)
     ended = 0
     for seed in range(60):
         stated = large(NARROW[seed % 4], seed)
@@ -131,12 +133,13 @@ def test_when_parts_run_out_what_is_left_proves_a_bound_that_no_answer_is_below(
             continue
         choices, _ = solve_alone(book)
         for parts in (0, 1, 2):
-            monkeypatch.setattr(branch, "MOST_PARTS", parts)
-            branching = Branching.of(book, choices, solve_relaxed(book, choices, 10))
-            branching.go_on(10)
-            if branching.least is not None:
-                assert book.score_money(branching.least) <= expected[0]
-                assert branching.known is None or broken_rows(book, branching.known) == ()
+            monkeypatch.setattr(branch_and_bound, "MOST_NODES", parts)
+            relaxed = solve_relaxed(book, choices, 10)
+            branching = BranchAndBound.of(relaxed, rounded(relaxed.points, relaxed.steps.tolist()))
+            branching.run(10)
+            if branching.lower_bound is not None:
+                assert book.score_money(branching.lower_bound) <= expected[0]
+                assert branching.incumbent is None or broken_rows(book, branching.incumbent) == ()
                 ended += 1
     assert ended > 5
 
@@ -168,8 +171,8 @@ def test_what_took_too_many_tries_once_is_solved_to_the_first_of_all(stated):
 
 @pytest.mark.parametrize(("looks", "parts"), [(0, 200), (5, 200), (400, 0), (400, 3)])
 def test_what_was_not_looked_at_to_the_end_is_not_called_the_first(looks, parts, monkeypatch):
-    monkeypatch.setattr(branch, "MOST_LOOKS", looks)
-    monkeypatch.setattr(branch, "MOST_PARTS", parts)
+    monkeypatch.setattr(branch_and_bound, "MOST_LOOKS", looks)
+    monkeypatch.setattr(branch_and_bound, "MOST_NODES", parts)
     solution = solve(mixed(309))
     assert (solution.status, solution.first) == ("optimal", False)
 

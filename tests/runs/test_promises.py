@@ -16,7 +16,7 @@ from ordergen.core.db import _execute_many
 from ordergen.core.errors import BrokenPromiseError
 from rebalance_app.models import Order
 from rebalance_app.optimiser.canonical.at_bound import _as_least_trading
-from rebalance_app.optimiser.canonical.slack_levels import Level
+from rebalance_app.optimiser.canonical.slack_levels import SlackLevel
 from rebalance_app.optimiser.problem.promises import ImpossibleError
 from rebalance_app.proposals.document import _after
 from rebalance_app.runs.launch import run_launch
@@ -56,7 +56,7 @@ def test_a_solution_without_its_cash_becomes_no_proposal():
 
 def test_a_level_that_says_neither_what_is_bought_nor_what_is_traded_has_no_answer():
     with pytest.raises(ImpossibleError):
-        _as_least_trading(SimpleNamespace(cash=0), {}, Level(0, None, None, None))
+        _as_least_trading(SimpleNamespace(cash=0), {}, SlackLevel(0, None, None, None))
 
 
 @pytest.mark.django_db

@@ -306,7 +306,7 @@ def test_a_portfolio_whose_solver_died_does_not_wait_for_the_rest_of_its_chunk(b
     """Its lease has lapsed for good: what the worker renews for its other portfolios leaves this one alone."""
     run = run_launch(by=manager, model_id=book.model.pk)
     claim = solve._claim(run.pk, 0)
-    solve._give_back(claim, claim.rows[0], Reason("SOLVER_CRASHED", "The solver was lost."))
+    solve._give_back(claim, claim.rows[0], Reason("SOLVER_CRASHED", details={"said": "it is gone"}))
 
     assert claim.renew()
     assert sweep().requeued == 1

@@ -7,6 +7,7 @@ A file per command. All of them are read for the help texts, so each imports wha
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -49,17 +50,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command.needs_django:
             return _with_django(command, options)
         command.run(options)
-    except CommandError as error:
-        return _fail(str(error))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         _discard_output()  # whoever read us has gone: nobody to tell
         return 1
+    except CommandError as error:
+        told = str(error)
     except OSError as error:
         _discard_output()
-        return _fail(f"{error.filename or 'the output'}: {error.strerror}")
-    return 0
+        told = f"{error.filename or 'the output'}: {error.strerror}"
+    except Exception as error:  # a defect: one line for whoever asked, its traceback for the log
+        from rebalance_app.solving.failures import in_words
+
+        logging.getLogger(__name__).exception("the command failed")
+        told = f"the program failed with {in_words(error)}; the log tells where"
+    else:
+        return 0
+    return _fail(told)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -39,9 +39,10 @@ def _solve(options: argparse.Namespace) -> None:
 def _answer(line: bytes, number: int) -> str | None:
     """Answers one problem on standard output; returns the code of what kept it from being solved at all."""
     from models_app.portfolio.types import ProblemError
-    from rebalance_app.optimiser.failures import in_words, program_failed
+    from rebalance_app.answers.scenarios import answer_line
+    from rebalance_app.answers.sentences import sentence
     from rebalance_app.optimiser.problem.json_format import loads
-    from rebalance_app.optimiser.scenarios import answer_line
+    from rebalance_app.solving.failures import in_words, program_failed
 
     document: Any = None
     reason: dict[str, Any] | None = None
@@ -53,7 +54,7 @@ def _answer(line: bytes, number: int) -> str | None:
     except Exception as error:
         logging.getLogger(__name__).exception("line %s", number)
         why = program_failed(in_words(error))
-        reason = {"code": why.code, "message": why.message, "security_id": None}
+        reason = {"code": why.code, "message": sentence(why), "security_id": None}
     if reason:
         answer = {"portfolio_id": _named(document), "line": number, "status": "error", "reasons": [reason]}
     print(json.dumps(answer), flush=True)
@@ -68,7 +69,7 @@ def _named(document: Any) -> str | None:
 
 def _tell(faults: Sequence[str | None]) -> None:
     """Raises CommandError where a line has no answer."""
-    from rebalance_app.optimiser.failures import DEFECT
+    from rebalance_app.solving.failures import DEFECT
 
     if failed := faults.count(DEFECT):
         raise CommandError(f"the program failed on {failed} of {len(faults)} lines; their answers say how, see above")

@@ -1,11 +1,11 @@
-"""Answers that attain the bound of the prices exactly, and of them the first by `exchange.rank`: without floats.
+"""Answers that attain the Lagrangian bound, or just miss it: of many that are equally good, the first.
 
 Where a cash floor keeps a model from being bought in full, drift does not care which securities are short of it:
-thousands of answers are equally good. An answer attains the bound exactly when every security is at a least of its priced
-score and every priced row is used up. The leasts of a security are a few intervals of steps; using up a row is a sum that
-must come out to the minor unit, or a number of orders. Least trading prices that row once more. The first by id is then
-found security by security: the largest trade whose rest the securities after it can still make up, within what rows without a price
-permit.
+thousands of answers are equally good. By complementary slackness an answer attains the bound exactly when every
+security is at a least of its Lagrangian cost and every row with a multiplier is used up. The leasts of a security are a
+few intervals of steps; using up a row is a sum that must come out to the minor unit, or a number of orders. Least
+trading uses up that row once more. The first by id is then found security by security: the largest trade whose rest the
+securities after it can still make up, within what rows without a multiplier permit.
 """
 
 import math
@@ -15,60 +15,58 @@ from typing import Any
 
 import numpy as np
 
-from rebalance_app.optimiser.local_search import rank
-from rebalance_app.optimiser.milp.breakpoints import Table, Whole
-from rebalance_app.optimiser.milp.lagrangian import grid, kept_steps, row_limits
+from rebalance_app.optimiser.milp.breakpoints import Table, Whole, table
+from rebalance_app.optimiser.milp.lagrangian import steps_within_gap
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
-from rebalance_app.optimiser.problem.coupling import broken_rows
+from rebalance_app.optimiser.problem.coupling import broken, coupling_rows, totals_of
 from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
-from rebalance_app.optimiser.problem.objective import realised_gain
+from rebalance_app.optimiser.problem.objective import rank, realised_gain
 from rebalance_app.optimiser.problem.promises import known
 
+from .branching import min_trades
 from .cardinality import Orders
 from .gain_bound import Gains
 from .indifferent import Sets
 from .lexicographic import Kept, Search, SearchLimit
-from .slack_levels import Level, levels
+from .slack_levels import SlackLevel, slack_levels
 from .subset_sum import Piece, Sums, TwoSums, pieces
 
 BOUGHT_OR_TRADED = "a level says what is bought or what is traded"
 MOST_LEAPS = 2000  # sums of sales looked at for the least trading
 
 Chosen = dict[int, int] | None  # by security, the first trades; None where there are none
-SubproblemSolver = Callable[
-    [IntegerProblem, tuple[AllowedTrades, ...]], tuple[int, ...] | None
-]  # solves a problem of its own, or raises SearchLimit
+SubproblemSolver = Callable[[Table], tuple[int, ...] | None]  # solves a problem of its own, or raises SearchLimit
 
 
 class _TakesMoreSales(SearchLimit):
     """A gain budget takes more sales than anything else does."""
 
 
-def not_solved(_ledger: IntegerProblem, _choices: tuple[AllowedTrades, ...]) -> None:
-    """No problem of its own is solved aside."""
+def no_subproblem(_points: Table) -> None:
+    """Where no problem of its own is to be solved."""
     raise SearchLimit
 
 
 def _next_spare(points: Table, values: Whole) -> float:
-    """At least how far above its security's least, in score units, the priced score of any other trade is."""
+    """At most the least reduced cost, in score units, of any trade that has one."""
     over = values - np.minimum.reduceat(values, points.start)[points.security]
     within = points.part[1:] == points.part[:-1]
-    beside = within & ((over[1:] == 0) != (over[:-1] == 0))
-    steep = np.abs(over[1:] - over[:-1])[beside] // (points.steps[1:] - points.steps[:-1])[beside]
+    at_edge = within & ((over[1:] == 0) != (over[:-1] == 0))
+    steep = np.abs(over[1:] - over[:-1])[at_edge] // (points.steps[1:] - points.steps[:-1])[at_edge]
     return min([*steep.tolist(), *over[over > 0].tolist()], default=math.inf)
 
 
 @dataclass(frozen=True, slots=True)
-class _Lines:
-    """Lines with the steps they may trade at a level.
+class _AtLevel:
+    """Securities with the steps they may trade at a level.
 
     until          when to give up, by the monotonic clock
     fixed          the trades of those that have but one; bought, sold   what these come to, in minor units
     free           the steps of the others
     """
 
-    ip: IntegerProblem
-    level: Level
+    points: Table
+    level: SlackLevel
     until: float
     fixed: dict[int, int]
     free: Sets
@@ -76,16 +74,22 @@ class _Lines:
     sold: int
 
     @classmethod
-    def of(cls, ip: IntegerProblem, sets: Sets, level: Level, until: float) -> "_Lines":
+    def of(cls, points: Table, sets: Sets, level: SlackLevel, until: float) -> "_AtLevel":
         """Of the given steps."""
+        ip = points.ip
         fixed = {i: of[0][0] for i, of in sets.items() if of[0][0] == of[-1][1]}
         amounts = [k * ip.securities[i].step for i, k in fixed.items()]
         bought, sold = sum(x for x in amounts if x > 0), -sum(x for x in amounts if x < 0)
-        return cls(ip, level, until, fixed, {i: of for i, of in sets.items() if i not in fixed}, bought, sold)
+        return cls(points, level, until, fixed, {i: of for i, of in sets.items() if i not in fixed}, bought, sold)
 
-    def beside(self, sums: Sums | TwoSums) -> Kept:
+    @property
+    def ip(self) -> IntegerProblem:
+        """The problem."""
+        return self.points.ip
+
+    def side_constraints(self, sums: Sums | TwoSums) -> Kept:
         """What the trades must keep beside their sums, with what the securities that are fixed leave of it."""
-        kept, number = list[Any](), self.level.number(self.ip)
+        kept, number = list[Any](), self.level.orders
         if number is not None:
             made = sum(1 for k in self.fixed.values() if k)
             left = max(0, number[0] - made), min(number[1] - made, len(self.free))
@@ -98,11 +102,11 @@ class _Lines:
 
     def search(self, sums: Sums | TwoSums) -> Search:
         """The search for the first trades of the securities that are free, by their sums."""
-        return Search(sums, self.beside(sums), self.until)
+        return Search(sums, self.side_constraints(sums), self.until)
 
     def pieces(self) -> tuple[list[list[Piece]], int]:
         """Of the securities that are free, and what divides them all."""
-        return [pieces(of, self.ip.securities[i].step) for i, of in self.free.items()], grid(self.ip)
+        return [pieces(of, self.ip.securities[i].step) for i, of in self.free.items()], self.ip.grid
 
     def first(self, search: Search, start: Any) -> Chosen:
         """The first trades of all securities, where those that are free begin at a state of their sums."""
@@ -128,7 +132,7 @@ class _Lines:
         more = bought + self.sold - self.bought  # is to be bought than sold
         least = max(sums.sales.least[0], sums.buys.least[0] - more)
         begin = (2 * least + more, least + more, least + more)
-        if not all(beside.possible(0, begin, left) for beside, left in search.kept if isinstance(beside, Gains)):
+        if not all(gains.possible(0, begin, left) for gains, left in search.kept if isinstance(gains, Gains)):
             raise _TakesMoreSales
         for _ in range(MOST_LEAPS):
             sold = sums.sales.nearest(least, 1)
@@ -142,21 +146,21 @@ class _Lines:
         raise SearchLimit
 
 
-def _on_each_side(securities: _Lines, sets: Sets, buys: int, sales: int) -> Chosen:
+def _on_each_side(securities: _AtLevel, sets: Sets, buys: int, sales: int) -> Chosen:
     """The first trades where buys and sales must each come to a sum of their own."""
-    ip, level, until = securities.ip, securities.level, securities.until
+    points, level, until = securities.points, securities.level, securities.until
     buyers = {i: of for i, of in sets.items() if of[0][0] >= 0}
     sellers = {i: of for i, of in sets.items() if of[-1][1] <= 0 and i not in buyers}
-    if len(buyers) + len(sellers) < len(sets) or level.number(ip) or ip.gain_budget is not None:
+    if len(buyers) + len(sellers) < len(sets) or level.orders or points.ip.gain_budget is not None:
         return securities.buying(buys + sales, buys, buys)
-    first_buys = _Lines.of(ip, buyers, level, until).trading(buys)
-    first_sales = None if first_buys is None else _Lines.of(ip, sellers, level, until).trading(sales)
+    first_buys = _AtLevel.of(points, buyers, level, until).trading(buys)
+    first_sales = None if first_buys is None else _AtLevel.of(points, sellers, level, until).trading(sales)
     return None if first_buys is None or first_sales is None else first_buys | first_sales
 
 
-def _within_cash(securities: _Lines, traded: int) -> Chosen:
+def _within_cash(securities: _AtLevel, traded: int) -> Chosen:
     """The first trades that come to `traded` and leave the cash within its floor and ceiling."""
-    limits = row_limits(securities.ip)
+    limits = securities.points.limits
     most = (traded + limits["cash_floor"]) // 2
     least = (traded - limits["cash_ceiling"] + 1) // 2 if "cash_ceiling" in limits else 0
     anyhow = securities.trading(traded)  # one sum is less work than two
@@ -165,7 +169,7 @@ def _within_cash(securities: _Lines, traded: int) -> Chosen:
     return securities.buying(traded, least, most)
 
 
-def _chosen(securities: _Lines, sets: Sets, level: Level) -> Chosen:
+def _chosen(securities: _AtLevel, sets: Sets, level: SlackLevel) -> Chosen:
     """The first trades of a level. Raises SearchLimit, and _TakesMoreSales."""
     bought, traded = level.bought, level.traded
     if traded is None:
@@ -176,50 +180,57 @@ def _chosen(securities: _Lines, sets: Sets, level: Level) -> Chosen:
     return _on_each_side(securities, sets, (traded + bought) // 2, (traded - bought) // 2) if even else None
 
 
-def _as_least_trading(ip: IntegerProblem, sets: Sets, level: Level) -> tuple[IntegerProblem, tuple[AllowedTrades, ...]]:
+def _as_least_trading(ip: IntegerProblem, sets: Sets, level: SlackLevel) -> Table:
     """A level that says what is bought, with as little trading as that can take, as a problem of its own."""
     bought = known(level.bought, BOUGHT_OR_TRADED)
-    cash, (fewest, most) = ip.cash - bought, level.number(ip) or (0, None)
-    kept = replace(ip, floor=cash, ceiling=cash, fewest_orders=fewest, most_orders=most)
+    cash, (fewest, most) = ip.cash - bought, level.orders or (0, None)
+    kept = replace(ip, floor=cash, ceiling=cash, most_orders=most)
     stated = replace(kept, drift_weight=0, trade_weight=ONE, ticket=0, soft=False)
-    return stated, tuple(AllowedTrades(security, tuple(sets[i])) for i, security in enumerate(ip.securities))
+    choices = tuple(AllowedTrades(security, tuple(sets[i])) for i, security in enumerate(ip.securities))
+    return table(stated, choices, coupling_rows(stated) | ({"min_trades": min_trades(fewest)} if fewest else {}))
 
 
 def _first_at(
-    ip: IntegerProblem, sets: Sets, level: Level, until: float, aside: SubproblemSolver
+    points: Table, sets: Sets, level: SlackLevel, until: float, solve_subproblem: SubproblemSolver
 ) -> tuple[int, ...] | None:
-    """The first answer of a level by `exchange.rank`; None for none. Raises SearchLimit."""
+    """The first answer of a level by `rank`; None for none. Raises SearchLimit."""
+    ip = points.ip
     try:
-        found = _chosen(_Lines.of(ip, sets, level, until), sets, level)
+        found = _chosen(_AtLevel.of(points, sets, level, until), sets, level)
         trades = None if found is None else tuple(found[i] for i in range(len(ip.securities)))
     except _TakesMoreSales:
-        trades = aside(*_as_least_trading(ip, sets, level))
+        trades = solve_subproblem(_as_least_trading(ip, sets, level))
     if trades is None:
         return None
-    broken = set(broken_rows(ip, trades))
-    if level.traded is None and "turnover" in broken:
+    unkept = broken(points.rows, totals_of(ip, trades))
+    if level.traded is None and "turnover" in unkept:
         return None  # as little as possible is traded
-    if broken:
-        raise SearchLimit  # rows without a price decide which is the first, and they are not looked at here
+    if unkept:
+        raise SearchLimit  # rows without a multiplier decide which is the first, and they are not looked at here
     return trades
 
 
-def first_tight(
-    points: Table, prices: Mapping[str, int], until: float = math.inf, aside: SubproblemSolver = not_solved
+def first_at_bound(
+    points: Table,
+    multipliers: Mapping[str, int],
+    until: float = math.inf,
+    solve_subproblem: SubproblemSolver = no_subproblem,
 ) -> tuple[tuple[int, ...] | None, int]:
-    """The first of all answers by `exchange.rank`, where one attains the bound of the prices or just misses it.
+    """The first of all answers by `rank`, where one attains the bound of the multipliers or just misses it.
 
     Without one, how far from the bound (in score) there is none either. `points` are the breakpoints of the choices.
     Raises SearchLimit, also when the monotonic clock says so. `aside` solves what becomes a problem of its own.
     """
-    ip, values = points.ip, points.priced(prices)
-    sets, spare = kept_steps(points, values, 0), _next_spare(points, values)
+    ip, values = points.ip, points.lagrangian_costs(multipliers)
+    sets, spare = steps_within_gap(points, values, 0), _next_spare(points, values)
     nearer = 0
-    for level in levels(ip, prices):
+    for level in slack_levels(points, multipliers):
         nearer = level[0].cost
         if nearer >= spare:
             break
-        found = [trades for each in level if (trades := _first_at(ip, sets, each, until, aside)) is not None]
+        found = [
+            trades for each in level if (trades := _first_at(points, sets, each, until, solve_subproblem)) is not None
+        ]
         if found:
             return min(found, key=lambda trades: rank(ip, trades)), nearer
     return None, int(min(spare, nearer))

@@ -1,8 +1,8 @@
-"""What the prices leave: every trade that may be part of an answer within a distance of the bound, and what it adds.
+"""Reduced-cost fixing: every trade that may be part of an answer within a distance of the bound, and what it adds.
 
-What a trade's priced score has above its security's least, and what is left of priced rows, adds up to an answer's distance
-from the bound. Other prices give a bound of their own, and distances from it. Distances are floats, to be held against
-a limit that is a little too large: they only say what is not worth a look. All else is exact.
+What a trade's Lagrangian cost has above its security's least, and what is left of priced rows, adds up to an answer's
+distance from the bound. Other multipliers give a bound of their own, and distances from it. Distances are floats, to be
+held against a limit that is a little too large: they only say what is not worth a look. All else is exact.
 """
 
 import math
@@ -15,26 +15,26 @@ from numpy.typing import NDArray
 
 from rebalance_app.optimiser.milp.breakpoints import Table, Whole, listed
 from rebalance_app.optimiser.milp.highs import Relaxed
-from rebalance_app.optimiser.milp.lagrangian import kept_steps, row_limits
+from rebalance_app.optimiser.milp.lagrangian import steps_within_gap
 from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
 
-from .indifferent import Fill, count, filling, without
+from .indifferent import Indifferent, count, indifferent_side, without
 from .lexicographic import SearchLimit
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 MOST_STEPS = 2000  # of all securities but those that fill; beyond, the combinations are too many
 MOST_DEVIATING = 62  # securities that may fill or not: each is a bit
-SHIFTS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of prices, where other bounds are looked for
+SHIFTS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of multipliers, where other bounds are looked for
 LARGEST = 2**62
 PRECISION = 1e-12  # of sums of some thousand floats
 
-Prices = Mapping[str, int]
+Multipliers = Mapping[str, int]
 
 
-def _shifted(prices: Prices, rows: Sequence[str]) -> list[Prices]:
-    """The prices, and others around them: each row's up or down or gone, and one's up as much as another's down."""
-    by, now = [round(shift * ONE) for shift in SHIFTS], {row: prices.get(row, 0) for row in rows}
+def _shifted(multipliers: Multipliers, rows: Sequence[str]) -> list[Multipliers]:
+    """The multipliers, and others around them: each up, down or gone, and one up as much as another down."""
+    by, now = [round(shift * ONE) for shift in SHIFTS], {row: multipliers.get(row, 0) for row in rows}
     found = [now, *(now | {row: 0} for row in rows)]
     found += [now | {row: now[row] + sign * each} for row in rows for sign in (1, -1) for each in by]
     pairs = [pair for a, b in combinations(rows, 2) for pair in ((a, b), (b, a))]
@@ -44,10 +44,10 @@ def _shifted(prices: Prices, rows: Sequence[str]) -> list[Prices]:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A coupling row: what each point uses of it, what filling adds, and what all together may use.
+    """A coupling row: what each point uses of it, what indifferent_side adds, and what all together may use.
 
     used   (m,) more than its security's first point; room: less what all first points use
-    fill   what a unit of `Fill` uses, below 0 where it makes room
+    fill   what a unit of `Indifferent` uses, below 0 where it makes room
     """
 
     name: str
@@ -58,20 +58,20 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Points:
-    """Every trade that is left, security by security, a security that fills at its smallest. Sums are counted in whole units.
+class CandidateTrades:
+    """The trades left, security by security; an indifferent security at its smallest. Sums count whole units.
 
     places     by security, which points are its
-    fills      (m,) how many units of money more a point may come to, where its security fills; `deviates` (m,) the bit of
-               a security that might have filled and does not
-    distance   (m, y) money above the security's least, at each of y prices
+    fills      (m,) how many units of money more a point may come to, where its security is indifferent
+    deviates   (m,) the bit of a security that might have been indifferent and is not
+    distance   (m, y) money above the security's least, at each of y multipliers
     above      (y,) what the bound at each of them is above the one that is known; error   (y,) more than all sums of
                distances may be wrong by
     score, traded, later   (m,) what orders answers: of equal score and traded, at the first security, the least `later`
     """
 
     table: Table
-    fill: Fill
+    indifferent: Indifferent
     places: list[Ints]
     fills: Ints
     deviates: Ints
@@ -84,7 +84,7 @@ class Points:
     rows: list[Row]
 
     @property
-    def open_lines(self) -> list[int]:
+    def open_securities(self) -> list[int]:
         """Lines with more than one point, those first whose second-best takes most of any distance."""
         several = [i for i, at in enumerate(self.places) if len(at) > 1]
         second = {i: float(np.partition(self.distance[self.places[i], 0], 1)[1]) for i in several}
@@ -110,35 +110,38 @@ def largest_unit(column: Whole, points: Table, other: int = 0) -> int:
     return math.gcd(other, *(column - column[points.start][points.security]).tolist()) or 1
 
 
-def _rows(points: Table, prices: Prices, fill: Fill, fills: Ints) -> list[Row]:
+def _rows(points: Table, multipliers: Multipliers, indifferent: Indifferent, fills: Ints) -> list[Row]:
     """The rows that some combination of the points breaks, or that have a price."""
     rows, every = [], points.uses
-    per_unit = {"cash_floor": fill.side, "cash_ceiling": -fill.side, "turnover": 1}
-    for name, limit in row_limits(points.ip).items():
+    per_unit = {"cash_floor": indifferent.side, "cash_ceiling": -indifferent.side, "turnover": 1}
+    for name, limit in points.limits.items():
         uses, adds = every[name], per_unit.get(name, 0)
-        most = np.maximum.reduceat(uses + fills.astype(object) * max(0, adds) * fill.unit, points.start).sum()
-        if most > limit or prices.get(name):
-            unit = largest_unit(uses, points, fill.unit if adds else 0)
+        most = np.maximum.reduceat(uses + fills.astype(object) * max(0, adds) * indifferent.unit, points.start).sum()
+        if most > limit or multipliers.get(name):
+            unit = largest_unit(uses, points, indifferent.unit if adds else 0)
             room = (limit - uses[points.start].sum()) // unit
-            used, per_fill = _counted(uses, points, unit), adds * fill.unit // unit
+            used, per_fill = _counted(uses, points, unit), adds * indifferent.unit // unit
             rows.append(Row(name, used, max(-LARGEST, min(room, LARGEST)), per_fill, unit))
     return rows
 
 
 def _distances(
-    points: Table, least: Whole, prices: Prices, rows: Sequence[Row], fills: Ints
+    points: Table, least: Whole, multipliers: Multipliers, rows: Sequence[Row], fills: Ints
 ) -> tuple[Floats, Floats, Floats]:
-    """`distance`, `above` and `error` of `Points`, at the prices and at others around them.
+    """`distance`, `above` and `error` of `CandidateTrades`, at the multipliers and at others around them.
 
-    Where prices shift, what a point uses more than its security's first weighs more, and so does the room that there is.
+    Where multipliers shift, what a point uses more than its security's first weighs more, and so does the room that
+    there is.
     """
     ip = points.ip
-    others = _shifted(prices, [row.name for row in rows])
-    shift = np.array([[(other[row.name] - prices.get(row.name, 0)) / ONE for row in rows] for other in others])
+    others = _shifted(multipliers, [row.name for row in rows])
+    shift = np.array([[(other[row.name] - multipliers.get(row.name, 0)) / ONE for row in rows] for other in others])
     unit = np.array([float(row.unit / 10**ip.places) for row in rows])
     used = np.array([row.used for row in rows]).reshape(len(rows), len(points.security)).T * unit
     adds, room = unit * [row.fill for row in rows], unit * [float(row.room) for row in rows]
-    priced = ((points.priced(prices) - least[points.security]) / money(ip)).astype(float)[:, None] + used @ shift.T
+    priced = ((points.lagrangian_costs(multipliers) - least[points.security]) / money(ip)).astype(float)[
+        :, None
+    ] + used @ shift.T
     priced += np.minimum(0, fills[:, None] * (shift @ adds))
     lowest = np.minimum.reduceat(priced, points.start)
     summed = np.maximum.reduceat(np.abs(priced), points.start).sum(axis=0) + np.abs(shift) @ np.abs(room)
@@ -153,33 +156,33 @@ def _later(points: Table) -> Ints:
     return later
 
 
-def left(relaxed: Relaxed, gap: int) -> Points:
+def candidate_trades(relaxed: Relaxed, gap: int) -> CandidateTrades:
     """The trades within a distance of the bound. Raises SearchLimit."""
-    points, prices = relaxed.points, relaxed.prices
-    ip, values = points.ip, points.priced(relaxed.prices)
-    fill = filling(ip, kept_steps(points, values, 0))
-    tried = {i: without(of, fill.sets.get(i, ())) for i, of in kept_steps(points, values, gap).items()}
+    points, multipliers = relaxed.points, relaxed.multipliers
+    ip, values = points.ip, points.lagrangian_costs(relaxed.multipliers)
+    indifferent = indifferent_side(points, steps_within_gap(points, values, 0))
+    tried = {i: without(of, indifferent.sets.get(i, ())) for i, of in steps_within_gap(points, values, gap).items()}
     if sum(map(count, tried.values())) > MOST_STEPS:
         raise SearchLimit
-    steps = [[fill.ends(i)[0]] if i in fill.sets else [] for i in range(len(ip.securities))]
+    steps = [[indifferent.ends(i)[0]] if i in indifferent.sets else [] for i in range(len(ip.securities))]
     for i, intervals in tried.items():
         steps[i] += [k for a, b in intervals for k in range(a, b + 1)]
-    table = listed(ip, steps)
+    table = listed(points, steps)
     fills = np.zeros(len(table.security), dtype=np.int64)
     deviates = np.zeros(len(table.security), dtype=np.int64)
-    for bit, i in enumerate(i for i in fill.sets if len(steps[i]) > 1):
+    for bit, i in enumerate(i for i in indifferent.sets if len(steps[i]) > 1):
         if bit > MOST_DEVIATING:
             raise SearchLimit
         deviates[table.start[i] + 1 : table.start[i] + len(steps[i])] = 1 << bit
-    for i in fill.sets:
-        smallest, largest = fill.ends(i)
-        fills[table.start[i]] = abs(largest - smallest) * ip.securities[i].step // fill.unit
-    rows = _rows(table, prices, fill, fills)
-    distance, above, error = _distances(table, np.minimum.reduceat(values, points.start), prices, rows, fills)
+    for i in indifferent.sets:
+        smallest, largest = indifferent.ends(i)
+        fills[table.start[i]] = abs(largest - smallest) * ip.securities[i].step // indifferent.unit
+    rows = _rows(table, multipliers, indifferent, fills)
+    distance, above, error = _distances(table, np.minimum.reduceat(values, points.start), multipliers, rows, fills)
     traded, score = np.abs(table.bought), table.score
-    return Points(
+    return CandidateTrades(
         table=table,
-        fill=fill,
+        indifferent=indifferent,
         places=np.split(np.arange(len(table.security)), table.start[1:]),
         fills=fills,
         deviates=deviates,

@@ -1,8 +1,8 @@
 """A number of orders beside sums: what so many orders of some securities can come to.
 
-Which sums securities can make, `sums` knows, but not with how many orders. Here it is known of each number of orders what it
-can come to at least and at most, and which sums just below the most it can make: a search that trades most with the
-first securities runs into those. What two orders come to, number theory decides.
+Which sums securities can make, `sums` knows, but not with how many orders. Here it is known of each number of orders
+what it can come to at least and at most, and which sums just below the most it can make: a search that trades most with
+the first securities runs into those. What two orders come to, number theory decides.
 """
 
 from array import array
@@ -27,7 +27,7 @@ Number = tuple[int, int]  # the fewest and the most orders
 
 
 def compact(numbers: Iterable[int]) -> Sequence[int]:
-    """Whole numbers in little memory, where they fit into 64 bits: such lists grow with the square of the securities."""
+    """Whole numbers in 64 bits each, where they fit: such lists grow with the square of the securities."""
     every = list(numbers)
     try:
         return array("q", every)
@@ -37,7 +37,7 @@ def compact(numbers: Iterable[int]) -> Sequence[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """The securities from one on that make an order in any case, and those that may, as (−most, security): the largest first.
+    """The securities from one on that must make an order, and those that may, as (−most, security): largest first.
 
     least, most   by the number of orders of those that may: what all orders come to at least and at most
     """
@@ -111,7 +111,7 @@ class Counted:
         for at in reversed(range(i, len(self.orders) + 1)):
             for n in range(max(0, number - (at - i)), number + 1):
                 if (at, n) not in self._reached:
-                    self._reached[at, n] = self._with_line(at, n)
+                    self._reached[at, n] = self._with_security(at, n)
         return self._reached[i, number]
 
     def mirrored(self, i: int, number: int) -> int:
@@ -122,11 +122,11 @@ class Counted:
         return self._mirrored[i, number]
 
     def _lowered(self, i: int, number: int, below: int, known: int) -> int:
-        """What is reached from security i on, moved down by an amount, as far as it stays among those that are known."""
+        """What is reached from security i on, moved down by an amount, as far as it stays known."""
         away = below // self.unit
         return self._reached[i, number] << away & (1 << known) - 1 if away < known else 0
 
-    def _with_line(self, i: int, number: int) -> int:
+    def _with_security(self, i: int, number: int) -> int:
         """What `reached` is for security i, given what it is for the security after it."""
         ends = self.ends(i, number)
         if ends is None or i == len(self.orders):
@@ -148,7 +148,7 @@ class Counted:
         return found
 
     def _pairs_of(self, i: int, total: int) -> Iterator[tuple[int, int]]:
-        """Two securities from i on, among them all that must make an order, whose orders can come to the total at least."""
+        """Two securities from i on, with all that must make an order, whose orders can come to the total at least."""
         must, may = self.rests[i].must, self.rests[i].may
         if len(must) == DECIDED:
             yield must[0][1], must[1][1]
@@ -177,7 +177,7 @@ class Counted:
         return DECIDED in numbers and any(self._together(*both, total) for both in self._pairs_of(i, total))
 
     def possible(self, i: int, total: int, number: int) -> bool:
-        """Whether so many orders of the securities from i on may come to the total; what is said to be impossible is."""
+        """Whether so many orders of the securities from i on may come to the total; never wrong where it says no."""
         ends = self.ends(i, number)
         if ends is None or not ends[0] <= total <= ends[1] or total % self.unit:
             return False

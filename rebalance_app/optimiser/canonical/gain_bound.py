@@ -1,7 +1,7 @@
 """A budget for gains beside sums: what sales of some amount must gain at least.
 
-The least gain of some sales, by their amount, is convex where each security's is; to make it so, the securities' are taken at
-their convex hulls. Then the cheapest pieces of all securities come first.
+The least gain of some sales, by their amount, is convex where each security's is; to make it so, the securities' are
+taken at their convex hulls. Then the cheapest pieces of all securities come first.
 """
 
 from bisect import bisect_left, insort
@@ -41,7 +41,7 @@ def _hull(points: Sequence[Point]) -> list[Point]:
 
 
 def _sales(security: Security, intervals: Sequence[Interval]) -> list[Point]:
-    """What sales of a security within some intervals of steps amount to and gain, at all kinks; no sale where it may be."""
+    """What sales of a security within intervals of steps amount to and gain, at all kinks; no sale where it may be."""
     lots = [sold // security.shares for sold in accumulate(shares for shares, _ in security.tax_lots)]
     points = {0} if intervals[-1][1] >= 0 else set[int]()
     for first, last in intervals:

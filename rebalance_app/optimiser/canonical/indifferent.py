@@ -1,15 +1,15 @@
 """Lines that may trade any of many amounts at no preference: they fill what all others leave of the coupling rows.
 
-At the prices of the relaxation, such a security has its least priced score over a whole range of trades. What the securities on
-one side amount to together is all that counts, and which amounts they can make, and how first, `sums` knows; so a
-search over the other securities need not try them one by one.
+At the multipliers of the relaxation, such a security has its least Lagrangian cost over a whole range of trades. What
+the securities on one side amount to together is all that counts, and which amounts they can make, and how first, `sums`
+knows; so a search over the other securities need not try them one by one.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import gcd
 
-from rebalance_app.optimiser.milp.lagrangian import grid, row_limits
+from rebalance_app.optimiser.milp.breakpoints import Table
 from rebalance_app.optimiser.problem.constraints import Interval
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
 
@@ -37,8 +37,8 @@ def without(intervals: Sequence[Interval], taken: Sequence[Interval]) -> list[In
 
 
 @dataclass(frozen=True, slots=True)
-class Fill:
-    """The securities of one side, 1 for buys and −1 for sales, and the steps among which each of them has no preference."""
+class Indifferent:
+    """The indifferent securities of one side, 1 for buys and −1 for sales, each with steps of equal Lagrangian cost."""
 
     ip: IntegerProblem
     side: int
@@ -59,19 +59,19 @@ class Fill:
         return self._sums[securities]
 
 
-def filling(ip: IntegerProblem, sets: Sets) -> Fill:
-    """The securities to fill with, of the trades at which each security's priced score is least: those of the richer side.
+def indifferent_side(points: Table, sets: Sets) -> Indifferent:
+    """Of the trades at which each security's Lagrangian cost is least, the indifferent securities of the richer side.
 
-    None of which it matters beyond its amount how much they trade: where orders count, a security that may stay out of it,
-    and where gains do, what is sold. Nor any whose amounts are too large to be counted in 64 bits.
+    None of which it matters beyond its amount how much they trade: where orders count, a security that may stay out of
+    it, and where gains do, what is sold. Nor any whose amounts are too large to be counted in 64 bits.
     """
-    limits, unit = row_limits(ip), grid(ip)
+    ip, rows, unit = points.ip, points.rows, points.ip.grid
     largest = {i: max(-of[0][0], of[-1][1]) * ip.securities[i].step for i, of in sets.items()}
     several = {i: of for i, of in sets.items() if count(of) > 1 and largest[i] < LARGEST * unit}
-    if {"max_trades", "min_trades"} & limits.keys():
+    if any(row.total == "orders" for row in rows.values()):
         several = {i: of for i, of in several.items() if not any(a <= 0 <= b for a, b in of)}
     buys = {i: of for i, of in several.items() if of[0][0] >= 0}
-    sales = {i: of for i, of in several.items() if of[-1][1] <= 0 and "gain_budget" not in limits}
+    sales = {i: of for i, of in several.items() if of[-1][1] <= 0 and "gain_budget" not in rows}
     side = 1 if sum(map(count, buys.values())) >= sum(map(count, sales.values())) else -1
     chosen = buys if side > 0 else sales
-    return Fill(ip, side, chosen, gcd(*(ip.securities[i].step for i in chosen)))
+    return Indifferent(ip, side, chosen, gcd(*(ip.securities[i].step for i in chosen)))

@@ -50,7 +50,7 @@ class _Held:
 
     @classmethod
     def of(cls, securities: Sequence[Sequence[Piece]], unit: int) -> "_Held":
-        """As many of the last securities as do not come to too much; of none where even that does not fit into 64 bits."""
+        """Of as many of the last securities as do not come to too much; of none where 64 bits are too few."""
         if sum(max(p.ends[1] for p in security) for security in securities) >= WIDE * unit:
             return _NOTHING
         sums, begin = np.zeros(1, dtype=np.int64), len(securities)
@@ -85,19 +85,19 @@ class _Together:
         """Whether the securities from i on may come to the state."""
         of, *lefts = state
         each = zip(self.kept, lefts, strict=True)
-        return self.sums.possible(i, of) and all(beside.possible(i, of, left) for beside, left in each)
+        return self.sums.possible(i, of) and all(side.possible(i, of, left) for side, left in each)
 
     def trades(self, i: int, state: tuple[Any, ...]) -> Trades:
         """The trades of security i, with the state after each."""
         of, *lefts = state
 
         def narrowed(piece: Piece, steps: range) -> range:
-            for beside, left in zip(self.kept, lefts, strict=True):
-                steps = beside.narrowed(i, piece, steps, of, left)
+            for side, left in zip(self.kept, lefts, strict=True):
+                steps = side.narrowed(i, piece, steps, of, left)
             return steps
 
         for k, rest in self.sums.trades(i, of, narrowed):
-            yield k, (rest, *(beside.after(i, k, left) for beside, left in zip(self.kept, lefts, strict=True)))
+            yield k, (rest, *(side.after(i, k, left) for side, left in zip(self.kept, lefts, strict=True)))
 
 
 class Search:
@@ -106,24 +106,24 @@ class Search:
     def __init__(self, sums: Sums | TwoSums, kept: Kept = (), until: float = math.inf) -> None:
         """Of the securities of the sums; `until` when it is given up, by the monotonic clock."""
         self.sums, self.kept, self.until = sums, kept, until
-        self._lines: Any = _Together(sums, tuple(beside for beside, _ in kept)) if kept else sums
+        self._states: Any = _Together(sums, tuple(side for side, _ in kept)) if kept else sums
         self._looks, self._held, self._dead = 0, _NOTHING, set[tuple[int, Any]]()
 
     def first(self, start: Any) -> list[int] | None:
-        """The trades from a state of the sums to nothing: of all such, security by security, the largest, buys before sales.
+        """The trades that make up a state of the sums: of all such, the largest, security by security, buys first.
 
         None where there are none. Raises SearchLimit.
         """
         begin = (start, *(left for _, left in self.kept)) if self.kept else start
-        if not self._lines.possible(0, begin):
+        if not self._states.possible(0, begin):
             return None
-        path, tried = list[tuple[int, Any]](), [self._lines.trades(0, begin)]
+        path, tried = list[tuple[int, Any]](), [self._states.trades(0, begin)]
         while len(path) < len(self.sums.securities):
             here = len(path) + 1
             for k, state in tried[-1]:
-                if self._worth_a_look(here, state) and self._lines.possible(here, state):
+                if self._worth_a_look(here, state) and self._states.possible(here, state):
                     path.append((k, state))
-                    tried.append(self._lines.trades(here, state))
+                    tried.append(self._states.trades(here, state))
                     break
             else:
                 tried.pop()

@@ -1,7 +1,7 @@
-"""Levels: what an answer's sums must come to, for its score to be so far above the bound of the prices.
+"""Levels: what an answer's sums must come to, for its score to be so far above the bound of the multipliers.
 
-Where every security is at a least of its priced score, an answer is above the bound only by what it leaves of priced rows.
-It leaves whole units: of money what divides all that can be traded, and of orders one.
+Where every security is at a least of its Lagrangian cost, an answer is above the bound only by what it leaves of priced
+rows. It leaves whole units: of money what divides all that can be traded, and of orders one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,32 +9,26 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import groupby
 
-from rebalance_app.optimiser.milp.lagrangian import grid, row_limits
-from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
+from rebalance_app.optimiser.milp.breakpoints import Table
+
+from .branching import order_limits
 
 MOST_LEVELS = 10
 NET, COUNTED = frozenset({"cash_floor", "cash_ceiling"}), frozenset({"max_trades", "min_trades"})
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class SlackLevel:
     """Answers of one score: `cost` above the bound, in score units, with what must come to what, in minor units.
 
     bought, traded   buys less sales, and buys plus sales; None where that may be anything, but not both are None
-    orders           how many exactly; None where no price decides it
+    orders           the fewest and the most; None where any number will do
     """
 
     cost: int
     bought: int | None
     traded: int | None
-    orders: int | None
-
-    def number(self, ip: IntegerProblem) -> tuple[int, int] | None:
-        """The fewest and the most orders of an answer; None where any number will do."""
-        if self.orders is not None:
-            return self.orders, self.orders
-        fewest, most = ip.fewest_orders, ip.orders_allowed
-        return (fewest, most) if fewest or most < len(ip.securities) else None
+    orders: tuple[int, int] | None
 
 
 def _least_first(costs: list[int], most: list[int]) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -51,26 +45,30 @@ def _least_first(costs: list[int], most: list[int]) -> Iterator[tuple[int, tuple
                 heappush(waiting, (cost + more, following))
 
 
-def levels(ip: IntegerProblem, prices: Mapping[str, int]) -> Iterator[list[Level]]:
+def slack_levels(points: Table, multipliers: Mapping[str, int]) -> Iterator[list[SlackLevel]]:
     """What uses up the priced rows, then what leaves a few units of them, in order of cost; equal costs together.
 
     Nothing where gains are priced, or both ends of the cash, or nothing but orders.
     """
-    used, limits = sorted(name for name, price in prices.items() if price), row_limits(ip)
+    used, limits = sorted(name for name, each in multipliers.items() if each), points.limits
     net, counted = NET.intersection(used), COUNTED.intersection(used)
     if max(len(net), len(counted)) > 1 or counted == {*used} or "gain_budget" in used:
         return
-    units = [10**ip.places if name in COUNTED else grid(ip) for name in used]
-    orders = {"min_trades": ip.orders_allowed, "max_trades": ip.most_orders or 0}
-    most = [orders[name] - ip.fewest_orders if name in COUNTED else MOST_LEVELS for name in used]
+    grid, order, (fewest, most_orders) = points.ip.grid, 10**points.ip.places, order_limits(points)
+    units = [order if name in COUNTED else grid for name in used]
+    spare = {"max_trades": limits.get("max_trades", 0) // order - fewest, "min_trades": most_orders - fewest}
+    most = [spare.get(name, MOST_LEVELS) for name in used]
+    free = fewest == 0 and most_orders == len(points.start)
 
-    def level(cost: int, left: tuple[int, ...]) -> Level:
+    def level(cost: int, left: tuple[int, ...]) -> SlackLevel:
         at = {name: limits[name] - n * unit for name, n, unit in zip(used, left, units, strict=True)}
         bought = at["cash_floor"] if "cash_floor" in at else -at["cash_ceiling"] if net else None
-        number = abs(at[next(iter(counted))]) // 10**ip.places if counted else None
-        return Level(cost, bought, at.get("turnover"), number)
+        orders = None if free else (fewest, most_orders)
+        if counted:
+            orders = (abs(at[next(iter(counted))]) // order,) * 2
+        return SlackLevel(cost, bought, at.get("turnover"), orders)
 
-    costs = [unit * prices[name] for unit, name in zip(units, used, strict=True)]
+    costs = [unit * multipliers[name] for unit, name in zip(units, used, strict=True)]
     tried = 0
     for _, same in groupby(_least_first(costs, most), key=lambda each: each[0]):
         found = [level(*each) for each in same]

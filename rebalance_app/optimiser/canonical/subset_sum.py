@@ -1,9 +1,9 @@
 """Which sums whole trades of some securities can add up to, and what a trade leaves for the securities after it.
 
-The sums that securities can make are the bits of one large integer; a shift adds a trade to all of them at once. So it is
-known before a trade is chosen whether the securities after it can make up the rest, and `ways` finds the first way almost
-without turning back. Where the securities can make more sums than are worth holding, those near the least and the most are
-known, and the others are taken to be possible until they come near.
+The sums that securities can make are the bits of one large integer; a shift adds a trade to all of them at once. So it
+is known before a trade is chosen whether the securities after it can make up the rest, and `ways` finds the first way
+almost without turning back. Where the securities can make more sums than are worth holding, those near the least and
+the most are known, and the others are taken to be possible until they come near.
 """
 
 from bisect import bisect_left
@@ -19,8 +19,8 @@ from rebalance_app.optimiser.problem.constraints import Interval
 KNOWN = 2**19  # sums: where securities can make no more of them, all are known
 WINDOW = 2**16  # else so many at either end, or more:
 JUMPS = 4  # how often the longest step of a sum fits into them,
-FEW_LINES = 2**27  # or so many over the square of the securities;
-MANY_LINES = 2**27  # but beyond a window no more than so many for all securities together
+BITS_IF_FEW = 2**27  # or so many over the square of the securities;
+BITS_IF_MANY = 2**27  # but beyond a window no more than so many for all securities together
 FEW = 3_000  # sums of the last securities are held one by one
 FEWEST = 200  # and looked through
 
@@ -105,7 +105,7 @@ def _merged(some: Iterable[tuple[Piece, range]], narrowed: Narrowed) -> Ordered:
 
 
 class Sums:
-    """What securities of pieces can add up to: from security i on, known exactly, or but within a window from either end.
+    """What securities can add up to: from security i on, known exactly, or but within a window from either end.
 
     What the last two securities that add anything come to, number theory decides.
     """
@@ -118,7 +118,7 @@ class Sums:
         self.most = [*accumulate((max(b for _, b in security) for security in reversed(ends)), initial=0)][::-1]
         jumps = [p.unit * max(1, p.least if len(security) > 1 else 1) for security in securities for p in security]
         number = max(1, len(securities))
-        wider, most = FEW_LINES // number**2, min(KNOWN, max(WINDOW, MANY_LINES // number))
+        wider, most = BITS_IF_FEW // number**2, min(KNOWN, max(WINDOW, BITS_IF_MANY // number))
         window = max(wider, min(most, max(WINDOW, JUMPS * max(jumps, default=1) // unit)))
         ranges = ((high - low) // unit + 1 for low, high in zip(self.least, self.most, strict=True))
         self.known = [every if every <= max(wider, most) else window for every in ranges]
@@ -132,15 +132,15 @@ class Sums:
     def reached(self, i: int, sign: int, *, mirrored: bool = False) -> int:
         """Which sums of the securities from i on lie 0, 1, ... units above their least, or below their most (sign −1).
 
-        One per bit, `known[i]` of them, the last one lowest if mirrored. Worked out from the last security on, as far as it
-        is asked for: far from both ends nobody asks.
+        One per bit, `known[i]` of them, the last one lowest if mirrored. Worked out from the last security on, as far
+        as it is asked for: far from both ends nobody asks.
         """
         from_last = self._reached.setdefault((sign, mirrored), [1])
         for at in reversed(range(i, len(self.securities) + 1 - len(from_last))):
-            from_last.append(self._with_line(at, from_last[-1], sign, mirrored=mirrored))
+            from_last.append(self._with_security(at, from_last[-1], sign, mirrored=mirrored))
         return from_last[len(self.securities) - i]
 
-    def _with_line(self, i: int, after: int, sign: int, *, mirrored: bool) -> int:
+    def _with_security(self, i: int, after: int, sign: int, *, mirrored: bool) -> int:
         """What `reached` is for security i, given what it is for the security after it."""
         known = self.known[i]
         mask, wider = 0 if mirrored else (1 << known) - 1, known - self.known[i + 1]
@@ -212,7 +212,7 @@ class Sums:
         return True
 
     def nearest(self, total: int, sign: int) -> int | None:
-        """The total, or the nearest above it (sign 1) or below it (−1) that all securities may add up to; None for none.
+        """The total, or the nearest above (sign 1) or below it (−1) that all securities may add up to; None for none.
 
         Where a sum is not known, it may.
         """
@@ -236,7 +236,7 @@ class Sums:
         return total + sign * self.unit * (away + 1 - bits.bit_length()) if bits else None
 
     def trades(self, i: int, total: int, narrowed: Narrowed = as_they_are) -> Trades:
-        """The trades of security i, largest first, a buy before a sale, and what the securities after it must add up to."""
+        """The trades of security i, largest first, a buy before a sale, and what those after it must add up to."""
         if i < len(self.securities):
             some = [(p, steps) for p in self.securities[i] for steps in self.steps(i, p, total)]
             for _, minus_k, amount in _merged(some, narrowed):
@@ -253,7 +253,7 @@ State = tuple[int, int, int]  # what all trades come to together, and the least 
 
 
 class TwoSums:
-    """What securities can buy and sell, where both together must come to a sum, and buys may come to a range of sums."""
+    """What securities can buy and sell, where both together must come to a sum, and buys to one of a range."""
 
     def __init__(self, securities: Sequence[Sequence[Piece]], unit: int) -> None:
         """As `Sums` has them; a step sold adds what it sells."""

@@ -1,7 +1,7 @@
 """Every security's breakpoints in one table: bound, cut and integer programme are read off its columns.
 
 Between neighbouring points of a part everything that is summed is linear, and in a part the score is convex, with any
-prices on the coupling rows. The columns hold Python integers of any size: exact, and added up without loops.
+multipliers on the coupling rows. The columns hold Python integers of any size: exact, and added up without loops.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
-from rebalance_app.optimiser.problem.constraints import Interval
+from rebalance_app.optimiser.problem.constraints import CouplingRow, Interval, Total
+from rebalance_app.optimiser.problem.coupling import Rows, coupling_rows
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, Security
 from rebalance_app.optimiser.problem.objective import breakpoints, realised_gain, score
 
@@ -30,7 +31,7 @@ def needs_gate(ip: IntegerProblem, allowed: AllowedTrades) -> bool:
     return len(allowed.segments) > 1 or ip.orders_matter or (at_a_loss and allowed.least < 0)
 
 
-def parts(ip: IntegerProblem, allowed: AllowedTrades) -> list[Interval]:
+def convex_parts(ip: IntegerProblem, allowed: AllowedTrades) -> list[Interval]:
     """Where the score is convex: all of a security without gates; else its sales, no trade, and its buys."""
     if not needs_gate(ip, allowed):
         return [(allowed.least, allowed.most)]
@@ -43,12 +44,15 @@ def parts(ip: IntegerProblem, allowed: AllowedTrades) -> list[Interval]:
 class Table:
     """The points of all securities, one after another and ascending in each: m of them.
 
-    security, part   (m,) which security, and which part, counted over all securities; gated   (m,) whether the security has gates
-    start        (n,) where each security begins
+    security, part   (m,) which security, and which part, counted over all securities
+    gated            (m,) whether the security has gates
+    start            (n,) where each security begins
     steps, score, bought, orders, gain   (m,) of each point; score in score units, bought and gain in minor units
     """
 
     ip: IntegerProblem
+    choices: Sequence[AllowedTrades]
+    rows: Rows
     security: NDArray[np.int64]
     part: NDArray[np.int64]
     gated: NDArray[np.bool_]
@@ -60,53 +64,68 @@ class Table:
     gain: Whole
 
     @property
+    def totals(self) -> dict[Total, Whole]:
+        """(m,) what each point adds to each sum that a row may limit."""
+        return {"bought": self.bought, "traded": np.abs(self.bought), "orders": self.orders, "gain": self.gain}
+
+    @property
     def uses(self) -> dict[str, Whole]:
         """By coupling row, what each point uses of it, in minor units; an order counts as a unit of money."""
+        totals, order = self.totals, 10**self.ip.places
         return {
-            "cash_floor": self.bought,
-            "cash_ceiling": -self.bought,
-            "turnover": np.abs(self.bought),
-            "max_trades": self.orders * 10**self.ip.places,
-            "min_trades": -self.orders * 10**self.ip.places,
-            "gain_budget": self.gain,
+            name: row.sign * totals[row.total] * (order if row.total == "orders" else 1)
+            for name, row in self.rows.items()
         }
 
-    def priced(self, prices: Mapping[str, int]) -> Whole:
+    @property
+    def limits(self) -> dict[str, int]:
+        """The most that every row permits, in the units of `uses`, rounded down to what trades reach."""
+        grid, order = self.ip.grid, int(10**self.ip.places)
+
+        def reached(row: CouplingRow) -> int:
+            if row.total == "orders":
+                return row.limit * order
+            return row.limit if row.total == "gain" else row.limit // grid * grid
+
+        return {name: reached(row) for name, row in self.rows.items()}
+
+    def lagrangian_costs(self, multipliers: Mapping[str, int]) -> Whole:
         """(m,) score of each point plus what it uses of each priced row, in score units."""
         uses = self.uses
-        return np.asarray(sum((price * uses[name] for name, price in prices.items() if price), self.score))
+        return np.asarray(sum((price * uses[name] for name, price in multipliers.items() if price), self.score))
 
 
-def _row(ip: IntegerProblem, security: Security, k: int) -> tuple[int, int, int, int, int]:
+def _point(ip: IntegerProblem, security: Security, k: int) -> tuple[int, int, int, int, int]:
     """Steps, score, bought, orders and gain of one trade."""
     gain = realised_gain(security, k) if ip.gain_budget is not None else 0
     return k, score(ip, security, k), k * security.step, int(k != 0), gain
 
 
-def _columns(rows: Iterable[tuple[int, ...]]) -> list[Whole]:
-    return [np.array(column, dtype=object) for column in zip(*rows, strict=True)]
+def _columns(points: Iterable[tuple[int, ...]]) -> list[Whole]:
+    return [np.array(column, dtype=object) for column in zip(*points, strict=True)]
 
 
-def table(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Table:
-    """The breakpoints of all choices, each of which needs a segment."""
-    rows, places = list[tuple[int, ...]](), list[tuple[int, int, bool]]()
+def table(ip: IntegerProblem, choices: Sequence[AllowedTrades], rows: Rows | None = None) -> Table:
+    """The breakpoints of all choices, each of which needs a segment, under the options' rows or others."""
+    points, places = list[tuple[int, ...]](), list[tuple[int, int, bool]]()
     start, part = [], 0
     for i, allowed in enumerate(choices):
-        start.append(len(rows))
-        intervals = parts(ip, allowed)
-        for points in breakpoints(ip, allowed.security, intervals):
-            rows += [_row(ip, allowed.security, k) for k in points]
-            places += [(i, part, len(intervals) > 1)] * len(points)
+        start.append(len(points))
+        intervals = convex_parts(ip, allowed)
+        for steps in breakpoints(ip, allowed.security, intervals):
+            points += [_point(ip, allowed.security, k) for k in steps]
+            places += [(i, part, len(intervals) > 1)] * len(steps)
             part += 1
     security, part_of, gated = (np.array(column) for column in zip(*places, strict=True))
-    return Table(ip, security, part_of, gated, np.array(start), *_columns(rows))
+    rows = coupling_rows(ip) if rows is None else rows
+    return Table(ip, choices, rows, security, part_of, gated, np.array(start), *_columns(points))
 
 
-def listed(ip: IntegerProblem, steps: Sequence[Sequence[int]]) -> Table:
-    """Given trades of every security, at least one of each, as a table without gates, in the order in which they stand."""
-    rows = (_row(ip, security, k) for security, some in zip(ip.securities, steps, strict=True) for k in some)
+def listed(points: Table, steps: Sequence[Sequence[int]]) -> Table:
+    """A table without gates of given trades, at least one of each security, in the order given."""
+    pairs = zip(points.ip.securities, steps, strict=True)
     counts = np.array([len(some) for some in steps])
     security = np.repeat(np.arange(len(steps)), counts)
-    return Table(
-        ip, security, security, np.zeros(len(security), dtype=np.bool_), np.cumsum(counts) - counts, *_columns(rows)
-    )
+    columns = _columns(_point(points.ip, security, k) for security, some in pairs for k in some)
+    none = np.zeros(len(security), dtype=np.bool_)
+    return Table(points.ip, points.choices, points.rows, security, security, none, np.cumsum(counts) - counts, *columns)

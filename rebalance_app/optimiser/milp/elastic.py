@@ -28,7 +28,7 @@ def least_miss(ip: IntegerProblem, choices: Sequence[AllowedTrades], name: str, 
     """
     import cvxpy as cp  # noqa: PLC0415
 
-    stated = programme(ip, table(ip, choices))
+    stated = programme(table(ip, choices))
     if not stated.width:
         raise ProgramInfeasible
     refuse_beyond_floats(ip)
@@ -58,7 +58,7 @@ def relaxations(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: f
 
     Money, except `max_trades` (orders). Turnover is given as traded money: buys plus sells.
     """
-    asked = coupling_rows(ip, totals_of(ip, [c.least for c in choices]), int)
+    asked = coupling_rows(ip)
     crossed = ip.ceiling is not None and ip.ceiling < ip.floor
     names = [name for name in (ROWS[3:] if crossed else ROWS) if name in asked]  # no other limit uncrosses these two
     found = {}

@@ -5,8 +5,8 @@ piece between two neighbours one integer variable: how many of its steps are fil
 per piece, with no absolute values and no auxiliary rows. Slopes rise from piece to piece, so filling out of order only
 overstates what is minimised or capped, and the relaxation is the convex envelope over the integers.
 
-Where a security may not make small trades, costs a ticket, or counts as an order, two binaries part its pieces: B = 1 opens
-the buying side, D = 1 keeps the selling side closed, B ≤ D.
+Where a security may not make small trades, costs a ticket, or counts as an order, two binaries part its pieces: B = 1
+opens the buying side, D = 1 keeps the selling side closed, B ≤ D.
 
 All rows are one sparse matrix: row by row, CVXPY would take longer than HiGHS.
 """
@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rebalance_app.optimiser.problem.coupling import Totals, coupling_rows
-from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
+from rebalance_app.optimiser.problem.constraints import CouplingRow
+from rebalance_app.optimiser.problem.integer_problem import ONE
 
-from .breakpoints import Table
+from .breakpoints import Table, Whole
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -60,7 +60,7 @@ def columns(points: Table, at: Ints) -> Columns:
 class Programme:
     """The columns with their slopes in money per unit, and the sums when every column is 0."""
 
-    ip: IntegerProblem
+    points: Table
     columns: Columns
     base: tuple[int, ...]
     slopes: dict[str, Floats]
@@ -73,24 +73,19 @@ class Programme:
         return len(self.columns.security)
 
 
-def programme(ip: IntegerProblem, points: Table) -> Programme:
+def programme(points: Table) -> Programme:
     """State the columns, their slopes, and the sums at the base: every security at its fewest steps.
 
     Slopes are what a unit of a column adds to each sum, in money (orders in orders). Figures are subtracted as whole
     numbers, because their digits exceed a float's, and become floats last.
     """
-    unit = 10**ip.places
-    sums = {
-        "score": (points.score, unit * ONE),
-        "bought": (points.bought, unit),
-        "traded": (np.abs(points.bought), unit),
-        "orders": (points.orders, 1),
-        "gain": (points.gain, unit),
-    }
+    unit = 10**points.ip.places
+    sums: dict[str, tuple[Whole, int]] = {"score": (points.score, unit * ONE)}
+    sums |= {name: (column, 1 if name == "orders" else unit) for name, column in points.totals.items()}
     at = np.flatnonzero(points.security[1:] == points.security[:-1])
     stated, start = columns(points, at), points.start
     return Programme(
-        ip=ip,
+        points=points,
         columns=stated,
         base=tuple(points.steps[start]),
         slopes={name: ((x[at + 1] - x[at]) / per).astype(float) / stated.length for name, (x, per) in sums.items()},
@@ -107,28 +102,10 @@ class Row:
     limit: float
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """slopes · filled + constant: what the inequalities of `constraints` turn into rows."""
-
-    slopes: Floats
-    constant: float
-
-    def __rsub__(self, number: float) -> "Sum":
-        return Sum(-self.slopes, number - self.constant)
-
-    def __le__(self, limit: float) -> Row:
-        return Row(self.slopes, limit - self.constant)
-
-    def __ge__(self, limit: float) -> Row:
-        return Row(-self.slopes, self.constant - limit)
-
-
-def limit_rows(stated: Programme) -> dict[str, Row]:
-    """The coupling rows by name, in money (orders in orders)."""
-    names = ("bought", "traded", "orders", "gain")
-    totals = Totals(**{name: Sum(stated.slopes[name], stated.constants[name]) for name in names})
-    return coupling_rows(stated.ip, totals, stated.ip.in_float)
+def limit_row(stated: Programme, row: CouplingRow) -> Row:
+    """A coupling row in money (orders in orders)."""
+    limit = float(row.limit) if row.total == "orders" else stated.points.ip.in_float(row.limit)
+    return Row(row.sign * stated.slopes[row.total], limit - row.sign * stated.constants[row.total])
 
 
 def gate_matrix(stated: Columns, securities: int) -> Any:  # a SciPy sparse array
@@ -154,10 +131,11 @@ def matrix_rows(stated: Programme) -> tuple[tuple[str, ...], Any, Floats]:
     """All rows as matrix @ filled ≤ limits: the coupling rows, in the order of their names, then the gates."""
     from scipy.sparse import csr_array, vstack  # noqa: PLC0415
 
-    rows, gates = limit_rows(stated), gate_matrix(stated.columns, len(stated.base))
-    coupling = csr_array(np.array([row.slopes for row in rows.values()]).reshape(-1, stated.width))
-    limits = np.concatenate([[row.limit for row in rows.values()], np.zeros(gates.shape[0])])
-    return tuple(rows), vstack([coupling, gates], format="csr"), limits
+    rows = [limit_row(stated, row) for row in stated.points.rows.values()]
+    gates = gate_matrix(stated.columns, len(stated.base))
+    coupling = csr_array(np.array([row.slopes for row in rows]).reshape(-1, stated.width))
+    limits = np.concatenate([[row.limit for row in rows], np.zeros(gates.shape[0])])
+    return tuple(stated.points.rows), vstack([coupling, gates], format="csr"), limits
 
 
 def variable(stated: Programme, *, whole: bool = True) -> Any:

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from models_app.portfolio.units import TICK
 from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
+from rebalance_app.optimiser.problem.candidate import Candidate
 from rebalance_app.optimiser.problem.coupling import broken_rows
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
-from rebalance_app.optimiser.solution import Candidate
 
 from .breakpoints import Table, table
-from .formulation import Programme, limit_rows, matrix_rows, programme, steps_of, variable, whole_trades
-from .lagrangian import priced_bound, rounded, whole_prices
+from .formulation import Programme, matrix_rows, programme, steps_of, variable, whole_trades
+from .lagrangian import lagrangian_bound, whole_multipliers
 
 Floats = NDArray[np.float64]
 ABSOLUTE_GAP = 0.009  # money: less than the cent that `optimal` allows, since bounds are rounded down
@@ -56,9 +56,9 @@ def statement(stated: Programme, *, whole: bool = True) -> tuple[Any, Any, Any]:
 def prepare_solver() -> None:
     """Make the process's first HiGHS object with standard output turned away, and one thread for all.
 
-    HiGHS 1.16 writes two securities to standard output when the first object is made, before any option can silence it, and
-    that would stand in the middle of a JSON document, or in a worker's log. It also refuses `threads=1` once anything
-    in the process has used it with more, until its scheduler is reset.
+    HiGHS 1.16 writes two lines to standard output when the first object is made, before any option can silence it,
+    and that would stand in the middle of a JSON document, or in a worker's log. It also refuses `threads=1` once
+    anything in the process has used it with more, until its scheduler is reset.
     """
     import highspy  # noqa: PLC0415
 
@@ -136,7 +136,7 @@ def solve_statement(problem: Any, seconds: float, **more: str) -> None:
 def proven_bound(problem: Any, stated: Programme) -> Decimal:
     """The proven lower bound on the objective in money, rounded down beyond the solver's tolerance of 1e-6."""
     above_base = Decimal(float(problem.solver_stats.extra_stats.mip_dual_bound)) - Decimal("0.000001")
-    exact = stated.ip.score_money(stated.base_score) + above_base
+    exact = stated.points.ip.score_money(stated.base_score) + above_base
     return max(Decimal(0), exact.quantize(TICK, rounding=ROUND_FLOOR))
 
 
@@ -146,39 +146,33 @@ class Relaxed:
 
     points   breakpoints of the choices
     steps    (n,) trade of each security
-    prices   of the rows, over ONE, and the exact `bound` on the score that they prove
-    trades   a whole answer near it, if any
+    multipliers   of the rows, over ONE, and the exact `bound` on the score that they prove
     orders   how many orders it makes
     """
 
     points: Table
     steps: Floats
-    prices: dict[str, int]
+    multipliers: dict[str, int]
     bound: int
-    trades: tuple[int, ...] | None
     orders: float
 
 
-def relaxed(
-    stated: Programme, points: Table, choices: Sequence[AllowedTrades], filled: Floats, duals: Floats
-) -> Relaxed:
-    """What fillings of the columns and duals of the coupling rows, in the order of `limit_rows`, come to."""
-    prices = whole_prices(dict(zip(limit_rows(stated), duals, strict=False)))
-    steps = steps_of(stated, filled)
+def relaxed(stated: Programme, filled: Floats, duals: Floats) -> Relaxed:
+    """What fillings of the columns and duals of the rows, the coupling rows first, come to."""
+    points = stated.points
+    multipliers = whole_multipliers(dict(zip(points.rows, duals, strict=False)))
     orders = float(stated.slopes["orders"] @ filled + stated.constants["orders"])
-    trades = rounded(stated.ip, choices, steps.tolist())
-    return Relaxed(points, steps, prices, priced_bound(points, prices), trades, orders)
+    return Relaxed(points, steps_of(stated, filled), multipliers, lagrangian_bound(points, multipliers), orders)
 
 
 def solve_relaxed(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: float) -> Relaxed:
     """Solve the statement without whole numbers. Raises ProgramInfeasible and NoAnswerInTime."""
-    points = table(ip, choices)
-    stated = programme(ip, points)
+    stated = programme(table(ip, choices))
     if not stated.width:
         raise ProgramInfeasible  # nothing is left to choose, and the coupling rows were seen to fail
     problem, filled, rows = statement(stated, whole=False)
     solve_statement(problem, seconds, presolve="off")  # it takes longer than the relaxation itself
-    return relaxed(stated, points, choices, filled.value, rows.dual_value)
+    return relaxed(stated, filled.value, rows.dual_value)
 
 
 def refuse_beyond_floats(ip: IntegerProblem) -> None:
@@ -193,7 +187,7 @@ def solve_whole(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: f
     Raises NoAnswerInTime, ProgramInfeasible, and SolverFailed, also where the solver's tolerance passed what breaks a
     row in exact arithmetic.
     """
-    stated = programme(ip, table(ip, choices))
+    stated = programme(table(ip, choices))
     if not stated.width:
         return Candidate(stated.base, "milp")
     refuse_beyond_floats(ip)

@@ -1,63 +1,42 @@
-"""Proving an answer without branching: prices on the coupling rows make the problem separable again.
+"""Proving an answer without branching: multipliers on the coupling rows make the problem separable again.
 
-For any prices y ≥ 0 on rows g(k) ≤ 0,   min_k score(k) + y·g(k)   is a lower bound on the best score, and it falls
+For any multipliers y ≥ 0 on rows g(k) ≤ 0,   min_k score(k) + y·g(k)   is a lower bound on the best score, and it falls
 apart into one small minimum per security, each at a breakpoint. It is evaluated in exact integers, so that wherever the
-prices came from (here: the duals of the relaxation that CVXPY states), the bound is a proof.
+multipliers came from (here: the duals of the relaxation that CVXPY states), the bound is a proof.
 """
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise, product
-from math import gcd, prod
+from math import prod
 
 import numpy as np
 
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
 from rebalance_app.optimiser.problem.constraints import Interval
-from rebalance_app.optimiser.problem.coupling import broken_rows
-from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
+from rebalance_app.optimiser.problem.coupling import broken, totals_of
+from rebalance_app.optimiser.problem.integer_problem import ONE
 from rebalance_app.optimiser.problem.objective import score
 
 from .breakpoints import Table, Whole
 
 MOST_ROUNDINGS = 512
+NEAR_WHOLE = 1e-6  # steps
 
 
-def whole_prices(duals: Mapping[str, float]) -> dict[str, int]:
+def whole_multipliers(duals: Mapping[str, float]) -> dict[str, int]:
     """Dual values as whole numbers over ONE, never below 0."""
     return {name: max(0, round(float(value) * ONE)) for name, value in duals.items()}
 
 
-def grid(ip: IntegerProblem) -> int:
-    """The minor units of which all that is bought, and all that is traded, is a multiple."""
-    return gcd(*(security.step for security in ip.securities))
-
-
-def row_limits(ip: IntegerProblem) -> dict[str, int]:
-    """The most that every row that is asked for permits, in minor units, rounded to what trades reach.
-
-    As in `Table.uses`, an order counts as a unit of money.
-    """
-    unit = grid(ip)
-    limits: dict[str, int | None] = {
-        "cash_floor": (ip.cash - ip.floor) // unit * unit,
-        "cash_ceiling": None if ip.ceiling is None else (ip.ceiling - ip.cash) // unit * unit,
-        "turnover": None if ip.trade_cap is None else ip.trade_cap // unit * unit,
-        "max_trades": None if ip.most_orders is None else ip.most_orders * 10**ip.places,
-        "min_trades": -ip.fewest_orders * 10**ip.places if ip.fewest_orders else None,
-        "gain_budget": ip.gain_budget,
-    }
-    return {name: limit for name, limit in limits.items() if limit is not None}
-
-
-def priced_bound(points: Table, prices: Mapping[str, int]) -> int:
+def lagrangian_bound(points: Table, multipliers: Mapping[str, int]) -> int:
     """A proven lower bound on the score of every answer, exact."""
-    least: int = np.minimum.reduceat(points.priced(prices), points.start).sum()
-    limits = row_limits(points.ip)
-    return least - sum(price * limits[name] for name, price in prices.items())
+    least: int = np.minimum.reduceat(points.lagrangian_costs(multipliers), points.start).sum()
+    limits = points.limits
+    return least - sum(each * limits[name] for name, each in multipliers.items())
 
 
-def kept_steps(points: Table, values: Whole, gap: int) -> dict[int, list[Interval]]:
-    """By security, the steps of each part where the values, convex and linear between points, are within `gap` of least."""
+def steps_within_gap(points: Table, values: Whole, gap: int) -> dict[int, list[Interval]]:
+    """By security, the steps of each part where the values, linear between points, are within `gap` of the least."""
     limit = np.minimum.reduceat(values, points.start)[points.security] + gap
     inside, k = values <= limit, points.steps
     low, high = k.copy(), k.copy()
@@ -73,7 +52,7 @@ def kept_steps(points: Table, values: Whole, gap: int) -> dict[int, list[Interva
     return found
 
 
-def _cut_choice(allowed: AllowedTrades, kept: list[Interval]) -> AllowedTrades:
+def _fixed(allowed: AllowedTrades, kept: list[Interval]) -> AllowedTrades:
     """The choice with only what is kept of its parts; no trade stays possible where both sides do."""
     if len(kept) > 1 and kept[0][0] < 0 < kept[-1][1] and (0, 0) not in kept:
         kept = [kept[0], (0, 0), kept[-1]]
@@ -81,17 +60,15 @@ def _cut_choice(allowed: AllowedTrades, kept: list[Interval]) -> AllowedTrades:
     return AllowedTrades(allowed.security, ((kept[0][0], kept[-1][1]),) if joined else tuple(kept))
 
 
-def cut(
-    choices: Sequence[AllowedTrades], points: Table, prices: Mapping[str, int], gap: int
-) -> tuple[AllowedTrades, ...]:
-    """The choices without every trade that cannot be part of an answer within `gap` (in score) of the priced bound.
+def reduced_cost_fixing(points: Table, multipliers: Mapping[str, int], gap: int) -> tuple[AllowedTrades, ...]:
+    """The choices without every trade that cannot be part of an answer within `gap` (in score) of the bound.
 
-    A security's priced score above its minimum adds to the bound: where it exceeds the gap to an answer already known, the
-    trade belongs to no better one. What is left for branch and bound is often a handful of securities. `points` are the
-    breakpoints of the choices.
+    A trade's reduced cost, what its Lagrangian cost is above its security's least, adds to the bound: where it exceeds
+    the gap to an answer already known, the trade belongs to no better one. What is left for branch and bound is often a
+    handful of securities.
     """
-    kept = kept_steps(points, points.priced(prices), gap)
-    return tuple(_cut_choice(c, kept[i]) for i, c in enumerate(choices))
+    kept = steps_within_gap(points, points.lagrangian_costs(multipliers), gap)
+    return tuple(_fixed(c, kept[i]) for i, c in enumerate(points.choices))
 
 
 def neighbours(allowed: AllowedTrades, steps: float, reach: int) -> tuple[int, ...]:
@@ -103,23 +80,20 @@ def neighbours(allowed: AllowedTrades, steps: float, reach: int) -> tuple[int, .
     return tuple(sorted(near))
 
 
-def rounded(ip: IntegerProblem, choices: Sequence[AllowedTrades], relaxed: Sequence[float]) -> tuple[int, ...] | None:
-    """The best whole answer among the neighbours of the relaxation's fractional securities that honours every row."""
+def rounded(points: Table, relaxed: Sequence[float]) -> tuple[int, ...] | None:
+    """The best whole answer among the neighbours of the relaxation's fractional steps that honours every row."""
     for reach in (1, 3):
-        found = _rounded(ip, choices, relaxed, reach)
+        found = _rounded(points, relaxed, reach)
         if found is not None:
             return found
     return None
 
 
-def _rounded(
-    ip: IntegerProblem, choices: Sequence[AllowedTrades], relaxed: Sequence[float], reach: int
-) -> tuple[int, ...] | None:
-    near_whole = 1e-6
-    options = []
-    for c, steps in zip(choices, relaxed, strict=True):
+def _rounded(points: Table, relaxed: Sequence[float], reach: int) -> tuple[int, ...] | None:
+    options, ip = [], points.ip
+    for c, steps in zip(points.choices, relaxed, strict=True):
         whole = round(steps)
-        is_whole = abs(steps - whole) < near_whole and any(a <= whole <= b for a, b in c.segments)
+        is_whole = abs(steps - whole) < NEAR_WHOLE and any(a <= whole <= b for a, b in c.segments)
         options.append((whole,) if is_whole else neighbours(c, steps, reach))
     if prod(map(len, options)) > MOST_ROUNDINGS:
         return None
@@ -127,4 +101,4 @@ def _rounded(
     by_score = sorted(
         product(*options), key=lambda trades: sum(score(ip, security, trades[i]) for i, security in varied)
     )
-    return next((trades for trades in by_score if not broken_rows(ip, trades)), None)
+    return next((trades for trades in by_score if not broken(points.rows, totals_of(ip, trades))), None)

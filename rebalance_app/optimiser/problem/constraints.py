@@ -3,14 +3,15 @@
 Δu is what is traded of a security and p·u what it is worth afterwards. Of one security, a limit says which numbers k of
 steps it permits, a step being a lot at its price: value afterwards = held + k·step, all in whole numbers.
 
-A limit that couples securities takes sums over them, as whole numbers (the answer is then a bool: the exact check) or
-as linear expressions (the answer is then a row of the integer programme).
+A limit that couples securities is a row: of a sum over all of them, how much it permits.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 from models_app.portfolio.units import ceil_div
 
+Total = Literal["bought", "traded", "orders", "gain"]
 Interval = tuple[int, int]  # of steps, both ends included; empty when the first exceeds the second
 
 
@@ -72,31 +73,35 @@ def all_or_nothing(segments: tuple[Interval, ...]) -> tuple[Interval, ...]:
     return ((least, least), (0, 0)) if segments[-1][1] >= 0 else ((least, least),)
 
 
-def cash_floor(cash: Any, bought: Any, floor: Any) -> Any:  # numbers or expressions
+@dataclass(frozen=True, slots=True)
+class CouplingRow:
+    """sign · total ≤ limit, where `total` is one of `Totals`: in minor units, orders in orders."""
+
+    total: Total
+    sign: int
+    limit: int
+
+
+def cash_floor(cash: int, floor: int) -> CouplingRow:
     """cash − Σ p·Δu ≥ floor: what is left after buys and sells is at least the floor."""
-    return cash - bought >= floor
+    return CouplingRow("bought", 1, cash - floor)
 
 
-def cash_ceiling(cash: Any, bought: Any, ceiling: Any) -> Any:
+def cash_ceiling(cash: int, ceiling: int) -> CouplingRow:
     """cash − Σ p·Δu ≤ ceiling: no more cash is left idle than allowed."""
-    return cash - bought <= ceiling
+    return CouplingRow("bought", -1, ceiling - cash)
 
 
-def turnover(traded: Any, cap: Any) -> Any:
+def turnover(cap: int) -> CouplingRow:
     """Σ p·|Δu| ≤ 2·τ·MV: half of what is bought and sold is at most τ of market value."""
-    return traded <= cap
+    return CouplingRow("traded", 1, cap)
 
 
-def max_trades(orders: Any, most: Any) -> Any:
+def max_trades(most: int) -> CouplingRow:
     """Σ [Δu ≠ 0] ≤ T: at most T orders."""
-    return orders <= most
+    return CouplingRow("orders", 1, most)
 
 
-def min_trades(orders: Any, fewest: Any) -> Any:
-    """Σ [Δu ≠ 0] ≥ F: at least F orders. Only parts of a problem have it, where `branch` divides it by their number."""
-    return orders >= fewest
-
-
-def gain_budget(gain: Any, budget: Any) -> Any:
+def gain_budget(budget: int) -> CouplingRow:
     """Σ realised gain ≤ G: what the sales realise, highest cost first, stays within the budget."""
-    return gain <= budget
+    return CouplingRow("gain", 1, budget)

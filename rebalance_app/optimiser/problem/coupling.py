@@ -1,39 +1,38 @@
-"""The limits that couple securities, as the options ask for them: exactly, or as rows of the integer programme."""
+"""The limits that couple securities, as the options ask for them, and the sums that they limit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from .constraints import cash_ceiling, cash_floor, gain_budget, max_trades, min_trades, turnover
+from .constraints import CouplingRow, cash_ceiling, cash_floor, gain_budget, max_trades, turnover
 from .integer_problem import IntegerProblem
 from .objective import realised_gain
+
+Rows = Mapping[str, CouplingRow]
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Sums over all securities of a proposed set of trades: money bought net of sales, traded, orders, gain."""
 
-    bought: Any
-    traded: Any
-    orders: Any
-    gain: Any
+    bought: int
+    traded: int
+    orders: int
+    gain: int
 
 
-def coupling_rows(ip: IntegerProblem, totals: Totals, unit: Callable[[int], Any]) -> dict[str, Any]:
-    """Every coupling inequality the options ask for, by name; `unit` turns minor units into the unit of `totals`."""
+def coupling_rows(ip: IntegerProblem) -> dict[str, CouplingRow]:
+    """Every coupling inequality the options ask for, by name."""
     if ip.options.hold:
         return {}
-    rows = {"cash_floor": cash_floor(unit(ip.cash), totals.bought, unit(ip.floor))}
+    rows = {"cash_floor": cash_floor(ip.cash, ip.floor)}
     if ip.ceiling is not None:
-        rows["cash_ceiling"] = cash_ceiling(unit(ip.cash), totals.bought, unit(ip.ceiling))
+        rows["cash_ceiling"] = cash_ceiling(ip.cash, ip.ceiling)
     if ip.trade_cap is not None:
-        rows["turnover"] = turnover(totals.traded, unit(ip.trade_cap))
+        rows["turnover"] = turnover(ip.trade_cap)
     if ip.most_orders is not None:
-        rows["max_trades"] = max_trades(totals.orders, ip.most_orders)
-    if ip.fewest_orders:
-        rows["min_trades"] = min_trades(totals.orders, ip.fewest_orders)
+        rows["max_trades"] = max_trades(ip.most_orders)
     if ip.gain_budget is not None:
-        rows["gain_budget"] = gain_budget(totals.gain, unit(ip.gain_budget))
+        rows["gain_budget"] = gain_budget(ip.gain_budget)
     return rows
 
 
@@ -48,7 +47,11 @@ def totals_of(ip: IntegerProblem, trades: Sequence[int]) -> Totals:
     )
 
 
+def broken(rows: Rows, totals: Totals) -> tuple[str, ...]:
+    """Names of the rows that sums break, exactly."""
+    return tuple(name for name, row in rows.items() if row.sign * getattr(totals, row.total) > row.limit)
+
+
 def broken_rows(ip: IntegerProblem, trades: Sequence[int]) -> tuple[str, ...]:
     """Names of the coupling rows that `trades` break, exactly."""
-    rows = coupling_rows(ip, totals_of(ip, trades), int)
-    return tuple(name for name, kept in rows.items() if not kept)
+    return broken(coupling_rows(ip), totals_of(ip, trades))

@@ -1,11 +1,13 @@
 """A problem restated in whole numbers, so that no comparison is ever made in floating point.
 
-Every value is counted in *minor units*: 1 unit of money = 10**places minor units, where `places` is chosen per problem so that
-quantity × price, market value × weight and every limit are whole. Weights and prices of any finite length are exact.
+Every value is counted in *minor units*: 1 unit of money = 10**places minor units, where `places` is chosen per problem
+so that quantity × price, market value × weight and every limit are whole. Weights and prices of any finite length are
+exact.
 """
 
 from dataclasses import dataclass
 from decimal import Decimal
+from math import gcd
 
 from models_app.portfolio.bands import Scale, Steps, scale_of, steps_of, total_value
 from models_app.portfolio.types import Options, Position, RebalanceProblem
@@ -49,7 +51,7 @@ class Security(Steps):
 
 @dataclass(frozen=True, slots=True)
 class IntegerProblem:
-    """A whole problem in minor units; `securities` are in order of security id, so the order of input does not matter."""
+    """A whole problem in minor units; `securities` are in order of id, so the order of input does not matter."""
 
     problem: RebalanceProblem
     places: int
@@ -66,7 +68,6 @@ class IntegerProblem:
     trade_weight: int
     soft: bool  # bands may be left at a price
     securities: tuple[Security, ...]
-    fewest_orders: int = 0  # nobody asks for it but a part of a problem that is solved by number of orders
 
     @property
     def options(self) -> Options:
@@ -76,7 +77,7 @@ class IntegerProblem:
     @property
     def orders_matter(self) -> bool:
         """Whether an order counts or costs, whatever its size."""
-        return bool(self.ticket or self.fewest_orders) or self.most_orders is not None
+        return bool(self.ticket) or self.most_orders is not None
 
     @property
     def orders_allowed(self) -> int:
@@ -84,13 +85,18 @@ class IntegerProblem:
         securities = len(self.securities)
         return securities if self.most_orders is None else min(self.most_orders, securities)
 
-    def money(self, grains: int) -> Decimal:
-        """Grains as money, exact."""
-        return unscaled(grains, self.places)
+    @property
+    def grid(self) -> int:
+        """The minor units of which all that is bought, and all that is traded, is a multiple."""
+        return gcd(*(security.step for security in self.securities))
 
-    def in_float(self, grains: int) -> float:
-        """Grains as money, rounded to the nearest float: for solvers, never for a decision."""
-        return float(grains / 10**self.places)
+    def money(self, minor_units: int) -> Decimal:
+        """Minor units as money, exact."""
+        return unscaled(minor_units, self.places)
+
+    def in_float(self, minor_units: int) -> float:
+        """Minor units as money, rounded to the nearest float: for solvers, never for a decision."""
+        return float(minor_units / 10**self.places)
 
     def score_money(self, score: int) -> Decimal:
         """An objective value as money, exact."""

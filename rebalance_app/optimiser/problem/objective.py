@@ -6,12 +6,14 @@ On each side of k = 0 it is convex and linear between the breakpoints below, so 
 of them; that makes both the closed form and the integer programme's columns.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from .bounds import AllowedTrades
 from .constraints import Interval
 from .integer_problem import EXCESS_WEIGHT, IntegerProblem, Security
+
+Rank = tuple[int, int, tuple[tuple[int, int], ...]]  # score, traded, then security by security
 
 
 def drift_value(security: Security, steps: int) -> int:
@@ -20,7 +22,7 @@ def drift_value(security: Security, steps: int) -> int:
 
 
 def band_excess(security: Security, steps: int) -> int:
-    """Grains by which the value after a trade of `steps` lies outside its band; 0 inside.
+    """Minor units by which the value after a trade of `steps` lies outside its band; 0 inside.
 
     Of a position to be sold out only whole shares count: a fraction cannot be sold.
     """
@@ -46,6 +48,17 @@ def score(ip: IntegerProblem, security: Security, steps: int) -> int:
     if steps:
         total += ip.trade_weight * abs(steps) * security.step + ip.ticket
     return total + EXCESS_WEIGHT * penalised_excess(ip, security, steps) if ip.soft else total
+
+
+def total_score(ip: IntegerProblem, trades: Sequence[int]) -> int:
+    """The objective of a whole set of trades, in score units."""
+    return sum(score(ip, security, k) for security, k in zip(ip.securities, trades, strict=True))
+
+
+def rank(ip: IntegerProblem, trades: Sequence[int]) -> Rank:
+    """What orders answers: the score, then what is traded; then, id by id, who trades more, then who buys."""
+    traded = sum(abs(k) * security.step for security, k in zip(ip.securities, trades, strict=True))
+    return total_score(ip, trades), traded, tuple((-abs(k), -k) for k in trades)
 
 
 def realised_gain(security: Security, steps: int) -> int:
@@ -79,7 +92,7 @@ def breakpoints(ip: IntegerProblem, security: Security, segments: Iterable[Inter
 
 
 def best(ip: IntegerProblem, allowed: AllowedTrades) -> int:
-    """The best trade of one security by itself; of equal ones the smallest, a buy rather than a sale. Needs a segment."""
+    """The best trade of one security alone; of equal ones the smallest, a buy rather than a sale. Needs a segment."""
     security = allowed.security
     candidates = chain.from_iterable(breakpoints(ip, security, allowed.segments))
     return min(candidates, key=lambda k: (score(ip, security, k), abs(k), -k))

@@ -1,37 +1,34 @@
-"""The relaxation of a part, straight to HiGHS: one of dozens, each of which CVXPY would take thrice as long to state.
+"""The relaxation of a node, straight to HiGHS: one of dozens, each of which CVXPY would take thrice as long to state.
 
-The columns and rows are those that CVXPY is told of the whole. Where a part has no answer, its coupling rows may be
-broken at a price that nothing is worth; the prices that come of it prove a bound above every answer.
+The columns and rows are those that CVXPY is told of the root. Where a node has no answer, its coupling rows may be
+broken at a penalty that nothing is worth; the multipliers that come of it prove a bound above every answer.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
-from rebalance_app.optimiser.problem.bounds import AllowedTrades
-from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
 
 from .breakpoints import Table
 from .formulation import Programme, matrix_rows, programme
 from .highs import LATE, LEAST_TIME, Relaxed, prepare_solver, relaxed, run_in_time
 
-ANY_PRICE = 10.0**6  # money for money
+PENALTY = 10.0**6  # money for money
 
 
-def _model(stated: Programme, *, at_any_price: bool) -> Any:  # a HiGHS model
+def _model(stated: Programme, *, penalised: bool) -> Any:  # a HiGHS model
     """Columns between 0 and their lengths, then, if asked for, how far each coupling row is broken."""
     import highspy  # noqa: PLC0415
     from scipy.sparse import csr_array, eye_array, hstack  # type: ignore[import-untyped]  # noqa: PLC0415
 
     names, matrix, limits = matrix_rows(stated)
     cost, most = stated.slopes["score"], stated.columns.length
-    if at_any_price:
+    if penalised:
         broken = len(names)
         matrix = csr_array(hstack([matrix, -eye_array(len(limits), broken)]))
-        cost = np.concatenate([cost, np.full(broken, ANY_PRICE)])
+        cost = np.concatenate([cost, np.full(broken, PENALTY)])
         most = np.concatenate([most, np.full(broken, highspy.kHighsInf)])
     model = highspy.HighsLp()
     model.num_col_, model.num_row_ = len(cost), len(limits)
@@ -46,24 +43,24 @@ def _run(solver: Any) -> None:
     solver.run()  # what came of it, its model status tells
 
 
-def solve_part(ip: IntegerProblem, choices: Sequence[AllowedTrades], points: Table, seconds: float) -> Relaxed:
-    """The relaxation of some choices with their breakpoints. Raises NoAnswerInTime and SolverFailed."""
+def solve_node(points: Table, seconds: float) -> Relaxed:
+    """The relaxation of the choices whose breakpoints these are. Raises NoAnswerInTime and SolverFailed."""
     import highspy  # noqa: PLC0415
 
     prepare_solver()
-    stated = programme(ip, points)
-    for at_any_price in (False, True):
+    stated = programme(points)
+    for penalised in (False, True):
         solver = highspy.Highs()  # type: ignore[no-untyped-call]
         options: dict[str, Any] = {"output_flag": False, "presolve": "off", "threads": 1, "random_seed": 0}
         for name, value in (options | {"time_limit": max(seconds, LEAST_TIME)}).items():
             solver.setOptionValue(name, value)
-        solver.passModel(_model(stated, at_any_price=at_any_price))
+        solver.passModel(_model(stated, penalised=penalised))
         run_in_time(partial(_run, solver), seconds + LATE)
         status = solver.getModelStatus()
         if status == highspy.HighsModelStatus.kOptimal:
             found = solver.getSolution()
             filled = np.array(found.col_value[: stated.width])
-            return relaxed(stated, points, choices, filled, -np.array(found.row_dual))
+            return relaxed(stated, filled, -np.array(found.row_dual))
         if status == highspy.HighsModelStatus.kTimeLimit:
             raise NoAnswerInTime
     raise SolverFailed(str(status))

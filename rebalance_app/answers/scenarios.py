@@ -1,29 +1,35 @@
 """What-if as JSON: the figures of each scenario, the same through API v2 and `ordergen solve`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from models_app.portfolio.drift import PortfolioDrift, portfolio_drift
-from models_app.portfolio.types import ZERO, Options, Position, ProblemError, RebalanceProblem, Trade
+from models_app.portfolio.types import ZERO, Options, Position, ProblemError, Reason, RebalanceProblem, Trade
 from models_app.portfolio.units import EXACT, MILLIONTH, TICK
-from rebalance_app.optimiser.problem.json_format import options_from_json, problem_from_json, solution_to_json
+from rebalance_app.optimiser.problem.json_format import options_from_json, problem_from_json
+from rebalance_app.optimiser.solve import solve
+from rebalance_app.optimiser.what_if import Scenario, what_if
 
-from .solve import solve
-from .what_if import Scenario, what_if
+from .solution_json import solution_to_json, told
 
 CERTIFICATE = ("status", "method", "reasons", "objective", "lower_bound", "gap", "binding", "seconds")
 MONEY = ("traded", "cost", "realised_gain", "cash_after")
 
 
-def scenario_to_json(before: PortfolioDrift, positions: Sequence[Position], found: Scenario) -> dict[str, Any]:
+def scenario_to_json(
+    before: PortfolioDrift,
+    positions: Sequence[Position],
+    found: Scenario,
+    reason_to_json: Callable[[Reason], dict[str, Any]] = told,
+) -> dict[str, Any]:
     """The JSON object of one scenario of a portfolio that was as `before` says, with `positions` as they were.
 
     Money as decimal strings to four places, `turnover` a fraction of market value to six, counts as integers; where
     there is no answer, everything that follows from one is null and `reasons` say why. `drift_before` and
     `drift_after` are Σ|MV·t − p·u| in money. `nearest` is a solution, where one was asked for and there is no answer.
     """
-    solution = solution_to_json(found.solution)
+    solution = solution_to_json(found.solution, reason_to_json)
     prices = {p.security_id: p.price or ZERO for p in positions}
     return {
         **{name: solution[name] for name in CERTIFICATE},

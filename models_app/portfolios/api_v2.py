@@ -25,7 +25,6 @@ BOOK = needs("book.read", "book:read")
 @router.get(
     "/securities",
     operation_id="models_app_api_v2_list_securities",
-    openapi_extra=errors(),
     response=Page[out.SecurityOut],
     auth=BOOK,
     openapi_extra=errors(),
@@ -44,7 +43,6 @@ def list_securities(request: HttpRequest, q: SearchText = "", cursor: Cursor = "
 @router.get(
     "/securities/{security_id}",
     operation_id="models_app_api_v2_get_security",
-    openapi_extra=errors(404),
     response=out.SecurityOut,
     auth=BOOK,
     openapi_extra=errors(404),
@@ -60,7 +58,6 @@ def get_security(request: HttpRequest, security_id: SecurityPath) -> dict[str, A
 @router.get(
     "/portfolios",
     operation_id="models_app_api_v2_list_portfolios",
-    openapi_extra=errors(),
     response=Page[out.NamedOut],
     auth=BOOK,
     openapi_extra=errors(),
@@ -76,7 +73,6 @@ def list_portfolios(request: HttpRequest, q: SearchText = "", cursor: Cursor = "
 @router.get(
     "/portfolios/{portfolio_id}",
     operation_id="models_app_api_v2_get_portfolio",
-    openapi_extra=errors(404),
     response=out.PortfolioOut,
     auth=BOOK,
     openapi_extra=errors(404),
@@ -100,7 +96,6 @@ def get_portfolio(request: HttpRequest, portfolio_id: PathId) -> dict[str, Any]:
 @router.get(
     "/portfolios/{portfolio_id}/lots",
     operation_id="models_app_api_v2_get_portfolio_lots",
-    openapi_extra=errors(404),
     response=list[out.HoldingLotsOut],
     auth=BOOK,
     openapi_extra=errors(404),
@@ -115,7 +110,6 @@ def get_portfolio_lots(request: HttpRequest, portfolio_id: PathId) -> list[dict[
 @router.get(
     "/portfolios/{portfolio_id}/drift",
     operation_id="models_app_api_v2_get_portfolio_drift",
-    openapi_extra=errors(404),
     response=out.DriftOut,
     auth=needs("book.read", "models:read"),
     tags=["drift"],

@@ -29,7 +29,7 @@ from ordergen.core.db import object_id
 from ordergen.core.errors import promised
 from rebalance_app.answers.sentences import sentence
 from rebalance_app.models import OrderState, PortfolioRebalance, ProposalState
-from rebalance_app.proposals.run_inputs import RunInputs as RunFacts
+from rebalance_app.proposals.run_inputs import RunInputs
 from rebalance_app.proposals.stored import pack, pack_lots, text
 
 PROPOSAL_FIELDS = (
@@ -60,10 +60,10 @@ class Proposal:
 
 
 def proposal(
-    facts: RunFacts, row: PortfolioRebalance, problem: RebalanceProblem | None, solution: RebalanceSolution
+    inputs: RunInputs, row: PortfolioRebalance, problem: RebalanceProblem | None, solution: RebalanceSolution
 ) -> Proposal:
     """The general way: from one solution. Without a problem there is nothing but the reason."""
-    told = [reason_told(facts, reason) for reason in solution.reasons]
+    told = [reason_told(inputs, reason) for reason in solution.reasons]
     values: dict[str, Any] = UNKNOWN | {
         "state": _state(solution).value,
         "method": solution.method or "",
@@ -75,20 +75,20 @@ def proposal(
         return Proposal(row, values | {"document": {"reasons": told}}, ())
     before = portfolio_drift(problem.positions, problem.cash)
     after = _after(problem, solution)
-    orders = list(_orders(facts, row, problem, solution, (before, after)))
+    orders = list(_orders(inputs, row, problem, solution, (before, after)))
     if too_large := _too_large(orders, after):
-        return proposal(facts, row, problem, too_large)
+        return proposal(inputs, row, problem, too_large)
     values |= _figures(before, after, orders)
     values["document"] = _certificate(solution, before, after) | _texts(values) | {"reasons": told}
-    values["document"]["limits"] = limits_applied(facts, row.portfolio_id)
-    if facts.needs_lots(row.portfolio_id):
+    values["document"]["limits"] = limits_applied(inputs, row.portfolio_id)
+    if inputs.needs_lots(row.portfolio_id):
         values["document"] |= _gains(problem, solution)
     if solution.nearest:
-        values["document"]["nearest"] = _nearest(facts, solution.nearest)
+        values["document"]["nearest"] = _nearest(inputs, solution.nearest)
     values["document"]["quantities"] = pack(
         [p.quantity for p in problem.positions],
         [solution.quantities[p.security_id] for p in problem.positions] if solution.solved else None,
-        [p.security_id for p in problem.positions[len(facts.targets) :]],
+        [p.security_id for p in problem.positions[len(inputs.targets) :]],
     )
     return Proposal(row, values, orders)
 
@@ -103,9 +103,9 @@ def _state(solution: RebalanceSolution) -> ProposalState:
     return ProposalState.SOLVED if solution.status == "optimal" else ProposalState.TIME_LIMIT
 
 
-def reason_told(facts: RunFacts, reason: Reason) -> dict[str, str | None]:
+def reason_told(inputs: RunInputs, reason: Reason) -> dict[str, str | None]:
     """The reason in words, which call securities by their tickers."""
-    return {"code": reason.code, "message": sentence(reason, facts.ticker), "security_id": reason.security_id}
+    return {"code": reason.code, "message": sentence(reason, inputs.ticker), "security_id": reason.security_id}
 
 
 def _after(problem: RebalanceProblem, solution: RebalanceSolution) -> PortfolioDrift | None:
@@ -117,7 +117,7 @@ def _after(problem: RebalanceProblem, solution: RebalanceSolution) -> PortfolioD
 
 
 def _orders(
-    facts: RunFacts,
+    inputs: RunInputs,
     row: PortfolioRebalance,
     problem: RebalanceProblem,
     solution: RebalanceSolution,
@@ -131,7 +131,7 @@ def _orders(
         if (trade := traded.get(position.security_id)) and position.price is not None:
             yield (
                 object_id(), row.rebalance_id, row.pk, row.portfolio_id, row.portfolio_name, position.security_id,
-                facts.ticker(position.security_id), trade.side, trade.quantity, position.quantity, position.price,
+                inputs.ticker(position.security_id), trade.side, trade.quantity, position.quantity, position.price,
                 position.price * trade.quantity, _rounded(was.weight, MILLIONTH), _rounded(then.weight, MILLIONTH),
                 order_reason(was, then.quantity - was.quantity), OrderState.PROPOSED.value,
             )  # fmt: skip
@@ -187,22 +187,22 @@ def _gains(problem: RebalanceProblem, solution: RebalanceSolution) -> dict[str, 
     return {"lots": pack_lots({p.security_id: p.lots for p in problem.positions}), "realised_gain": text(gained)}
 
 
-def _nearest(facts: RunFacts, solution: RebalanceSolution) -> dict[str, Any]:
+def _nearest(inputs: RunInputs, solution: RebalanceSolution) -> dict[str, Any]:
     """What would come nearest where there is no answer, and what it exceeds. For reading: it makes no orders."""
     return {
         "trades": [
-            {"ticker": facts.ticker(trade.security_id), "side": trade.side, "quantity": trade.quantity}
+            {"ticker": inputs.ticker(trade.security_id), "side": trade.side, "quantity": trade.quantity}
             for trade in solution.trades
         ],
         "cash_after": text(solution.cash_after),
         "drift_after": text(solution.drift_value),
-        "reasons": [reason_told(facts, reason) for reason in solution.reasons],
+        "reasons": [reason_told(inputs, reason) for reason in solution.reasons],
     }
 
 
-def limits_applied(facts: RunFacts, portfolio_id: str) -> dict[str, dict[str, Any]]:
+def limits_applied(inputs: RunInputs, portfolio_id: str) -> dict[str, dict[str, Any]]:
     """The limits that held for this portfolio, each with the level it comes from: run, portfolio or model."""
-    options, levels = facts.options_of(portfolio_id)
+    options, levels = inputs.options_of(portfolio_id)
     values = {name: getattr(options, name) for name in levels}
     return {
         name: {"value": text(value) if isinstance(value, Decimal) else value, "level": levels[name]}
@@ -223,7 +223,7 @@ def _rounded(number: Decimal | None, unit: Decimal = TICK) -> Decimal | None:
 
 
 def batch_proposals(
-    facts: RunFacts, rows: Sequence[PortfolioRebalance], batch: Batch, answer: BatchAnswer
+    inputs: RunInputs, rows: Sequence[PortfolioRebalance], batch: Batch, answer: BatchAnswer
 ) -> Iterator[Proposal]:
     """The way of arrays: the proposals of every answered row of a batch; `rows` are in its order."""
     answered = np.flatnonzero(answer.answered).tolist()
@@ -232,7 +232,7 @@ def batch_proposals(
     rows, batch, answer = [rows[at] for at in answered], batch.rows(answered), answer.rows(answered)
     before = batch_drift(batch, batch.quantities, answer.market_value)
     after = batch_drift(batch, answer.quantities, answer.market_value)
-    orders = _BatchOrders(facts, batch, answer, before)
+    orders = _BatchOrders(inputs, batch, answer, before)
     used = list(zip(_worst_use(before), _worst_use(after), strict=True))
     breaches = list(zip(before.breaches.tolist(), after.breaches.tolist(), strict=True))
     totals = list(zip(before.total.tolist(), answer.drift.tolist(), strict=True))
@@ -266,8 +266,8 @@ def batch_proposals(
             "breaches_before": breaches[at][0],
             "breaches_after": breaches[at][1],
             "reasons": [],
-            "limits": limits_applied(facts, row.portfolio_id),
-            "quantities": _packed(batch, len(facts.targets), held[at], aimed[at]),
+            "limits": limits_applied(inputs, row.portfolio_id),
+            "quantities": _packed(batch, len(inputs.targets), held[at], aimed[at]),
         }
         yield Proposal(row, values, made)
 
@@ -299,9 +299,9 @@ def _fine(units: int) -> Decimal:
 class _BatchOrders:
     """The orders of a batch, row by row: everything that needs arithmetic was done in arrays before."""
 
-    def __init__(self, facts: RunFacts, batch: Batch, answer: BatchAnswer, before: BatchDrift) -> None:
+    def __init__(self, inputs: RunInputs, batch: Batch, answer: BatchAnswer, before: BatchDrift) -> None:
         self.change = answer.quantities - batch.quantities
-        self.names = [(key, facts.ticker(key)) for key in batch.security_ids]
+        self.names = [(key, inputs.ticker(key)) for key in batch.security_ids]
         self.prices = [(price, _money(price)) for price in batch.prices.tolist()]
         self.held = batch.quantities
         self.before = weights(batch, batch.quantities, answer.market_value)

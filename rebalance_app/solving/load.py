@@ -12,7 +12,7 @@ from models_app.sources import get_source
 from models_app.sources.book_source import Balances
 from rebalance_app.models import PortfolioRebalance
 from rebalance_app.proposals.document import Proposal, proposal
-from rebalance_app.proposals.run_inputs import RunInputs as RunFacts
+from rebalance_app.proposals.run_inputs import RunInputs
 
 
 @dataclass(frozen=True)
@@ -31,26 +31,26 @@ class Work:
         left = [row for row, is_done in zip(self.batch_rows, done.tolist(), strict=True) if not is_done]
         return replace(self, batch=None, batch_rows=(), others=[*self.others, *left])
 
-    def problems(self, facts: RunFacts) -> list[tuple[PortfolioRebalance, RebalanceProblem]]:
+    def problems(self, inputs: RunInputs) -> list[tuple[PortfolioRebalance, RebalanceProblem]]:
         """The problems of what goes one by one."""
-        return [(row, self.problem(facts, row)) for row in self.others]
+        return [(row, self.problem(inputs, row)) for row in self.others]
 
-    def problem(self, facts: RunFacts, row: PortfolioRebalance) -> RebalanceProblem:
-        return facts.problem(row.portfolio_id, self.balances[row.portfolio_id])
+    def problem(self, inputs: RunInputs, row: PortfolioRebalance) -> RebalanceProblem:
+        return inputs.problem(row.portfolio_id, self.balances[row.portfolio_id])
 
 
-def gather(facts: RunFacts, rows: Sequence[PortfolioRebalance]) -> Work:
+def gather(inputs: RunInputs, rows: Sequence[PortfolioRebalance]) -> Work:
     """Reads the balances of all rows at once and sorts the rows."""
-    balances = with_lots(facts, get_source().balances([row.portfolio_id for row in rows]))
+    balances = with_lots(inputs, get_source().balances([row.portfolio_id for row in rows]))
     known = [row for row in rows if row.portfolio_id in balances]
-    unfit = [(row, why) for row in known if (why := _unfit(facts, balances[row.portfolio_id]))]
+    unfit = [(row, why) for row in known if (why := _unfit(inputs, balances[row.portfolio_id]))]
     refused = {row.pk for row, _ in unfit}
     fit = [row for row in known if row.pk not in refused]
-    plain = [row for row in fit if _is_plain(facts, row.portfolio_id, balances[row.portfolio_id])]
+    plain = [row for row in fit if _is_plain(inputs, row.portfolio_id, balances[row.portfolio_id])]
     taken = {row.pk for row in plain}
     return Work(
         balances=balances,
-        batch=_batch(facts, {row.portfolio_id: balances[row.portfolio_id] for row in plain}) if plain else None,
+        batch=_batch(inputs, {row.portfolio_id: balances[row.portfolio_id] for row in plain}) if plain else None,
         batch_rows=plain,
         others=[row for row in fit if row.pk not in taken],
         unknown=[row for row in rows if row.portfolio_id not in balances],
@@ -58,12 +58,12 @@ def gather(facts: RunFacts, rows: Sequence[PortfolioRebalance]) -> Work:
     )
 
 
-def refusals(facts: RunFacts, work: Work) -> list[Proposal]:
+def refusals(inputs: RunInputs, work: Work) -> list[Proposal]:
     """The outcome of portfolios that cannot even be stated as a problem, or not to any use."""
     gone = Reason("UNKNOWN_PORTFOLIO")
-    unknown = [proposal(facts, row, None, refusal(row.portfolio_id, gone)) for row in work.unknown]
+    unknown = [proposal(inputs, row, None, refusal(row.portfolio_id, gone)) for row in work.unknown]
     return unknown + [
-        proposal(facts, row, work.problem(facts, row), refusal(row.portfolio_id, why)) for row, why in work.unfit
+        proposal(inputs, row, work.problem(inputs, row), refusal(row.portfolio_id, why)) for row, why in work.unfit
     ]
 
 
@@ -72,9 +72,9 @@ def refusal(portfolio_id: str, why: Reason) -> RebalanceSolution:
     return RebalanceSolution(portfolio_id, "error", reasons=(why,))
 
 
-def with_lots(facts: RunFacts, balances: dict[str, Balances]) -> dict[str, Balances]:
+def with_lots(inputs: RunInputs, balances: dict[str, Balances]) -> dict[str, Balances]:
     """The balances with the tax lots of whoever has a gain budget; nobody else's are read."""
-    wanted = [key for key in balances if facts.needs_lots(key)] if facts.has_gain_budget else []
+    wanted = [key for key in balances if inputs.needs_lots(key)] if inputs.has_gain_budget else []
     if not wanted:
         return balances
     lots = get_source().tax_lots(wanted)
@@ -93,38 +93,38 @@ def unknown_gain(balances: Balances) -> Reason | None:
     return Reason("UNKNOWN_GAIN", security_id, numbers, {"case": "lots_differ", "more": len(wrong) - 1})
 
 
-def stale_price(facts: RunFacts, balances: Balances) -> Reason | None:
+def stale_price(inputs: RunInputs, balances: Balances) -> Reason | None:
     """A security of the model or the portfolio has a price too old to trade on; None where none has."""
-    if not facts.stale:
+    if not inputs.stale:
         return None
-    old = min(facts.stale & (facts.targets.keys() | balances.quantities.keys()), default=None)
+    old = min(inputs.stale & (inputs.targets.keys() | balances.quantities.keys()), default=None)
     if old is None:
         return None
-    newest = max(quote["date"] for quote in facts.quotes.values() if quote["date"])
-    return Reason("STALE_PRICE", old, details={"day": facts.quotes[old]["date"] or "", "newest": newest})
+    newest = max(quote["date"] for quote in inputs.quotes.values() if quote["date"])
+    return Reason("STALE_PRICE", old, details={"day": inputs.quotes[old]["date"] or "", "newest": newest})
 
 
-def _unfit(facts: RunFacts, balances: Balances) -> Reason | None:
-    return stale_price(facts, balances) or unknown_gain(balances)
+def _unfit(inputs: RunInputs, balances: Balances) -> Reason | None:
+    return stale_price(inputs, balances) or unknown_gain(balances)
 
 
-def _is_plain(facts: RunFacts, portfolio_id: str, balances: Balances) -> bool:
+def _is_plain(inputs: RunInputs, portfolio_id: str, balances: Balances) -> bool:
     """Whether arrays can state this portfolio's problem."""
-    options, _ = facts.options_of(portfolio_id)
+    options, _ = inputs.options_of(portfolio_id)
     return (
         has_only_floor(options)
-        and facts.plain_securities.issuperset(balances.quantities)
-        and facts.plain_securities.issuperset(facts.targets)
+        and inputs.plain_securities.issuperset(balances.quantities)
+        and inputs.plain_securities.issuperset(inputs.targets)
         and is_plain_portfolio(balances.quantities.values(), balances.cash)
     )
 
 
-def _batch(facts: RunFacts, balances: Mapping[str, Balances]) -> Batch:
+def _batch(inputs: RunInputs, balances: Mapping[str, Balances]) -> Batch:
     """The portfolios of `balances`, in their order; the model's securities, then what else they hold."""
-    outside = sorted({key for b in balances.values() for key in b.quantities if key not in facts.targets})
+    outside = sorted({key for b in balances.values() for key in b.quantities if key not in inputs.targets})
     return batch_of(
-        [facts.position(key, ZERO) for key in (*facts.targets, *outside)],
+        [inputs.position(key, ZERO) for key in (*inputs.targets, *outside)],
         [b.quantities for b in balances.values()],
         [b.cash for b in balances.values()],
-        [facts.options_of(key)[0] for key in balances],
+        [inputs.options_of(key)[0] for key in balances],
     )

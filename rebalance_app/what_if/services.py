@@ -32,7 +32,7 @@ from rebalance_app.optimiser.solution import refused
 from rebalance_app.optimiser.solve import solve_separable
 from rebalance_app.optimiser.what_if import scenario
 from rebalance_app.proposals.document import limits_applied, reason_told
-from rebalance_app.proposals.run_inputs import RunInputs as RunFacts
+from rebalance_app.proposals.run_inputs import RunInputs
 from rebalance_app.solving.failures import SolverLostError, of_process, solver_busy
 from rebalance_app.solving.freeze import checked_options, limits_in_force, prices_now
 from rebalance_app.solving.load import refusal, stale_price, unknown_gain
@@ -61,15 +61,15 @@ class WhatIf:
 class _Frozen:
     """What does not change from one scenario to the next."""
 
-    facts: RunFacts
+    inputs: RunInputs
     portfolio_id: str
     balances: Balances  # with tax lots where they add up, so that every scenario says what it gains
     unknown_gain: Reason | None
 
-    def under(self, options: Mapping[str, Any]) -> tuple[RunFacts, RebalanceProblem]:
+    def under(self, options: Mapping[str, Any]) -> tuple[RunInputs, RebalanceProblem]:
         """The problem with these options, narrowed by the limits in force."""
-        facts = replace(self.facts, options=options)
-        return facts, facts.problem(self.portfolio_id, self.balances)
+        inputs = replace(self.inputs, options=options)
+        return inputs, inputs.problem(self.portfolio_id, self.balances)
 
 
 def what_if(
@@ -89,7 +89,7 @@ def what_if(
     if portfolio is None or balances is None:
         raise NotFoundError(f"There is no portfolio {portfolio_id}.")
     model = _model(portfolio_id, model_id)
-    frozen = _frozen(_facts(model, portfolio_id), portfolio_id, balances)
+    frozen = _frozen(_inputs(model, portfolio_id), portfolio_id, balances)
     _, plain = frozen.under({})
     before = portfolio_drift(plain.positions, plain.cash)
     scenarios = [_scenario(frozen, given, before) for given in asked]
@@ -123,40 +123,40 @@ def _model(portfolio_id: str, model_id: str | None) -> InvestmentModel:
     return model
 
 
-def _facts(model: InvestmentModel, portfolio_id: str) -> RunFacts:
-    """The facts of a run that is never launched."""
+def _inputs(model: InvestmentModel, portfolio_id: str) -> RunInputs:
+    """What a run would be launched on that never is."""
     snapshot = prices_now(get_source(), model)
     targets = {line.security_id: (line.target, line.low_drift, line.high_drift) for line in model.positions.all()}
-    return RunFacts(snapshot.payload, targets, limits=limits_in_force(model, {portfolio_id: ""}, snapshot))
+    return RunInputs(snapshot.payload, targets, limits=limits_in_force(model, {portfolio_id: ""}, snapshot))
 
 
-def _frozen(facts: RunFacts, portfolio_id: str, balances: Balances) -> _Frozen:
+def _frozen(inputs: RunInputs, portfolio_id: str, balances: Balances) -> _Frozen:
     source = get_source()
     if not source.has_tax_lots:
-        return _Frozen(facts, portfolio_id, balances, None)
+        return _Frozen(inputs, portfolio_id, balances, None)
     with_lots = replace(balances, lots=source.tax_lots([portfolio_id]).get(portfolio_id, {}))
     why = unknown_gain(with_lots)
-    return _Frozen(facts, portfolio_id, balances if why else with_lots, why)
+    return _Frozen(inputs, portfolio_id, balances if why else with_lots, why)
 
 
 def _scenario(frozen: _Frozen, given: dict[str, Any], before: PortfolioDrift) -> dict[str, Any]:
-    facts, problem = frozen.under(given)
-    solution = _too_old(frozen) or _gainless(frozen, facts) or _solve(problem)
-    found = scenario_to_json(before, problem.positions, scenario(problem, solution), partial(reason_told, facts))
-    trades = [trade | {"ticker": facts.ticker(trade["security_id"])} for trade in found["trades"]]
-    limits = limits_applied(facts, frozen.portfolio_id)
+    inputs, problem = frozen.under(given)
+    solution = _too_old(frozen) or _gainless(frozen, inputs) or _solve(problem)
+    found = scenario_to_json(before, problem.positions, scenario(problem, solution), partial(reason_told, inputs))
+    trades = [trade | {"ticker": inputs.ticker(trade["security_id"])} for trade in found["trades"]]
+    limits = limits_applied(inputs, frozen.portfolio_id)
     return found | {"options": given, "limits": limits, "trades": trades}
 
 
 def _too_old(frozen: _Frozen) -> RebalanceSolution | None:
     """The refusal of a portfolio with a price that no run would trade on."""
-    why = stale_price(frozen.facts, frozen.balances)
+    why = stale_price(frozen.inputs, frozen.balances)
     return refusal(frozen.portfolio_id, why) if why else None
 
 
-def _gainless(frozen: _Frozen, facts: RunFacts) -> RebalanceSolution | None:
+def _gainless(frozen: _Frozen, inputs: RunInputs) -> RebalanceSolution | None:
     """The refusal of a gain budget where gains are unknown."""
-    if frozen.unknown_gain is None or not facts.needs_lots(frozen.portfolio_id):
+    if frozen.unknown_gain is None or not inputs.needs_lots(frozen.portfolio_id):
         return None
     return refusal(frozen.portfolio_id, frozen.unknown_gain)
 

@@ -195,7 +195,7 @@ def test_a_database_that_cuts_its_connections_does_not_end_the_sweeper(monkeypat
             raise happening
 
     monkeypatch.setattr(sweeping, "sweep", look)
-    monkeypatch.setattr(cli.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr("ordergen.ops.cli.sweep.time.sleep", lambda _seconds: None)
     monkeypatch.setattr("django.db.connection.close", lambda: None)
 
     assert cli.main(["sweep", "--forever"]) == 130

@@ -110,7 +110,7 @@ class IntegerProblem:
     ticket: int  # score of one order
     drift_weight: int
     trade_weight: int
-    soft: bool  # bands may be left at a price
+    soft: bool  # bands may be left at a penalty
     securities: tuple[Security, ...]
 
     @property
@@ -204,7 +204,7 @@ def _narrower(*limits: int | None) -> int | None:
 
 
 def integer_problem(problem: RebalanceProblem) -> IntegerProblem:
-    """The problem in minor units. Every position must have a positive price (checked before, in `checks`)."""
+    """The problem in minor units. Every position must have a positive price (checked before, in `validate`)."""
     s, o = _scale(problem), problem.options
 
     def money(value: Decimal | None) -> int | None:

@@ -124,12 +124,6 @@ class IntegerProblem:
         return bool(self.ticket) or self.most_orders is not None
 
     @property
-    def orders_allowed(self) -> int:
-        """The most orders that can be made: one of each security, if so many are allowed."""
-        securities = len(self.securities)
-        return securities if self.most_orders is None else min(self.most_orders, securities)
-
-    @property
     def grid(self) -> int:
         """The minor units of which all that is bought, and all that is traded, is a multiple."""
         return gcd(*(security.step for security in self.securities))

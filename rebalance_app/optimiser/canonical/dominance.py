@@ -25,7 +25,7 @@ Bools = NDArray[np.bool_]
 MOST_LABELS = 300
 MOST_TRIED = 30_000
 MOST_FILLS = 300
-COMPARED = 64  # labels answers, with which all others are
+COMPARED = 64  # labels with which all others are compared
 MARGIN = 1e-9
 
 

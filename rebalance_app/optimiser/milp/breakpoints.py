@@ -44,6 +44,7 @@ def convex_parts(ip: IntegerProblem, allowed: AllowedTrades) -> list[Interval]:
 class BreakpointTable:
     """The points of all securities, one after another and ascending in each: m of them.
 
+    choices, rows    what the points are of, and the coupling rows that hold: those of the options, or of a node
     security, part   (m,) which security, and which part, counted over all securities
     gated            (m,) whether the security has gates
     start            (n,) where each security begins

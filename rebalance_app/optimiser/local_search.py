@@ -6,7 +6,7 @@ changes of single securities sorted by their effect on the objective, the pairs 
 bound are found by binary search.
 
 The multipliers that prove the bound say which changes are worth a look: one whose effect, less what it frees of each
-priced row, exceeds the gap belongs to no answer that closes it.
+row at its multiplier, exceeds the gap belongs to no answer that closes it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -149,8 +149,8 @@ class Spare:
     gap: float
 
     def allows(self, effects: Floats) -> NDArray[np.bool_]:
-        """(m,) which effects (4, m), with what they use of each row at its price, stay within the gap."""
-        of = {name: price / ONE for name, price in self.multipliers.items()}
+        """(m,) which effects (4, m), with what they use of each row at its multiplier, stay within the gap."""
+        of = {name: each / ONE for name, each in self.multipliers.items()}
         net = of.get("cash_floor", 0.0) - of.get("cash_ceiling", 0.0)
         each = np.array([1.0, net, of.get("turnover", 0.0), of.get("max_trades", 0.0)])
         return np.asarray(each @ effects <= self.gap + SLACK)

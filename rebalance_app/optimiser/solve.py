@@ -1,10 +1,12 @@
 """One way from a problem to an answer: check, bounds, closed form, integer programme, independent check.
 
-refusals    what cannot be solved at all                          -> error
-closed form every security by itself; no choice for a security            -> infeasible
-            every coupling row holds                              -> optimal, separable
-programme   CVXPY and HiGHS under the coupling rows               -> optimal | time_limit | infeasible
-verify      exact and independent; an answer that fails is none   -> error
+refusals     what cannot be solved at all                          -> error
+closed form  every security by itself; one without any choice      -> infeasible
+             every coupling row holds                              -> optimal, separable
+coupled      relaxation and search under the coupling rows         -> optimal | time_limit | infeasible
+check        exact and independent; an answer that fails is none   -> error
+
+README.md draws it.
 """
 
 import time

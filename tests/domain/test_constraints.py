@@ -7,7 +7,7 @@ from models_app.portfolio.types import TaxLot
 from rebalance_app.optimiser.canonical.branching import min_trades
 from rebalance_app.optimiser.problem import constraints
 from rebalance_app.optimiser.problem.bounds import smallest_trades
-from rebalance_app.optimiser.problem.coupling import Totals, broken, broken_rows, totals_of
+from rebalance_app.optimiser.problem.coupling import TradeTotals, broken, broken_rows, totals_of
 from rebalance_app.optimiser.problem.integer_problem import integer_problem
 from rebalance_app.optimiser.problem.objective import score
 from tests.domain.build import D, position, problem
@@ -15,7 +15,7 @@ from tests.domain.build import D, position, problem
 
 def keeps(row, **sums):
     """Whether a row permits sums, all others of which are 0."""
-    return broken({"row": row}, Totals(**dict.fromkeys(("bought", "traded", "orders", "gain"), 0) | sums)) == ()
+    return broken({"row": row}, TradeTotals(**dict.fromkeys(("bought", "traded", "orders", "gain"), 0) | sums)) == ()
 
 
 @pytest.mark.parametrize(("bought", "kept"), [(90, True), (91, False), (-500, True)])

@@ -53,15 +53,16 @@ def test_branch_and_bound_alone_equals_brute_force():
         assert book.score_money(total_score(book, found.trades)) == best(stated)[0]
 
 
-def test_any_prices_prove_a_bound_that_is_not_above_the_optimum():
+def test_any_multipliers_prove_a_bound_that_is_not_above_the_optimum():
     rng = np.random.default_rng(5)
     for stated, book, choices in coupled_small(25):
         for _ in range(5):
-            prices = whole_multipliers({name: rng.uniform(-1, 3) for name in broken_rows(book, solve_alone(book)[1])})
-            assert book.score_money(lagrangian_bound(table(book, choices), prices)) <= best(stated)[0]
+            rows = broken_rows(book, solve_alone(book)[1])
+            multipliers = whole_multipliers({name: rng.uniform(-1, 3) for name in rows})
+            assert book.score_money(lagrangian_bound(table(book, choices), multipliers)) <= best(stated)[0]
 
 
-def test_what_prices_cut_away_never_holds_the_optimum():
+def test_what_reduced_cost_fixing_takes_away_never_holds_the_optimum():
     for stated, book, choices in coupled_small(25):
         relaxed = solve_relaxed(book, choices, 10)
         optimum = best(stated)[0]
@@ -213,12 +214,12 @@ def test_a_solver_that_ignores_its_limit_is_left_behind_and_what_there_was_is_of
         assert solution.reasons[0].code == "NO_ANSWER_IN_TIME"
 
 
-def test_relaxed_prices_are_those_of_the_rows_that_bind():
+def test_relaxed_multipliers_are_those_of_the_rows_that_bind():
     book = integer_problem(large(TIGHT, 2))
     choices, _ = solve_alone(book)
-    prices = solve_relaxed(book, choices, 10).multipliers
-    assert set(prices) == {"cash_floor", "turnover"}
-    assert any(prices.values())
+    multipliers = solve_relaxed(book, choices, 10).multipliers
+    assert set(multipliers) == {"cash_floor", "turnover"}
+    assert any(multipliers.values())
 
 
 def test_a_part_that_is_solved_directly_has_the_bound_and_the_answer_of_the_statement():

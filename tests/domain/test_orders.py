@@ -16,9 +16,9 @@ from rebalance_app.optimiser.canonical.subset_sum import Sums, TwoSums, pieces
 from rebalance_app.optimiser.problem.integer_problem import integer_problem
 from rebalance_app.optimiser.problem.objective import realised_gain
 from tests.domain.build import D, position, problem
-from tests.domain.test_sums import LINES, bought, every, traded
+from tests.domain.test_sums import SECURITIES, bought, every, traded
 
-LINE = integer_problem(
+SECURITY = integer_problem(
     problem(1000, position("A", 8, 10, "0.1", lots=(TaxLot(D(8), D(9)),)), gain_budget=D(0))
 ).securities[0]
 NUMBERS = st.tuples(st.integers(0, 4), st.integers(0, 4)).map(lambda x: (min(x), max(x)))
@@ -44,7 +44,7 @@ def _known(request, monkeypatch):
 @pytest.mark.usefixtures("_known")
 def test_the_first_way_with_a_number_of_orders_is_that_of_trying_all():
     @settings(max_examples=200, deadline=None)
-    @given(LINES, st.integers(0, 10**6), NUMBERS)
+    @given(SECURITIES, st.integers(0, 10**6), NUMBERS)
     def promise(securities, which, number):
         every_way = every(securities)
         total = traded(securities, every_way[which % len(every_way)]) + which % 5 // 4
@@ -58,7 +58,7 @@ def test_the_first_way_with_a_number_of_orders_is_that_of_trying_all():
 @pytest.mark.usefixtures("_known")
 def test_the_first_way_to_two_sums_with_a_number_of_orders_is_that_of_trying_all():
     @settings(max_examples=200, deadline=None)
-    @given(LINES, st.integers(0, 10**6), NUMBERS, st.integers(0, 6), st.integers(0, 6))
+    @given(SECURITIES, st.integers(0, 10**6), NUMBERS, st.integers(0, 6), st.integers(0, 6))
     def promise(securities, which, number, below, above):
         every_way = every(securities)
         some = every_way[which % len(every_way)]
@@ -80,7 +80,7 @@ def test_the_first_way_to_two_sums_with_a_number_of_orders_is_that_of_trying_all
 
 
 @settings(max_examples=200, deadline=None)
-@given(LINES, st.integers(0, 5), st.booleans())
+@given(SECURITIES, st.integers(0, 5), st.booleans())
 def test_where_all_sums_below_the_most_are_known_orders_come_to_what_trying_all_says(securities, number, exact):
     counted = Counted(Sums([pieces(of, step) for of, step in securities], 1), exact=exact)
     right = (way for way in every(securities) if (made(way) == number if exact else made(way) <= number))
@@ -88,7 +88,7 @@ def test_where_all_sums_below_the_most_are_known_orders_come_to_what_trying_all_
     assert sums == {total for total in range(4 * 10 * 9 + 1) if counted.possible(0, total, number)}
 
 
-def test_a_search_that_tries_too_many_pairs_of_lines_or_takes_too_long_is_given_up_not_answered(monkeypatch):
+def test_a_search_that_tries_too_many_pairs_of_securities_or_takes_too_long_is_given_up_not_answered(monkeypatch):
     sums, number = Sums([pieces([(-40, 40)], step) for step in range(101, 131)], 1), (3, 3)
     with pytest.raises(SearchLimit):
         Search(sums, [(Orders(sums, number), number)], until=0.0).first(7919)
@@ -106,20 +106,20 @@ def test_the_first_way_within_a_budget_for_gains_is_that_of_trying_all(two, monk
 
     @settings(max_examples=200, deadline=None)
     @given(st.lists(st.tuples(LOTS, st.integers(1, 2), st.integers(5, 12)), min_size=1, max_size=4), st.data())
-    def promise(given_lines, data):
-        held = [sum(shares for shares, _ in lots) for lots, _, _ in given_lines]
+    def promise(given_securities, data):
+        held = [sum(shares for shares, _ in lots) for lots, _, _ in given_securities]
         stated = problem(
             1000,
             *(
                 position(
                     f"S{i}", shares, price, "0.1", lot_size=lot, lots=tuple(TaxLot(D(n), D(c)) for n, c in lots if n)
                 )
-                for i, (shares, (lots, lot, price)) in enumerate(zip(held, given_lines, strict=True))
+                for i, (shares, (lots, lot, price)) in enumerate(zip(held, given_securities, strict=True))
             ),
             gain_budget=D(0),
         )
         securities = integer_problem(stated).securities
-        most = [shares // lot for shares, (_, lot, _) in zip(held, given_lines, strict=True)]
+        most = [shares // lot for shares, (_, lot, _) in zip(held, given_securities, strict=True)]
         ends = [sorted((data.draw(st.integers(-sold, 3)), data.draw(st.integers(-sold, 3)))) for sold in most]
         sets = [[(a, b)] for a, b in ends]
         all_ways = sorted(product(*(range(a, b + 1) for a, b in ends)), key=lambda way: [(-abs(k), -k) for k in way])
@@ -179,7 +179,7 @@ def test_where_floats_lose_grains_a_way_within_the_gain_budget_is_found_all_the_
     steps, sets = (1, 1, 54043195528445958), [[(-4, 3)], [(-6, -4)], [(-1, -1), (5, 5)]]
     lots = ((25, -4503599627), (4, -4)), ((2, 0), (4, 45035996270)), ()
     securities = [
-        replace(LINE, step=step, shares=shares, tax_lots=of)
+        replace(SECURITY, step=step, shares=shares, tax_lots=of)
         for step, shares, of in zip(steps, (10, 1, 10), lots, strict=True)
     ]
     sums = TwoSums([pieces(of, step) for of, step in zip(sets, steps, strict=True)], 1)
@@ -188,7 +188,7 @@ def test_where_floats_lose_grains_a_way_within_the_gain_budget_is_found_all_the_
 
 
 def test_gains_beyond_64_bits_are_kept_within_a_budget():
-    securities = [replace(LINE, step=2**66 + odd, shares=1, tax_lots=((20, -(2**64)),)) for odd in (1, 3, 5)]
+    securities = [replace(SECURITY, step=2**66 + odd, shares=1, tax_lots=((20, -(2**64)),)) for odd in (1, 3, 5)]
     sets = [[(-20, 0)] for _ in securities]
     sums, kept = (
         Sums([pieces(of, security.step) for of, security in zip(sets, securities, strict=True)], 1),

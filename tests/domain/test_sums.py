@@ -1,4 +1,4 @@
-"""Adding up to a sum: the first of all ways, line by line, is the one that trying everything finds."""
+"""Adding up to a sum: the first of all ways, security by security, is the one that trying everything finds."""
 
 from itertools import product
 
@@ -22,7 +22,7 @@ def apart(ranges):
     return found
 
 
-LINES = st.lists(
+SECURITIES = st.lists(
     st.tuples(st.lists(RANGES, min_size=1, max_size=3).map(apart), st.integers(1, 9)), min_size=1, max_size=4
 )
 
@@ -41,7 +41,7 @@ def traded(securities, way):
     return sum(abs(k) * step for k, (_, step) in zip(way, securities, strict=True))
 
 
-@pytest.fixture(params=[0, 1, 2], ids=["all sums known", "few sums known", "last lines held"])
+@pytest.fixture(params=[0, 1, 2], ids=["all sums known", "few sums known", "last securities held"])
 def _known(request, monkeypatch):
     if request.param == 2:
         monkeypatch.setattr(lexicographic, "PATIENCE", 1)
@@ -54,7 +54,7 @@ def _known(request, monkeypatch):
 @pytest.mark.usefixtures("_known")
 def test_the_first_way_to_a_sum_is_that_of_trying_all():
     @settings(max_examples=150, deadline=None)
-    @given(LINES, st.integers(0, 10**6))
+    @given(SECURITIES, st.integers(0, 10**6))
     def promise(securities, which):
         every_way = every(securities)
         total = traded(securities, every_way[which % len(every_way)]) + which % 3 - 1
@@ -67,7 +67,7 @@ def test_the_first_way_to_a_sum_is_that_of_trying_all():
 @pytest.mark.usefixtures("_known")
 def test_the_first_way_to_two_sums_is_that_of_trying_all():
     @settings(max_examples=150, deadline=None)
-    @given(LINES, st.integers(0, 10**6), st.integers(0, 4), st.integers(0, 4))
+    @given(SECURITIES, st.integers(0, 10**6), st.integers(0, 4), st.integers(0, 4))
     def promise(securities, which, below, above):
         every_way = every(securities)
         some = every_way[which % len(every_way)]
@@ -86,7 +86,7 @@ def test_the_first_way_to_two_sums_is_that_of_trying_all():
 @pytest.mark.usefixtures("_known")
 def test_the_nearest_sum_is_that_of_trying_all_or_a_nearer_one_that_is_not_known_to_be_impossible():
     @settings(max_examples=150, deadline=None)
-    @given(LINES, st.integers(0, 10**6), st.sampled_from([1, -1]))
+    @given(SECURITIES, st.integers(0, 10**6), st.sampled_from([1, -1]))
     def promise(securities, which, sign):
         sums_of = sorted({traded(securities, way) for way in every(securities)})
         total = sums_of[which % len(sums_of)] + which % 7 - 3
@@ -112,7 +112,7 @@ def test_the_nearest_sum_to_one_between_multiples_of_the_unit_is_a_multiple(sign
 
 @settings(max_examples=200, deadline=None)
 @given(st.tuples(RANGES, RANGES), st.tuples(st.integers(1, 40), st.integers(1, 40)), st.integers(-400, 400), RANGES)
-def test_two_lines_come_to_a_total_exactly_where_trying_all_says_so(ranges, units, total, part):
+def test_two_securities_come_to_a_total_exactly_where_trying_all_says_so(ranges, units, total, part):
     one, other = (Piece(1, max(a, 0), max(b, 0), unit) for (a, b), unit in zip(ranges, units, strict=True))
     low, high = (10 * end for end in part)
     expected = any(
@@ -124,7 +124,7 @@ def test_two_lines_come_to_a_total_exactly_where_trying_all_says_so(ranges, unit
     assert bool(dividing(one, other.unit, total, max(low, least), min(high, most))) == expected
 
 
-def test_a_sum_in_the_middle_of_millions_is_found_by_the_last_two_lines():
+def test_a_sum_in_the_middle_of_millions_is_found_by_the_last_two_securities():
     securities = [pieces([(0, 18_549)], 1285), pieces([(21, 12_667)], 2418), pieces([(9, 1109)], 5747)]
     found = Search(Sums(securities, 1)).first(30_000_001)
     assert sum(k * unit for k, unit in zip(found, (1285, 2418, 5747), strict=True)) == 30_000_001

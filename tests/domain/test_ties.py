@@ -63,7 +63,7 @@ def test_where_it_does_not_matter_whom_the_cash_leaves_out_the_orders_are_those_
     assert coupled_as_brute_force(map(short_of_cash, range(12 * block, 12 * block + 12))) > 3
 
 
-def test_the_first_of_all_is_the_same_whether_sums_or_partial_answers_find_it(monkeypatch):
+def test_the_first_of_all_is_the_same_whether_sums_or_labels_find_it(monkeypatch):
     compared = 0
     for seed in range(30):
         spec = Spec(8, 20_000, ("0.02", "0.02"), floor="0.06", turnover=(None, "0.05")[seed % 2], min_trade="150")
@@ -81,7 +81,7 @@ def test_the_first_of_all_is_the_same_whether_sums_or_partial_answers_find_it(mo
 LITTLE = {  # at a time: what a search may try, until it has to divide, look further, or give up
     "as it is": {},
     "few steps": {(candidates, "MOST_STEPS"): 12},
-    "few partial answers": {(dominance, "MOST_LABELS"): 5, (dominance, "COMPARED"): 2},
+    "few labels": {(dominance, "MOST_LABELS"): 5, (dominance, "COMPARED"): 2},
     "nothing to fill with": {(indifferent, "LARGEST"): 1},
     "few sums": {
         (subset_sum, "KNOWN"): 3,
@@ -122,7 +122,7 @@ def test_however_little_is_tried_at_a_time_what_is_said_to_be_the_first_is_so(li
 
 
 @pytest.mark.slow
-def test_when_parts_run_out_what_is_left_proves_a_bound_that_no_answer_is_below(monkeypatch):
+def test_when_nodes_run_out_what_is_left_proves_a_bound_that_no_answer_is_below(monkeypatch):
     monkeypatch.setattr(branch_and_bound, "first_at_bound", lambda *_: (None, 0))
     monkeypatch.setattr(candidates, "MOST_STEPS", 12)
     ended = 0
@@ -132,8 +132,8 @@ def test_when_parts_run_out_what_is_left_proves_a_bound_that_no_answer_is_below(
         if expected is None or solve(stated).method != "milp":
             continue
         choices, _ = solve_alone(book)
-        for parts in (0, 1, 2):
-            monkeypatch.setattr(branch_and_bound, "MOST_NODES", parts)
+        for nodes in (0, 1, 2):
+            monkeypatch.setattr(branch_and_bound, "MOST_NODES", nodes)
             relaxed = solve_relaxed(book, choices, 10)
             branching = BranchAndBound.of(relaxed, rounded(relaxed.points, relaxed.steps.tolist()))
             branching.run(10)
@@ -158,7 +158,7 @@ HARD = Spec(floor="0.055", band=("0.02", "0.02"), oddities=0, min_trade="1000", 
     ids=lambda stated: stated.portfolio_id,
 )
 def test_what_took_too_many_tries_once_is_solved_to_the_first_of_all(stated):
-    """Parts, also by number of orders; lines that fill; a sum of two lines amid millions; sales for least trading.
+    """Nodes, also by number of orders; indifferent securities; a sum of two amid millions; sales for least trading.
 
     Trades that exhaust a gain budget or a number of orders; a second look, from an answer found otherwise; losses that
     are sold for a budget, as little as that takes.
@@ -169,10 +169,10 @@ def test_what_took_too_many_tries_once_is_solved_to_the_first_of_all(stated):
         assert improvement(stated, solution) is None
 
 
-@pytest.mark.parametrize(("looks", "parts"), [(0, 200), (5, 200), (400, 0), (400, 3)])
-def test_what_was_not_looked_at_to_the_end_is_not_called_the_first(looks, parts, monkeypatch):
+@pytest.mark.parametrize(("looks", "nodes"), [(0, 200), (5, 200), (400, 0), (400, 3)])
+def test_what_was_not_looked_at_to_the_end_is_not_called_the_first(looks, nodes, monkeypatch):
     monkeypatch.setattr(branch_and_bound, "MOST_LOOKS", looks)
-    monkeypatch.setattr(branch_and_bound, "MOST_NODES", parts)
+    monkeypatch.setattr(branch_and_bound, "MOST_NODES", nodes)
     solution = solve(mixed(309))
     assert (solution.status, solution.first) == ("optimal", False)
 
@@ -192,7 +192,7 @@ def improvement(stated, solution):
     here = rank(book, trades)
 
     def near(i):
-        """The trade of a line as it is, and those around it that keep its segment."""
+        """The trade of a security as it is, and those around it that keep its segment."""
         around = range(trades[i] - REACH, trades[i] + REACH + 1)
         return [k for k in around if any(a <= k <= b for a, b in choices[i].segments)]
 

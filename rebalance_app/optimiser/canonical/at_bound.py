@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rebalance_app.optimiser.milp.breakpoints import Table, Whole, table
+from rebalance_app.optimiser.milp.breakpoints import BreakpointTable, Whole, table
 from rebalance_app.optimiser.milp.lagrangian import steps_within_gap
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
 from rebalance_app.optimiser.problem.coupling import broken, coupling_rows, totals_of
@@ -35,19 +35,21 @@ BOUGHT_OR_TRADED = "a level says what is bought or what is traded"
 MOST_LEAPS = 2000  # sums of sales looked at for the least trading
 
 Chosen = dict[int, int] | None  # by security, the first trades; None where there are none
-SubproblemSolver = Callable[[Table], tuple[int, ...] | None]  # solves a problem of its own, or raises SearchLimit
+SubproblemSolver = Callable[
+    [BreakpointTable], tuple[int, ...] | None
+]  # solves a problem of its own, or raises SearchLimit
 
 
 class _TakesMoreSales(SearchLimit):
     """A gain budget takes more sales than anything else does."""
 
 
-def no_subproblem(_points: Table) -> None:
+def no_subproblem(_points: BreakpointTable) -> None:
     """Where no problem of its own is to be solved."""
     raise SearchLimit
 
 
-def _next_spare(points: Table, values: Whole) -> float:
+def _next_spare(points: BreakpointTable, values: Whole) -> float:
     """At most the least reduced cost, in score units, of any trade that has one."""
     over = values - np.minimum.reduceat(values, points.start)[points.security]
     within = points.part[1:] == points.part[:-1]
@@ -65,7 +67,7 @@ class _AtLevel:
     free           the steps of the others
     """
 
-    points: Table
+    points: BreakpointTable
     level: SlackLevel
     until: float
     fixed: dict[int, int]
@@ -74,7 +76,7 @@ class _AtLevel:
     sold: int
 
     @classmethod
-    def of(cls, points: Table, sets: Sets, level: SlackLevel, until: float) -> "_AtLevel":
+    def of(cls, points: BreakpointTable, sets: Sets, level: SlackLevel, until: float) -> "_AtLevel":
         """Of the given steps."""
         ip = points.ip
         fixed = {i: of[0][0] for i, of in sets.items() if of[0][0] == of[-1][1]}
@@ -88,7 +90,7 @@ class _AtLevel:
         return self.points.ip
 
     def side_constraints(self, sums: Sums | TwoSums) -> Kept:
-        """What the trades must keep beside their sums, with what the securities that are fixed leave of it."""
+        """The side constraints of the trades, with what the securities that are fixed leave of each."""
         kept, number = list[Any](), self.level.orders
         if number is not None:
             made = sum(1 for k in self.fixed.values() if k)
@@ -180,7 +182,7 @@ def _chosen(securities: _AtLevel, sets: Sets, level: SlackLevel) -> Chosen:
     return _on_each_side(securities, sets, (traded + bought) // 2, (traded - bought) // 2) if even else None
 
 
-def _as_least_trading(ip: IntegerProblem, sets: Sets, level: SlackLevel) -> Table:
+def _as_least_trading(ip: IntegerProblem, sets: Sets, level: SlackLevel) -> BreakpointTable:
     """A level that says what is bought, with as little trading as that can take, as a problem of its own."""
     bought = known(level.bought, BOUGHT_OR_TRADED)
     cash, (fewest, most) = ip.cash - bought, level.orders or (0, None)
@@ -191,7 +193,7 @@ def _as_least_trading(ip: IntegerProblem, sets: Sets, level: SlackLevel) -> Tabl
 
 
 def _first_at(
-    points: Table, sets: Sets, level: SlackLevel, until: float, solve_subproblem: SubproblemSolver
+    points: BreakpointTable, sets: Sets, level: SlackLevel, until: float, solve_subproblem: SubproblemSolver
 ) -> tuple[int, ...] | None:
     """The first answer of a level by `rank`; None for none. Raises SearchLimit."""
     ip = points.ip
@@ -211,15 +213,15 @@ def _first_at(
 
 
 def first_at_bound(
-    points: Table,
+    points: BreakpointTable,
     multipliers: Mapping[str, int],
     until: float = math.inf,
     solve_subproblem: SubproblemSolver = no_subproblem,
 ) -> tuple[tuple[int, ...] | None, int]:
     """The first of all answers by `rank`, where one attains the bound of the multipliers or just misses it.
 
-    Without one, how far from the bound (in score) there is none either. `points` are the breakpoints of the choices.
-    Raises SearchLimit, also when the monotonic clock says so. `aside` solves what becomes a problem of its own.
+    Without one, how far from the bound (in score) there is none either. `solve_subproblem` solves what becomes a
+    problem of its own. Raises SearchLimit, also when the monotonic clock says so.
     """
     ip, values = points.ip, points.lagrangian_costs(multipliers)
     sets, spare = steps_within_gap(points, values, 0), _next_spare(points, values)

@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 import numpy as np
 
 from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
-from rebalance_app.optimiser.milp.breakpoints import Table
+from rebalance_app.optimiser.milp.breakpoints import BreakpointTable
 from rebalance_app.optimiser.milp.highs import Relaxed
 from rebalance_app.optimiser.milp.lagrangian import rounded
 from rebalance_app.optimiser.milp.node_relaxation import solve_node
@@ -32,13 +32,13 @@ NEAR = 10**6  # the first look goes as far as this part of the market value,
 FURTHER = 4  # and each look so many times as far as the last
 
 
-def _is_infeasible(points: Table) -> bool:
+def _is_infeasible(points: BreakpointTable) -> bool:
     """Whether some row is broken even by what uses least of it."""
     uses, limits = points.uses, points.limits
     return any(np.minimum.reduceat(uses[name], points.start).sum() > limit for name, limit in limits.items())
 
 
-def _is_single(points: Table) -> bool:
+def _is_single(points: BreakpointTable) -> bool:
     """Whether the points are one answer: where each security has but one there is nothing to choose."""
     return len(points.security) == len(points.start)
 
@@ -146,7 +146,7 @@ class BranchAndBound:
         reach = min(max(nearest, FURTHER * node.radius), worst)
         return [replace(node, lower_bound=least, radius=reach)]
 
-    def _solve_subproblem(self, points: Table) -> tuple[int, ...] | None:
+    def _solve_subproblem(self, points: BreakpointTable) -> tuple[int, ...] | None:
         """The first answer of a problem that is a step of this one, None for none. Raises SearchLimit."""
         if self.is_subproblem:
             raise SearchLimit

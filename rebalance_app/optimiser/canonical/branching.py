@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rebalance_app.optimiser.milp.breakpoints import Table, Whole, convex_parts, listed, needs_gate, table
+from rebalance_app.optimiser.milp.breakpoints import BreakpointTable, Whole, convex_parts, listed, needs_gate, table
 from rebalance_app.optimiser.milp.highs import Relaxed
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
 from rebalance_app.optimiser.problem.constraints import CouplingRow, Interval, max_trades
@@ -20,7 +20,7 @@ def min_trades(fewest: int) -> CouplingRow:
     return CouplingRow("orders", -1, -fewest)
 
 
-def order_limits(points: Table) -> tuple[int, int]:
+def order_limits(points: BreakpointTable) -> tuple[int, int]:
     """The fewest and the most orders that the rows permit: no more than one of each security."""
     rows, securities = points.rows, len(points.start)
     fewest = -rows["min_trades"].limit if "min_trades" in rows else 0
@@ -73,7 +73,7 @@ def _branching_security(relaxed: Relaxed) -> Interval:
     return i, int(np.floor(relaxed.steps[i]))
 
 
-def _by_security(relaxed: Relaxed) -> list[Table]:
+def _by_security(relaxed: Relaxed) -> list[BreakpointTable]:
     """One security up to a step, and beyond it. Raises SearchLimit where the relaxation is whole."""
     points, (i, last) = relaxed.points, _branching_security(relaxed)
     allowed = points.choices[i]
@@ -85,7 +85,7 @@ def _by_security(relaxed: Relaxed) -> list[Table]:
     return [table(points.ip, (*before, half, *after), points.rows) for half in halves]
 
 
-def branches(relaxed: Relaxed) -> list[Table]:
+def branches(relaxed: Relaxed) -> list[BreakpointTable]:
     """The two branches of a node, together all that it permits. Raises SearchLimit where the relaxation is whole.
 
     By the number of orders, where they matter and the relaxation makes a fraction of one; else by a security.

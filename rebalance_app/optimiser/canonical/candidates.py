@@ -1,8 +1,8 @@
 """Reduced-cost fixing: every trade that may be part of an answer within a distance of the bound, and what it adds.
 
-What a trade's Lagrangian cost has above its security's least, and what is left of priced rows, adds up to an answer's
-distance from the bound. Other multipliers give a bound of their own, and distances from it. Distances are floats, to be
-held against a limit that is a little too large: they only say what is not worth a look. All else is exact.
+Reduced costs, and what is left of rows with a multiplier, add up to an answer's distance from the bound. Other
+multipliers give a bound of their own, and distances from it. Distances are floats, to be held against a limit that is a
+little too large: they only say what is not worth a look. All else is exact.
 """
 
 import math
@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from rebalance_app.optimiser.milp.breakpoints import Table, Whole, listed
+from rebalance_app.optimiser.milp.breakpoints import BreakpointTable, Whole, listed
 from rebalance_app.optimiser.milp.highs import Relaxed
 from rebalance_app.optimiser.milp.lagrangian import steps_within_gap
 from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
@@ -43,7 +43,7 @@ def _shifted(multipliers: Multipliers, rows: Sequence[str]) -> list[Multipliers]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RowUse:
     """A coupling row: what each point uses of it, what indifferent_side adds, and what all together may use.
 
     used   (m,) more than its security's first point; room: less what all first points use
@@ -70,7 +70,7 @@ class CandidateTrades:
     score, traded, later   (m,) what orders answers: of equal score and traded, at the first security, the least `later`
     """
 
-    table: Table
+    table: BreakpointTable
     indifferent: Indifferent
     places: list[Ints]
     fills: Ints
@@ -81,7 +81,7 @@ class CandidateTrades:
     score: Ints
     traded: Ints
     later: Ints
-    rows: list[Row]
+    rows: list[RowUse]
 
     @property
     def open_securities(self) -> list[int]:
@@ -96,7 +96,7 @@ def money(ip: IntegerProblem) -> int:
     return int(ONE * 10**ip.places)
 
 
-def _counted(column: Whole, points: Table, unit: int) -> Ints:
+def _counted(column: Whole, points: BreakpointTable, unit: int) -> Ints:
     """A column less what its security begins with, in units. Raises SearchLimit where sums do not fit into 64 bits."""
     away = (column - column[points.start][points.security]) // unit
     if np.maximum.reduceat(np.abs(away), points.start).sum() >= LARGEST:
@@ -105,13 +105,13 @@ def _counted(column: Whole, points: Table, unit: int) -> Ints:
     return counted
 
 
-def largest_unit(column: Whole, points: Table, other: int = 0) -> int:
+def largest_unit(column: Whole, points: BreakpointTable, other: int = 0) -> int:
     """The largest that divides all that a column adds to what its security begins with, and another."""
     return math.gcd(other, *(column - column[points.start][points.security]).tolist()) or 1
 
 
-def _rows(points: Table, multipliers: Multipliers, indifferent: Indifferent, fills: Ints) -> list[Row]:
-    """The rows that some combination of the points breaks, or that have a price."""
+def _rows(points: BreakpointTable, multipliers: Multipliers, indifferent: Indifferent, fills: Ints) -> list[RowUse]:
+    """The rows that some combination of the points breaks, or that have a multiplier."""
     rows, every = [], points.uses
     per_unit = {"cash_floor": indifferent.side, "cash_ceiling": -indifferent.side, "turnover": 1}
     for name, limit in points.limits.items():
@@ -121,12 +121,12 @@ def _rows(points: Table, multipliers: Multipliers, indifferent: Indifferent, fil
             unit = largest_unit(uses, points, indifferent.unit if adds else 0)
             room = (limit - uses[points.start].sum()) // unit
             used, per_fill = _counted(uses, points, unit), adds * indifferent.unit // unit
-            rows.append(Row(name, used, max(-LARGEST, min(room, LARGEST)), per_fill, unit))
+            rows.append(RowUse(name, used, max(-LARGEST, min(room, LARGEST)), per_fill, unit))
     return rows
 
 
 def _distances(
-    points: Table, least: Whole, multipliers: Multipliers, rows: Sequence[Row], fills: Ints
+    points: BreakpointTable, least: Whole, multipliers: Multipliers, rows: Sequence[RowUse], fills: Ints
 ) -> tuple[Floats, Floats, Floats]:
     """`distance`, `above` and `error` of `CandidateTrades`, at the multipliers and at others around them.
 
@@ -139,16 +139,16 @@ def _distances(
     unit = np.array([float(row.unit / 10**ip.places) for row in rows])
     used = np.array([row.used for row in rows]).reshape(len(rows), len(points.security)).T * unit
     adds, room = unit * [row.fill for row in rows], unit * [float(row.room) for row in rows]
-    priced = ((points.lagrangian_costs(multipliers) - least[points.security]) / money(ip)).astype(float)[
+    costs = ((points.lagrangian_costs(multipliers) - least[points.security]) / money(ip)).astype(float)[
         :, None
     ] + used @ shift.T
-    priced += np.minimum(0, fills[:, None] * (shift @ adds))
-    lowest = np.minimum.reduceat(priced, points.start)
-    summed = np.maximum.reduceat(np.abs(priced), points.start).sum(axis=0) + np.abs(shift) @ np.abs(room)
-    return priced - lowest[points.security], lowest.sum(axis=0) - shift @ room, PRECISION * summed
+    costs += np.minimum(0, fills[:, None] * (shift @ adds))
+    lowest = np.minimum.reduceat(costs, points.start)
+    summed = np.maximum.reduceat(np.abs(costs), points.start).sum(axis=0) + np.abs(shift) @ np.abs(room)
+    return costs - lowest[points.security], lowest.sum(axis=0) - shift @ room, PRECISION * summed
 
 
-def _later(points: Table) -> Ints:
+def _later(points: BreakpointTable) -> Ints:
     """(m,) the place of each point by size, then buys before sales, within its security."""
     k = points.steps  # of any size
     later = np.empty(len(k), dtype=np.int64)

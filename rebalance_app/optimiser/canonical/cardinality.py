@@ -1,6 +1,6 @@
-"""A number of orders beside sums: what so many orders of some securities can come to.
+"""A number of orders as a side constraint of sums: what so many orders of some securities can come to.
 
-Which sums securities can make, `sums` knows, but not with how many orders. Here it is known of each number of orders
+Which sums securities can make, `Sums` knows, but not with how many orders. Here it is known of each number of orders
 what it can come to at least and at most, and which sums just below the most it can make: a search that trades most with
 the first securities runs into those. What two orders come to, number theory decides.
 """
@@ -188,7 +188,7 @@ class Counted:
 
 
 class Orders:
-    """A number of orders beside a sum of what is traded, or beside two. What is left is the fewest and the most."""
+    """A number of orders, as a side constraint of one sum or of two. What is left is the fewest and the most."""
 
     def __init__(self, sums: Sums | TwoSums, number: Number) -> None:
         """Of the securities of the sums; `number` is what all of them may make."""

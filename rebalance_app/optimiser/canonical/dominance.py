@@ -1,8 +1,8 @@
-"""Trying every answer that the multipliers leave, where they are few: the exact optimum, and of equal ones the first.
+"""Label setting with dominance, over all trades within a distance of the bound: the optimum, and of equals the first.
 
-Answers are put together security by security. Of labels ones only those are kept that are within the distance at all
-multipliers, and that no other one replaces: one that uses no more of any row and comes before it by `rank`.
-Lines without a preference are not tried trade by trade: they `fill` what the others leave.
+A label is an answer for the securities looked at so far. Only those are kept that are within the distance at all
+multipliers, and that no other one dominates: one that uses no more of any row and comes before it by `rank`.
+Indifferent securities are not tried trade by trade: they fill what the others leave.
 """
 
 import math
@@ -25,7 +25,7 @@ Bools = NDArray[np.bool_]
 MOST_LABELS = 300
 MOST_TRIED = 30_000
 MOST_FILLS = 300
-COMPARED = 64  # labels answers, with which all others are
+COMPARED = 64  # labels with which all others are compared
 MARGIN = 1e-9
 
 
@@ -33,7 +33,8 @@ MARGIN = 1e-9
 class _Labels:
     """Labels (s of them) of the securities looked at so far; `used` is (r, s), `chosen` (s, securities).
 
-    fills      what securities that fill may add to what they trade at least; `deviates`, which of them do not fill
+    fills      what indifferent securities may add to what they trade at least
+    deviates   which of them do not stay indifferent
     """
 
     chosen: Ints
@@ -74,7 +75,7 @@ def _starts(sums: Ints) -> Ints:
 class _LabelSetting:
     """All answers within a distance of the bound, security by security.
 
-    limit   (y,) how far they may be, by price
+    limit   (y,) how far they may be, at each choice of multipliers
     securities   which securities, in this order
     least, most  (securities + 1, r) what those from each on use of each row
     """
@@ -139,7 +140,7 @@ class _LabelSetting:
         return replace(labels, used=used).only(kept)
 
     def undominated(self, labels: _Labels) -> _Labels:
-        """Without those that another one replaces; of those that are equal in every sum, the first by id."""
+        """Without those that another one dominates; of those that are equal in every sum, the first by id."""
         labels = labels.only(np.lexsort((*labels.used, labels.deviates, labels.traded, labels.score)))
         better = _starts(np.stack([labels.score, labels.traded]))
         same = np.stack([labels.deviates, -labels.deviates])
@@ -154,7 +155,7 @@ class _LabelSetting:
         return labels.only(keep)
 
     def run(self, until: float) -> _Labels:
-        """Answers for all securities that no other replaces, but for what is filled. Raises SearchLimit."""
+        """Labels of all securities that none dominates, but for what is filled. Raises SearchLimit."""
         labels, places = self.possible(self.initial()), [self.points.places[i] for i in self.securities]
         for j, at in enumerate(places):
             labels = self.undominated(self.possible(self.extended(labels, at)))

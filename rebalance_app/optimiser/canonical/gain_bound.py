@@ -1,4 +1,4 @@
-"""A budget for gains beside sums: what sales of some amount must gain at least.
+"""A budget for gains as a side constraint of sums: what sales of some amount must gain at least.
 
 The least gain of some sales, by their amount, is convex where each security's is; to make it so, the securities' are
 taken at their convex hulls. Then the cheapest pieces of all securities come first.

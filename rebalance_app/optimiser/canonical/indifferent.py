@@ -1,7 +1,7 @@
-"""Lines that may trade any of many amounts at no preference: they fill what all others leave of the coupling rows.
+"""Securities that may trade any of many amounts at no preference: they fill what others leave of the coupling rows.
 
 At the multipliers of the relaxation, such a security has its least Lagrangian cost over a whole range of trades. What
-the securities on one side amount to together is all that counts, and which amounts they can make, and how first, `sums`
+the securities on one side amount to together is all that counts, and which amounts they can make, and how first, `Sums`
 knows; so a search over the other securities need not try them one by one.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import gcd
 
-from rebalance_app.optimiser.milp.breakpoints import Table
+from rebalance_app.optimiser.milp.breakpoints import BreakpointTable
 from rebalance_app.optimiser.problem.constraints import Interval
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
 
@@ -59,7 +59,7 @@ class Indifferent:
         return self._sums[securities]
 
 
-def indifferent_side(points: Table, sets: Sets) -> Indifferent:
+def indifferent_side(points: BreakpointTable, sets: Sets) -> Indifferent:
     """Of the trades at which each security's Lagrangian cost is least, the indifferent securities of the richer side.
 
     None of which it matters beyond its amount how much they trade: where orders count, a security that may stay out of

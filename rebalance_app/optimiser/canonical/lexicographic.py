@@ -1,4 +1,4 @@
-"""The first way, security by security, to trades that come to their sums and keep something else beside them."""
+"""The lexicographically first trades, security by security, that come to their sums and keep side constraints."""
 
 import math
 import time
@@ -22,7 +22,7 @@ class SearchLimit(Exception):  # noqa: N818
 
 
 class SideConstraint(Protocol):
-    """What trades must keep beside their sums. Of it, each trade leaves something for the securities to come."""
+    """What trades must keep besides their sums. Each trade leaves something of it for the securities to come."""
 
     def after(self, i: int, k: int, left: Any) -> Any:
         """What is left after security i trades k steps."""
@@ -76,7 +76,7 @@ _NOTHING = _Held(-1, 1, np.zeros(0, dtype=np.int64))
 
 @dataclass(frozen=True, slots=True)
 class _Together:
-    """Sums with what is kept beside them: a state is that of the sums, then what is left of each of these."""
+    """Sums with side constraints: a state is that of the sums, then what is left of each constraint."""
 
     sums: Sums | TwoSums
     kept: tuple[SideConstraint, ...]

@@ -1,7 +1,7 @@
-"""Levels: what an answer's sums must come to, for its score to be so far above the bound of the multipliers.
+"""Slack levels: what an answer's sums must come to, for its score to be so far above the Lagrangian bound.
 
-Where every security is at a least of its Lagrangian cost, an answer is above the bound only by what it leaves of priced
-rows. It leaves whole units: of money what divides all that can be traded, and of orders one.
+Where every security is at a least of its Lagrangian cost, an answer is above the bound only by what it leaves of rows
+with a multiplier. It leaves whole units: of money what divides all that can be traded, and of orders one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import groupby
 
-from rebalance_app.optimiser.milp.breakpoints import Table
+from rebalance_app.optimiser.milp.breakpoints import BreakpointTable
 
 from .branching import order_limits
 
@@ -45,10 +45,10 @@ def _least_first(costs: list[int], most: list[int]) -> Iterator[tuple[int, tuple
                 heappush(waiting, (cost + more, following))
 
 
-def slack_levels(points: Table, multipliers: Mapping[str, int]) -> Iterator[list[SlackLevel]]:
-    """What uses up the priced rows, then what leaves a few units of them, in order of cost; equal costs together.
+def slack_levels(points: BreakpointTable, multipliers: Mapping[str, int]) -> Iterator[list[SlackLevel]]:
+    """What uses up the rows with a multiplier, then what leaves a few units of them, by cost; equal costs together.
 
-    Nothing where gains are priced, or both ends of the cash, or nothing but orders.
+    Nothing where gains have a multiplier, or both ends of the cash, or nothing but orders.
     """
     used, limits = sorted(name for name, each in multipliers.items() if each), points.limits
     net, counted = NET.intersection(used), COUNTED.intersection(used)

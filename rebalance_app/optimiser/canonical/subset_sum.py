@@ -1,7 +1,7 @@
 """Which sums whole trades of some securities can add up to, and what a trade leaves for the securities after it.
 
 The sums that securities can make are the bits of one large integer; a shift adds a trade to all of them at once. So it
-is known before a trade is chosen whether the securities after it can make up the rest, and `ways` finds the first way
+is known before a trade is chosen whether the securities after it can make up the rest, and a search finds the first way
 almost without turning back. Where the securities can make more sums than are worth holding, those near the least and
 the most are known, and the others are taken to be possible until they come near.
 """

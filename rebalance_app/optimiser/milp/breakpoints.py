@@ -1,4 +1,4 @@
-"""Every security's breakpoints in one table: bound, cut and integer programme are read off its columns.
+"""Every security's breakpoints in one table: bound, reduced-cost fixing and integer programme are read off its columns.
 
 Between neighbouring points of a part everything that is summed is linear, and in a part the score is convex, with any
 multipliers on the coupling rows. The columns hold Python integers of any size: exact, and added up without loops.
@@ -41,9 +41,10 @@ def convex_parts(ip: IntegerProblem, allowed: AllowedTrades) -> list[Interval]:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class BreakpointTable:
     """The points of all securities, one after another and ascending in each: m of them.
 
+    choices, rows    what the points are of, and the coupling rows that hold: those of the options, or of a node
     security, part   (m,) which security, and which part, counted over all securities
     gated            (m,) whether the security has gates
     start            (n,) where each security begins
@@ -90,9 +91,9 @@ class Table:
         return {name: reached(row) for name, row in self.rows.items()}
 
     def lagrangian_costs(self, multipliers: Mapping[str, int]) -> Whole:
-        """(m,) score of each point plus what it uses of each priced row, in score units."""
+        """(m,) score of each point plus what it uses of each row times its multiplier, in score units."""
         uses = self.uses
-        return np.asarray(sum((price * uses[name] for name, price in multipliers.items() if price), self.score))
+        return np.asarray(sum((each * uses[name] for name, each in multipliers.items() if each), self.score))
 
 
 def _point(ip: IntegerProblem, security: Security, k: int) -> tuple[int, int, int, int, int]:
@@ -105,7 +106,7 @@ def _columns(points: Iterable[tuple[int, ...]]) -> list[Whole]:
     return [np.array(column, dtype=object) for column in zip(*points, strict=True)]
 
 
-def table(ip: IntegerProblem, choices: Sequence[AllowedTrades], rows: Rows | None = None) -> Table:
+def table(ip: IntegerProblem, choices: Sequence[AllowedTrades], rows: Rows | None = None) -> BreakpointTable:
     """The breakpoints of all choices, each of which needs a segment, under the options' rows or others."""
     points, places = list[tuple[int, ...]](), list[tuple[int, int, bool]]()
     start, part = [], 0
@@ -118,14 +119,16 @@ def table(ip: IntegerProblem, choices: Sequence[AllowedTrades], rows: Rows | Non
             part += 1
     security, part_of, gated = (np.array(column) for column in zip(*places, strict=True))
     rows = coupling_rows(ip) if rows is None else rows
-    return Table(ip, choices, rows, security, part_of, gated, np.array(start), *_columns(points))
+    return BreakpointTable(ip, choices, rows, security, part_of, gated, np.array(start), *_columns(points))
 
 
-def listed(points: Table, steps: Sequence[Sequence[int]]) -> Table:
+def listed(points: BreakpointTable, steps: Sequence[Sequence[int]]) -> BreakpointTable:
     """A table without gates of given trades, at least one of each security, in the order given."""
     pairs = zip(points.ip.securities, steps, strict=True)
     counts = np.array([len(some) for some in steps])
     security = np.repeat(np.arange(len(steps)), counts)
     columns = _columns(_point(points.ip, security, k) for security, some in pairs for k in some)
     none = np.zeros(len(security), dtype=np.bool_)
-    return Table(points.ip, points.choices, points.rows, security, security, none, np.cumsum(counts) - counts, *columns)
+    return BreakpointTable(
+        points.ip, points.choices, points.rows, security, security, none, np.cumsum(counts) - counts, *columns
+    )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rebalance_app.optimiser.problem.constraints import CouplingRow
 from rebalance_app.optimiser.problem.integer_problem import ONE
 
-from .breakpoints import Table, Whole
+from .breakpoints import BreakpointTable, Whole
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,7 +48,7 @@ class Columns:
         return (self.last - self.first) / self.length
 
 
-def columns(points: Table, at: Ints) -> Columns:
+def columns(points: BreakpointTable, at: Ints) -> Columns:
     """One column from each point `at` to the next one; in securities with gates the ones at no trade are the gates."""
     first, last, gated = points.steps[at].astype(float), points.steps[at + 1].astype(float), points.gated[at]
     gate = gated & ((first == 0) | (last == 0))
@@ -60,7 +60,7 @@ def columns(points: Table, at: Ints) -> Columns:
 class Programme:
     """The columns with their slopes in money per unit, and the sums when every column is 0."""
 
-    points: Table
+    points: BreakpointTable
     columns: Columns
     base: tuple[int, ...]
     slopes: dict[str, Floats]
@@ -73,7 +73,7 @@ class Programme:
         return len(self.columns.security)
 
 
-def programme(points: Table) -> Programme:
+def programme(points: BreakpointTable) -> Programme:
     """State the columns, their slopes, and the sums at the base: every security at its fewest steps.
 
     Slopes are what a unit of a column adds to each sum, in money (orders in orders). Figures are subtracted as whole
@@ -94,18 +94,10 @@ def programme(points: Table) -> Programme:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """slopes · filled ≤ limit."""
-
-    slopes: Floats
-    limit: float
-
-
-def limit_row(stated: Programme, row: CouplingRow) -> Row:
-    """A coupling row in money (orders in orders)."""
+def limit_row(stated: Programme, row: CouplingRow) -> tuple[Floats, float]:
+    """slopes · filled ≤ limit, in money (orders in orders): the slopes and the limit of a coupling row."""
     limit = float(row.limit) if row.total == "orders" else stated.points.ip.in_float(row.limit)
-    return Row(row.sign * stated.slopes[row.total], limit - row.sign * stated.constants[row.total])
+    return row.sign * stated.slopes[row.total], limit - row.sign * stated.constants[row.total]
 
 
 def gate_matrix(stated: Columns, securities: int) -> Any:  # a SciPy sparse array
@@ -133,8 +125,8 @@ def matrix_rows(stated: Programme) -> tuple[tuple[str, ...], Any, Floats]:
 
     rows = [limit_row(stated, row) for row in stated.points.rows.values()]
     gates = gate_matrix(stated.columns, len(stated.base))
-    coupling = csr_array(np.array([row.slopes for row in rows]).reshape(-1, stated.width))
-    limits = np.concatenate([[row.limit for row in rows], np.zeros(gates.shape[0])])
+    coupling = csr_array(np.array([slopes for slopes, _ in rows]).reshape(-1, stated.width))
+    limits = np.concatenate([[limit for _, limit in rows], np.zeros(gates.shape[0])])
     return tuple(stated.points.rows), vstack([coupling, gates], format="csr"), limits
 
 

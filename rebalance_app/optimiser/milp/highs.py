@@ -25,7 +25,7 @@ from rebalance_app.optimiser.problem.candidate import Candidate
 from rebalance_app.optimiser.problem.coupling import broken_rows
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
 
-from .breakpoints import Table, table
+from .breakpoints import BreakpointTable, table
 from .formulation import Programme, matrix_rows, programme, steps_of, variable, whole_trades
 from .lagrangian import lagrangian_bound, whole_multipliers
 
@@ -150,7 +150,7 @@ class Relaxed:
     orders   how many orders it makes
     """
 
-    points: Table
+    points: BreakpointTable
     steps: Floats
     multipliers: dict[str, int]
     bound: int

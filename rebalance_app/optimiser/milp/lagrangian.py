@@ -17,7 +17,7 @@ from rebalance_app.optimiser.problem.coupling import broken, totals_of
 from rebalance_app.optimiser.problem.integer_problem import ONE
 from rebalance_app.optimiser.problem.objective import score
 
-from .breakpoints import Table, Whole
+from .breakpoints import BreakpointTable, Whole
 
 MOST_ROUNDINGS = 512
 NEAR_WHOLE = 1e-6  # steps
@@ -28,14 +28,14 @@ def whole_multipliers(duals: Mapping[str, float]) -> dict[str, int]:
     return {name: max(0, round(float(value) * ONE)) for name, value in duals.items()}
 
 
-def lagrangian_bound(points: Table, multipliers: Mapping[str, int]) -> int:
+def lagrangian_bound(points: BreakpointTable, multipliers: Mapping[str, int]) -> int:
     """A proven lower bound on the score of every answer, exact."""
     least: int = np.minimum.reduceat(points.lagrangian_costs(multipliers), points.start).sum()
     limits = points.limits
     return least - sum(each * limits[name] for name, each in multipliers.items())
 
 
-def steps_within_gap(points: Table, values: Whole, gap: int) -> dict[int, list[Interval]]:
+def steps_within_gap(points: BreakpointTable, values: Whole, gap: int) -> dict[int, list[Interval]]:
     """By security, the steps of each part where the values, linear between points, are within `gap` of the least."""
     limit = np.minimum.reduceat(values, points.start)[points.security] + gap
     inside, k = values <= limit, points.steps
@@ -60,7 +60,7 @@ def _fixed(allowed: AllowedTrades, kept: list[Interval]) -> AllowedTrades:
     return AllowedTrades(allowed.security, ((kept[0][0], kept[-1][1]),) if joined else tuple(kept))
 
 
-def reduced_cost_fixing(points: Table, multipliers: Mapping[str, int], gap: int) -> tuple[AllowedTrades, ...]:
+def reduced_cost_fixing(points: BreakpointTable, multipliers: Mapping[str, int], gap: int) -> tuple[AllowedTrades, ...]:
     """The choices without every trade that cannot be part of an answer within `gap` (in score) of the bound.
 
     A trade's reduced cost, what its Lagrangian cost is above its security's least, adds to the bound: where it exceeds
@@ -80,7 +80,7 @@ def neighbours(allowed: AllowedTrades, steps: float, reach: int) -> tuple[int, .
     return tuple(sorted(near))
 
 
-def rounded(points: Table, relaxed: Sequence[float]) -> tuple[int, ...] | None:
+def rounded(points: BreakpointTable, relaxed: Sequence[float]) -> tuple[int, ...] | None:
     """The best whole answer among the neighbours of the relaxation's fractional steps that honours every row."""
     for reach in (1, 3):
         found = _rounded(points, relaxed, reach)
@@ -89,7 +89,7 @@ def rounded(points: Table, relaxed: Sequence[float]) -> tuple[int, ...] | None:
     return None
 
 
-def _rounded(points: Table, relaxed: Sequence[float], reach: int) -> tuple[int, ...] | None:
+def _rounded(points: BreakpointTable, relaxed: Sequence[float], reach: int) -> tuple[int, ...] | None:
     options, ip = [], points.ip
     for c, steps in zip(points.choices, relaxed, strict=True):
         whole = round(steps)

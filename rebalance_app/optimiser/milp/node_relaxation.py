@@ -11,7 +11,7 @@ import numpy as np
 
 from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
 
-from .breakpoints import Table
+from .breakpoints import BreakpointTable
 from .formulation import Programme, matrix_rows, programme
 from .highs import LATE, LEAST_TIME, Relaxed, prepare_solver, relaxed, run_in_time
 
@@ -43,7 +43,7 @@ def _run(solver: Any) -> None:
     solver.run()  # what came of it, its model status tells
 
 
-def solve_node(points: Table, seconds: float) -> Relaxed:
+def solve_node(points: BreakpointTable, seconds: float) -> Relaxed:
     """The relaxation of the choices whose breakpoints these are. Raises NoAnswerInTime and SolverFailed."""
     import highspy  # noqa: PLC0415
 

@@ -75,7 +75,7 @@ def all_or_nothing(segments: tuple[Interval, ...]) -> tuple[Interval, ...]:
 
 @dataclass(frozen=True, slots=True)
 class CouplingRow:
-    """sign · total ≤ limit, where `total` is one of `Totals`: in minor units, orders in orders."""
+    """sign · total ≤ limit, where `total` is one of `TradeTotals`: in minor units, orders in orders."""
 
     total: Total
     sign: int

@@ -11,7 +11,7 @@ Rows = Mapping[str, CouplingRow]
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class TradeTotals:
     """Sums over all securities of a proposed set of trades: money bought net of sales, traded, orders, gain."""
 
     bought: int
@@ -36,10 +36,10 @@ def coupling_rows(ip: IntegerProblem) -> dict[str, CouplingRow]:
     return rows
 
 
-def totals_of(ip: IntegerProblem, trades: Sequence[int]) -> Totals:
+def totals_of(ip: IntegerProblem, trades: Sequence[int]) -> TradeTotals:
     """The sums, in minor units, of trading `trades[i]` steps of security i."""
     pairs = list(zip(ip.securities, trades, strict=True))
-    return Totals(
+    return TradeTotals(
         bought=sum(k * security.step for security, k in pairs),
         traded=sum(abs(k) * security.step for security, k in pairs),
         orders=sum(1 for k in trades if k),
@@ -47,7 +47,7 @@ def totals_of(ip: IntegerProblem, trades: Sequence[int]) -> Totals:
     )
 
 
-def broken(rows: Rows, totals: Totals) -> tuple[str, ...]:
+def broken(rows: Rows, totals: TradeTotals) -> tuple[str, ...]:
     """Names of the rows that sums break, exactly."""
     return tuple(name for name, row in rows.items() if row.sign * getattr(totals, row.total) > row.limit)
 

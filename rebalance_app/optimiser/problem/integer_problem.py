@@ -66,7 +66,7 @@ class IntegerProblem:
     ticket: int  # score of one order
     drift_weight: int
     trade_weight: int
-    soft: bool  # bands may be left at a price
+    soft: bool  # bands may be left at a penalty
     securities: tuple[Security, ...]
 
     @property
@@ -78,12 +78,6 @@ class IntegerProblem:
     def orders_matter(self) -> bool:
         """Whether an order counts or costs, whatever its size."""
         return bool(self.ticket) or self.most_orders is not None
-
-    @property
-    def orders_allowed(self) -> int:
-        """The most orders that can be made: one of each security, if so many are allowed."""
-        securities = len(self.securities)
-        return securities if self.most_orders is None else min(self.most_orders, securities)
 
     @property
     def grid(self) -> int:
@@ -140,7 +134,7 @@ def _narrower(*limits: int | None) -> int | None:
 
 
 def integer_problem(problem: RebalanceProblem) -> IntegerProblem:
-    """The problem in minor units. Every position must have a positive price (checked before, in `checks`)."""
+    """The problem in minor units. Every position must have a positive price (checked before, in `validate`)."""
     s, o = _scale(problem), problem.options
 
     def money(value: Decimal | None) -> int | None:

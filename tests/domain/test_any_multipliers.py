@@ -1,4 +1,4 @@
-"""Searches at prices that no relaxation would give: the first of all answers within a distance, or none is there."""
+"""At multipliers that no relaxation would give: the first of all answers within a distance, or none is there."""
 
 import random
 from contextlib import suppress
@@ -24,7 +24,7 @@ from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, position, problem, shares
 from tests.domain.oracle import best
 
-PRICES = (0, 0, ONE, ONE, ONE + ONE // 1000, ONE // 2, 2 * ONE)
+MULTIPLIERS = (0, 0, ONE, ONE, ONE + ONE // 1000, ONE // 2, 2 * ONE)
 
 
 def varied(seed):
@@ -50,7 +50,7 @@ def varied(seed):
 
 
 def open_ones():
-    """Problems with the points of their lines, where there is a coupling row and something to choose."""
+    """Problems with the points of their securities, where there is a coupling row and something to choose."""
     for seed in count():
         stated = small(seed) if seed % 4 == 0 else varied(seed)
         book = integer_problem(stated)
@@ -60,9 +60,9 @@ def open_ones():
                 yield seed, stated, book, table(book, choices)
 
 
-def priced(stated, book, points, prices, expected):
-    """The problem at the prices, its first answer in steps, and how far this is from the bound; None for no answer."""
-    at = Relaxed(points, None, prices, lagrangian_bound(points, prices), 0.0)
+def at_multipliers(stated, book, points, multipliers, expected):
+    """The problem at multipliers, its first answer in steps, and how far this is from the bound; None for none."""
+    at = Relaxed(points, None, multipliers, lagrangian_bound(points, multipliers), 0.0)
     if expected is None:
         return at, None, None
     trades = tuple(expected[2][security.position.security_id] // security.lot for security in book.securities)
@@ -86,8 +86,8 @@ def test_within_a_distance_is_found_the_first_of_all_answers_or_there_is_none(li
     compared = 0
     for seed, stated, book, points in islice(open_ones(), 300):
         rng = random.Random(seed)
-        at, trades, away = priced(
-            stated, book, points, {name: rng.choice(PRICES) for name in points.rows}, best(stated)
+        at, trades, away = at_multipliers(
+            stated, book, points, {name: rng.choice(MULTIPLIERS) for name in points.rows}, best(stated)
         )
         cases = [(10**14, None)] if trades is None else [(away, trades), (2 * away + 1, trades), (away - 1, None)]
         for gap, expected in cases:
@@ -98,9 +98,9 @@ def test_within_a_distance_is_found_the_first_of_all_answers_or_there_is_none(li
     assert compared > 250
 
 
-def order_price(book, points, prices, rng):
-    """At which, if it is above 0, some trade of some line is worth as much as none."""
-    values = points.lagrangian_costs({**prices, "max_trades": 0})
+def order_multiplier(book, points, multipliers, rng):
+    """At which, if it is above 0, some trade of some security is worth as much as none."""
+    values = points.lagrangian_costs({**multipliers, "max_trades": 0})
     some = rng.randrange(len(values))
     none = [m for m in np.flatnonzero(points.security == points.security[some]) if not points.steps[m]]
     return max([0, *((values[m] - values[some]) // 10**book.places for m in none)])
@@ -117,33 +117,33 @@ def order_price(book, points, prices, rng):
         ("turnover", "max_trades"),
     ],
 )
-def test_what_attains_the_bound_at_any_prices_is_the_first_of_all_answers(rows):
+def test_what_attains_the_bound_at_any_multipliers_is_the_first_of_all_answers(rows):
     found = 0
     for seed, stated, book, points in islice(open_ones(), 400):
         if set(rows) <= points.rows.keys():
             rng = random.Random(seed)
             expected = best(stated)
             for _ in range(5 if "max_trades" in rows else 1):
-                prices = {name: rng.choice(PRICES[2:]) for name in rows}
+                multipliers = {name: rng.choice(MULTIPLIERS[2:]) for name in rows}
                 if "max_trades" in rows:
-                    prices["max_trades"] = order_price(book, points, prices, rng)
-                at, trades, away = priced(stated, book, points, prices, expected)
+                    multipliers["max_trades"] = order_multiplier(book, points, multipliers, rng)
+                at, trades, away = at_multipliers(stated, book, points, multipliers, expected)
                 with suppress(SearchLimit):
-                    tight, nearer = first_at_bound(points, at.multipliers)
-                    assert tight in (trades, None)
-                    assert tight is not None or trades is None or nearer <= away
-                    found += tight is not None
+                    attained, nearer = first_at_bound(points, at.multipliers)
+                    assert attained in (trades, None)
+                    assert attained is not None or trades is None or nearer <= away
+                    found += attained is not None
     assert found > 1
 
 
 @pytest.mark.parametrize("most", [1, 2, 5])
-def test_where_more_orders_are_allowed_than_there_are_lines_no_answer_is_nearer_than_said(most):
+def test_where_more_orders_are_allowed_than_there_are_securities_no_answer_is_nearer_than_said(most):
     book = integer_problem(problem(50, position("A", 0, 10, "0.4", "0.1"), min_cash=D(11), max_trades=most))
     choices, _ = solve_alone(book)
-    points, prices = table(book, choices), {"cash_floor": ONE, "max_trades": ONE}
-    _, trades, away = priced(book.problem, book, points, prices, best(book.problem))
-    tight, nearer = first_at_bound(points, prices)
-    assert tight in (trades, None)
+    points, multipliers = table(book, choices), {"cash_floor": ONE, "max_trades": ONE}
+    _, trades, away = at_multipliers(book.problem, book, points, multipliers, best(book.problem))
+    attained, nearer = first_at_bound(points, multipliers)
+    assert attained in (trades, None)
     assert nearer <= away
 
 

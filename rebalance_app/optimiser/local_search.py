@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from models_app.portfolio.units import MONEY_PLACES
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
-from rebalance_app.optimiser.problem.coupling import broken_rows
+from rebalance_app.optimiser.problem.coupling import broken_rows, coupling_rows
 from rebalance_app.optimiser.problem.integer_problem import EXCESS_WEIGHT, FLOAT_EXACT, ONE, IntegerProblem
 from rebalance_app.optimiser.problem.objective import rank
 
@@ -34,6 +34,7 @@ MOST_PAIRS = 20_000
 SLACK = 1e-7  # money; what floats may be wrong by before the exact check
 SEGMENTS = 3
 NO_SECURITY = -1
+EFFECTS = ("score", "bought", "traded", "orders")  # of gains the search knows nothing
 MOST_EXCHANGES = 100  # of equally good answers
 TRADED_PLACES = MONEY_PLACES  # what is saved less than that is not told apart from nothing
 
@@ -112,20 +113,28 @@ class _Changes:
         return _Changes(self.security[keep], self.steps[keep], self.effects[:, keep])
 
 
-def _room(ip: IntegerProblem, totals: Floats) -> Floats:
-    """How much bought, sold, traded and orders may still rise, in money; infinite where nothing limits them."""
-    unit, o = 10**ip.places, ip.options
-    most_bought = (ip.cash - ip.floor) / unit
-    least_bought = -np.inf if ip.ceiling is None else (ip.cash - ip.ceiling) / unit
-    cap = np.inf if ip.trade_cap is None else ip.trade_cap / unit
-    orders = np.inf if o.max_trades is None else o.max_trades
-    _, bought, traded, count = totals
-    return np.array([most_bought - bought, bought - least_bought, cap - traded, orders - count]) + SLACK
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What the coupling rows still leave, in money: signs (r, 4) of the effects that use it, and how much (r,)."""
 
+    signs: Floats
+    left: Floats
 
-def _fits(effects: Floats, room: Floats) -> NDArray[np.bool_]:
-    _, bought, traded, orders = effects
-    return np.asarray((bought <= room[0]) & (-bought <= room[1]) & (traded <= room[2]) & (orders <= room[3]))
+    @classmethod
+    def of(cls, ip: IntegerProblem, sums: Floats) -> "_Room":
+        """Beside sums (4,) of all trades."""
+        rows = coupling_rows(ip).values()
+        signs = np.array([[float(row.sign * (name == row.total)) for name in EFFECTS] for row in rows])
+        limits = [float(row.limit) if row.total == "orders" else ip.in_float(row.limit) for row in rows]
+        return cls(signs, np.array(limits) - signs @ sums + SLACK)
+
+    def fits(self, effects: Floats) -> NDArray[np.bool_]:
+        """(m,) which effects (4, m) leave every row whole."""
+        return np.asarray((self.signs @ effects <= self.left[:, None]).all(axis=0))
+
+    def after(self, effect: Floats) -> "_Room":
+        """What one effect (4,) leaves."""
+        return _Room(self.signs, self.left - self.signs @ effect)
 
 
 def _moves(ip: IntegerProblem, securities: _Securities, trades: Ints, reach: int) -> tuple[Ints, Ints, Floats]:
@@ -173,7 +182,7 @@ def _changes(ip: IntegerProblem, securities: _Securities, trades: Ints, spare: S
     return useful.only(np.argsort(useful.effects[0], kind="stable"))
 
 
-def _pairs(changes: _Changes, room: Floats, window: tuple[float, float]) -> tuple[Ints, Ints]:
+def _pairs(changes: _Changes, room: _Room, window: tuple[float, float]) -> tuple[Ints, Ints]:
     """Indices (a, b) of changes of two securities whose scores sum into the window and that leave every row whole."""
     scores = changes.effects[0]
     start = np.searchsorted(scores, window[0] - scores, "left")
@@ -183,7 +192,7 @@ def _pairs(changes: _Changes, room: Floats, window: tuple[float, float]) -> tupl
         counts = np.where(np.cumsum(counts) <= MOST_PAIRS, counts, 0)
     a = np.repeat(np.arange(len(scores)), counts)
     b = np.arange(len(a)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(start, counts)
-    good = (changes.security[a] < changes.security[b]) & _fits(changes.effects[:, a] + changes.effects[:, b], room)
+    good = (changes.security[a] < changes.security[b]) & room.fits(changes.effects[:, a] + changes.effects[:, b])
     return a[good], b[good]
 
 
@@ -214,19 +223,18 @@ def _thirds(changes: _Changes) -> Ints:
     return np.lexsort((np.abs(scores), np.sign(scores) == common))[:THIRDS]
 
 
-def _with_third(changes: _Changes, trades: Ints, room: Floats, window: tuple[float, float]) -> Ints | None:
+def _with_third(changes: _Changes, trades: Ints, room: _Room, window: tuple[float, float]) -> Ints | None:
     """The first single change that a pair completes into the window."""
     for first in _thirds(changes):
         effect = changes.effects[:, first]
         rest = changes.only(changes.security != changes.security[first])
-        left = room - np.array([effect[1], -effect[1], effect[2], effect[3]])
-        found = _pairs(rest, left, (window[0] - effect[0], window[1] - effect[0]))
+        found = _pairs(rest, room.after(effect), (window[0] - effect[0], window[1] - effect[0]))
         if len(found[0]):
             return _applied(_applied(trades, changes, int(first)), rest, *_best_pair(rest, found))
     return None
 
 
-def _closed(changes: _Changes, trades: Ints, room: Floats, windows: Sequence[tuple[float, float]]) -> Ints | None:
+def _closed(changes: _Changes, trades: Ints, room: _Room, windows: Sequence[tuple[float, float]]) -> Ints | None:
     """The first window that a pair reaches; else the first window with three securities changed."""
     for window in windows:
         found = _pairs(changes, room, window)
@@ -235,7 +243,7 @@ def _closed(changes: _Changes, trades: Ints, room: Floats, windows: Sequence[tup
     return _with_third(changes, trades, room, windows[0])
 
 
-def _ranked_pairs(changes: _Changes, trades: Ints, room: Floats) -> Iterator[tuple[int, int]]:
+def _ranked_pairs(changes: _Changes, trades: Ints, room: _Room) -> Iterator[tuple[int, int]]:
     """Pairs that keep the score, as far as floats can tell, and come before `trades` by `rank`; most saved first."""
     a, b = _pairs(changes, room, (-SLACK, SLACK))
     saved = -np.round(changes.effects[2][a] + changes.effects[2][b], TRADED_PLACES)
@@ -263,9 +271,9 @@ class Exchanges:
         small = all(max(abs(c.least), abs(c.most)) < FLOAT_EXACT for c in choices)
         return cls(ip, _Securities.of(ip, choices) if small and ip.gain_budget is None else None)
 
-    def _around(self, securities: _Securities, trades: Ints, spare: Spare) -> tuple[_Changes, Floats]:
+    def _around(self, securities: _Securities, trades: Ints, spare: Spare) -> tuple[_Changes, _Room]:
         """Changes of the trades that are worth a look, and the room that the rows leave for them."""
-        room = _room(self.ip, securities.sums(self.ip, trades[:, None]).sum(axis=(1, 2)))
+        room = _Room.of(self.ip, securities.sums(self.ip, trades[:, None]).sum(axis=(1, 2)))
         return _changes(self.ip, securities, trades, spare), room
 
     def closer(

@@ -14,6 +14,7 @@ from models_app.imports.import_progress import ImportProgress
 from models_app.models import Price, Security
 from ordergen.core.errors import NotFoundError
 from tests.book.conftest import SECURITIES
+from tests.markup import flat
 
 pytestmark = pytest.mark.django_db
 
@@ -224,7 +225,7 @@ def test_a_long_import_streams_its_progress_and_then_what_came_of_it(page, monke
     rows = "".join(f"T{number},Name {number}\n" for number in range(200))
 
     url, answer = preview(page, f"ticker,name\n{rows}")
-    html = text_of(answer)
+    html = flat(text_of(answer))
     assert '<p>Reading rows: 0 of 201</p><progress value="0" max="201" aria-label="Reading rows">' in html
     assert "Import 200 changes" in html
 

@@ -20,6 +20,7 @@ from rebalance_app.orders import selectors as order_selectors
 from rebalance_app.proposals import charts
 from rebalance_app.proposals.selectors import ProposalLine, proposal_list
 from rebalance_app.runs.launch import run_launch
+from tests.markup import flat
 from tests.models.builders import portfolio, position
 from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
 
@@ -294,7 +295,7 @@ def test_a_retry_asks_for_what_the_run_was_asked_for(as_manager, manager, book, 
     address = f"/rebalances/new?again={run.pk}"
     page = as_manager.get(address)
     html = page.content.decode()
-    assert "<details open><summary>Limits</summary>" in html
+    assert "<details open><summary>Limits</summary>" in flat(html)
     assert hidden(page, "max_turnover") == "13"
     assert hidden(page, "min_cash") == "999999999"
     assert re.search(r'value="within_bands"[^>]* checked', html)

@@ -35,9 +35,9 @@ def proposed(client, manager, book, run_worker):  # noqa: F811
 
 def marked(page):
     """The limits that are said to have shaped the answer."""
-    (limits,) = re.findall(r"<dt>Limits</dt><dd>(.*?)</dd>", page)
-    chips = re.findall(r'<span class="chip info">(.*?)</span></span>', limits)
-    return [re.sub("<[^>]*>", "", chip).strip() for chip in chips]
+    (limits,) = re.findall(r"<dt>Limits</dt>\s*<dd>(.*?)</dd>", page)
+    chips = re.findall(r'<span class="chip info">(.*?)</span>\s*</span>', limits)
+    return [" ".join(re.sub("<[^>]*>", "", chip).split()) for chip in chips]
 
 
 @pytest.mark.slow

@@ -294,7 +294,7 @@ def test_a_retry_asks_for_what_the_run_was_asked_for(as_manager, manager, book, 
     address = f"/rebalances/new?again={run.pk}"
     page = as_manager.get(address)
     html = page.content.decode()
-    assert "<details open><summary>Limits</summary>" in html
+    assert re.search(r"<details open>\s*<summary>Limits</summary>", html)
     assert hidden(page, "max_turnover") == "13"
     assert hidden(page, "min_cash") == "999999999"
     assert re.search(r'value="within_bands"[^>]* checked', html)

@@ -65,7 +65,7 @@ def _options() -> argparse.Namespace:
 def _refresh(count: int) -> None:
     from models_app.drift_index.changed import book_changed
     from models_app.drift_index.live_drift import portfolio_view
-    from models_app.drift_index.recompute import refresh
+    from models_app.drift_index.refresh import refresh
     from models_app.models import DriftFigures, Holding
     from ordergen.core.db import atomic
 

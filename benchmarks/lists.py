@@ -90,7 +90,7 @@ def history(options: argparse.Namespace) -> None:
     from models_app.models import InvestmentModel
     from models_app.sources import get_source
     from ordergen.core.db import atomic
-    from rebalance_app.runs.launch import prices_now
+    from rebalance_app.solving.freeze import prices_now
 
     model = InvestmentModel.objects.get()
     snapshot = prices_now(get_source(), model)

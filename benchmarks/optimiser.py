@@ -29,7 +29,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.instances import Spec, grid, large, mixed, taxed
-from models_app.portfolio.nearest import Book, closed_form
+from models_app.portfolio.batch import Batch
+from models_app.portfolio.nearest import closed_form
 from models_app.portfolio.types import Position, RebalanceProblem
 from rebalance_app.optimiser.check.scalar import violations
 from rebalance_app.optimiser.solve import solve, solve_separable
@@ -223,27 +224,20 @@ def coupled(count):
 
 
 def arrays(portfolios=10_000, securities=100):
-    """Milliseconds of the vectorised closed form: one model for all portfolios, and everything given per cell."""
+    """Milliseconds of the closed form of portfolios with one model."""
     rng = np.random.default_rng(0)
     prices = rng.integers(50_000, 5_000_000, securities)
     value = 10_000_000 * 10_000
     held = (value * 0.009 / prices * rng.uniform(0.5, 1.5, (portfolios, securities))).astype(np.int64)
-    model = [np.full(securities, weight) for weight in (9, 2, 2)]
+    weights = [np.full(securities, weight) for weight in (9_000, 2_000, 2_000)]
     cash = np.full(portfolios, value // 10)
-    cells = [np.ascontiguousarray(np.broadcast_to(x, held.shape)) for x in (prices, *model)]
-    books = {
-        "one model": Book(prices, held, *model, cash, 1000),
-        "everything per cell": Book(cells[0], held, *cells[1:], cash, 1000),
-    }
-    found = {}
-    for name, book in books.items():
-        times = []
-        for _ in range(7):
-            started = time.process_time()
-            closed_form(book)
-            times.append((time.process_time() - started) * 1000)
-        found[name] = {"median": round(statistics.median(times), 1), "best": round(min(times), 1)}
-    return found
+    batch = Batch(tuple(map(str, range(securities))), prices, *weights, held, cash, np.zeros_like(cash))
+    times = []
+    for _ in range(7):
+        started = time.process_time()
+        closed_form(batch)
+        times.append((time.process_time() - started) * 1000)
+    return {"median": round(statistics.median(times), 1), "best": round(min(times), 1)}
 
 
 def objects(count=200):
@@ -272,7 +266,7 @@ def peak_memory(pid):
 
 
 def memory():
-    """Peak megabytes of a worker with a block of 10,000 portfolios, and of its solver child with the hard cases."""
+    """Peak megabytes of a worker with a batch of 10,000 portfolios, and of its solver child with the hard cases."""
     from rebalance_app.solving.solver_process import SolverChild
 
     settings = {"DJANGO_SETTINGS_MODULE": "ordergen.settings"}

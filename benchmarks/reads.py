@@ -61,16 +61,16 @@ def _fill(options: argparse.Namespace) -> Callable[[str], bytes]:
     from models_app.investment_models.selectors import model_draft
     from models_app.modelling.services import model_create
     from ordergen.accounts.keys import SCOPES, create_api_key
-    from rebalance_app.runs.launch import rebalance_launch
+    from rebalance_app.runs.launch import run_launch
     from rebalance_app.runs.solve_chunk import chunk_solve
 
     manager, model = fill(options.portfolios, options.positions)
     draft = model_draft(model)
     for number in range(options.models - 1):
         model_create(draft=type(draft)(f"Model {number}", draft.positions, draft.portfolios), by=manager)
-    run = rebalance_launch(by=manager, model_id=model.pk)
+    run = run_launch(by=manager, model_id=model.pk)
     for chunk in range(run.portfolios.order_by("-chunk").first().chunk + 1):
-        chunk_solve(rebalance_id=run.pk, chunk=chunk)
+        chunk_solve(run_id=run.pk, chunk=chunk)
     key = create_api_key(user=manager, name="bench", scopes=tuple(SCOPES), days=1)[1]
     client = Client(headers={"X-API-Key": key})
 

@@ -151,8 +151,8 @@ def main(n_portfolios):
         from django.core.management import call_command
 
         from models_app.drift_index.read import counts, rows_of
-        from models_app.drift_index.recompute import refresh
-        from models_app.imports import import_file
+        from models_app.drift_index.refresh import refresh
+        from models_app.imports.services import import_file
 
         call_command("migrate", verbosity=0)
         files = _timed(f"write the files, {n_portfolios} portfolios", lambda: real_book(home, n_portfolios))

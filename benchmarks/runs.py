@@ -161,14 +161,14 @@ def worker():
 
 
 def _measure(count: int, options: argparse.Namespace) -> None:
-    from models_app.drift_index.recompute import refresh
-    from rebalance_app.runs.launch import rebalance_launch
+    from models_app.drift_index.refresh import refresh
+    from rebalance_app.runs.launch import run_launch
 
     manager, model = fill(count, options.positions)
     refresh()  # of the drift figures, which a worker would do while the run is timed
     first, *_ = model.portfolios.values_list("portfolio_id", flat=True)
     with worker() as process:
-        _wait(rebalance_launch(by=manager, model_id=model.pk, portfolio_ids=[first]))  # until the worker is there
+        _wait(run_launch(by=manager, model_id=model.pk, portfolio_ids=[first]))  # until the worker is there
         run, taken = _timed(manager, model)
         _, again = _timed(manager, model)
         peak = max(_peak_mb(pid) for pid in _below(process.pid))
@@ -181,10 +181,10 @@ def _measure(count: int, options: argparse.Namespace) -> None:
 
 def _timed(manager, model):
     """A run over all portfolios of the model, and its seconds from the click."""
-    from rebalance_app.runs.launch import rebalance_launch
+    from rebalance_app.runs.launch import run_launch
 
     started = time.perf_counter()
-    run = _wait(rebalance_launch(by=manager, model_id=model.pk))
+    run = _wait(run_launch(by=manager, model_id=model.pk))
     taken = time.perf_counter() - started
     assert run.n_solved == run.n_portfolios, (run.n_solved, run.n_infeasible, run.n_failed)
     return run, taken
@@ -242,18 +242,18 @@ def _shares(count: int, positions: int) -> None:
     steps = {
         "_claim": "claim",
         "gather": "read",
-        "block_solve": "solve",
-        "block_proposals": "propose",
+        "batch_solve": "solve",
+        "batch_proposals": "propose",
         "proposals_store": "write",
     }
     for name, word in steps.items():
         setattr(solve, name, timed(word, getattr(solve, name)))
     launch.enqueue = timed("broker", launch.enqueue)
     started = time.perf_counter()
-    run = launch.rebalance_launch(by=manager, model_id=model.pk)
+    run = launch.run_launch(by=manager, model_id=model.pk)
     launched = time.perf_counter()
     for chunk in sorted(set(run.portfolios.values_list("chunk", flat=True))):
-        solve.chunk_solve(rebalance_id=run.pk, chunk=chunk)
+        solve.chunk_solve(run_id=run.pk, chunk=chunk)
     total = time.perf_counter() - started
     spent["launch"] = launched - started - spent["broker"]
     spent["other"] = total - sum(spent.values())

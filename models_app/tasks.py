@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from models_app.drift_index.recompute import SWEEP_SLICE, is_left_lying, refresh
+from models_app.drift_index.refresh import REFRESH_TASK, SWEEP_SLICE, is_left_lying, refresh
 
 
-@shared_task(name="figures.refresh")  # type: ignore[untyped-decorator]  # Celery has no types
+@shared_task(name=REFRESH_TASK)  # type: ignore[untyped-decorator]  # Celery has no types
 def refresh_figures(seconds: float | None = None) -> int:
     return refresh(seconds)
 

@@ -20,8 +20,8 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.params.models import BodyModel
 from ninja.throttling import BaseThrottle
 
+from models_app.api_v2 import router as book_v2
 from models_app.modelling.api import router as models_v1
-from models_app.modelling.api_v2 import router as models_v2
 from ordergen.accounts.api import router as account_v2
 from ordergen.accounts.keys import find_api_key
 from ordergen.apis.auth import Undeclared
@@ -31,7 +31,7 @@ from ordergen.apis.errors import plain_error, to_response
 from ordergen.apis.json import Renderer, StrictParser
 from ordergen.audit.api import router as audit_v2
 from ordergen.ops import health
-from rebalance_app.runs.api_v2 import router as runs_v2
+from rebalance_app.api_v2 import router as rebalances_v2
 from rebalance_app.v1.api import router as rebalances_v1
 
 NOT_FOUND = "api-not-found"
@@ -56,7 +56,7 @@ class OrdergenAPI(NinjaAPI):
     def get_openapi_schema(self, **where: Any) -> OpenAPISchema:
         """The document with the errors that any operation may answer, which ninja cannot know."""
         schema = super().get_openapi_schema(**where)
-        add_errors(schema, is_v2=self.version == "v2")
+        add_errors(schema, version=self.version)
         return schema
 
     def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
@@ -131,8 +131,8 @@ v2 = OrdergenAPI(
     description=V2_GUIDE,
     throttle=[PerCaller()],
 )
-v2.add_router("", models_v2)
-v2.add_router("", runs_v2)
+v2.add_router("", book_v2)
+v2.add_router("", rebalances_v2)
 v2.add_router("", account_v2)
 v2.add_router("", audit_v2)
 

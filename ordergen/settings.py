@@ -99,6 +99,8 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "ordergen.context.shell",
             ],
+            # Hardly a template does without: no page loads them.
+            "builtins": [f"ordergen.web.templatetags.{name}" for name in ("drawings", "figures", "shell")],
         },
     }
 ]

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from ordergen.accounts import views as key_views
+from ordergen.accounts import views as accounts
 from ordergen.core import metrics
-from ordergen.web import views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("ordergen.api")),  # /api/ and /health
     path("metrics", metrics.show, name="metrics"),
-    path("signin/", views.SignIn.as_view(), name="signin"),
-    path("signout/", views.SignOut.as_view(), name="signout"),
-    path("account/keys/", key_views.keys, name="keys"),
-    path("account/keys/<str:key_id>/revoke/", key_views.key_revoke, name="key_revoke"),
+    path("signin/", accounts.SignIn.as_view(), name="signin"),
+    path("signout/", accounts.SignOut.as_view(), name="signout"),
+    path("account/keys/", accounts.keys, name="keys"),
+    path("account/keys/<str:key_id>/revoke/", accounts.key_revoke, name="key_revoke"),
     path("audit/", include("ordergen.audit.urls")),
     path("help/", include("ordergen.web.help")),
     path("", include("models_app.urls")),
-    path("", include("models_app.imports.urls")),
     path("", include("rebalance_app.urls")),
 ]
 

@@ -50,6 +50,9 @@ class ProposalState(TextChoices):
 
 
 OPEN = (ProposalState.QUEUED, ProposalState.SOLVING)
+ANSWERED = (ProposalState.SOLVED, ProposalState.TIME_LIMIT, ProposalState.NO_TRADES)
+FAILURES = (ProposalState.INFEASIBLE, ProposalState.FAILED)
+OUTCOMES = ("solved", "no_trades", "time_limit", "infeasible", "failed", "cancelled")  # a run has a counter for each
 
 
 class OrderState(TextChoices):
@@ -116,9 +119,12 @@ class Rebalance(models.Model):
 
     @property
     def n_done(self) -> int:
-        return (
-            self.n_solved + self.n_no_trades + self.n_time_limit + self.n_infeasible + self.n_failed + self.n_cancelled
-        )
+        return sum(self.outcomes.values())
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Portfolios that have ended, by how."""
+        return {name: getattr(self, f"n_{name}") for name in OUTCOMES}
 
     @property
     def n_awaiting(self) -> int:

@@ -2,14 +2,15 @@ from django.urls import path
 
 from rebalance_app.limits import views as limit_views
 from rebalance_app.orders import views as order_views
-from rebalance_app.runs import views
+from rebalance_app.proposals import views as proposal_views
+from rebalance_app.runs import views as run_views
 
 urlpatterns = [
-    path("rebalances/", views.run_list, name="rebalances"),
-    path("rebalances/new", views.run_new, name="rebalance_new"),
-    path("rebalances/<str:run_id>/", views.run_detail, name="rebalance"),
-    path("rebalances/<str:run_id>/cancel", views.run_cancel, name="rebalance_cancel"),
-    path("rebalances/<str:run_id>/portfolios/<str:portfolio_id>/", views.proposal, name="proposal"),
+    path("rebalances/", run_views.run_list, name="rebalances"),
+    path("rebalances/new", run_views.run_new, name="rebalance_new"),
+    path("rebalances/<str:run_id>/", run_views.run_detail, name="rebalance"),
+    path("rebalances/<str:run_id>/cancel", run_views.run_cancel, name="rebalance_cancel"),
+    path("rebalances/<str:run_id>/portfolios/<str:portfolio_id>/", proposal_views.proposal, name="proposal"),
     path("orders/", order_views.order_list, name="orders"),
     path("orders/export.csv", order_views.order_export, name="order_export"),
     path("orders/review", order_views.order_review, name="order_review"),

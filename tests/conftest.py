@@ -149,6 +149,6 @@ def viewer(person) -> User:
 @pytest.fixture
 def run_worker() -> Callable:
     """Solves what is queued of a run in this process and returns the run as it ended."""
-    from rebalance_app.runs.work import run_work
+    from rebalance_app.runs.wait import run_work
 
     return run_work

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from ordergen.ops.cli import main
-from rebalance_app.optimiser import scenarios
+from rebalance_app.answers import scenarios
 from tests.domain.build import document
 
 run = partial(subprocess.run, check=False, capture_output=True, text=True, timeout=300)
@@ -52,6 +52,16 @@ def test_solve_answers_each_line_from_standard_input(tmp_path):
     assert "scenarios" not in first
 
 
+def test_solve_loads_nothing_that_it_does_not_need():
+    code = (
+        "import sys; from ordergen.ops.cli import main; main(['solve']); "
+        "print({'django', 'ninja', 'pandas', 'cvxpy', 'highspy', 'celery'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = run([sys.executable, "-c", code], input=lines(GOOD))
+
+    assert (answers(done)[0]["status"], done.stderr) == ("optimal", "set()\n")
+
+
 def test_solve_reads_a_file_as_it_reads_standard_input(tmp_path):
     problems = tmp_path / "problems.jsonl"
     problems.write_text(lines(GOOD))
@@ -87,6 +97,18 @@ def test_a_defect_on_one_line_is_told_by_its_type_and_the_other_lines_are_answer
     assert first["reasons"][0]["code"] == "INTERNAL_ERROR"
     assert "ValueError: a defect" in first["reasons"][0]["message"]
     assert told.err.endswith("ordergen: the program failed on 1 of 2 lines; their answers say how, see above\n")
+
+
+def test_a_defect_in_any_command_is_told_in_one_line_by_its_type(monkeypatch, capsys):
+    def broken(**_named):
+        raise ValueError("a defect")
+
+    monkeypatch.setattr("rebalance_app.runs.wait.run_by_name", broken)
+    monkeypatch.setattr("ordergen.ops.cli.rebalance.person", lambda _name: None)
+    status = main(["rebalance", "--model", "Growth"])
+
+    said = capsys.readouterr().err.splitlines()
+    assert (status, said[-1]) == (1, "ordergen: the program failed with ValueError: a defect; the log tells where")
 
 
 def test_an_infeasible_problem_is_an_answer_and_not_a_failure():
@@ -143,7 +165,7 @@ def test_a_scenario_without_an_answer_shows_the_nearest_one_where_that_is_asked_
 )
 def test_scenarios_that_make_no_sense_are_refused_by_name(scenarios, field):
     from models_app.portfolio.types import ProblemError
-    from rebalance_app.optimiser.scenarios import answer_line
+    from rebalance_app.answers.scenarios import answer_line
 
     with pytest.raises(ProblemError) as refused:
         answer_line(GOOD | {"scenarios": scenarios})

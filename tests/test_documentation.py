@@ -11,9 +11,10 @@ import pytest
 
 from models_app.portfolio.types import Options, Position, ProblemError, TaxLot
 from ordergen.api import v2 as api_v2
+from rebalance_app.answers.scenarios import answer_line
+from rebalance_app.answers.sentences import SENTENCES
 from rebalance_app.limits.services import NAMES
 from rebalance_app.optimiser.problem.json_format import loads
-from rebalance_app.optimiser.scenarios import answer_line
 
 ROOT = Path(__file__).parent.parent
 
@@ -34,10 +35,16 @@ def test_every_target_of_the_makefile_says_what_it_does():
     assert [name for name, rest in targets if "##" not in rest] == []
 
 
-def table_rows(page):
+def page(name):
+    """A page of Help as it is shown: where its lines break, and how they are indented, says nothing."""
+    flowing = re.sub(r"\s+", " ", (ROOT / "templates/help" / name).read_text())
+    return re.sub(r" ?(</?(?:tr|th|td|p|li)\b[^>]*>) ?", r"\1", flowing)
+
+
+def table_rows(name):
     """By its first cell, the other cells of every row of a page's tables."""
-    rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', (ROOT / "templates/help" / page).read_text())
-    return {name: [cell for cell in re.findall(r"<td[^>]*>(.*?)</td>", cells) if cell] for name, cells in rows}
+    rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', page(name))
+    return {first: [cell for cell in re.findall(r"<td[^>]*>(.*?)</td>", cells) if cell] for first, cells in rows}
 
 
 # The fields of a problem, as Help lists them, are those that the optimiser reads: names, defaults and what is refused.
@@ -65,7 +72,7 @@ def _example():
 
 def _listed():
     """By section and name of a field: its type, default, and whether it may be null."""
-    parts = re.split(r'<h2 id="(\w+)">', (ROOT / "templates/help/problems.html").read_text())
+    parts = re.split(r'<h2 id="(\w+)">', page("problems.html"))
     row = r"<tr><th[^>]*><code>(\w+)</code></th><td>(.*?)</td><td>.*?</td><td>(?:<code>)?(.*?)(?:</code>)?</td>"
     return {
         section: {
@@ -132,24 +139,29 @@ def test_the_line_under_help_has_every_field_and_an_answer():
     assert [answer["status"], *(one["status"] for one in answer["scenarios"])] == ["optimal"] * 3
 
 
-def test_help_lists_every_way_in_which_a_solver_or_a_worker_fails_and_no_other_place_has_a_code_for_one():
-    told = set(re.findall(r"<code>([A-Z_]+)</code>", (ROOT / "templates/help/orders.html").read_text()))
-    place = ROOT / "rebalance_app/optimiser/failures.py"
-    codes = set(re.findall(r'"([A-Z_]{3,})"', place.read_text()))
+def test_help_lists_the_code_of_every_reason():
+    told = set(re.findall(r"<code>([A-Z_]+)</code>", page("orders.html")))
+
+    assert {key.split()[0] for key in SENTENCES} - told == set()
+
+
+def test_the_ways_in_which_a_solver_or_a_worker_fails_have_their_codes_in_one_place_each():
+    places = {ROOT / "rebalance_app" / room / "failures.py" for room in ("optimiser", "solving")}
+    words = ROOT / "rebalance_app/answers/sentences.py"
+    codes = {code for place in places for code in re.findall(r'"([A-Z_]{3,})"', place.read_text())}
     elsewhere = {
         path.name: found
         for name in ("ordergen", "models_app", "rebalance_app")
         for path in (ROOT / name).rglob("*.py")
-        if path != place and (found := codes.intersection(re.findall(r'"([A-Z_]+)"', path.read_text())))
+        if path not in {*places, words} and (found := codes.intersection(re.findall(r'"([A-Z_]+)"', path.read_text())))
     }
 
     assert len(codes) == 9
-    assert codes - told == set()
     assert elsewhere == {}
 
 
 def test_help_says_which_options_may_stand_as_limits():
-    text = (ROOT / "templates/help/problems.html").read_text()
+    text = page("problems.html")
     (never,) = re.findall(r"Of a model: all options but (.*?)\.", text)
 
     assert LISTED["options"].keys() - set(re.findall(r"<code>(\w+)</code>", never)) == NAMES["model"]
@@ -190,7 +202,7 @@ def test_the_times_under_help_are_those_that_were_measured():
     assert rows["The same, everything per cell"] == [f"{arrays['everything per cell']['median']:.1f} ms"]
     memory = measured["peak memory, MB"]
     told = f"Peak memory of a worker {memory['worker']} MB, of its solver {memory['solver child']} MB."
-    assert told in (ROOT / "templates/help/orders.html").read_text()
+    assert told in page("orders.html")
 
 
 def test_the_quality_under_help_is_what_was_measured():

@@ -7,14 +7,15 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from models_app.drift_index.invalidate import mark_changed
-from models_app.drift_index.recompute import are_kept, note_fault, refresh_at_once
+from models_app.drift_index.invalidate import invalidate
+from models_app.drift_index.recompute import recompute_at_once
+from models_app.drift_index.refresh import REFRESH_TASK, are_kept, note_fault
 from models_app.models import DriftFigures
 from models_app.sources import get_source
-from models_app.tasks import refresh_figures
 from ordergen.audit.services import take_turn
 from ordergen.core.db import atomic, object_id
 from ordergen.core.models import Setting
@@ -58,19 +59,19 @@ def _tell(portfolio_ids: Collection[str] | None) -> None:
     # Who saves a model has the turn to record before the figures; an import that took them the other way round would
     # wait for it and be waited for.
     take_turn()
-    mark = mark_changed(portfolio_ids)
+    mark = invalidate(portfolio_ids)
     marked = DriftFigures.objects.filter(changed=mark)
     if not get_source().is_remote and marked.count() <= FEW:
-        _refresh_with_it(mark)
+        _recompute_with_it(mark)
     if are_kept() and marked.exists():
         transaction.on_commit(_hint, robust=True)  # the change stands, whatever becomes of a hint
 
 
-def _refresh_with_it(mark: str) -> None:
+def _recompute_with_it(mark: str) -> None:
     """Computes figures inside the change. Where that fails they stay marked for a worker; the change itself stands."""
     try:
         with atomic():  # a savepoint, for on PostgreSQL an error spoils everything since the last one
-            refresh_at_once(mark)
+            recompute_at_once(mark)
     except Exception as error:
         if transaction.get_rollback():  # nor is there a savepoint any more (a lost connection): the change is lost too
             raise
@@ -81,6 +82,6 @@ def _refresh_with_it(mark: str) -> None:
 def _hint() -> None:
     """Tells a worker. When the broker is down the marks wait, and the sweeper finds them."""
     try:
-        refresh_figures.delay()
+        current_app.send_task(REFRESH_TASK)
     except (OperationalError, OSError) as error:
         logger.warning("broker unreachable, the figures wait for the sweeper: %s", error)

@@ -1,11 +1,11 @@
-"""What lists say of a portfolio against a model: made from the live view, or of many portfolios at once from arrays.
+"""What the index says of a portfolio against a model: made from the live view, or of many at once from arrays.
 
 Both ways give the same, which tests promise. Fractions are kept to six decimals, money as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,16 +14,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models_app.drift_index.live_drift import NO_BAND, Facts, Line, PortfolioView, low_cash_word, near_band
+from models_app.drift_index.live_drift import (
+    NO_BAND,
+    DriftInputs,
+    PortfolioView,
+    PositionView,
+    low_cash_word,
+    near_band,
+)
+from models_app.investment_models.rules import PositionDraft
 from models_app.investment_models.selectors import ModelRow
-from models_app.portfolio.batch import Block
-from models_app.portfolio.batch_drift import DriftTable, drift_table
+from models_app.portfolio.batch import Batch, BatchAnswer, are_plain_securities, batch_of, is_plain_portfolio
+from models_app.portfolio.batch_drift import batch_drift, weights
+from models_app.portfolio.nearest import closed_form
+from models_app.portfolio.types import ZERO, Position
 from models_app.portfolio.units import DIVIDE, MILLIONTH, MONEY_PLACES, MONEY_SCALE, WEIGHT_PLACES, WEIGHT_SCALE, WIDE
-from models_app.sources.base import Balances, PriceInfo
+from models_app.sources.book_source import Balances
 from ordergen.core.errors import promised
 
 STATES = ("breach", "near", "in_band", "unpriced", "unknown", "no_model", "not_computed")
-# The first five in the order of drift_table's codes.
+# The first five in the order of batch_drift's codes.
 LINE_STATES = ("in_band", "near", "over", "under", "not_in_model", "unpriced", "unknown")
 _CODES = {word: code for code, word in enumerate(LINE_STATES)}
 BYTES_PER_LINE = 5  # packed: four of drift, one of state
@@ -32,7 +42,6 @@ _FARTHEST = 2**31 - 1
 _MOST = Decimal(_FARTHEST)  # of a weight: a million times beyond what is kept of drifts
 _MOST_BREACHES = 10**6
 _ENDLESS = 1e9  # sorts a drift without any band above every number, and the larger drift above the smaller
-_LARGEST_WHOLE = 2**53  # a number beyond this is left to the general way
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,7 @@ class Worst:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class DriftDocument:
     state: str
     market_value: Decimal | None
     cash: Decimal
@@ -121,41 +130,41 @@ def _sortable(worst: Worst | None) -> float:
     return min(float(abs(worst.use)), _ENDLESS)
 
 
-def figures_of(view: PortfolioView, row: ModelRow | None) -> Figures:
+def document_of(view: PortfolioView, row: ModelRow | None) -> DriftDocument:
     """From the live view; `row` is the model of the view."""
     drift = view.drift
-    return Figures(
+    return DriftDocument(
         state=view.state,
         market_value=drift.market_value,
         cash=drift.cash,
         total_drift=drift.total_drift,
         breaches=drift.breaches,
         trades=drift.trades,
-        worst=_worst_line(view.worst) if view.worst else None,
-        unpriced=tuple(sorted(line.security_id for line in view.unpriced)),
-        prices_of=max((line.price_date for line in view.lines if line.price_date), default=None),
+        worst=_worst(view.worst) if view.worst else None,
+        unpriced=tuple(sorted(position.security_id for position in view.unpriced)),
+        prices_of=max((position.price_date for position in view.positions if position.price_date), default=None),
         lines=_packed_lines(view, row) if row else b"",
     )
 
 
-def _worst_line(line: Line) -> Worst:
-    drift = promised(line.drift.drift, "what has a rank has drifted")
-    use = promised(line.band_use, "what has a rank has a band")
-    return Worst(line.security_id, line.ticker, line.state, drift, use)
+def _worst(position: PositionView) -> Worst:
+    drift = promised(position.drift.drift, "what has a rank has drifted")
+    use = promised(position.band_use, "what has a rank has a band")
+    return Worst(position.security_id, position.ticker, position.state, drift, use)
 
 
 def _packed_lines(view: PortfolioView, row: ModelRow) -> bytes:
-    by_id = {line.security_id: line for line in view.lines}
+    by_id = {position.security_id: position for position in view.positions}
     lines = [by_id[p.security_id] for p in row.draft.positions]
-    drifts = np.array([[_millionths(line) for line in lines]], dtype=np.int64)
-    return _packed(drifts, np.array([[_CODES[line.state] for line in lines]], dtype=np.uint8))[0]
+    drifts = np.array([[_millionths(position) for position in lines]], dtype=np.int64)
+    return _packed(drifts, np.array([[_CODES[position.state] for position in lines]], dtype=np.uint8))[0]
 
 
-def _millionths(line: Line) -> int:
-    if line.drift.weight is None:
+def _millionths(position: PositionView) -> int:
+    if position.drift.weight is None:
         return _UNKNOWN
-    weight = max(-_MOST, min(_MOST, line.drift.weight))
-    return int((weight.quantize(MILLIONTH) - line.drift.target) * WEIGHT_SCALE)
+    weight = max(-_MOST, min(_MOST, position.drift.weight))
+    return int((weight.quantize(MILLIONTH) - position.drift.target) * WEIGHT_SCALE)
 
 
 def _packed(drifts: NDArray[np.int64], states: NDArray[np.uint8]) -> list[bytes]:
@@ -192,89 +201,77 @@ def _median(drifts: NDArray[np.int32]) -> Decimal | None:
     return Decimal(float(np.median(known))) / WEIGHT_SCALE if len(known) else None
 
 
-def figures_at_once(row: ModelRow, portfolio_ids: Iterable[str], facts: Facts) -> dict[str, Figures]:
-    """The figures of those portfolios that arrays can answer for: whole shares, every price known, and a value."""
-    securities, prices = facts.securities, facts.prices
-    balances = {key: facts.balances[key] for key in portfolio_ids if key in facts.balances}
-    aims = {p.security_id for p in row.draft.positions}
-    priced = {key for key, known in prices.items() if known.price > 0 and _is_whole(known.price * MONEY_SCALE)}
-    plain = {key: held for key, held in balances.items() if held.quantities.keys() <= priced and _is_plain(held)}
-    ids = sorted(
-        aims.union(*(held.quantities for held in plain.values())),
-        key=lambda key: securities[key].ticker if key in securities else key,
-    )
-    if not plain or not ids or not aims <= priced:
+def documents_at_once(row: ModelRow, portfolio_ids: Iterable[str], inputs: DriftInputs) -> dict[str, DriftDocument]:
+    """The documents of those portfolios that arrays can answer for: whole shares, every price known, and a value."""
+    aims = {p.security_id: p for p in row.draft.positions}
+    balances = {key: inputs.balances[key] for key in portfolio_ids if key in inputs.balances}
+    ids = aims.keys() | {key for held in balances.values() for key in held.quantities}
+    securities = {key: p for key in ids if are_plain_securities([p := _position(key, aims.get(key), inputs)])}
+    plain = {
+        key: held
+        for key, held in balances.items()
+        if held.quantities.keys() <= securities.keys() and is_plain_portfolio(held.quantities.values(), held.cash)
+    }
+    if not plain or not aims or not aims.keys() <= securities.keys():
         return {}
-    block = _block(row, ids, plain, prices)
-    table = drift_table(block, near=near_band())
-    makers = _Maker(row, ids, block, table, facts)
-    return {key: makers.figures(at, held) for at, (key, held) in enumerate(plain.items()) if table.answered[at]}
+    held = aims.keys() | {key for held in plain.values() for key in held.quantities}
+    names = inputs.securities
+    columns = sorted(held, key=lambda key: names[key].ticker if key in names else key)
+    batch = batch_of(
+        [securities[key] for key in columns],
+        [held.quantities for held in plain.values()],
+        [held.cash for held in plain.values()],
+    )
+    found = closed_form(batch)
+    answered = np.flatnonzero(found.answered).tolist()
+    maker = _Maker(row, batch.rows(answered), found.rows(answered), inputs)
+    keys = list(plain)
+    return {keys[at]: maker.document(row_, plain[keys[at]]) for row_, at in enumerate(answered)}
 
 
-def _is_plain(held: Balances) -> bool:
-    shares = list(map(int, held.quantities.values()))
-    is_whole = shares == list(held.quantities.values()) and max(map(abs, shares), default=0) < _LARGEST_WHOLE
-    return is_whole and _is_whole(held.cash * MONEY_SCALE)
-
-
-def _is_whole(number: Decimal) -> bool:
-    return abs(number) < _LARGEST_WHOLE and number == int(number)
-
-
-def _block(
-    row: ModelRow, ids: Sequence[str], balances: Mapping[str, Balances], prices: Mapping[str, PriceInfo]
-) -> Block:
-    column = {key: at for at, key in enumerate(ids)}
-    quantities = np.zeros((len(balances), len(ids)), dtype=np.int64)
-    for at, held in enumerate(balances.values()):
-        quantities[at, [column[key] for key in held.quantities]] = [int(q) for q in held.quantities.values()]
-    bands = np.zeros((3, len(ids)), dtype=np.int64)
-    for p in row.draft.positions:
-        bands[:, column[p.security_id]] = [
-            int(number * WEIGHT_SCALE) for number in (p.target, p.low_drift, p.high_drift)
-        ]
-    cash = np.array([int(held.cash * MONEY_SCALE) for held in balances.values()], dtype=np.int64)
-    price = np.array([int(prices[key].price * MONEY_SCALE) for key in ids], dtype=np.int64)
-    targets, low_drifts, high_drifts = bands
-    return Block(tuple(ids), price, targets, low_drifts, high_drifts, quantities, cash, np.zeros_like(cash))
+def _position(security_id: str, aim: PositionDraft | None, inputs: DriftInputs) -> Position:
+    price = inputs.prices[security_id].price if security_id in inputs.prices else None
+    bands = (aim.target, aim.low_drift, aim.high_drift) if aim else (ZERO, ZERO, ZERO)
+    return Position(security_id, ZERO, price, *bands)
 
 
 class _Maker:
-    """Takes the figures of one portfolio out of a table."""
+    """Takes the document of one portfolio out of a batch; `nearest` is what each would hold nearest to its targets."""
 
-    def __init__(self, row: ModelRow, ids: Sequence[str], block: Block, table: DriftTable, facts: Facts) -> None:
-        self._ids, self._table, self._securities = ids, table, facts.securities
-        places = [ids.index(p.security_id) for p in row.draft.positions]
-        self._lines = _packed(table.drift[:, places], table.state[:, places])
-        in_model = (block.targets + block.low_drifts + block.high_drifts) > 0
-        days = np.array([facts.prices[key].date.toordinal() for key in ids])
-        self._days = np.where((block.quantities != 0) | in_model, days, 0).max(axis=1)
-        self._near = (table.state == _CODES["near"]).any(axis=1)
+    def __init__(self, row: ModelRow, batch: Batch, nearest: BatchAnswer, inputs: DriftInputs) -> None:
+        self._ids, self._securities = batch.security_ids, inputs.securities
+        self._drift = batch_drift(batch, batch.quantities, nearest.market_value)
+        self._states = self._drift.states(near_band())
+        self._worst, self._total, self._breaches = self._drift.worst(), self._drift.total, self._drift.breaches
+        self._trades = (nearest.quantities != batch.quantities).sum(axis=1)
+        places = [self._ids.index(p.security_id) for p in row.draft.positions]
+        drifts = weights(batch, batch.quantities, nearest.market_value) - batch.targets
+        self._lines = _packed(drifts[:, places], self._states[:, places])
+        days = np.array([inputs.prices[key].date.toordinal() for key in self._ids])
+        self._days = np.where((batch.quantities != 0) | batch.in_model, days, 0).max(axis=1)
+        self._near = (self._states == _CODES["near"]).any(axis=1)
 
-    def figures(self, at: int, held: Balances) -> Figures:
-        table = self._table
-        breaches = int(table.breaches[at])
-        return Figures(
+    def document(self, at: int, held: Balances) -> DriftDocument:
+        """Of the portfolio of row `at`, which holds `held`."""
+        breaches = int(self._breaches[at])
+        return DriftDocument(
             state="breach" if breaches else "near" if self._near[at] else "in_band",
-            market_value=Decimal(int(table.market_value[at])) / MONEY_SCALE,
+            market_value=Decimal(int(self._drift.market_value[at])) / MONEY_SCALE,
             cash=held.cash,
-            total_drift=Decimal(int(table.total[at])).scaleb(-MONEY_PLACES - WEIGHT_PLACES),
+            total_drift=Decimal(int(self._total[at])).scaleb(-MONEY_PLACES - WEIGHT_PLACES),
             breaches=breaches,
-            trades=int(table.trades[at]),
-            worst=self._worst(at),
+            trades=int(self._trades[at]),
+            worst=self._worst_of(at),
             unpriced=(),
             prices_of=date.fromordinal(int(self._days[at])) if self._days[at] else None,
             lines=self._lines[at],
         )
 
-    def _worst(self, at: int) -> Worst | None:
-        table = self._table
-        column, drift, use = int(table.worst[at]), table.worst_drift[at], table.worst_use[at]
-        if drift is None:
+    def _worst_of(self, at: int) -> Worst | None:
+        column = int(self._worst[at])
+        if column < 0:
             return None
-        key = self._ids[column]
-        known = self._securities.get(key)
-        state = LINE_STATES[table.state[at, column]]
-        return Worst(
-            key, known.ticker if known else key, state, drift, NO_BAND.copy_sign(drift) if use is None else use
-        )
+        key, drift, use = self._ids[column], self._drift.drift_at(at, column), self._drift.band_use_at(at, column)
+        ticker = self._securities[key].ticker if key in self._securities else key
+        state = LINE_STATES[self._states[at, column]]
+        return Worst(key, ticker, state, drift, NO_BAND.copy_sign(drift) if use is None else use)

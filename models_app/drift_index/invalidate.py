@@ -17,7 +17,7 @@ from models_app.drift_index.document import STATES
 from models_app.drift_index.live_drift import near_band
 from models_app.models import DriftFigures, FiguresRefresh, InvestmentModel, ModelFigures, ModelPortfolio
 from models_app.sources import get_source
-from models_app.sources.base import BookSource
+from models_app.sources.book_source import BookSource
 from ordergen.core.db import bulk_insert, bulk_update, in_batches, object_id, one_at_a_time
 
 Pair = tuple[str, str]  # a portfolio's id and a model's, "" for none
@@ -44,7 +44,7 @@ def hold_figures() -> None:
     one_at_a_time("figures")
 
 
-def mark_changed(portfolio_ids: Collection[str] | None) -> str:
+def invalidate(portfolio_ids: Collection[str] | None) -> str:
     """Inside the transaction of a change: marks the figures of these portfolios, or of all, as old; returns the mark.
 
     A book that other services keep is not asked for portfolios here: new ones come with the next look through it.
@@ -55,13 +55,13 @@ def mark_changed(portfolio_ids: Collection[str] | None) -> str:
         names = dict(_values(portfolio_ids, "portfolio_id", "portfolio_name"))
         _write_pairs(names, portfolio_ids, mark)
     elif portfolio_ids is None or not has_basis():
-        mark_everything(_names_of(source, None), mark)
+        invalidate_all(_names_of(source, None), mark)
     else:
         _write_pairs(_names_of(source, portfolio_ids), portfolio_ids, mark)
     return mark
 
 
-def mark_everything(names: Mapping[str, str], mark: str) -> None:
+def invalidate_all(names: Mapping[str, str], mark: str) -> None:
     """The same for a whole book with these portfolios (names by id); from now on the figures have the current basis."""
     _write_pairs(names, None, mark)
     FiguresRefresh.objects.update_or_create(pk="firm", defaults={"basis": basis()})
@@ -99,7 +99,7 @@ def _write_pairs(names: Mapping[str, str], portfolio_ids: Collection[str] | None
     bulk_insert(DriftFigures, _INSERTED, new)
     for some in _slices(portfolio_ids):
         _rows(some).update(changed=mark)
-    _mark_models({model_id for _, model_id in [*wanted, *existing] if model_id}, mark)
+    _invalidate_models({model_id for _, model_id in [*wanted, *existing] if model_id}, mark)
 
 
 def _wanted(names: Mapping[str, str], portfolio_ids: Collection[str] | None) -> dict[Pair, tuple[str | None, ...]]:
@@ -117,7 +117,7 @@ def _wanted(names: Mapping[str, str], portfolio_ids: Collection[str] | None) -> 
     }
 
 
-def _mark_models(model_ids: set[str], mark: str) -> None:
+def _invalidate_models(model_ids: set[str], mark: str) -> None:
     """Each model that is there has its row, and no other."""
     known = set(ModelFigures.objects.filter(pk__in=model_ids).values_list("pk", flat=True))
     real = set(InvestmentModel.objects.filter(pk__in=model_ids).values_list("pk", flat=True))

@@ -1,6 +1,6 @@
-"""Drift of a portfolio against its model, from the book as it is now, by the one definition: `domain.drift`.
+"""Drift of a portfolio against its model, from the book as it is now, by the one definition: `portfolio.drift`.
 
-A portfolio that follows several models has one view for each. Lists of many are made from figures (see figures.py).
+A portfolio that follows several models has one view for each. Lists of many are made from the drift index.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from models_app.investment_models.rules import MAX_TARGET_SUM, PositionDraft
 from models_app.investment_models.selectors import ModelRow
 from models_app.models import InvestmentModel
 from models_app.portfolio.drift import PortfolioDrift, PositionDrift, market_value, portfolio_drift
-from models_app.portfolio.types import Position
+from models_app.portfolio.types import ZERO, Position
 from models_app.portfolio.units import MILLIONTH
 from models_app.sources import get_source
-from models_app.sources.base import Balances, BookSource, PortfolioInfo, PriceInfo, SecurityInfo
+from models_app.sources.book_source import Balances, BookSource, PortfolioInfo, PriceInfo, SecurityInfo
 from ordergen.core.errors import NotFoundError
 
-ZERO = Decimal(0)
 # Models leave at least 5 % in cash, and whole shares a little more or less than that: half of it is low.
 LOW_CASH = (1 - MAX_TARGET_SUM) / 2
 NO_BAND = Decimal("Infinity")  # ranks a drift without any band above every number, and reads as "> 999 %"
@@ -33,7 +32,7 @@ _NOTHING = Balances(ZERO, {})
 
 
 @dataclass(frozen=True)
-class Line:
+class PositionView:
     """One position with what a page says of it."""
 
     drift: PositionDrift
@@ -63,14 +62,9 @@ class Line:
         return abs(self.band_use) if self.band_use is not None else Decimal(-1)
 
     @property
-    def weight_of_rank(self) -> tuple[Decimal, Decimal]:
+    def sort_key(self) -> tuple[Decimal, Decimal]:
         """What lists sort by: band use, and among equals (such as all that have no band) the larger drift."""
         return self.rank, abs(self.drift.drift or ZERO)
-
-    @property
-    def trade_value(self) -> Decimal | None:
-        shares, price = self.drift.shares_to_target, self.drift.price
-        return None if shares is None or price is None else shares * price
 
     @property
     def side(self) -> str:
@@ -90,36 +84,28 @@ class PortfolioView:
     info: PortfolioInfo
     model: InvestmentModel | None
     drift: PortfolioDrift
-    lines: tuple[Line, ...]
+    positions: tuple[PositionView, ...]
     has_balances: bool
 
     @cached_property
-    def ranked(self) -> list[Line]:
-        """Its lines, the largest band use first."""
-        by_name = sorted(self.lines, key=lambda line: line.ticker)
-        return sorted(by_name, key=lambda line: line.weight_of_rank, reverse=True)
+    def ranked(self) -> list[PositionView]:
+        """Its positions, the largest band use first."""
+        by_name = sorted(self.positions, key=lambda position: position.ticker)
+        return sorted(by_name, key=lambda position: position.sort_key, reverse=True)
 
     @cached_property
-    def worst(self) -> Line | None:
+    def worst(self) -> PositionView | None:
         ranked = self.ranked
         return ranked[0] if ranked and ranked[0].rank > 0 else None
-
-    @property
-    def worst_drift(self) -> Decimal | None:
-        return self.worst.drift.drift if self.worst else None
 
     @property
     def band_use(self) -> Decimal:
         return self.worst.rank if self.worst else ZERO
 
-    @property
-    def weight_of_rank(self) -> tuple[Decimal, Decimal]:
-        return self.worst.weight_of_rank if self.worst else (ZERO, ZERO)
-
     @cached_property
-    def unpriced(self) -> list[Line]:
-        """Lines that need a price to be held or bought and have none."""
-        return [line for line in self.lines if line.drift.price is None]
+    def unpriced(self) -> list[PositionView]:
+        """Positions that need a price to be held or bought and have none."""
+        return [position for position in self.positions if position.drift.price is None]
 
     @cached_property
     def state(self) -> str:
@@ -132,11 +118,7 @@ class PortfolioView:
             return "breach"
         if self.drift.market_value is None or self.unpriced:
             return "unpriced"
-        return "near" if any(line.state == "near" for line in self.lines) else "in_band"
-
-    @property
-    def has_low_cash(self) -> bool:
-        return bool(self.low_cash_word)
+        return "near" if any(position.state == "near" for position in self.positions) else "in_band"
 
     @property
     def low_cash_word(self) -> str:
@@ -167,11 +149,11 @@ def portfolio_view(portfolio_id: str, model_id: str | None = None) -> PortfolioV
     if model_id and not chosen:
         raise NotFoundError(f"{info.name} does not follow a model {model_id[:40]}.")
     row = ModelRow(chosen[0], selectors.model_draft(chosen[0])) if chosen else None
-    return view_of(info, row, read_facts(source, [(info, row)]))
+    return view_of(info, row, read_inputs(source, [(info, row)]))
 
 
 @dataclass(frozen=True)
-class Facts:
+class DriftInputs:
     """What the book says, read once for many portfolios."""
 
     balances: Mapping[str, Balances]
@@ -179,17 +161,17 @@ class Facts:
     prices: Mapping[str, PriceInfo]
 
 
-def read_facts(source: BookSource, pairs: Collection[tuple[PortfolioInfo, ModelRow | None]]) -> Facts:
+def read_inputs(source: BookSource, pairs: Collection[tuple[PortfolioInfo, ModelRow | None]]) -> DriftInputs:
     """All that the drift of these pairs depends on."""
     balances = source.balances({info.id for info, _ in pairs})
     wanted = {key for held in balances.values() for key in held.quantities}
     wanted |= {p.security_id for _, row in pairs if row for p in row.draft.positions}
-    return Facts(balances, source.securities(wanted), source.latest_prices(wanted))
+    return DriftInputs(balances, source.securities(wanted), source.latest_prices(wanted))
 
 
-def view_of(info: PortfolioInfo, row: ModelRow | None, facts: Facts) -> PortfolioView:
+def view_of(info: PortfolioInfo, row: ModelRow | None, inputs: DriftInputs) -> PortfolioView:
     """One portfolio against one model."""
-    balances, prices = facts.balances.get(info.id), facts.prices
+    balances, prices = inputs.balances.get(info.id), inputs.prices
     held = balances or _NOTHING
     targets = {p.security_id: p for p in row.draft.positions} if row else {}
     positions = [
@@ -198,8 +180,8 @@ def view_of(info: PortfolioInfo, row: ModelRow | None, facts: Facts) -> Portfoli
     if row is None:
         return PortfolioView(info, None, _value_only(positions, held.cash), (), balances is not None)
     drift = portfolio_drift(positions, held.cash, commission_rate=Decimal(settings.COMMISSION_RATE), near=near_band())
-    lines = tuple(_line(place, targets, facts) for place in drift.positions)
-    return PortfolioView(info, row.model, drift, lines, balances is not None)
+    shown = tuple(_position_view(known, targets, inputs) for known in drift.positions)
+    return PortfolioView(info, row.model, drift, shown, balances is not None)
 
 
 def _position(
@@ -210,10 +192,11 @@ def _position(
     return Position(key, held.quantities.get(key, ZERO), price.price if price else None, *numbers)
 
 
-def _line(place: PositionDrift, targets: Mapping[str, PositionDraft], facts: Facts) -> Line:
-    known, price = facts.securities.get(place.security_id), facts.prices.get(place.security_id)
-    ticker, name = (known.ticker, known.name) if known else (place.security_id, "not in the book")
-    return Line(place, ticker, name, price.date if price else None, place.security_id in targets)
+def _position_view(drift: PositionDrift, targets: Mapping[str, PositionDraft], inputs: DriftInputs) -> PositionView:
+    key = drift.security_id
+    known, price = inputs.securities.get(key), inputs.prices.get(key)
+    ticker, name = (known.ticker, known.name) if known else (key, "not in the book")
+    return PositionView(drift, ticker, name, price.date if price else None, key in targets)
 
 
 def _value_only(positions: Iterable[Position], cash: Decimal) -> PortfolioDrift:

@@ -14,13 +14,12 @@ from django.utils import timezone
 
 from models_app.drift_index.document import STATES, PositionFigures
 from models_app.drift_index.invalidate import has_basis
-from models_app.drift_index.recompute import are_kept
+from models_app.drift_index.refresh import are_kept
 from models_app.investment_models import selectors
-from models_app.investment_models.rules import Totals, totals
+from models_app.investment_models.rules import ModelTotals, totals
 from models_app.models import DriftFigures, FiguresRefresh, InvestmentModel, ModelFigures, ModelPortfolio, Portfolio
 from models_app.sources import get_source
 
-ZERO = Decimal(0)
 _HEAVY = ("lines", "unpriced")  # what no list shows
 
 
@@ -156,17 +155,13 @@ class ModelStand:
     """A model with how its portfolios stand; `worst` as in the figures of the portfolio that it is from."""
 
     model: InvestmentModel
-    totals: Totals
+    totals: ModelTotals
     n_followers: int  # subscribed, whether the book knows them or not
     n_known: int
     n_breach: int
     market_value: Decimal
     worst: dict[str, Any] | None
     use: float
-
-    @property
-    def is_known(self) -> bool:
-        return self.n_known > 0
 
 
 def model_stands(models: Iterable[InvestmentModel]) -> list[ModelStand]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from models_app.imports import is_kept_elsewhere
-from models_app.imports.cells import guard
-from models_app.imports.layout import get_kind
+from models_app.files.kinds import get_kind, is_kept_elsewhere
 from models_app.investment_models import selectors
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
 from models_app.sources import get_source
-from models_app.sources.base import BookSource, PortfolioInfo, SecurityInfo
+from models_app.sources.book_source import BookSource, PortfolioInfo, SecurityInfo
+from ordergen.core.csv import csv_text, guard
 from ordergen.core.errors import InvalidInputError
 
 _ROWS_PER_PIECE = 2_000
@@ -40,13 +37,6 @@ def _pieces(header: list[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     remaining = iter(rows)
     while batch := list(islice(remaining, _ROWS_PER_PIECE)):
         yield csv_text(batch)
-
-
-def csv_text(rows: Iterable[Iterable[str]]) -> str:
-    """Rows as the CSV that every export of ours is; texts of strangers go through `guard` first."""
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue()
 
 
 def _plain(number: Decimal) -> str:

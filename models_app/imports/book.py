@@ -12,11 +12,12 @@ from typing import Any
 from django.db import models
 
 from models_app.drift_index.changed import book_changed
-from models_app.imports.plan import Changes, Findings, Problems
-from models_app.imports.progress import Progress
-from models_app.imports.reading import Row
+from models_app.imports.import_progress import ImportProgress
+from models_app.imports.plan import FileProblems, Findings, PlannedChanges
+from models_app.imports.reading import FileRow
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
-from models_app.portfolios.tax_lots import mismatches
+from models_app.portfolio.lots import mismatches
+from models_app.portfolio.types import ZERO
 from models_app.sources.local import IDS_PER_QUERY, LocalSource, rows_where
 from ordergen.accounts.models import User
 from ordergen.core.db import bulk_insert, object_id
@@ -35,7 +36,7 @@ class RecordsWork:
     new: list[tuple[Any, ...]] = field(default_factory=list)
     changed: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def write(self, *, by: User | None, reason: str, progress: Progress) -> None:  # noqa: ARG002  the audit event has them
+    def write(self, *, by: User | None, reason: str, progress: ImportProgress) -> None:  # noqa: ARG002  the audit event has them
         bulk_insert(self.table, self.fields, progress.each("Writing rows", self.new, len(self.new)))
         records = [self.table(**dict(zip(self.fields, row, strict=True))) for row in self.changed]
         self.table._default_manager.bulk_update(records, self.fields[1:], batch_size=_ROWS_PER_UPDATE)  # noqa: SLF001
@@ -55,7 +56,7 @@ class EntriesWork:
     changed: list[tuple[Any, ...]] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
 
-    def write(self, *, by: User | None, reason: str, progress: Progress) -> None:  # noqa: ARG002  the audit event has them
+    def write(self, *, by: User | None, reason: str, progress: ImportProgress) -> None:  # noqa: ARG002  the audit event has them
         owners = self._owners()
         outgoing = iter([*self.removed, *(row[0] for row in self.changed)])
         while ids := list(islice(outgoing, IDS_PER_QUERY)):
@@ -75,11 +76,11 @@ class EntriesWork:
 class Seen:
     """Finds the second row that means the same thing, and names the first."""
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: FileProblems) -> None:
         self._lines: dict[Hashable, int] = {}
         self._problems = problems
 
-    def again(self, key: Hashable, row: Row, column: str) -> bool:
+    def again(self, key: Hashable, row: FileRow, column: str) -> bool:
         """Whether a row before this one had `key`; then both lines are in a problem."""
         first = self._lines.setdefault(key, row.line)
         if first == row.line:
@@ -88,7 +89,7 @@ class Seen:
         return True
 
 
-def diff_securities(rows: list[Row], found: Findings) -> RecordsWork:
+def diff_securities(rows: list[FileRow], found: Findings) -> RecordsWork:
     work = RecordsWork(Security, ("id", "ticker", "name"))
     known = {pk: (ticker, name) for pk, ticker, name in Security.objects.values_list(*work.fields)}
     for row in rows:
@@ -97,7 +98,7 @@ def diff_securities(rows: list[Row], found: Findings) -> RecordsWork:
     return work
 
 
-def diff_portfolios(rows: list[Row], found: Findings) -> RecordsWork:
+def diff_portfolios(rows: list[FileRow], found: Findings) -> RecordsWork:
     work = RecordsWork(Portfolio, ("id", "name", "cash"))
     known = {pk: (name, cash) for pk, name, cash in Portfolio.objects.values_list(*work.fields)}
     _diff_records(rows, ("portfolio_id", "name", "cash"), known, found, work)
@@ -105,7 +106,7 @@ def diff_portfolios(rows: list[Row], found: Findings) -> RecordsWork:
 
 
 def _diff_records(
-    rows: list[Row],
+    rows: list[FileRow],
     columns: tuple[str, str, str],
     known: dict[str, tuple[Any, ...]],
     found: Findings,
@@ -131,7 +132,7 @@ def _diff_records(
             (work.new if before is None else work.changed).append((pk, *after))
 
 
-def diff_prices(rows: list[Row], found: Findings) -> EntriesWork:
+def diff_prices(rows: list[FileRow], found: Findings) -> EntriesWork:
     work, seen = EntriesWork(Price, ("id", "security_id", "date", "close")), Seen(found.problems)
     tickers = dict(Security.objects.values_list("ticker", "pk"))
     known = _known_prices(rows)
@@ -146,7 +147,7 @@ def diff_prices(rows: list[Row], found: Findings) -> EntriesWork:
     return work
 
 
-def _known_prices(rows: list[Row]) -> dict[tuple[str, Any], tuple[str, Any]]:
+def _known_prices(rows: list[FileRow]) -> dict[tuple[str, Any], tuple[str, Any]]:
     """(id, close) by (security, date), for the days between the file's first and last."""
     days = [row.values["date"] for row in rows]
     if not days:
@@ -160,7 +161,7 @@ def _place(
     before: tuple[Any, ...] | None,
     key: tuple[Any, ...],
     values: tuple[Any, ...],
-    found: tuple[Changes, str],
+    found: tuple[PlannedChanges, str],
 ) -> None:
     """Puts one entry where it belongs. `before` is the id and the values it had; `found` the changes and its name."""
     (changes, subject), columns = found, work.fields[-len(values) :]
@@ -174,11 +175,11 @@ def _place(
         work.changed.append((before[0], *key, *values))
 
 
-def diff_holdings(rows: list[Row], found: Findings) -> EntriesWork:
+def diff_holdings(rows: list[FileRow], found: Findings) -> EntriesWork:
     return _diff_owned(rows, Holding, (), ("quantity",), found)
 
 
-def diff_lots(rows: list[Row], found: Findings) -> EntriesWork:
+def diff_lots(rows: list[FileRow], found: Findings) -> EntriesWork:
     work = _diff_owned(rows, TaxLot, ("reference",), ("acquired_on", "quantity", "cost"), found)
     if not found.problems.count:
         _note_mismatches(rows, found)
@@ -186,7 +187,7 @@ def diff_lots(rows: list[Row], found: Findings) -> EntriesWork:
 
 
 def _diff_owned(
-    rows: list[Row],
+    rows: list[FileRow],
     table: type[models.Model],
     within: tuple[str, ...],
     columns: tuple[str, ...],
@@ -219,17 +220,17 @@ class _Names:
         self._securities = dict(Security.objects.values_list("ticker", "pk"))
         self._tickers = {pk: ticker for ticker, pk in self._securities.items()}
 
-    def portfolio(self, row: Row) -> str | None:
+    def portfolio(self, row: FileRow) -> str | None:
         return self._portfolios.get(row.values["portfolio"])
 
-    def security(self, row: Row) -> str | None:
+    def security(self, row: FileRow) -> str | None:
         return self._securities.get(row.values["ticker"])
 
     def subject(self, portfolio: str, security: str, *within: str) -> str:
         return f"{' '.join((self._tickers[security], *within))}, {self._names[portfolio]}"
 
 
-def _blame_unknown(row: Row, portfolio: str | None, security: str | None, problems: Problems) -> None:
+def _blame_unknown(row: FileRow, portfolio: str | None, security: str | None, problems: FileProblems) -> None:
     if portfolio is None:
         message = f"is not known. {_IMPORT_FIRST.format(kind='portfolios')}"
         problems.add(row.line, "portfolio", row.values["portfolio"], message)
@@ -247,12 +248,12 @@ def _known_entries(
     return {row[1 : 1 + n_key]: (row[0], *row[1 + n_key :]) for row in rows}
 
 
-def _note_mismatches(rows: list[Row], found: Findings) -> None:
+def _note_mismatches(rows: list[FileRow], found: Findings) -> None:
     """Says where the lots of the file do not add up to the holdings of the book."""
     book, in_lots = _Names(), defaultdict[str, dict[str, Decimal]](dict)
     for row in rows:
         sums, key = in_lots[str(book.portfolio(row))], str(book.security(row))
-        sums[key] = sums.get(key, Decimal(0)) + row.values["quantity"]
+        sums[key] = sums.get(key, ZERO) + row.values["quantity"]
     held = LocalSource().balances(in_lots)
     differing = [
         f"{book.subject(portfolio, security)} ({differs})"

@@ -7,19 +7,17 @@ from dataclasses import dataclass, field
 
 from models_app.drift_index.changed import models_changed_together
 from models_app.imports.book import Seen
-from models_app.imports.plan import Changes, Findings, Problems
-from models_app.imports.progress import Progress
-from models_app.imports.reading import Row
+from models_app.imports.import_progress import ImportProgress
+from models_app.imports.plan import FileProblems, Findings, PlannedChanges
+from models_app.imports.reading import FileRow
 from models_app.investment_models import selectors
-from models_app.investment_models.rules import ModelDraft, PositionDraft, check
+from models_app.investment_models.rules import WEIGHT_FIELDS, ModelDraft, PositionDraft, check
 from models_app.investment_models.versions import changes as differences
 from models_app.modelling.services import model_create, model_update
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
 from ordergen.accounts.models import User
 from ordergen.core.errors import InvalidInputError
-
-_NUMBERS = ("target", "low_drift", "high_drift")
 
 
 @dataclass
@@ -29,7 +27,7 @@ class ModelsWork:
     new: list[ModelDraft] = field(default_factory=list)
     changed: list[tuple[str, int, ModelDraft]] = field(default_factory=list)  # id, version, content
 
-    def write(self, *, by: User | None, reason: str, progress: Progress) -> None:
+    def write(self, *, by: User | None, reason: str, progress: ImportProgress) -> None:
         """Saves each through the models' own services, which refuse a version that has moved on."""
         progress.now("Saving models")
         with models_changed_together():
@@ -40,7 +38,7 @@ class ModelsWork:
 
 
 @dataclass(frozen=True)
-class _Ids:
+class _IdByWord:
     """What the words in a file mean: id by ticker, and by portfolio name."""
 
     securities: Mapping[str, str]
@@ -54,15 +52,15 @@ class _Written:
     name: str
     line: int
     positions: list[PositionDraft] = field(default_factory=list)
-    position_rows: list[Row] = field(default_factory=list)
+    position_rows: list[FileRow] = field(default_factory=list)
     portfolios: list[str] = field(default_factory=list)
 
-    def add(self, column: str, pk: str, row: Row) -> None:
+    def add(self, column: str, pk: str, row: FileRow) -> None:
         """Takes in what a row says: a position (`column` is "ticker") or a portfolio."""
         if column == "portfolio":
             self.portfolios.append(pk)
             return
-        self.positions.append(PositionDraft(pk, *(row.values[name] for name in _NUMBERS)))
+        self.positions.append(PositionDraft(pk, *(row.values[name] for name in WEIGHT_FIELDS)))
         self.position_rows.append(row)
 
     @property
@@ -70,7 +68,7 @@ class _Written:
         return ModelDraft(self.name, tuple(self.positions), tuple(self.portfolios))
 
 
-def diff_models(rows: list[Row], found: Findings) -> ModelsWork:
+def diff_models(rows: list[FileRow], found: Findings) -> ModelsWork:
     """Compares each model in the file with the one of its name; only valid models get into the work."""
     known = {row.model.name: row for row in selectors.model_list()}
     work = ModelsWork()
@@ -86,7 +84,7 @@ def diff_models(rows: list[Row], found: Findings) -> ModelsWork:
     return work
 
 
-def _ids(known: Mapping[str, selectors.ModelRow]) -> _Ids:
+def _ids(known: Mapping[str, selectors.ModelRow]) -> _IdByWord:
     """The book's ids by word and by themselves; an id that a model already has is known even if the book lacks it."""
     source = get_source()
     securities = {p.security_id: p.security_id for row in known.values() for p in row.draft.positions}
@@ -94,10 +92,10 @@ def _ids(known: Mapping[str, selectors.ModelRow]) -> _Ids:
     infos, funds = source.securities(), source.portfolios()
     securities |= {pk: pk for pk in infos} | {info.ticker: pk for pk, info in infos.items()}
     portfolios |= {pk: pk for pk in funds} | {info.name: pk for pk, info in funds.items()}
-    return _Ids(securities, portfolios)
+    return _IdByWord(securities, portfolios)
 
 
-def _group(rows: list[Row], ids: _Ids, problems: Problems) -> list[_Written]:
+def _group(rows: list[FileRow], ids: _IdByWord, problems: FileProblems) -> list[_Written]:
     models: dict[str, _Written] = {}
     seen = Seen(problems)
     for row in rows:
@@ -114,14 +112,14 @@ def _group(rows: list[Row], ids: _Ids, problems: Problems) -> list[_Written]:
     return list(models.values())
 
 
-def _row_kind(row: Row, problems: Problems) -> str:
+def _row_kind(row: FileRow, problems: FileProblems) -> str:
     """Says "ticker" for a position's row, "portfolio" for a portfolio's, empty with a problem for neither."""
-    filled = {name for name in ("ticker", *_NUMBERS, "portfolio") if row.values[name] is not None}
+    filled = {name for name in ("ticker", *WEIGHT_FIELDS, "portfolio") if row.values[name] is not None}
     if filled == {"portfolio"}:
         return "portfolio"
-    if filled == {"ticker", *_NUMBERS}:
+    if filled == {"ticker", *WEIGHT_FIELDS}:
         return "ticker"
-    missing = ", ".join(name for name in ("ticker", *_NUMBERS) if name not in filled)
+    missing = ", ".join(name for name in ("ticker", *WEIGHT_FIELDS) if name not in filled)
     if "portfolio" in filled:
         problems.add(
             row.line, "portfolio", row.values["portfolio"], "stands on a position's row; give it a row of its own"
@@ -131,7 +129,7 @@ def _row_kind(row: Row, problems: Problems) -> str:
     return ""
 
 
-def _blame(written: _Written, faults: Mapping[str, str], problems: Problems, *, is_whole: bool) -> None:
+def _blame(written: _Written, faults: Mapping[str, str], problems: FileProblems, *, is_whole: bool) -> None:
     """Turns the rules' faults by field ("positions.3.target", "portfolios") into problems by line and column.
 
     Where rows of the file could not be read, a model is not blamed for what those rows would have brought.
@@ -146,7 +144,7 @@ def _blame(written: _Written, faults: Mapping[str, str], problems: Problems, *, 
             problems.add(written.line, "model", written.name, message)
 
 
-def _compare(draft: ModelDraft, row: selectors.ModelRow | None, changes: Changes, work: ModelsWork) -> None:
+def _compare(draft: ModelDraft, row: selectors.ModelRow | None, changes: PlannedChanges, work: ModelsWork) -> None:
     if row is None:
         said = (str(len(draft.positions)), str(len(draft.portfolios)))
         changes.add("new", draft.name, ("positions", "portfolios"), (), said)
@@ -174,7 +172,7 @@ def _difference_texts(before: ModelDraft, after: ModelDraft) -> Iterator[tuple[s
 
 
 def state_of_models() -> str:
-    """Changes whenever a model's content or the set of models does."""
+    """PlannedChanges whenever a model's content or the set of models does."""
     return ",".join(
         f"{pk}:{version}" for pk, version in InvestmentModel.objects.order_by("pk").values_list("pk", "version")
     )

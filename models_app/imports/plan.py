@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
-from models_app.imports.progress import Progress
+from models_app.imports.import_progress import ImportProgress
 from ordergen.accounts.models import User
 
 SHOWN_PROBLEMS = 100
@@ -17,7 +17,7 @@ _SHOWN_VALUE = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class FileProblem:
     """A row that cannot be imported as written. `line` counts from 1, the header's line; 0 is the file as a whole."""
 
     line: int
@@ -36,14 +36,14 @@ class Problem:
 
 
 @dataclass(slots=True)
-class Problems:
+class FileProblems:
     """Every problem is counted; the first 100 are kept to be shown."""
 
     count: int = 0
-    shown: list[Problem] = field(default_factory=list)
+    shown: list[FileProblem] = field(default_factory=list)
 
     @property
-    def by_line(self) -> list[Problem]:
+    def by_line(self) -> list[FileProblem]:
         """The shown ones in the order of the file."""
         return sorted(self.shown, key=lambda problem: problem.line)
 
@@ -52,11 +52,11 @@ class Problems:
         if len(self.shown) < SHOWN_PROBLEMS:
             written = "" if value is None else str(value)
             clipped = written if len(written) <= _SHOWN_VALUE else f"{written[:_SHOWN_VALUE]}…"
-            self.shown.append(Problem(line, column, clipped, message))
+            self.shown.append(FileProblem(line, column, clipped, message))
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PlannedChange:
     """One thing that would be new, changed or removed; `fields` are (name, before, after), empty for none."""
 
     what: str  # "new" | "changed" | "removed"
@@ -65,11 +65,11 @@ class Change:
 
 
 @dataclass(slots=True)
-class Changes:
+class PlannedChanges:
     """Everything is counted by `what`; the first 20 are kept to be shown."""
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("new", "changed", "unchanged", "removed"), 0))
-    shown: list[Change] = field(default_factory=list)
+    shown: list[PlannedChange] = field(default_factory=list)
 
     def add(
         self, what: str, subject: str, names: Sequence[str], before: Sequence[object], after: Sequence[object]
@@ -81,7 +81,7 @@ class Changes:
         old = [_shown(value) for value in before] or [""] * len(names)
         new = [_shown(value) for value in after] or [""] * len(names)
         differing = zip(names, old, new, strict=True)
-        self.shown.append(Change(what, subject, tuple(triple for triple in differing if triple[1] != triple[2])))
+        self.shown.append(PlannedChange(what, subject, tuple(triple for triple in differing if triple[1] != triple[2])))
 
 
 def _shown(value: object) -> str:
@@ -94,15 +94,15 @@ def _shown(value: object) -> str:
 class Findings:
     """What looking at a file brings to light. A note is worth knowing, and stands in nobody's way."""
 
-    problems: Problems = field(default_factory=Problems)
-    changes: Changes = field(default_factory=Changes)
+    problems: FileProblems = field(default_factory=FileProblems)
+    changes: PlannedChanges = field(default_factory=PlannedChanges)
     notes: list[str] = field(default_factory=list)
 
 
-class Work(Protocol):
+class ImportWork(Protocol):
     """The writing that a plan stands for."""
 
-    def write(self, *, by: User | None, reason: str, progress: Progress) -> None:
+    def write(self, *, by: User | None, reason: str, progress: ImportProgress) -> None:
         """Writes everything; call it inside a transaction."""
         ...
 
@@ -115,10 +115,10 @@ class ImportPlan:
     file_name: str
     sha256: str
     n_rows: int
-    changes: Changes
-    problems: Problems
+    changes: PlannedChanges
+    problems: FileProblems
     book_version: str  # what the plan was made against; it is void once that has changed
-    work: Work
+    work: ImportWork
     notes: Sequence[str] = ()
 
     @property

@@ -1,6 +1,6 @@
 """From the bytes of a CSV file to rows of values. Strict: what cannot be read without guessing is a problem.
 
-read_rows:  bytes | decode | csv records | header -> columns | cells -> Row
+read_rows:  bytes | decode | csv records | header -> columns | cells -> FileRow
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 
 from django.conf import settings
 
-from models_app.imports.layout import Column, Kind
-from models_app.imports.plan import Problems
-from models_app.imports.progress import Progress
+from models_app.files.kinds import FileColumn, FileKind
+from models_app.imports.import_progress import ImportProgress
+from models_app.imports.plan import FileProblems
 from ordergen.core.errors import InvalidInputError
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -25,7 +25,7 @@ _SAVE_AS = "Save it as UTF-8 (in a spreadsheet: “CSV UTF-8”) and try again."
 
 
 @dataclass(slots=True)
-class Row:
+class FileRow:
     """One record: the line it begins on, and its values by column; None where a cell was empty."""
 
     line: int
@@ -46,7 +46,7 @@ def too_large_message() -> str:
     )
 
 
-def read_rows(content: bytes, kind: Kind, problems: Problems, progress: Progress) -> list[Row]:
+def read_rows(content: bytes, kind: FileKind, problems: FileProblems, progress: ImportProgress) -> list[FileRow]:
     """The rows that could be read; everything else is in `problems`, by line."""
     text = _decode(content, problems)
     records = _records(text, problems)
@@ -61,7 +61,7 @@ def read_rows(content: bytes, kind: Kind, problems: Problems, progress: Progress
     return rows
 
 
-def _decode(content: bytes, problems: Problems) -> str:
+def _decode(content: bytes, problems: FileProblems) -> str:
     """The text of the file; empty, with a problem, where it is not UTF-8 without NUL."""
     if not content.removeprefix(codecs.BOM_UTF8).strip():
         problems.add(0, "", "", "The file is empty.")
@@ -84,7 +84,7 @@ def _line_of(content: bytes, offset: int) -> int:
     return content.count(b"\n", 0, offset) + 1
 
 
-def _records(text: str, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+def _records(text: str, problems: FileProblems) -> Iterator[tuple[int, list[str]]]:
     """(line, cells) of each record that is not blank, up to the first one whose quotes do not match."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     line = 1
@@ -97,7 +97,7 @@ def _records(text: str, problems: Problems) -> Iterator[tuple[int, list[str]]]:
         problems.add(line, "", "", "The quotes of this row do not match; the rest of the file cannot be read.")
 
 
-def _columns(header: list[str], kind: Kind, problems: Problems) -> list[Column]:
+def _columns(header: list[str], kind: FileKind, problems: FileProblems) -> list[FileColumn]:
     """The file's columns in its own order; empty, with problems, when the header is not that of `kind`."""
     names = [name.strip().lower() for name in header]
     if len(names) == 1 and (other := next((mark for mark in ";\t|" if mark in names[0]), None)):
@@ -116,7 +116,7 @@ def _columns(header: list[str], kind: Kind, problems: Problems) -> list[Column]:
     return [kind.column(name) for name in names] if problems.count == before else []
 
 
-def _row(line: int, cells: list[str], columns: list[Column], problems: Problems) -> Row | None:
+def _row(line: int, cells: list[str], columns: list[FileColumn], problems: FileProblems) -> FileRow | None:
     if len(cells) != len(columns):
         hint = " A comma inside a number or a name needs quotes around it." if len(cells) > len(columns) else ""
         problems.add(line, "", "", f"has {len(cells)} cells; the header has {len(columns)}.{hint}")
@@ -132,8 +132,8 @@ def _row(line: int, cells: list[str], columns: list[Column], problems: Problems)
             values[column.name] = column.parse(cell)
         except ValueError as error:
             problems.add(line, column.name, cell, str(error))
-    return Row(line, values) if _is_whole(values, columns) else None
+    return FileRow(line, values) if _is_whole(values, columns) else None
 
 
-def _is_whole(values: dict[str, Any], columns: list[Column]) -> bool:
+def _is_whole(values: dict[str, Any], columns: list[FileColumn]) -> bool:
     return all(column.name in values and (column.may_be_empty or values[column.name] is not None) for column in columns)

@@ -1,6 +1,6 @@
 """A page that is sent while its work is done: a progress bar first, and in its place what came of it.
 
-    thread:  the job, reporting to Progress
+    thread:  the job, reporting to ImportProgress
     page:    everything above | a bar every half second | the job's result | everything below
 
 Each bar hides the one before it by CSS alone (`.live > :has(+ *)`), so it works without script. The work goes
@@ -18,7 +18,7 @@ from django.db import connection
 from django.http import HttpRequest, StreamingHttpResponse
 from django.template.loader import render_to_string
 
-from models_app.imports import Progress
+from models_app.imports.import_progress import ImportProgress
 from ordergen.core.errors import OrdergenError
 
 INTERVAL_SECONDS = 0.5
@@ -26,16 +26,18 @@ _MARKER = "<!-- what happens -->"
 _FAILED = "Something went wrong on our side, and nothing was imported. The log has it under this page's reference."
 
 
-def stream_page(request: HttpRequest, context: dict[str, Any], job: Callable[[Progress], str]) -> StreamingHttpResponse:
-    """Streams import/working.html with the HTML that `job` returns, or the OrdergenError that it raises."""
+def stream_page(
+    request: HttpRequest, context: dict[str, Any], job: Callable[[ImportProgress], str]
+) -> StreamingHttpResponse:
+    """Streams imports/working.html with the HTML that `job` returns, or the OrdergenError that it raises."""
     page = render_to_string("imports/working.html", context, request)
     above, below = page.split(_MARKER)
     return StreamingHttpResponse(_pieces(above, below, job))
 
 
-def _pieces(above: str, below: str, job: Callable[[Progress], str]) -> Iterator[str]:
+def _pieces(above: str, below: str, job: Callable[[ImportProgress], str]) -> Iterator[str]:
     yield above
-    progress = Progress()
+    progress = ImportProgress()
     with ThreadPoolExecutor(max_workers=1) as pool:
         result = pool.submit(copy_context().run, _do, job, progress)
         while not wait([result], timeout=INTERVAL_SECONDS).done:
@@ -44,7 +46,7 @@ def _pieces(above: str, below: str, job: Callable[[Progress], str]) -> Iterator[
     yield below
 
 
-def _do(job: Callable[[Progress], str], progress: Progress) -> str:
+def _do(job: Callable[[ImportProgress], str], progress: ImportProgress) -> str:
     try:
         return job(progress)
     finally:

@@ -1,4 +1,4 @@
-"""Import pages: choose a file, look at what it would change, confirm. Exports beside them."""
+"""Import pages: choose a file, look at what it would change, confirm."""
 
 from __future__ import annotations
 
@@ -7,25 +7,17 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_safe
 
-from models_app.exports.services import export
-from models_app.imports import (
-    KINDS,
-    ImportPlan,
-    Kind,
-    Progress,
-    apply_import,
-    get_kind,
-    is_kept_elsewhere,
-    plan_import,
-    refuse_elsewhere,
-    uploads,
-)
+from models_app.files.kinds import KINDS, FileKind, get_kind, is_kept_elsewhere
+from models_app.imports import uploads
 from models_app.imports.forms import UploadForm
+from models_app.imports.import_progress import ImportProgress
+from models_app.imports.plan import ImportPlan
+from models_app.imports.services import apply_import, plan_import, refuse_elsewhere
 from models_app.imports.streams import stream_page
 from models_app.models import Holding, InvestmentModel, Portfolio, Price, Security, TaxLot
 from models_app.sources import get_source
@@ -48,12 +40,12 @@ _TABLES: dict[str, Any] = {
 class _Visit:
     """One look at one uploaded file."""
 
-    kind: Kind
+    kind: FileKind
     token: str
     upload: uploads.Upload
     by: User
 
-    def plan(self, progress: Progress) -> ImportPlan:
+    def plan(self, progress: ImportProgress) -> ImportPlan:
         with self.upload.open() as file:
             return plan_import(self.kind.name, file, self.by, file_name=self.upload.name, progress=progress)
 
@@ -94,17 +86,7 @@ def import_preview(request: SignedInRequest, kind: str, token: str) -> HttpRespo
     if request.method == "POST":
         seen = request.POST.get("seen", "")
         return _apply_streamed(request, visit, seen) if is_long else _apply(request, visit, seen)
-    return _show_streamed(request, visit) if is_long else _show(request, visit, visit.plan(Progress()))
-
-
-@login_required
-@require_safe
-def export_kind(request: SignedInRequest, kind: str) -> HttpResponseBase:
-    """Everything of one kind as a CSV file."""
-    request.user.must("book.read")
-    response = StreamingHttpResponse(export(kind), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="ordergen-{kind}.csv"'
-    return response
+    return _show_streamed(request, visit) if is_long else _show(request, visit, visit.plan(ImportProgress()))
 
 
 def _context(visit: _Visit, plan: ImportPlan) -> dict[str, Any]:
@@ -117,7 +99,7 @@ def _show(request: HttpRequest, visit: _Visit, plan: ImportPlan, *, stale: bool 
 
 
 def _apply(request: HttpRequest, visit: _Visit, seen: str) -> HttpResponseBase:
-    plan = visit.plan(Progress())
+    plan = visit.plan(ImportProgress())
     if plan.seen != seen:
         return _show(request, visit, plan, stale=True)
     if not plan.is_clean:
@@ -129,14 +111,14 @@ def _apply(request: HttpRequest, visit: _Visit, seen: str) -> HttpResponseBase:
 
 
 def _show_streamed(request: HttpRequest, visit: _Visit) -> HttpResponseBase:
-    def look(progress: Progress) -> str:
+    def look(progress: ImportProgress) -> str:
         return render_to_string("imports/_plan.html", _context(visit, visit.plan(progress)), request)
 
     return stream_page(request, {"kind": visit.kind, "title": "What would change"}, look)
 
 
 def _apply_streamed(request: HttpRequest, visit: _Visit, seen: str) -> HttpResponseBase:
-    def work(progress: Progress) -> str:
+    def work(progress: ImportProgress) -> str:
         plan = visit.plan(progress)
         if plan.seen != seen:
             raise ConflictError("The book has changed since this file was looked at. Look at it again.")

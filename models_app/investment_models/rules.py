@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
+from models_app.portfolio.types import ZERO
 from models_app.portfolio.units import MILLIONTH, WEIGHT_PLACES
 from ordergen.core.errors import InvalidInputError
 from ordergen.core.ids import ANY_ID, HEX_ID
@@ -21,6 +22,8 @@ MAX_TARGET: Final = Decimal("0.95")
 MAX_TARGET_SUM: Final = Decimal("0.95")  # at least 5 % of a portfolio stays in cash
 TARGET_STEP: Final = Decimal("0.005")
 MAX_DRIFT: Final = Decimal(1)
+
+WEIGHT_FIELDS: Final = ("target", "low_drift", "high_drift")  # of a position
 
 _NOT_A_NUMBER: Final = Decimal("NaN")
 _LARGEST_EXPONENT: Final = 40  # past it a number is a slip or an attack; arithmetic on it could take for ever
@@ -45,7 +48,7 @@ class ModelDraft:
 
 
 @dataclass(frozen=True)
-class Totals:
+class ModelTotals:
     """What the sum bar says; values that are no numbers are left out of the sums."""
 
     target: Decimal
@@ -69,12 +72,12 @@ def number(value: object) -> Decimal:
     return parsed if sane else _NOT_A_NUMBER
 
 
-def totals(positions: Iterable[PositionDraft]) -> Totals:
+def totals(positions: Iterable[PositionDraft]) -> ModelTotals:
     """Sum of targets, sum of upper band edges and how many targets are above zero."""
     good = [position for position in positions if not _number_fault(position.target) and position.target > 0]
-    highs = (Decimal(0) if _number_fault(position.high_drift) else position.high_drift for position in good)
-    target = sum((position.target for position in good), Decimal(0))
-    return Totals(target=target, upper=target + sum(highs, Decimal(0)), n_positions=len(good))
+    highs = (ZERO if _number_fault(position.high_drift) else position.high_drift for position in good)
+    target = sum((position.target for position in good), ZERO)
+    return ModelTotals(target=target, upper=target + sum(highs, ZERO), n_positions=len(good))
 
 
 def check(draft: ModelDraft) -> ModelDraft:
@@ -156,7 +159,7 @@ def _duplicate_faults(positions: tuple[PositionDraft, ...]) -> Iterator[_Fault]:
             yield f"positions.{row}.security_id", f"This security is already in row {place}; a model has it once."
 
 
-def _total_faults(sums: Totals) -> Iterator[_Fault]:
+def _total_faults(sums: ModelTotals) -> Iterator[_Fault]:
     if sums.n_positions > MAX_POSITIONS:
         yield "positions", f"A model has at most {MAX_POSITIONS} positions with a target; this has {sums.n_positions}."
     if sums.target > MAX_TARGET_SUM:

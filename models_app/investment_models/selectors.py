@@ -9,9 +9,10 @@ from decimal import Decimal
 
 from django.db.models import Count
 
-from models_app.investment_models.rules import ModelDraft, PositionDraft, Totals, totals
+from models_app.investment_models.rules import ModelDraft, ModelTotals, PositionDraft, totals
 from models_app.investment_models.versions import draft_of
 from models_app.models import InvestmentModel, ModelPortfolio, ModelPosition, ModelVersion
+from models_app.portfolio.types import ZERO
 from ordergen.core.db import in_batches
 from ordergen.core.errors import NotFoundError
 
@@ -24,7 +25,7 @@ class ModelRow:
     draft: ModelDraft
 
     @property
-    def totals(self) -> Totals:
+    def totals(self) -> ModelTotals:
         return totals(self.draft.positions)
 
 
@@ -84,7 +85,7 @@ def model_sizes(models: Iterable[InvestmentModel]) -> dict[str, ModelSize]:
         targets[model_id].append(target)
     followed = ModelPortfolio.objects.filter(model_id__in=ids).order_by().values_list("model_id")
     portfolios = dict(followed.annotate(count=Count("pk")))
-    return {key: ModelSize(len(targets[key]), portfolios.get(key, 0), sum(targets[key], Decimal(0))) for key in ids}
+    return {key: ModelSize(len(targets[key]), portfolios.get(key, 0), sum(targets[key], ZERO)) for key in ids}
 
 
 def model_positions(model_ids: Iterable[str]) -> dict[str, list[PositionDraft]]:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from models_app.investment_models.rules import ModelDraft, PositionDraft, percent
-
-FIELDS = ("target", "low_drift", "high_drift")
+from models_app.investment_models.rules import WEIGHT_FIELDS, ModelDraft, PositionDraft, percent
 
 
 @dataclass(frozen=True)
-class Change:
+class ModelChange:
     """One difference: `old` None is an addition, `new` None a removal."""
 
     what: Literal["name", "position", "portfolio"]
@@ -47,7 +45,7 @@ def content_of(draft: ModelDraft) -> dict[str, Any]:
     return {
         "name": draft.name,
         "positions": [
-            {"security_id": position.security_id} | {field: f"{getattr(position, field):f}" for field in FIELDS}
+            {"security_id": position.security_id} | {field: f"{getattr(position, field):f}" for field in WEIGHT_FIELDS}
             for position in draft.positions
         ],
         "portfolios": list(draft.portfolios),
@@ -57,19 +55,20 @@ def content_of(draft: ModelDraft) -> dict[str, Any]:
 def draft_of(content: Mapping[str, Any]) -> ModelDraft:
     """The draft that `content_of` was made from."""
     positions = (
-        PositionDraft(row["security_id"], *(Decimal(row[field]) for field in FIELDS)) for row in content["positions"]
+        PositionDraft(row["security_id"], *(Decimal(row[field]) for field in WEIGHT_FIELDS))
+        for row in content["positions"]
     )
     return ModelDraft(content["name"], tuple(positions), tuple(content["portfolios"]))
 
 
-def changes(before: ModelDraft, after: ModelDraft) -> Iterator[Change]:
+def changes(before: ModelDraft, after: ModelDraft) -> Iterator[ModelChange]:
     """Every difference: the name, then positions, then portfolios, each in the order of `after`, removals last."""
     if before.name != after.name:
-        yield Change("name", "", before.name, after.name)
+        yield ModelChange("name", "", before.name, after.name)
     old, new = ({position.security_id: position for position in draft.positions} for draft in (before, after))
     for key in [*new, *(key for key in old if key not in new)]:
         if old.get(key) != new.get(key):
-            yield Change("position", key, old.get(key), new.get(key))
+            yield ModelChange("position", key, old.get(key), new.get(key))
     were, are = set(before.portfolios), set(after.portfolios)
-    yield from (Change("portfolio", added, None, added) for added in after.portfolios if added not in were)
-    yield from (Change("portfolio", removed, removed, None) for removed in before.portfolios if removed not in are)
+    yield from (ModelChange("portfolio", added, None, added) for added in after.portfolios if added not in were)
+    yield from (ModelChange("portfolio", removed, removed, None) for removed in before.portfolios if removed not in are)

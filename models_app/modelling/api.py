@@ -24,6 +24,7 @@ from models_app.modelling.schemas import (
 )
 from models_app.models import InvestmentModel, ModelVersion
 from ordergen.apis.auth import caller, needs
+from ordergen.apis.docs import errors
 from ordergen.apis.errors import BadRequestError
 from ordergen.apis.json import answer
 from ordergen.core.db import atomic
@@ -38,7 +39,9 @@ NEWEST_FIRST = ("-created_at", "-pk")
 _NO_MORE_THAN = 2**31 - 1  # rows, so that no paging parameter overflows the database's integers
 
 
-@router.get("/models", operation_id="models_app_api_list_models", response=list[ModelOut], auth=READ)
+@router.get(
+    "/models", operation_id="models_app_api_list_models", response=list[ModelOut], auth=READ, openapi_extra=errors()
+)
 def list_models(
     request: HttpRequest, offset: int | None = None, limit: int | None = None, sort_by: str | None = None
 ) -> HttpResponse:
@@ -50,18 +53,36 @@ def list_models(
     return answer(_bodies(InvestmentModel.objects.order_by(*_ordering(sort_by or ""))[start:stop]))
 
 
-@router.post("/models", operation_id="models_app_api_create_model", response={201: ModelOut}, auth=WRITE)
+@router.post(
+    "/models",
+    operation_id="models_app_api_create_model",
+    response={201: ModelOut},
+    auth=WRITE,
+    openapi_extra=errors(409),
+)
 def create_model(request: HttpRequest, payload: ModelIn) -> Status[dict[str, Any]]:
     model = services.model_create(draft=payload.to_draft(), by=caller(request))
     return Status(HTTPStatus.CREATED, _body(model))
 
 
-@router.get("/model/{model_id}", operation_id="models_app_api_get_model", response=ModelOut, auth=READ)
+@router.get(
+    "/model/{model_id}",
+    operation_id="models_app_api_get_model",
+    response=ModelOut,
+    auth=READ,
+    openapi_extra=errors(404),
+)
 def get_model(request: HttpRequest, model_id: PathId) -> HttpResponse:
     return answer(_body(find_model(model_id)))
 
 
-@router.put("/model/{model_id}", operation_id="models_app_api_replace_model", response=ModelOut, auth=WRITE)
+@router.put(
+    "/model/{model_id}",
+    operation_id="models_app_api_replace_model",
+    response=ModelOut,
+    auth=WRITE,
+    openapi_extra=errors(404, 409),
+)
 def replace_model(request: HttpRequest, model_id: PathId, payload: ModelPut) -> dict[str, Any]:
     """Replaces the whole model if `version` is still the current one; what is left out becomes empty."""
     found = find_model(model_id)
@@ -73,7 +94,13 @@ def replace_model(request: HttpRequest, model_id: PathId, payload: ModelPut) -> 
     return _body(model)
 
 
-@router.delete("/model/{model_id}", operation_id="models_app_api_delete_model", response={204: None}, auth=WRITE)
+@router.delete(
+    "/model/{model_id}",
+    operation_id="models_app_api_delete_model",
+    response={204: None},
+    auth=WRITE,
+    openapi_extra=errors(404, 409),
+)
 def delete_model(request: HttpRequest, model_id: PathId, version: Version) -> Status[None]:
     """Deletes the model at this version; its stored rebalances stay."""
     model = find_model(model_id)
@@ -81,14 +108,26 @@ def delete_model(request: HttpRequest, model_id: PathId, version: Version) -> St
     return Status(HTTPStatus.NO_CONTENT, None)
 
 
-@router.post("/model/{model_id}/position", operation_id="models_app_api_add_position", response=ModelOut, auth=WRITE)
+@router.post(
+    "/model/{model_id}/position",
+    operation_id="models_app_api_add_position",
+    response=ModelOut,
+    auth=WRITE,
+    openapi_extra=errors(404, 409),
+)
 def add_position(request: HttpRequest, model_id: PathId, payload: PositionIn) -> dict[str, Any]:
     """Adds a security; a zero target is accepted and not stored."""
     model = find_model(model_id)
     return _body(services.model_position_add(model_id=model.pk, position=payload.to_draft(), by=caller(request)))
 
 
-@router.put("/model/{model_id}/position", operation_id="models_app_api_change_position", response=ModelOut, auth=WRITE)
+@router.put(
+    "/model/{model_id}/position",
+    operation_id="models_app_api_change_position",
+    response=ModelOut,
+    auth=WRITE,
+    openapi_extra=errors(404, 409),
+)
 def change_position(request: HttpRequest, model_id: PathId, payload: PositionIn) -> dict[str, Any]:
     """Replaces the three numbers of a security; a zero target removes it."""
     model = find_model(model_id)
@@ -97,7 +136,11 @@ def change_position(request: HttpRequest, model_id: PathId, payload: PositionIn)
 
 
 @router.delete(
-    "/model/{model_id}/position", operation_id="models_app_api_remove_position", response=ModelOut, auth=WRITE
+    "/model/{model_id}/position",
+    operation_id="models_app_api_remove_position",
+    response=ModelOut,
+    auth=WRITE,
+    openapi_extra=errors(404, 409),
 )
 def remove_position(request: HttpRequest, model_id: PathId, payload: PositionIn) -> dict[str, Any]:
     """Removes a security if every value equals the stored one."""
@@ -106,7 +149,13 @@ def remove_position(request: HttpRequest, model_id: PathId, payload: PositionIn)
     return _body(services.model_position_delete(model_id=model.pk, position=payload.to_draft(), by=caller(request)))
 
 
-@router.post("/model/{model_id}/portfolio", operation_id="models_app_api_add_portfolios", response=ModelOut, auth=WRITE)
+@router.post(
+    "/model/{model_id}/portfolio",
+    operation_id="models_app_api_add_portfolios",
+    response=ModelOut,
+    auth=WRITE,
+    openapi_extra=errors(404, 409),
+)
 def add_portfolios(request: HttpRequest, model_id: PathId, payload: PortfoliosIn) -> dict[str, Any]:
     """Subscribes portfolios; those already subscribed are passed over."""
     model = find_model(model_id)
@@ -115,7 +164,11 @@ def add_portfolios(request: HttpRequest, model_id: PathId, payload: PortfoliosIn
 
 
 @router.delete(
-    "/model/{model_id}/portfolio", operation_id="models_app_api_remove_portfolios", response=ModelOut, auth=WRITE
+    "/model/{model_id}/portfolio",
+    operation_id="models_app_api_remove_portfolios",
+    response=ModelOut,
+    auth=WRITE,
+    openapi_extra=errors(404, 409),
 )
 def remove_portfolios(request: HttpRequest, model_id: PathId, payload: PortfoliosIn) -> dict[str, Any]:
     """Takes portfolios off the model; those not subscribed are passed over, and one has to remain."""

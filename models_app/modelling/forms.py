@@ -14,9 +14,10 @@ from decimal import Decimal
 from django.http import QueryDict
 
 from models_app.investment_models import rules
-from models_app.investment_models.rules import ModelDraft, PositionDraft, Totals, percent
+from models_app.investment_models.rules import ModelDraft, ModelTotals, PositionDraft, percent
 from models_app.investment_models.selectors import other_models
-from models_app.sources.base import BookSource, SecurityInfo
+from models_app.portfolio.types import ZERO
+from models_app.sources.book_source import BookSource, SecurityInfo
 from ordergen.core.errors import InvalidInputError
 from ordergen.core.ids import ANY_ID
 
@@ -54,7 +55,7 @@ class Securities:
 
 
 @dataclass
-class Row:
+class EditorRow:
     """One line of the grid as typed."""
 
     security: str = ""
@@ -81,7 +82,7 @@ class Row:
         made = self.draft
         if not all(value.is_finite() for value in (made.target, made.low_drift, made.high_drift)):
             return None
-        return max(Decimal(0), made.target - made.low_drift), made.target + made.high_drift
+        return max(ZERO, made.target - made.low_drift), made.target + made.high_drift
 
     @property
     def change(self) -> Decimal | None:
@@ -127,7 +128,7 @@ class ModelEditor:
         self.model_id, self.version = model_id, version
         self._saved = {position.security_id: position for position in saved.positions} if saved else {}
         self.name = self.reason = self.pasted = self.query = ""
-        self.rows: list[Row] = []
+        self.rows: list[EditorRow] = []
         self.portfolio_ids: list[str] = []
         self.errors: dict[str, str] = {}
 
@@ -146,7 +147,7 @@ class ModelEditor:
         for cells in zip(*(data.getlist(cell) for cell in _CELLS), strict=False):
             self._append(_row(cells))
 
-    def _append(self, row: Row) -> None:
+    def _append(self, row: EditorRow) -> None:
         known = self.securities.find(row.security)
         if known:
             row.security_id, row.name = known.id, known.name
@@ -157,7 +158,7 @@ class ModelEditor:
 
     def add_rows(self, count: int = 1) -> None:
         first = len(self.rows)
-        self.rows.extend(Row() for _ in range(count))
+        self.rows.extend(EditorRow() for _ in range(count))
         self.rows[first].focus = True
 
     def remove_row(self, number: int) -> None:
@@ -187,7 +188,7 @@ class ModelEditor:
         return ModelDraft(self.name, tuple(row.draft for row in self._filled), tuple(self.portfolio_ids))
 
     @property
-    def _filled(self) -> list[Row]:
+    def _filled(self) -> list[EditorRow]:
         return [row for row in self.rows if not row.is_blank]
 
     def check(self, *, reason_required: bool = True) -> ModelDraft | None:
@@ -218,7 +219,7 @@ class ModelEditor:
                 row.errors["security"] = f"The book has no security {row.security.strip()[:40] or 'without a ticker'}."
 
     @property
-    def totals(self) -> Totals:
+    def totals(self) -> ModelTotals:
         return rules.totals(row.draft for row in self._filled)
 
     @property
@@ -269,9 +270,9 @@ class ModelEditor:
         return [PortfolioChoice(key, name, chosen, elsewhere.get(key, [])) for key, name in pairs]
 
 
-def _row(cells: Sequence[str]) -> Row:
+def _row(cells: Sequence[str]) -> EditorRow:
     security, target, low, high = cells
-    return Row(security, target, low, high)
+    return EditorRow(security, target, low, high)
 
 
 def _cell_of(name: str) -> str:

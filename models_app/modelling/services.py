@@ -19,8 +19,8 @@ from django.utils import timezone
 
 from models_app.drift_index.changed import models_changed
 from models_app.investment_models import selectors
-from models_app.investment_models.rules import MAX_REASON_LENGTH, ModelDraft, PositionDraft, check
-from models_app.investment_models.versions import Change, changes, content_of
+from models_app.investment_models.rules import MAX_REASON_LENGTH, WEIGHT_FIELDS, ModelDraft, PositionDraft, check
+from models_app.investment_models.versions import ModelChange, changes, content_of
 from models_app.models import InvestmentModel, ModelPortfolio, ModelPosition, ModelVersion
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
@@ -255,11 +255,11 @@ def _because(reason: str) -> str:
     return f" ({reason})" if reason else ""
 
 
-def _plain(change: Change) -> Mapping[str, Any]:
+def _plain(change: ModelChange) -> Mapping[str, Any]:
     return {"what": change.what, "id": change.subject, "old": change.old_text, "new": change.new_text}
 
 
-def _in_words(made: list[Change]) -> str:
+def _in_words(made: list[ModelChange]) -> str:
     counts = {kind: sum(change.what == kind for change in made) for kind in ("position", "portfolio", "name")}
     told = [f"{count} {kind}{'s' if count > 1 else ''} changed" for kind, count in counts.items() if count]
     return ", ".join(told) or "saved without changes"
@@ -283,7 +283,7 @@ def _refuse_difference(*, stored: PositionDraft, given: PositionDraft) -> None:
 
 
 def _differences(stored: PositionDraft, given: PositionDraft) -> Iterator[tuple[str, str]]:
-    for field in ("target", "low_drift", "high_drift"):
+    for field in WEIGHT_FIELDS:
         if getattr(stored, field) != getattr(given, field):
             yield field, f"The model has {getattr(stored, field)}."
 

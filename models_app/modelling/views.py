@@ -1,4 +1,4 @@
-"""Reading pages: dashboard, models, their history."""
+"""Reading pages of models: the list, one model, its history."""
 
 from __future__ import annotations
 
@@ -11,52 +11,20 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from models_app.drift_index import read as figures
+from models_app.drift_index import read as drift_index
 from models_app.drift_index.document import NO_FIGURES, PositionFigures
 from models_app.drift_index.read import ModelStand
 from models_app.investment_models import selectors
-from models_app.investment_models.rules import Totals, totals
-from models_app.investment_models.versions import Change, changes, draft_of
+from models_app.investment_models.rules import ModelTotals, totals
+from models_app.investment_models.versions import ModelChange, changes, draft_of
 from models_app.models import InvestmentModel, ModelPosition, ModelVersion
-from models_app.portfolios.views import MODEL_PORTFOLIO_COLUMNS, PORTFOLIO_COLUMNS, ZERO, attention
+from models_app.portfolio.types import ZERO
+from models_app.portfolios.views import MODEL_PORTFOLIO_COLUMNS
 from models_app.sources import get_source
-from models_app.sources.base import PriceInfo, SecurityInfo
+from models_app.sources.book_source import PriceInfo, SecurityInfo
 from ordergen.core.errors import NotFoundError
 from ordergen.web.http import SignedInRequest
 from ordergen.web.tables import Column, KeyedTable, Pages, Table
-
-QUEUE_LENGTH = 12
-QUEUE_COLUMNS = tuple(column for column in PORTFOLIO_COLUMNS if column.name not in {"state", "total"})
-
-
-@login_required
-@require_safe
-def dashboard(request: SignedInRequest) -> HttpResponse:
-    """What needs attention: counts that are links, the portfolios that lean most on their bands, breaches by model."""
-    request.user.must("book.read")
-    counts, freshness = figures.counts(figures.rows_of()), figures.freshness()
-    leaning = figures.rows_of().filter(state__in=("breach", "near"))
-    n_leaning = counts.of("breach") + counts.of("near")
-    queue = KeyedTable(leaning, QUEUE_COLUMNS, request.GET, default="-use", total=n_leaning, size=QUEUE_LENGTH)
-    by_model = sorted(
-        figures.model_stands(InvestmentModel.objects.all()), key=lambda row: (-row.n_breach, row.model.name)
-    )
-    context = {
-        "tiles": attention(counts),
-        "freshness": freshness,
-        "n_views": counts.total,
-        "n_checked": n_leaning + counts.of("in_band"),
-        "queue": queue.rows,
-        "headings": queue.headings,
-        "n_leaning": n_leaning,
-        "by_model": by_model,
-        "most_breaches": max((row.n_breach for row in by_model), default=0),
-        "n_unpriced_securities": len(figures.unpriced_securities()),
-        "prices_as_of": figures.prices_of(),
-        "never_rebalanced": [row for row in by_model if row.model.last_rebalance_at is None],
-    }
-    return render(request, "portfolios/dashboard.html", context)
-
 
 MODEL_COLUMNS: tuple[Column[ModelStand], ...] = (
     Column("name", "Model", lambda row: row.model.name.lower()),
@@ -80,13 +48,13 @@ MODEL_COLUMNS: tuple[Column[ModelStand], ...] = (
 def models(request: SignedInRequest) -> HttpResponse:
     """Every model, the one with most breaches first; `?q=` searches names and tickers."""
     request.user.must("book.read")
-    stands = figures.model_stands(InvestmentModel.objects.order_by("name"))
+    stands = drift_index.model_stands(InvestmentModel.objects.order_by("name"))
     text = request.GET.get("q", "").strip().lower()
     if text:
         holders = _models_holding(text)
         stands = [row for row in stands if text in row.model.name.lower() or row.model.pk in holders]
     table = Table(stands, MODEL_COLUMNS, request.GET, default="-breach", pages=Pages(lambda row: row.model.pk))
-    context = {"table": table, "q": text, "n_models": len(stands), "freshness": figures.freshness()}
+    context = {"table": table, "q": text, "n_models": len(stands), "freshness": drift_index.freshness()}
     return render(request, "modelling/list.html", context)
 
 
@@ -141,18 +109,18 @@ def model(request: SignedInRequest, model_id: str) -> HttpResponse:
     """One model: its positions with their bands, and the portfolios that follow it with their drift."""
     request.user.must("book.read")
     found = selectors.model_get(model_id)
-    (stand,) = figures.model_stands([found])
+    (stand,) = drift_index.model_stands([found])
     positions = Table(_positions(model_id), POSITION_COLUMNS, request.GET, default="-target", parameter="order")
     context = {
         "model": found,
         "stand": stand,
-        "freshness": figures.freshness(model_id),
+        "freshness": drift_index.freshness(model_id),
         "positions": positions,
         "segments": [(p.ticker, p.target) for p in positions.rows],
         "portfolios": KeyedTable(
-            figures.rows_of(model_id), MODEL_PORTFOLIO_COLUMNS, request.GET, default="-use", total=stand.n_known
+            drift_index.rows_of(model_id), MODEL_PORTFOLIO_COLUMNS, request.GET, default="-use", total=stand.n_known
         ),
-        "missing": figures.portfolios_missing(model_id) if stand.n_known != stand.n_followers else [],
+        "missing": drift_index.portfolios_missing(model_id) if stand.n_known != stand.n_followers else [],
         "is_remote": get_source().is_remote,
         "last": ModelVersion.objects.filter(model_id=model_id).select_related("saved_by").first(),
     }
@@ -160,7 +128,7 @@ def model(request: SignedInRequest, model_id: str) -> HttpResponse:
 
 
 def _positions(model_id: str) -> list[PositionSummary]:
-    source, stands = get_source(), figures.position_figures(model_id)
+    source, stands = get_source(), drift_index.position_figures(model_id)
     drafts = selectors.model_positions([model_id])[model_id]
     ids = [p.security_id for p in drafts]
     infos, prices = source.securities(ids), source.latest_prices(ids)
@@ -178,8 +146,8 @@ class VersionRow:
     """A saved version with what it changed of the one before."""
 
     version: ModelVersion
-    sums: Totals
-    made: list[Change]
+    sums: ModelTotals
+    made: list[ModelChange]
 
     def count(self, what: str, kind: str) -> int:
         return sum(change.what == what and change.kind == kind for change in self.made)
@@ -237,11 +205,11 @@ def _version(text: str, default: int) -> int:
     return int(text)
 
 
-def _unchanged(made: list[Change], after: Any) -> int:
+def _unchanged(made: list[ModelChange], after: Any) -> int:
     return len(after.positions) - sum(change.what == "position" and change.new is not None for change in made)
 
 
-def _named(made: list[Change]) -> dict[str, Any]:
+def _named(made: list[ModelChange]) -> dict[str, Any]:
     """The changes by kind of thing, with names in place of ids."""
     source = get_source()
     positions = [change for change in made if change.what == "position"]

@@ -1,34 +1,36 @@
-"""Many portfolios of one model as arrays, from holdings to checked trades: the way of a run, where speed counts.
+"""Many portfolios of one model as arrays of whole numbers, where a position is a cell: what speed is made of.
 
-The general way (`solve.py`) builds an object per position; here a position is a cell. Both have the same closed form,
-and what cannot be certified here, for whatever reason, is left to the general way, which also knows how to explain it.
+Runs, the drift of the firm's portfolios and single problems (a batch of one) are all stated here, as far as arrays can
+state them: whole shares at prices in whole ticks, no restriction, no limit but a cash floor. Everything else, and
+whatever arrays cannot answer for, goes the general way, an object per position, which also knows how to explain it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, localcontext
+from math import ceil
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rebalance_app.optimiser.check.batch import is_optimal
-
-from .nearest import Book, closed_form, fits
-from .units import DIVIDE, MILLIONTH, WEIGHT_SCALE
+from .types import ZERO, Options, Position
+from .units import EXACT, MONEY_SCALE, WEIGHT_SCALE
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-REASONS = ("TOWARD_TARGET", "BREACH_OVER", "BREACH_UNDER", "RAISE_CASH", "INVEST_CASH", "NOT_IN_MODEL", "COVER_SHORT")
+LARGEST = Decimal(2**53)  # numbers that arrays take are below it, so that floats still tell them apart
+MOST = 2**63 - 1  # ticks, more than any answered portfolio is worth
+SHARES, TICKS, MILLIONTHS = Decimal(1), Decimal(MONEY_SCALE), Decimal(WEIGHT_SCALE)  # in a share, in money, in a weight
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """P portfolios and N securities, in whole numbers.
+class Batch:
+    """P portfolios of N securities.
 
-    security_ids                       N, those of the model first
+    security_ids                       N
     prices                             (N,)   ticks per share, above 0
     targets, low_drifts, high_drifts   (N,)   millionths of market value; all 0 outside the model
     quantities                         (P, N) shares held
@@ -44,116 +46,110 @@ class Block:
     cash: Ints
     floor: Ints
 
+    def rows(self, which: Any) -> Batch:  # a slice, a mask or an index array
+        """The same with only some of its portfolios."""
+        return replace(self, quantities=self.quantities[which], cash=self.cash[which], floor=self.floor[which])
+
     @property
-    def book(self) -> Book:
-        """The block as the closed form takes it."""
-        return Book(
-            prices=self.prices,
-            quantities=self.quantities,
-            targets=self.targets,
-            low_drifts=self.low_drifts,
-            high_drifts=self.high_drifts,
-            cash=self.cash,
-            weight_scale=WEIGHT_SCALE,
-        )
+    def in_model(self) -> Bools:
+        """(N,) which securities have a target or a band."""
+        return np.asarray((self.targets + self.low_drifts + self.high_drifts) > 0)
 
 
 @dataclass(frozen=True, slots=True)
-class BlockAnswer:
-    """The answer of every portfolio that is `certified`; rows that are not mean nothing.
+class BatchAnswer:
+    """The best holdings of every portfolio that is `answered`; rows that are not mean nothing.
 
-    after                        (P, N) shares
-    market_value, cash_after     (P,)   ticks
+    answered                          (P,)
+    quantities                        (P, N) shares after the trades
+    market_value, cash_after          (P,)   ticks
+    drift                             (P,)   Σ|MV·t − p·u| after the trades, in millionths of ticks
     """
 
-    certified: Bools
-    after: Ints
+    answered: Bools
+    quantities: Ints
     market_value: Ints
     cash_after: Ints
+    drift: Ints
+
+    def rows(self, which: Any) -> BatchAnswer:
+        """The same with only some of its portfolios."""
+        return BatchAnswer(*(column[which] for column in _columns(self)))
 
 
-@dataclass(frozen=True, slots=True)
-class BlockDrift:
-    """Drift of P portfolios.
+def _columns(answer: BatchAnswer) -> tuple[NDArray[Any], ...]:
+    return answer.answered, answer.quantities, answer.market_value, answer.cash_after, answer.drift
 
-    total      (P,) Σ|MV·t − p·u| in millionths of ticks
-    band_use   P, each portfolio's worst, signed, to six decimals; None where a position drifted that has no band there
+
+def stacked(parts: Sequence[BatchAnswer]) -> BatchAnswer:
+    """One answer of all portfolios of `parts`, which are some."""
+    return BatchAnswer(*(np.concatenate(columns) for columns in zip(*map(_columns, parts), strict=True)))
+
+
+def has_only_floor(o: Options) -> bool:
+    """Whether nothing but bands and a cash floor is asked for."""
+    return o == Options(min_cash=o.min_cash, min_cash_weight=o.min_cash_weight, time_limit=o.time_limit)
+
+
+def are_plain_securities(positions: Collection[Position]) -> bool:
+    """Whether columns can hold them: prices in whole ticks, weights in whole millionths, shares that trade freely."""
+    if not all(p.price and (p.lot_size, p.can_buy, p.can_sell) == (1, True, True) for p in positions):
+        return False
+    prices = {p.price or ZERO for p in positions}
+    weights = {weight for p in positions for weight in (p.target, p.low_drift, p.high_drift)}
+    return min(prices) > 0 and _are_whole(prices, TICKS) and _are_whole(weights, MILLIONTHS)
+
+
+def is_plain_portfolio(quantities: Collection[Decimal], cash: Decimal) -> bool:
+    """Whether a row can hold it: whole shares, and cash in whole ticks."""
+    return _are_whole(quantities, SHARES) and _are_whole([cash], TICKS)
+
+
+def _are_whole(numbers: Collection[Decimal], scale: Decimal) -> bool:
+    """Whether each of `numbers` × scale is whole and fits."""
+    with localcontext(EXACT):
+        counts = [number * scale for number in numbers]
+        whole = list(map(Decimal.to_integral_value, counts))  # `int` takes twice the time
+        return whole == counts and -LARGEST < min(counts, default=ZERO) <= max(counts, default=ZERO) < LARGEST
+
+
+def batch_of(
+    securities: Sequence[Position],
+    holdings: Sequence[Mapping[str, Decimal]],
+    cash: Iterable[Decimal],
+    options: Iterable[Options] = (),
+) -> Batch:
+    """Plain portfolios of plain securities as arrays, in the order given.
+
+    securities   the columns: all of the model and of `holdings`; the quantity they have is not looked at
+    holdings     of each portfolio the shares by security id
+    options      of each portfolio, for its cash floor; without any there is none
     """
-
-    total: Ints
-    band_use: list[Decimal | None]
-    over: Bools  # (P, N)
-    under: Bools
-    outside: Bools  # held though not in the model
-
-    @property
-    def breaches(self) -> Ints:
-        """(P,) number of positions outside their band."""
-        return np.asarray((self.over | self.under | self.outside).sum(axis=1))
-
-
-def block_solve(block: Block) -> BlockAnswer:
-    """The proven optimum of every portfolio whose cash floor holds at the closed form, checked independently."""
-    small = fits(block.book)
-    closed = closed_form(block.book)
-    certified = small & closed.feasible & (closed.market_value > 0) & (closed.cash_after >= block.floor)
-    after = np.where(certified[:, None], closed.quantities, 0).astype(np.int64)
-    certified &= is_optimal(block, after)
-    value = np.where(certified, closed.market_value, 0).astype(np.int64)
-    return BlockAnswer(certified, after, value, np.where(certified, closed.cash_after, 0).astype(np.int64))
-
-
-def block_drift(block: Block, quantities: Ints, market_value: Ints) -> BlockDrift:
-    """The drift of portfolios that hold `quantities` (P, N); market values (P,) are above 0."""
-    value = quantities * block.prices * WEIGHT_SCALE
-    mv = market_value[:, None]
-    drift = value - mv * block.targets
-    high, low = mv * block.high_drifts, mv * block.low_drifts
-    in_model = (block.targets + block.low_drifts + block.high_drifts) > 0
-    return BlockDrift(
-        total=np.asarray(np.abs(drift).sum(axis=1)),
-        band_use=_worst(drift, np.where(drift > 0, high, low)),
-        over=(drift > high) & in_model,
-        under=(drift < -low) & in_model,
-        outside=(quantities != 0) & ~in_model,
+    column = {p.security_id: at for at, p in enumerate(securities)}
+    quantities = np.zeros((len(holdings), len(column)), dtype=np.int64)
+    for row, held in enumerate(holdings):
+        quantities[row, [column[key] for key in held]] = [int(shares) for shares in held.values()]
+    prices = _whole((p.price or ZERO for p in securities), TICKS)
+    money = _whole(cash, TICKS)
+    value = money + (quantities * prices).sum(axis=1)
+    return Batch(
+        security_ids=tuple(column),
+        prices=prices,
+        targets=_whole((p.target for p in securities), MILLIONTHS),
+        low_drifts=_whole((p.low_drift for p in securities), MILLIONTHS),
+        high_drifts=_whole((p.high_drift for p in securities), MILLIONTHS),
+        quantities=quantities,
+        cash=money,
+        floor=np.array(list(map(_floor, options, value.tolist())) or [-MOST] * len(holdings), dtype=np.int64),
     )
 
 
-def _worst(drift: Ints, side: Ints) -> list[Decimal | None]:
-    """Per row the largest |drift ÷ its side of the band|; the cell is found in floats, the figure is made exact."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        use = np.where(drift == 0, 0.0, np.abs(drift) / side)
-    rows = np.arange(len(drift))
-    at = use.argmax(axis=1)
-    return [
-        None if not band and moved else DIVIDE.divide(Decimal(moved), Decimal(band or 1)).quantize(MILLIONTH)
-        for moved, band in zip(drift[rows, at].tolist(), side[rows, at].tolist(), strict=True)
-    ]
+def _floor(o: Options, market_value: int) -> int:
+    """What must be left, in ticks, never less than asked for."""
+    return min(max(ceil(o.min_cash * TICKS), ceil(o.min_cash_weight * market_value)), MOST)
 
 
-def weights(block: Block, quantities: Ints, market_value: Ints) -> Ints:
-    """(P, N) weights in millionths of market value, to the nearest, ties to even; |quantity × price| must fit."""
-    shares, rest = np.divmod(quantities * block.prices * WEIGHT_SCALE, market_value[:, None])
-    twice = 2 * rest
-    return np.asarray(
-        shares + ((twice > market_value[:, None]) | ((twice == market_value[:, None]) & (shares % 2 == 1)))
-    )
-
-
-def reasons(block: Block, drift: BlockDrift, after: Ints, market_value: Ints) -> NDArray[Any]:
-    """(P, N) places in REASONS: what a trade from `block.quantities` to `after` is for."""
-    change = np.sign(after - block.quantities)
-    off = np.sign(block.quantities * block.prices * WEIGHT_SCALE - market_value[:, None] * block.targets)
-    names = {name: at for at, name in enumerate(REASONS)}
-    return np.select(
-        [
-            block.quantities < 0,
-            drift.outside,
-            drift.over & (change < 0),
-            drift.under & (change > 0),
-            (off < 0) & (change < 0),
-            (off > 0) & (change > 0),
-        ],
-        [names[n] for n in ("COVER_SHORT", "NOT_IN_MODEL", "BREACH_OVER", "BREACH_UNDER", "RAISE_CASH", "INVEST_CASH")],
-        default=names["TOWARD_TARGET"],
-    )
+def _whole(numbers: Iterable[Decimal], scale: Decimal) -> Ints:
+    every = list(numbers)
+    whole = {number: int(number * scale) for number in set(every)}  # bands are few, and `int` takes longest of all here
+    return np.array([whole[number] for number in every], dtype=np.int64)

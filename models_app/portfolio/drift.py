@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rebalance_app.optimiser.problem.bounds import band_interval
-from rebalance_app.optimiser.problem.integer_problem import Security, integer_problem
-
-from .types import NEAR, ZERO, Position, RebalanceProblem
+from .bands import scale_of, steps_of, total_value
+from .nearest import nearest_trade
+from .types import NEAR, ZERO, Position
 from .units import DIVIDE, WIDE
 
 if TYPE_CHECKING:
@@ -137,27 +136,16 @@ def _state(p: Position, mv: Decimal | None, place: BandPlace | None, near: Decim
     return "near" if place.band_use and abs(place.band_use) >= near else "in_band"  # on target is near no edge
 
 
-def nearest_trade(security: Security) -> int:
-    """Steps to the whole number nearest to target, in the band if it holds one; of two, the smaller trade."""
-    below = (security.target - security.held) // security.step
-    floor = -(security.held // security.step)
-    least, most = band_interval(security)
-
-    def distance(k: int) -> tuple[int, int]:
-        return abs(security.target - security.held - k * security.step), abs(k)
-
-    k = max(min((below, below + 1), key=distance), floor)
-    return max(least, min(k, most)) if least <= most else k
-
-
 def shares_to_target(positions: Sequence[Position], cash: Decimal) -> dict[str, int]:
     """Whole shares to trade, signed, for each priced position; empty when the market value is unknown or below 0."""
     mv = market_value(positions, cash)
     if mv is None or mv < 0:
         return {}
-    priced = tuple(p for p in positions if _has_price(p))
-    book = integer_problem(RebalanceProblem("", cash, priced))
-    return {security.position.security_id: nearest_trade(security) * security.lot for security in book.securities}
+    priced = [p for p in positions if _has_price(p)]
+    scale = scale_of(priced, [cash])
+    value = total_value(priced, cash, scale)
+    steps = {p.security_id: steps_of(p, value, scale) for p in priced}
+    return {key: nearest_trade(at) * at.lot for key, at in steps.items()}
 
 
 def _position(p: Position, mv: Decimal | None, shares: int | None, near: Decimal) -> PositionDrift:

@@ -3,6 +3,7 @@
 Money, prices, weights and quantities are `Decimal`; weights are fractions of market value (0.05 is five per cent).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -114,14 +115,22 @@ class Trade:
     quantity: int
 
 
+Detail = Decimal | float | str | tuple[str, ...]  # flags and counts are numbers
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why something is as it is: a stable code, a sentence with its remedy, and the numbers behind it."""
+    """Why something is as it is: a stable code and what its sentence is made of, but no sentence.
+
+    numbers    what there is and what it would take, as `ordergen solve` shows them beside the sentence
+    details    what else the sentence says: other amounts, ids of securities, names of limits, an exception's own words;
+               `case` tells sentences of one code apart
+    """
 
     code: str
-    message: str
     security_id: str | None = None
-    numbers: dict[str, Decimal] = field(default_factory=dict)
+    numbers: Mapping[str, Decimal] = field(default_factory=dict)
+    details: Mapping[str, Detail] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

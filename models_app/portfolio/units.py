@@ -1,12 +1,14 @@
 """The scales that money and weights are counted on, and the contexts that decimals are computed in: each fact once.
 
 A ten-thousandth is a tick where it is money and a basis point where it is a part of something: two facts that happen to
-be equal. The independent checks (verify.py, verify_block.py) keep numbers of their own: they share nothing with what
-they check.
+be equal. The independent checks (`optimiser.check`) keep numbers of their own: they share nothing with what they check.
 """
 
+from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
+
+from .types import ProblemError
 
 COLUMN_DIGITS: Final = 15  # digits of every column of money, shares, weights or band use, before and after its point
 MONEY_PLACES: Final = 4  # decimals of money, prices and shares
@@ -28,3 +30,37 @@ MONEY_LIMIT: Final = TICK.scaleb(COLUMN_DIGITS)  # money; columns hold what is l
 EXACT: Final = Context(prec=400)  # for sums and products of a problem's numbers: no digit is lost
 WIDE: Final = Context(prec=200)  # for sums and products of stored numbers: no digit is lost
 DIVIDE: Final = Context(prec=28, rounding=ROUND_HALF_EVEN)  # for quotients, which have no end
+
+
+def decimals(value: Decimal | None) -> int:
+    """The number of decimal places `value` is written with; 0 for None. Raises ProblemError for what is not finite."""
+    if value is None:
+        return 0
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise ProblemError("", f"{value} is not a finite number")
+    return max(0, -exponent)
+
+
+def most_decimals(values: Iterable[Decimal | None]) -> int:
+    """The largest number of decimals among `values`; 0 for none."""
+    return max(map(decimals, values), default=0)
+
+
+def scaled(value: Decimal, places: int) -> int:
+    """`value` × 10**places; exact when `value` has at most that many decimals."""
+    return int(EXACT.scaleb(value, places))
+
+
+def unscaled(count: int, places: int) -> Decimal:
+    """count / 10**places, exact, written to the cent or as far beyond as it takes."""
+    if places < CENT_PLACES:
+        count, places = count * 10 ** (CENT_PLACES - places), CENT_PLACES
+    while places > CENT_PLACES and count % 10 == 0:
+        count, places = count // 10, places - 1
+    return EXACT.scaleb(Decimal(count), -places)
+
+
+def ceil_div(a: int, b: int) -> int:
+    """⌈a/b⌉ for b > 0."""
+    return -(-a // b)

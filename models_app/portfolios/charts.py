@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from models_app.drift_index.live_drift import Line
+from models_app.drift_index.live_drift import PositionView
 from ordergen.web.templatetags.figures import band_use as band_use_words
 from ordergen.web.templatetags.figures import bare_percent, money, pp, quantity
 
@@ -37,13 +37,13 @@ def drift_height(n_rows: int) -> int:
     return n_rows * ROW_PITCH + 64
 
 
-def drift_chart(lines: Sequence[Line], links: Mapping[str, str]) -> Figure:
-    """Each line's drift against its own band, in percentage points, in the order given.
+def drift_chart(positions: Sequence[PositionView], links: Mapping[str, str]) -> Figure:
+    """Each position's drift against its own band, in percentage points, in the order given.
 
     The axis reaches as far as the bands and nine drifts in ten; what lies beyond is drawn at its edge as an open arrow.
     Rows outside their band carry their figures at the right. `links` is where a click on a mark leads, by security id.
     """
-    known = [line for line in lines if line.drift.drift is not None]
+    known = [position for position in positions if position.drift.drift is not None]
     reach = _reach(known)
     rows = list(range(len(known)))
     return {
@@ -51,8 +51,10 @@ def drift_chart(lines: Sequence[Line], links: Mapping[str, str]) -> Figure:
         "layout": {
             "barmode": "overlay",
             "bargap": 0.38,
-            "shapes": [_connector(line, row, reach) for line, row in zip(known, rows, strict=True)],
-            "annotations": [_label(line, row) for line, row in zip(known, rows, strict=True) if _is_breach(line)],
+            "shapes": [_connector(position, row, reach) for position, row in zip(known, rows, strict=True)],
+            "annotations": [
+                _label(position, row) for position, row in zip(known, rows, strict=True) if _is_breach(position)
+            ],
             "margin": {"l": 8, "r": 128, "t": 8, "b": 44},
             "xaxis": {
                 "range": [-reach * 1.04, reach * 1.04],
@@ -63,7 +65,7 @@ def drift_chart(lines: Sequence[Line], links: Mapping[str, str]) -> Figure:
             "yaxis": {
                 "range": [len(known) - 0.4, -0.6],
                 "tickvals": rows,
-                "ticktext": [escape(line.ticker) for line in known],
+                "ticktext": [escape(position.ticker) for position in known],
                 "showgrid": False,
                 "zeroline": False,
             },
@@ -71,39 +73,39 @@ def drift_chart(lines: Sequence[Line], links: Mapping[str, str]) -> Figure:
     }
 
 
-def n_clipped(lines: Sequence[Line]) -> int:
+def n_clipped(positions: Sequence[PositionView]) -> int:
     """How many marks `drift_chart` draws at the edge."""
-    known = [line for line in lines if line.drift.drift is not None]
-    return sum(abs(points(line.drift.drift)) > _reach(known) for line in known)
+    known = [position for position in positions if position.drift.drift is not None]
+    return sum(abs(points(position.drift.drift)) > _reach(known) for position in known)
 
 
-def _reach(lines: Sequence[Line]) -> float:
-    drifts = [abs(points(line.drift.drift)) for line in lines]
-    edges = [points(max(-_low(line), _high(line))) for line in lines]
+def _reach(positions: Sequence[PositionView]) -> float:
+    drifts = [abs(points(position.drift.drift)) for position in positions]
+    edges = [points(max(-_low(position), _high(position))) for position in positions]
     if not drifts:
         return LEAST_REACH
     return float(max(LEAST_REACH, 1.1 * float(np.percentile(drifts, 90)), 1.1 * float(np.percentile(edges, 90))))
 
 
-def _low(line: Line) -> Decimal:
-    return line.drift.band_low - line.drift.target
+def _low(position: PositionView) -> Decimal:
+    return position.drift.band_low - position.drift.target
 
 
-def _high(line: Line) -> Decimal:
-    return line.drift.band_high - line.drift.target
+def _high(position: PositionView) -> Decimal:
+    return position.drift.band_high - position.drift.target
 
 
-def _is_breach(line: Line) -> bool:
-    return line.state in {"over", "under", "not_in_model"}
+def _is_breach(position: PositionView) -> bool:
+    return position.state in {"over", "under", "not_in_model"}
 
 
-def _bands(lines: Sequence[Line], rows: Sequence[int]) -> dict[str, Any]:
+def _bands(positions: Sequence[PositionView], rows: Sequence[int]) -> dict[str, Any]:
     return {
         "type": "bar",
         "orientation": "h",
         "y": rows,
-        "base": [points(_low(line)) for line in lines],
-        "x": [points(_high(line) - _low(line)) for line in lines],
+        "base": [points(_low(position)) for position in positions],
+        "x": [points(_high(position) - _low(position)) for position in positions],
         "marker": {"color": "var(--band)", "line": {"width": 1, "color": "var(--control)"}},
         "hoverinfo": "skip",
     }
@@ -114,15 +116,17 @@ def _targets(rows: Sequence[int]) -> dict[str, Any]:
     return {"type": "scatter", "mode": "markers", "y": rows, "x": [0] * len(rows), "marker": mark, "hoverinfo": "skip"}
 
 
-def _connector(line: Line, row: int, reach: float) -> dict[str, Any]:
-    colour, _ = _LOOK.get(line.state, _CALM)
-    end = max(-reach, min(reach, points(line.drift.drift)))
+def _connector(position: PositionView, row: int, reach: float) -> dict[str, Any]:
+    colour, _ = _LOOK.get(position.state, _CALM)
+    end = max(-reach, min(reach, points(position.drift.drift)))
     return {"type": "line", "x0": 0, "x1": end, "y0": row, "y1": row, "line": {"color": colour, "width": 2}}
 
 
-def _marks(lines: Sequence[Line], rows: Sequence[int], reach: float, links: Mapping[str, str]) -> dict[str, Any]:
-    drifts = [points(line.drift.drift) for line in lines]
-    looks = [_LOOK.get(line.state, _CALM) for line in lines]
+def _marks(
+    positions: Sequence[PositionView], rows: Sequence[int], reach: float, links: Mapping[str, str]
+) -> dict[str, Any]:
+    drifts = [points(position.drift.drift) for position in positions]
+    looks = [_LOOK.get(position.state, _CALM) for position in positions]
     return {
         "type": "scatter",
         "mode": "markers",
@@ -135,9 +139,9 @@ def _marks(lines: Sequence[Line], rows: Sequence[int], reach: float, links: Mapp
             "color": [colour for colour, _ in looks],
             "line": {"width": 1.5, "color": [colour for colour, _ in looks]},
         },
-        "hovertext": [_hover(line) for line in lines],
+        "hovertext": [_hover(position) for position in positions],
         "hovertemplate": "%{hovertext}<extra></extra>",
-        "customdata": [[links.get(line.security_id, "")] for line in lines],
+        "customdata": [[links.get(position.security_id, "")] for position in positions],
     }
 
 
@@ -148,27 +152,27 @@ def _arrow(drift: float, reach: float) -> str:
     return "triangle-right-open" if drift > 0 else "triangle-left-open"
 
 
-def _hover(line: Line) -> str:
-    drift = line.drift
+def _hover(position: PositionView) -> str:
+    drift = position.drift
     parts = [
-        f"<b>{escape(line.ticker)}</b> {escape(line.name)}",
+        f"<b>{escape(position.ticker)}</b> {escape(position.name)}",
         f"weight {bare_percent(drift.weight)} % · target {bare_percent(drift.target)} %",
         f"band {bare_percent(drift.band_low)} – {bare_percent(drift.band_high)} %",
-        f"drift {pp(drift.drift)} · {_use(line)} of its band",
+        f"drift {pp(drift.drift)} · {_use(position)} of its band",
         f"value {money(drift.value)}",
     ]
-    if line.side:
-        parts.append(f"to target: {line.side.lower()} {quantity(line.n_shares)}")
+    if position.side:
+        parts.append(f"to target: {position.side.lower()} {quantity(position.n_shares)}")
     return "<br>".join(parts)
 
 
-def _use(line: Line) -> str:
-    return str(band_use_words(line.band_use))
+def _use(position: PositionView) -> str:
+    return str(band_use_words(position.band_use))
 
 
-def _label(line: Line, row: int) -> dict[str, Any]:
-    colour, _ = _LOOK[line.state]
-    words = "no band" if line.drift.no_band else _use(line)
+def _label(position: PositionView, row: int) -> dict[str, Any]:
+    colour, _ = _LOOK[position.state]
+    words = "no band" if position.drift.no_band else _use(position)
     return {
         "xref": "paper",
         "x": 1,
@@ -176,7 +180,7 @@ def _label(line: Line, row: int) -> dict[str, Any]:
         "xshift": 6,
         "y": row,
         "showarrow": False,
-        "text": f"{pp(line.drift.drift)} · {words}",
+        "text": f"{pp(position.drift.drift)} · {words}",
         "font": {"size": 11, "color": colour},
     }
 

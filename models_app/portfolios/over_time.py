@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from models_app.drift_index.live_drift import Line, PortfolioView
+from models_app.drift_index.live_drift import PortfolioView, PositionView
 from models_app.investment_models import selectors
 from models_app.models import ModelVersion
 from models_app.portfolio.drift import drift_path
+from models_app.portfolio.types import ZERO
 from models_app.portfolios import charts
 from models_app.sources import get_source
 
-ZERO = Decimal(0)
 _NOT_IN_MODEL = (ZERO, ZERO, ZERO)
 Steps = Sequence[tuple[ModelVersion, Mapping[str, tuple[Decimal, Decimal, Decimal]]]]
 
@@ -24,7 +24,7 @@ Steps = Sequence[tuple[ModelVersion, Mapping[str, tuple[Decimal, Decimal, Decima
 class Panel:
     """One security over time: a figure, and the same in numbers. Weights are fractions, in floats, for looking at."""
 
-    line: Line
+    position: PositionView
     figure: charts.Figure
     weights: list[float | None]
     sides: list[str]
@@ -32,7 +32,7 @@ class Panel:
 
     @property
     def label(self) -> str:
-        return f"Weight of {self.line.ticker} over time against its band. {self.words}"
+        return f"Weight of {self.position.ticker} over time against its band. {self.words}"
 
     @property
     def words(self) -> str:
@@ -44,10 +44,12 @@ class Panel:
         return f"{spread}; outside its band on {outside} of {len(known)} days."
 
 
-def history_panels(view: PortfolioView, lines: Sequence[Line], days_back: int | None) -> tuple[list[date], list[Panel]]:
+def history_panels(
+    view: PortfolioView, positions: Sequence[PositionView], days_back: int | None
+) -> tuple[list[date], list[Panel]]:
     """The days with prices, ascending, and a panel for each of `lines`; both empty without a price history."""
-    held = {line.security_id: line.drift.quantity for line in view.lines}
-    newest = max((line.price_date for line in view.lines if line.price_date), default=None)
+    held = {position.security_id: position.drift.quantity for position in view.positions}
+    newest = max((position.price_date for position in view.positions if position.price_date), default=None)
     since = newest - timedelta(days=days_back) if newest and days_back else None
     prices = get_source().price_history(held, since)
     if prices.empty:
@@ -55,16 +57,16 @@ def history_panels(view: PortfolioView, lines: Sequence[Line], days_back: int | 
     weights = drift_path(held, prices.reindex(columns=list(held)), {}, view.drift.cash)
     days = list(weights.index)
     steps = selectors.target_history(view.model.pk) if view.model else []
-    return days, [_panel(line, days, weights[line.security_id].tolist(), steps) for line in lines]
+    return days, [_panel(position, days, weights[position.security_id].tolist(), steps) for position in positions]
 
 
-def _panel(line: Line, days: Sequence[date], weights: Sequence[float], steps: Steps) -> Panel:
+def _panel(position: PositionView, days: Sequence[date], weights: Sequence[float], steps: Steps) -> Panel:
     known = [None if math.isnan(weight) else weight for weight in weights]
     # A version saved after the last price counts from that day on: the corridor ends with what holds now.
     corridor = [
         (min(version.saved_at.date(), days[-1]), target, max(ZERO, target - low), target + high)
         for version, content in steps
-        for target, low, high in [content.get(line.security_id, _NOT_IN_MODEL)]
+        for target, low, high in [content.get(position.security_id, _NOT_IN_MODEL)]
     ]
     figure = charts.weight_history_chart(days, known, corridor)
-    return Panel(line, figure, known, charts.sides(days, known, corridor), len(steps))
+    return Panel(position, figure, known, charts.sides(days, known, corridor), len(steps))

@@ -1,4 +1,4 @@
-"""Reading pages of portfolios: the list ranked by band use, one portfolio's drift, its drift over time."""
+"""Reading pages of portfolios: dashboard, the list ranked by band use, one portfolio's drift, its drift over time."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from models_app.drift_index import read as figures
-from models_app.drift_index.live_drift import Line, PortfolioView, portfolio_view
+from models_app.drift_index import read as drift_index
+from models_app.drift_index.live_drift import PortfolioView, PositionView, portfolio_view
 from models_app.investment_models import selectors
 from models_app.models import DriftFigures, InvestmentModel
+from models_app.portfolio.types import ZERO
 from models_app.portfolios import charts
 from models_app.portfolios.over_time import Panel, history_panels
 from models_app.portfolios.tax_lots import portfolio_lots, unrealised_gain
 from ordergen.web.http import SignedInRequest
 from ordergen.web.tables import Column, KeyedTable, Pages, Table
 
-ZERO = Decimal(0)
 CHART_ROWS = 40
 PANELS = 6  # securities drawn over time when none is named
+QUEUE_LENGTH = 12  # portfolios on the dashboard
 DEFAULT_SPAN = "1y"
 
 
@@ -83,10 +84,40 @@ PORTFOLIO_COLUMNS: tuple[Column[DriftFigures], ...] = (
     Column("acts", "Actions"),
 )
 MODEL_PORTFOLIO_COLUMNS = tuple(column for column in PORTFOLIO_COLUMNS if column.name != "model")
+QUEUE_COLUMNS = tuple(column for column in PORTFOLIO_COLUMNS if column.name not in {"state", "total"})
 
 
-def attention(counts: figures.Counts) -> list[dict[str, Any]]:
-    """The tiles of the dashboard: what somebody should look at, with its count."""
+@login_required
+@require_safe
+def dashboard(request: SignedInRequest) -> HttpResponse:
+    """What needs attention: counts that are links, the portfolios that lean most on their bands, breaches by model."""
+    request.user.must("book.read")
+    counts, freshness = drift_index.counts(drift_index.rows_of()), drift_index.freshness()
+    leaning = drift_index.rows_of().filter(state__in=("breach", "near"))
+    n_leaning = counts.of("breach") + counts.of("near")
+    queue = KeyedTable(leaning, QUEUE_COLUMNS, request.GET, default="-use", total=n_leaning, size=QUEUE_LENGTH)
+    by_model = sorted(
+        drift_index.model_stands(InvestmentModel.objects.all()), key=lambda row: (-row.n_breach, row.model.name)
+    )
+    context = {
+        "tiles": _attention(counts),
+        "freshness": freshness,
+        "n_views": counts.total,
+        "n_checked": n_leaning + counts.of("in_band"),
+        "queue": queue.rows,
+        "headings": queue.headings,
+        "n_leaning": n_leaning,
+        "by_model": by_model,
+        "most_breaches": max((row.n_breach for row in by_model), default=0),
+        "n_unpriced_securities": len(drift_index.unpriced_securities()),
+        "prices_as_of": drift_index.prices_of(),
+        "never_rebalanced": [row for row in by_model if row.model.last_rebalance_at is None],
+    }
+    return render(request, "portfolios/dashboard.html", context)
+
+
+def _attention(counts: drift_index.Counts) -> list[dict[str, Any]]:
+    """The tiles of what somebody should look at, with its count."""
     shown = [name for name in ATTENTION if counts.of(name) or name not in RARE]
     return [vars(FILTERS[name]) | {"count": counts.of(name)} for name in shown]
 
@@ -97,13 +128,13 @@ def portfolios(request: SignedInRequest) -> HttpResponse:
     """Portfolios by band use; `?q=` part of a name, `?model=` an id, `?state=` one of FILTERS."""
     request.user.must("book.read")
     scope = _in_scope(request.GET)
-    counts = figures.counts(scope)
+    counts = drift_index.counts(scope)
     asked = request.GET.get("state", "")
     state = asked if asked in FILTERS else ""
-    freshness = figures.freshness()
+    freshness = drift_index.freshness()
     context = {
         "table": KeyedTable(
-            figures.in_state(scope, state), PORTFOLIO_COLUMNS, request.GET,
+            drift_index.in_state(scope, state), PORTFOLIO_COLUMNS, request.GET,
             default="-use", total=counts.of(state) if state else counts.total,
         ),
         "freshness": freshness,
@@ -119,7 +150,7 @@ def portfolios(request: SignedInRequest) -> HttpResponse:
     return render(request, "portfolios/list.html", context)
 
 
-def _tiles(counts: figures.Counts, query: QueryDict, chosen: str) -> list[dict[str, Any]]:
+def _tiles(counts: drift_index.Counts, query: QueryDict, chosen: str) -> list[dict[str, Any]]:
     return [
         vars(filter_) | {"count": counts.of(name), "href": _href(query, state=None if name == chosen else name)}
         for name, filter_ in FILTERS.items()
@@ -128,7 +159,7 @@ def _tiles(counts: figures.Counts, query: QueryDict, chosen: str) -> list[dict[s
 
 
 def _in_scope(query: QueryDict) -> QuerySet[DriftFigures]:
-    rows = figures.rows_of(query.get("model", "")[:24])
+    rows = drift_index.rows_of(query.get("model", "")[:24])
     text = query.get("q", "").strip().lower()
     return rows.filter(portfolio_key__contains=text[:300]) if text else rows
 
@@ -142,21 +173,25 @@ def _href(query: QueryDict, **changes: str | None) -> str:
     return "?" + changed.urlencode()
 
 
-LINE_COLUMNS: tuple[Column[Line], ...] = (
-    Column("ticker", "Security", lambda line: line.ticker),
-    Column("quantity", "Quantity", lambda line: line.drift.quantity, numeric=True, first="-"),
-    Column("price", "Price", lambda line: line.drift.price, numeric=True, first="-"),
-    Column("value", "Value", lambda line: line.drift.value, numeric=True, first="-"),
-    Column("weight", "Weight %", lambda line: line.drift.weight, numeric=True, first="-"),
-    Column("target", "Target %", lambda line: line.drift.target, numeric=True, first="-"),
-    Column("band", "Band %", lambda line: line.drift.band_low, numeric=True, first="-"),
-    Column("drift", "Drift pp", lambda line: line.drift.drift, numeric=True, first="-"),
+POSITION_COLUMNS: tuple[Column[PositionView], ...] = (
+    Column("ticker", "Security", lambda position: position.ticker),
+    Column("quantity", "Quantity", lambda position: position.drift.quantity, numeric=True, first="-"),
+    Column("price", "Price", lambda position: position.drift.price, numeric=True, first="-"),
+    Column("value", "Value", lambda position: position.drift.value, numeric=True, first="-"),
+    Column("weight", "Weight %", lambda position: position.drift.weight, numeric=True, first="-"),
+    Column("target", "Target %", lambda position: position.drift.target, numeric=True, first="-"),
+    Column("band", "Band %", lambda position: position.drift.band_low, numeric=True, first="-"),
+    Column("drift", "Drift pp", lambda position: position.drift.drift, numeric=True, first="-"),
     Column("bullet", "Band use"),
     Column(
-        "use", "%", lambda line: line.weight_of_rank if line.band_use is not None else None, numeric=True, first="-"
+        "use",
+        "%",
+        lambda position: position.sort_key if position.band_use is not None else None,
+        numeric=True,
+        first="-",
     ),
-    Column("shares", "To target", lambda line: line.drift.shares_to_target, numeric=True, first="-"),
-    Column("state", "State", lambda line: line.state),
+    Column("shares", "To target", lambda position: position.drift.shares_to_target, numeric=True, first="-"),
+    Column("state", "State", lambda position: position.state),
 )
 
 
@@ -167,10 +202,10 @@ def portfolio(request: SignedInRequest, portfolio_id: str) -> HttpResponse:
     request.user.must("book.read")
     view = portfolio_view(portfolio_id, request.GET.get("model") or None)
     holdings = portfolio_lots(portfolio_id)
-    cash_target = 1 - sum((line.drift.target for line in view.lines), ZERO)
+    cash_target = 1 - sum((position.drift.target for position in view.positions), ZERO)
     weight = view.drift.cash_weight
     context = _frame(view, request.GET) | {
-        "table": Table(view.lines, LINE_COLUMNS, request.GET, default="-use"),
+        "table": Table(view.positions, POSITION_COLUMNS, request.GET, default="-use"),
         "cash_target": cash_target,
         "cash_drift": None if weight is None else weight - cash_target,
         "commission": Decimal(settings.COMMISSION_RATE),
@@ -182,7 +217,7 @@ def portfolio(request: SignedInRequest, portfolio_id: str) -> HttpResponse:
 
 def _frame(view: PortfolioView, query: QueryDict) -> dict[str, Any]:
     """What both pages of a portfolio show around their content."""
-    dates = {line.price_date for line in view.lines if line.price_date}
+    dates = {position.price_date for position in view.positions if position.price_date}
     return {
         "view": view,
         "followed": selectors.model_of_portfolio(view.info.id),
@@ -193,13 +228,13 @@ def _frame(view: PortfolioView, query: QueryDict) -> dict[str, Any]:
 
 
 def _drift_figure(view: PortfolioView, *, whole: bool) -> dict[str, Any]:
-    known = [line for line in view.ranked if line.drift.drift is not None]
+    known = [position for position in view.ranked if position.drift.drift is not None]
     shown = known if whole else known[:CHART_ROWS]
     if not shown:
         return {}
     history = reverse("portfolio_history", args=[view.info.id])
     model = f"&model={view.model.pk}" if view.model else ""
-    links = {line.security_id: f"{history}?security={line.security_id}{model}" for line in shown}
+    links = {position.security_id: f"{history}?security={position.security_id}{model}" for position in shown}
     return {
         "figure": charts.drift_chart(shown, links),
         "figure_height": charts.drift_height(len(shown)),
@@ -212,17 +247,17 @@ def _drift_figure(view: PortfolioView, *, whole: bool) -> dict[str, Any]:
 @login_required
 @require_safe
 def portfolio_history(request: SignedInRequest, portfolio_id: str) -> HttpResponse:
-    """What today's holdings, left alone, would have weighed since; `?security=` one line, `?range=` of SPANS."""
+    """What today's holdings, left alone, would have weighed since; `?security=` one of them, `?range=` of SPANS."""
     request.user.must("book.read")
     view = portfolio_view(portfolio_id, request.GET.get("model") or None)
     asked = request.GET.get("range", "")
     span = asked if asked in SPANS else DEFAULT_SPAN
-    chosen = [line for line in view.ranked if line.security_id == request.GET.get("security")]
-    lines = chosen or view.ranked[:PANELS]
-    days, panels = history_panels(view, lines, SPANS[span].days)
+    chosen = [position for position in view.ranked if position.security_id == request.GET.get("security")]
+    positions = chosen or view.ranked[:PANELS]
+    days, panels = history_panels(view, positions, SPANS[span].days)
     context = _frame(view, request.GET) | {
         "panels": panels,
-        "n_panels": min(PANELS, len(view.lines)),
+        "n_panels": min(PANELS, len(view.positions)),
         "panel_height": 420 if chosen else 240,
         "chosen": chosen[0].security_id if chosen else "",
         "span": span,
@@ -246,7 +281,7 @@ def _day_table(days: Sequence[date], panels: Sequence[Panel], query: QueryDict) 
     rows = [DayRow(day, tuple((panel.weights[n], panel.sides[n]) for panel in panels)) for n, day in enumerate(days)]
     day: Column[DayRow] = Column("day", "Day", lambda row: row.day, first="-")
     columns = [day] + [
-        Column(f"w{place}", panel.line.ticker, weight_in(place), numeric=True, first="-")
+        Column(f"w{place}", panel.position.ticker, weight_in(place), numeric=True, first="-")
         for place, panel in enumerate(panels)
     ]
     return Table(rows, columns, query, default="-day", pages=Pages(lambda row: row.day.isoformat(), 60))

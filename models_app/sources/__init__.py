@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from models_app.sources.base import BookSource
+from models_app.sources.book_source import BookSource
 from models_app.sources.local import LocalSource
 
 

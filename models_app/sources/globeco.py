@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from django.conf import settings
 
+from models_app.portfolio.types import ZERO
 from models_app.portfolio.units import MONEY_PLACES, TICK
-from models_app.sources.base import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo
-from models_app.sources.http import Deadline, FaultError, Service, in_parallel
+from models_app.sources.book_source import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo
+from models_app.sources.http_client import Deadline, FaultError, Service, in_parallel
 from models_app.sources.kept import kept
 from models_app.sources.parse import Record, record, records, unique
 from ordergen.core.breaker import Breaker
@@ -91,7 +92,7 @@ class GlobecoSource:
             found = dict(zip(wanted, in_parallel(partial(_summary, deadline=deadline), wanted), strict=True))
         if empty := [key for key in wanted if found.get(key) is None]:
             known = self.portfolios(empty)
-            found |= {key: Balances(Decimal(0), {}) for key in empty if key in known}
+            found |= {key: Balances(ZERO, {}) for key in empty if key in known}
         return {key: held for key in wanted if (held := found.get(key)) is not None}
 
     def tax_lots(self, portfolio_ids: Iterable[str]) -> dict[str, Lots]:  # noqa: ARG002  BookSource's
@@ -283,7 +284,7 @@ def _by_portfolio(lines: Iterable[Held]) -> dict[str, Balances]:
 
 def _balances(own: dict[str, Decimal]) -> Balances:
     """Of one portfolio, by security; what has no security is its cash."""
-    cash = own.pop("", Decimal(0))
+    cash = own.pop("", ZERO)
     return Balances(cash, {key: quantity for key, quantity in own.items() if quantity})
 
 

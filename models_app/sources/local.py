@@ -12,7 +12,7 @@ from django.db.models import Case, IntegerField, OuterRef, Q, QuerySet, Subquery
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
 from models_app.portfolio import types
 from models_app.portfolio.units import TICK
-from models_app.sources.base import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo
+from models_app.sources.book_source import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo
 from ordergen.core.models import Setting
 
 if TYPE_CHECKING:

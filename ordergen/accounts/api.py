@@ -14,6 +14,7 @@ from ordergen.accounts.models import ApiKey
 from ordergen.accounts.roles import PERMISSIONS
 from ordergen.apis.auth import caller, needs, needs_person
 from ordergen.apis.conventions import PathId, Strict
+from ordergen.apis.docs import errors
 
 router = Router(tags=["account"])
 READ = needs("book.read", "book:read")
@@ -48,7 +49,7 @@ class NewKey(KeyOut):
     key: str = Field(description="The key itself, shown this once")
 
 
-@router.get("/me", operation_id="ordergen_accounts_api_get_me", response=Me, auth=READ)
+@router.get("/me", operation_id="ordergen_accounts_api_get_me", response=Me, auth=READ, openapi_extra=errors())
 def get_me(request: HttpRequest) -> dict[str, Any]:
     """Who the caller is, and what their roles allow."""
     user = caller(request)
@@ -56,13 +57,21 @@ def get_me(request: HttpRequest) -> dict[str, Any]:
     return {"username": user.username, "name": user.display_name, "roles": user.roles, "permissions": allowed}
 
 
-@router.get("/keys", operation_id="ordergen_accounts_api_list_keys", response=list[KeyOut], auth=PERSON)
+@router.get(
+    "/keys", operation_id="ordergen_accounts_api_list_keys", response=list[KeyOut], auth=PERSON, openapi_extra=errors()
+)
 def list_keys(request: HttpRequest) -> list[ApiKey]:
     """One's own keys, the latest first; a signed-in session is needed here, for a key must not beget keys."""
     return list(caller(request).api_keys.order_by("-created_at", "-pk"))
 
 
-@router.post("/keys", operation_id="ordergen_accounts_api_create_key", response={201: NewKey}, auth=PERSON)
+@router.post(
+    "/keys",
+    operation_id="ordergen_accounts_api_create_key",
+    response={201: NewKey},
+    auth=PERSON,
+    openapi_extra=errors(409),
+)
 def create_key(request: HttpRequest, payload: KeyIn) -> Status[dict[str, Any]]:
     """A new key for oneself. It can do what its scopes say, and never more than its owner's roles."""
     key, plain = create_api_key(user=caller(request), name=payload.name, scopes=payload.scopes, days=payload.days)
@@ -70,7 +79,13 @@ def create_key(request: HttpRequest, payload: KeyIn) -> Status[dict[str, Any]]:
     return Status(HTTPStatus.CREATED, shown | {"key": plain})
 
 
-@router.delete("/keys/{key_id}", operation_id="ordergen_accounts_api_delete_key", response={204: None}, auth=PERSON)
+@router.delete(
+    "/keys/{key_id}",
+    operation_id="ordergen_accounts_api_delete_key",
+    response={204: None},
+    auth=PERSON,
+    openapi_extra=errors(404, 409),
+)
 def delete_key(request: HttpRequest, key_id: PathId) -> Status[None]:
     """Revokes one of one's own keys at once; the record of it stays."""
     revoke_api_key(key=own_api_key(user=caller(request), key_id=key_id), by=caller(request))

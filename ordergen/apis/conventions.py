@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 from ordergen.apis.json import Body
 from ordergen.core.cache import count
 from ordergen.core.errors import ConflictError, InvalidInputError, OrdergenError
+from ordergen.web.keyset import Keyset, KeysetPage, cut, index_behind, read_page
 
 MAX_PAGE = 200
 _DECIMAL = re.compile(r"-?\d{1,12}(\.\d{1,8})?", re.ASCII)
@@ -127,26 +128,25 @@ def page_of(
     key: str = "pk",
 ) -> dict[str, Any]:
     """A page by a unique key that ascends in time (ids, or a running number): any page costs the same."""
-    if cursor:
-        (after,) = read_cursor(cursor, str if key == "pk" else int)
-        rows = rows.filter(**{f"{key}__{'gt' if rising else 'lt'}": after})
-    found = list(rows.order_by(key if rising else f"-{key}")[: limit + 1])
-    shown = found[:limit]
-    following = write_cursor(getattr(shown[-1], key)) if len(found) > limit else None
-    return {"items": [show(row) for row in shown], "next_cursor": following}
+    after = read_cursor(cursor, str if key == "pk" else int)[0] if cursor else None
+    page = read_page(rows, Keyset(key if rising else f"-{key}"), limit, after=after)
+    return _shown(page, show, lambda row: getattr(row, key))
 
 
 def slice_of(
     rows: Sequence[Row], key: Callable[[Row], str], show: Callable[[Row], dict[str, Any]], *, cursor: str, limit: int
 ) -> dict[str, Any]:
     """A page of rows that are in memory anyway, beginning after the row with the cursor's key."""
-    start = 0
-    if cursor:
-        (after,) = read_cursor(cursor, str)
-        start = next((place for place, row in enumerate(rows, start=1) if key(row) == after), len(rows))
-    shown = rows[start : start + limit]
-    following = write_cursor(key(shown[-1])) if shown and start + limit < len(rows) else None
-    return {"items": [show(row) for row in shown], "next_cursor": following}
+    start = index_behind(rows, key, key_of(cursor), gone=len(rows)) if cursor else 0
+    return _shown(cut(rows[start : start + limit + 1], limit, key), show, key)
+
+
+def _shown(
+    page: KeysetPage[Row], show: Callable[[Row], dict[str, Any]], key: Callable[[Row], str | int]
+) -> dict[str, Any]:
+    """The page as `Page` says it."""
+    following = write_cursor(key(page.rows[-1])) if page.next else None
+    return {"items": [show(row) for row in page.rows], "next_cursor": following}
 
 
 def etag(version: int) -> str:

@@ -1,11 +1,14 @@
-"""What ninja's OpenAPI documents lack: the errors of every operation, and the headers that steer some of them."""
+"""What ninja's OpenAPI documents lack: the errors of every operation, as it declares them, and a guide to API v2."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 from ordergen.apis.conventions import Problem
+from ordergen.apis.errors import phrase
 
 V2_GUIDE = """
 Everything the pages can do.
@@ -44,18 +47,10 @@ for row in api.get(f"/runs/{run['id']}/proposals").json()["items"]:
     print(row["portfolio_name"], row["state"], row["n_orders"], row["reason"])
 ```
 """
-_WITH_BODY = frozenset({"post", "put", "delete", "patch"})
-_ALWAYS = (
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,  # the database is busy
-)
-_ON_WRITE = (HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-_V2_ALWAYS = (HTTPStatus.TOO_MANY_REQUESTS,)
-_V2_ON_WRITE = (HTTPStatus.UNSUPPORTED_MEDIA_TYPE,)
-_V2_CONDITIONAL = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED)
-_TRIGGER_ERRORS = (HTTPStatus.TOO_MANY_REQUESTS,)
+# What any operation of an API may answer, whatever it does: who asks, what was asked, and how busy we are.
+_ALWAYS = {"v1": (400, 401, 403, 422, 503), "v2": (401, 403, 422, 429, 503)}
+_TO_A_BODY = {"v1": (413,), "v2": (413, 415)}
+_BODILESS = frozenset({"get", "head"})
 
 _V1_ERROR = {
     "title": "Error",
@@ -94,58 +89,33 @@ _V1_PARTS = {
 }
 
 
-def add_errors(schema: dict[str, Any], *, is_v2: bool) -> None:
-    """Adds to each operation of `schema` the error answers it may give, in the shape of its API."""
-    parts = schema["components"].setdefault("schemas", {})
-    if is_v2:
-        parts["Problem"] = Problem.model_json_schema()
-    else:
-        parts |= {"Error": _V1_ERROR} | _V1_PARTS
-    for path, methods in schema["paths"].items():
-        for method, operation in methods.items():
-            for status in _errors(path, method, is_v2=is_v2):
-                operation["responses"].setdefault(int(status), _answer(status, is_v2=is_v2))
-            operation["parameters"] = [*operation.get("parameters", []), *_headers(path, method, is_v2=is_v2)]
+def errors(*statuses: int, headers: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """What an operation declares, for `openapi_extra=`: the errors it may answer by itself, headers that steer it.
+
+    Errors that any operation of its API may answer are not among them; `add_errors` adds those, and the bodies of all.
+    """
+    return {"responses": {status: {} for status in statuses}, "parameters": list(headers)}
 
 
-def _errors(path: str, method: str, *, is_v2: bool) -> list[HTTPStatus]:
-    errors = list(_ALWAYS)
-    errors += [] if is_v2 else [HTTPStatus.BAD_REQUEST]
-    errors += (
-        [HTTPStatus.NOT_FOUND] if "{" in path or path.endswith(("/runs", "/what-if")) or "decisions" in path else []
-    )
-    errors += _ON_WRITE if method in _WITH_BODY else ()
-    errors += _TRIGGER_ERRORS if path.endswith("/rebalance") else ()
-    if is_v2:
-        errors += _V2_ALWAYS
-        errors += _V2_ON_WRITE if method in _WITH_BODY else ()
-        errors += _V2_CONDITIONAL if _is_conditional(path, method) else ()
-    return errors
-
-
-def _is_conditional(path: str, method: str) -> bool:
-    return path.endswith("/models/{model_id}") and method in {"put", "delete"}
-
-
-def _headers(path: str, method: str, *, is_v2: bool) -> list[dict[str, Any]]:
-    if is_v2 and _is_conditional(path, method):
-        return [_header("If-Match", "The version the change was made from; 428 without it", '"3"')]
-    if not is_v2 and path.endswith("/rebalance") and method == "post":
-        return [
-            _header("Idempotency-Key", "The same key gives the same run", "5d2c7f9e"),
-            _header("Prefer", "respond-async: 202 at once, the result at Location", "respond-async"),
-        ]
-    return []
-
-
-def _header(name: str, description: str, example: str) -> dict[str, Any]:
+def header(name: str, description: str, example: str) -> dict[str, Any]:
+    """A header for `errors` that need not be sent."""
     schema = {"type": "string", "examples": [example]}
     return {"in": "header", "name": name, "required": False, "description": description, "schema": schema}
 
 
-def _answer(status: HTTPStatus, *, is_v2: bool) -> dict[str, Any]:
-    media, name = ("application/problem+json", "Problem") if is_v2 else ("application/json", "Error")
-    return {
-        "description": status.phrase,
-        "content": {media: {"schema": {"$ref": f"#/components/schemas/{name}"}}},
-    }
+def add_errors(schema: dict[str, Any], *, version: str) -> None:
+    """Completes the error answers of each operation of `schema`, in the shape that they have in this API."""
+    parts = schema["components"].setdefault("schemas", {})
+    if version == "v2":
+        parts["Problem"] = Problem.model_json_schema()
+        media, shape = "application/problem+json", "Problem"
+    else:
+        parts |= {"Error": _V1_ERROR} | _V1_PARTS
+        media, shape = "application/json", "Error"
+    content = {media: {"schema": {"$ref": f"#/components/schemas/{shape}"}}}
+    for method, operation in chain.from_iterable(methods.items() for methods in schema["paths"].values()):
+        responses = operation["responses"]
+        declared = [status for status in responses if status >= HTTPStatus.BAD_REQUEST]
+        to_a_body = () if method in _BODILESS else _TO_A_BODY[version]
+        for status in (*declared, *_ALWAYS[version], *to_a_body):
+            responses[status] = {"description": phrase(status), "content": content}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from http import HTTPStatus
@@ -22,6 +23,13 @@ from ordergen.core.errors import BusyError, InvalidInputError, OrdergenError
 
 log = logging.getLogger(__name__)
 _MISSING = object()
+# Python 3.13 renamed these; what callers are told is not for the interpreter to decide.
+_PHRASES = {
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
+    416: "Requested Range Not Satisfiable",
+    422: "Unprocessable Entity",
+}
 
 
 class BadRequestError(OrdergenError):
@@ -55,6 +63,11 @@ def is_v2(request: HttpRequest) -> bool:
     return request.path.startswith("/api/v2/")
 
 
+def phrase(status: int) -> str:
+    """A status in words, alike in every version of Python."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
+
+
 def to_response(request: HttpRequest, error: Exception) -> HttpResponse:
     """The one answer to any exception of an operation, in the shape of the API that was asked."""
     if isinstance(error, HttpError) and isinstance(error.__cause__, UnreadableError):
@@ -68,9 +81,9 @@ def to_response(request: HttpRequest, error: Exception) -> HttpResponse:
 
 def plain_error(request: HttpRequest, status: int, detail: str = "") -> HttpResponse:
     """An error of which only the status is known, with `detail` or the status's own words."""
-    words = detail or HTTPStatus(status).phrase
+    words = detail or phrase(status)
     if is_v2(request):
-        return problem(status, words, code=HTTPStatus(status).name.lower())
+        return problem(status, words, code=re.sub(r"\W", "_", phrase(status)).lower())
     body: dict[str, Any] = {"detail": words}
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         body["error"] = _envelope(status, words)
@@ -81,7 +94,7 @@ def problem(
     status: int, detail: str, *, code: str, errors: Sequence[Mapping[str, str]] = (), **more: Any
 ) -> HttpResponse:
     """An RFC 9457 problem document; `errors` names fields ("positions.3.target") and what is wrong with each."""
-    body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": int(status)}
+    body: dict[str, Any] = {"type": "about:blank", "title": phrase(status), "status": int(status)}
     body |= {"detail": detail, "code": code, "correlation_id": correlation.get()} | more
     if errors:
         body["errors"] = list(errors)

@@ -10,6 +10,7 @@ from ninja import Query, Router, Schema
 
 from ordergen.apis.auth import needs
 from ordergen.apis.conventions import Cursor, HexId, Limit, Page, page_of
+from ordergen.apis.docs import errors
 from ordergen.audit.models import AuditEvent
 
 router = Router(tags=["audit"])
@@ -30,7 +31,9 @@ class EventOut(Schema):
     hash: str
 
 
-@router.get("/audit", operation_id="ordergen_audit_api_list_events", response=Page[EventOut], auth=READ)
+@router.get(
+    "/audit", operation_id="ordergen_audit_api_list_events", response=Page[EventOut], auth=READ, openapi_extra=errors()
+)
 def list_events(
     request: HttpRequest, object_id: Annotated[HexId | None, Query()] = None, cursor: Cursor = "", limit: Limit = 50
 ) -> dict[str, Any]:

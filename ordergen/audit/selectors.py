@@ -10,11 +10,10 @@ from itertools import islice
 
 from django.db.models import QuerySet
 
-from models_app.exports.services import csv_text
-from models_app.imports.cells import guard
 from ordergen.accounts.models import User
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.services import event_hash
+from ordergen.core.csv import csv_text, guard
 from ordergen.core.errors import NotFoundError
 
 SYSTEM = "system"

@@ -15,6 +15,7 @@ from ordergen.audit.models import AuditEvent
 from ordergen.audit.selectors import audit_csv, audit_event, audit_events
 from ordergen.audit.services import first_broken_link
 from ordergen.web.http import SignedInRequest
+from ordergen.web.keyset import Keyset, read_page
 
 PAGE_SIZE = 100
 # Where an object of a kind is shown. A model by its history, which stays when the model is deleted.
@@ -28,15 +29,12 @@ def audit(request: SignedInRequest) -> HttpResponse:
     request.user.must("audit.read")
     form = _form(request)
     form.offer()
-    events = audit_events(form.wanted)
-    if form.cleaned_data.get("before") is not None:
-        events = events.filter(seq__lt=form.cleaned_data["before"])
-    rows = list(events[: PAGE_SIZE + 1])
+    page = read_page(audit_events(form.wanted), Keyset("-seq"), PAGE_SIZE, after=form.cleaned_data.get("before"))
     context: dict[str, Any] = {
         "form": form,
         "wanted": form.wanted,
-        "rows": [(event, _address(event)) for event in rows[:PAGE_SIZE]],
-        "more": rows[PAGE_SIZE - 1].seq if len(rows) > PAGE_SIZE else None,
+        "rows": [(event, _address(event)) for event in page.rows],
+        "more": page.next,
     }
     if "check" in request.GET:
         context |= {"checked": True, "broken": first_broken_link()}

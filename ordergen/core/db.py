@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from itertools import count, islice
 from typing import Any, TypeVar
 
@@ -34,7 +35,7 @@ _SQLITE_BUSY = (5, 6)  # SQLITE_BUSY and SQLITE_LOCKED
 _POSTGRES_BUSY = ("08", "53", "57P", "55P03", "40")
 
 
-class _Ids:
+class _Serial:
     """What tells apart the ids of one second: five random bytes of the process, and a count of three bytes.
 
     Made as MongoDB's ObjectId is (https://www.mongodb.com/docs/manual/reference/bson-types/#objectid), for a tenth of
@@ -46,13 +47,18 @@ class _Ids:
         self.count = count(secrets.randbelow(2**23))
 
 
-_ids = _Ids()
-os.register_at_fork(after_in_child=_ids.__init__)  # type: ignore[misc]  # a child makes ids of its own
+_serial = _Serial()
+os.register_at_fork(after_in_child=_serial.__init__)  # type: ignore[misc]  # a child makes ids of its own
 
 
 def object_id() -> str:
     """A new record id: 24 hex characters, ascending in time."""
-    return f"{int(time.time()):08x}{_ids.process}{next(_ids.count) & 0xFFFFFF:06x}"
+    return f"{int(time.time()):08x}{_serial.process}{next(_serial.count) & 0xFFFFFF:06x}"
+
+
+def made_at(record_id: str) -> datetime:
+    """The second in which `object_id` made this id, in UTC."""
+    return datetime.fromtimestamp(int(record_id[:8], 16), UTC)
 
 
 def atomic() -> AbstractContextManager[None]:
@@ -90,7 +96,7 @@ def one_at_a_time(name: str, *, shared: bool = False) -> None:
             cursor.execute(f"SELECT {lock}(hashtext(%s))", [name])
 
 
-class _Row(Func):
+class _Columns(Func):
     """Several columns compared as one: `(a, b) >= (1, 2)`."""
 
     function = ""
@@ -108,10 +114,10 @@ def in_a_row(
     """
     sign = "" if is_rising else "-"
     first, last = (after, _BEHIND_ALL) if is_rising else ("", after or _BEHIND_ALL)
-    place = _Row(column, "pk")
+    place = _Columns(column, "pk")
     found = rows.filter(
-        GreaterThanOrEqual(place, _Row(Value(value), Value(first))),
-        LessThanOrEqual(place, _Row(Value(value), Value(last))),
+        GreaterThanOrEqual(place, _Columns(Value(value), Value(first))),
+        LessThanOrEqual(place, _Columns(Value(value), Value(last))),
     )
     return found.exclude(pk=after).order_by(f"{sign}{column}", f"{sign}pk")
 
@@ -200,7 +206,7 @@ _PLAIN = (models.CharField, models.IntegerField, models.DecimalField, models.Flo
 def _prepared(columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Iterable[Sequence[Any]]:
     """The rows with dates, JSON and the like converted as the ORM would."""
     special = [
-        (at, column.get_db_prep_save)
+        (at, column.get_db_prep_save, getattr(column, "whole_below", 0))
         for at, column in enumerate(columns)
         if not _is_plain(column.target_field if column.is_relation else column)
     ]
@@ -211,18 +217,25 @@ def _is_plain(column: Any) -> bool:
     return isinstance(column, _PLAIN) and not isinstance(column, ExactDecimalField)
 
 
-def _converted(special: Sequence[tuple[int, Any]], rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-    """Rows often carry the very same moment; what was converted for the row before is not converted again."""
+def _converted(special: Sequence[tuple[int, Any, int]], rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """Rows with what each conversion makes of the value at its place, but for whole numbers below its bound.
+
+    Rows often carry the very same moment; what was converted for the row before is not converted again.
+    """
     before: dict[int, Any] = {}
     done: dict[int, Any] = {}
     database = connections[DEFAULT_DB_ALIAS]  # itself, for `connection` looks it up at every touch
     for row in rows:
-        values = list(row)
-        for at, convert in special:
-            if at not in before or values[at] is not before[at]:
-                before[at], done[at] = values[at], convert(values[at], database)
+        values: list[Any] = []
+        for at, convert, whole_below in special:
+            value = row[at]
+            if type(value) is int and -whole_below < value < whole_below:
+                continue  # as most holdings are, by the million
+            if at not in before or value is not before[at]:
+                before[at], done[at] = value, convert(value, database)
+            values = values or list(row)
             values[at] = done[at]
-        yield values
+        yield values or row
 
 
 def _copy(statement: str, rows: Iterable[Sequence[Any]]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Context, Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.core.exceptions import ValidationError
@@ -33,8 +34,9 @@ class ExactDecimalField(_DecimalField):
 
     PostgreSQL keeps it as numeric and MongoDB as Decimal128, both exact. SQLite has only doubles, of which 15 digits
     are; there it is text in the one spelling of `plain`, so that equal numbers are equal texts: `exact` and `in` find
-    them. What does not fit (NaN, infinity, digits beyond the column's) is a ValidationError, never rounded, and so is a
-    float, which is not the number that somebody wrote.
+    them. What does not fit (NaN, infinity, digits beyond the field's) is a ValidationError, never rounded, and so is a
+    float, which is not the number that somebody wrote. PostgreSQL's numeric has no precision here: that would round
+    without a word, and have the whole table written anew to become another.
 
     Text has no order of numbers: on SQLite, sort and compare by a float beside it, or in Python. Only comparing with
     zero is right there too, for a sign comes before all digits. A sum made by SQLite is a double, and refused.
@@ -43,6 +45,14 @@ class ExactDecimalField(_DecimalField):
     def get_internal_type(self) -> str:
         """Text to Django where it is text to the database, lest it cast it to a number."""
         return "TextField" if connection.vendor == "sqlite" else "DecimalField"
+
+    def db_type(self, connection: Any) -> str | None:
+        return "numeric" if connection.vendor == "postgresql" else super().db_type(connection)
+
+    @cached_property
+    def whole_below(self) -> int:
+        """Whole numbers on this side of it, of either sign, a driver may be given as they are, even for text."""
+        return int(10 ** (self.max_digits - self.decimal_places))
 
     def to_python(self, value: Any) -> Decimal | None:
         if isinstance(value, float):
@@ -71,8 +81,6 @@ class ExactDecimalField(_DecimalField):
     def canonical(self, value: Any) -> str:
         """The text of `value`; raises ValidationError unless the column holds it exactly."""
         most_whole = self.max_digits - self.decimal_places
-        if type(value) is int and abs(value) < 10**most_whole:
-            return str(value)  # as most holdings are, by the million
         number = promised(self.to_python(value), "none is written as NULL, and has no text")
         if number and not -self.decimal_places <= number.adjusted() < most_whole:
             self._refuse(number)  # before a huge exponent is written out

@@ -18,7 +18,7 @@ from ordergen.ops.demo_market import build_demo
 from rebalance_app.models import Rebalance
 from rebalance_app.runs.report import run_report
 from rebalance_app.runs.solve_chunk import solver_close
-from rebalance_app.runs.work import rebalance_named
+from rebalance_app.runs.wait import run_by_name
 
 NAMES = {Role.VIEWER: "vera", Role.MANAGER: "maya", Role.APPROVER: "tom", Role.AUDITOR: "aisha", Role.ADMIN: "daniel"}
 FIRST_MODEL = "Balanced 20"
@@ -55,7 +55,7 @@ def _fill() -> None:
     people = {role: user_create(username=name, password=password, roles=[role]) for role, name in NAMES.items()}
     manager = people[Role.MANAGER]
     build_demo(by=manager)
-    rebalance_named(by=manager, model=FIRST_MODEL)
+    run_by_name(by=manager, model=FIRST_MODEL)
     solver_close()  # the workers have their own
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from django.utils import timezone
@@ -106,15 +106,25 @@ class Account:
 
 
 # name, positions, sum of targets, band below and above as a share of the target
-_MODELS: tuple[tuple[str, int, float, float, float], ...] = (
-    ("Compact 8", 8, 0.95, 0.50, 0.50),
-    ("Dividend 12", 12, 0.95, 0.25, 0.25),
-    ("Growth 16", 16, 0.90, 0.20, 0.50),
-    ("Balanced 20", 20, 0.95, 0.50, 0.50),
-    ("Low Volatility 24", 24, 0.925, 0.25, 0.50),
-    ("Core 30", 30, 0.95, 0.35, 0.35),
-    ("Quality 36", 36, 0.94, 0.30, 0.40),
-    ("Broad 40", 40, 0.95, 0.15, 0.15),
+class _Recipe(NamedTuple):
+    """A model to be drawn: `n` securities whose targets sum to `total`, with bands as fractions of each target."""
+
+    name: str
+    n: int
+    total: float
+    low: float
+    high: float
+
+
+_MODELS = (
+    _Recipe("Compact 8", 8, 0.95, 0.50, 0.50),
+    _Recipe("Dividend 12", 12, 0.95, 0.25, 0.25),
+    _Recipe("Growth 16", 16, 0.90, 0.20, 0.50),
+    _Recipe("Balanced 20", 20, 0.95, 0.50, 0.50),
+    _Recipe("Low Volatility 24", 24, 0.925, 0.25, 0.50),
+    _Recipe("Core 30", 30, 0.95, 0.35, 0.35),
+    _Recipe("Quality 36", 36, 0.94, 0.30, 0.40),
+    _Recipe("Broad 40", 40, 0.95, 0.15, 0.15),
 )
 _USUAL = ("alone",) * 9 + ("deposit", "deposit", "withdrawal", "withdrawal", "fresh cash", "fractional")
 _SCENARIOS: dict[str, tuple[str, ...]] = {
@@ -139,7 +149,7 @@ def build_demo(by: User, seed: int = 2026) -> DemoSummary:
         raise ConflictError("There is a book already; the demo only fills an empty one.")
     rng = np.random.default_rng(seed)
     market = _market(rng, timezone.now().date())
-    mixes = [_fitting_mix(rng, market, *model) for model in _MODELS]
+    mixes = [_fitting_mix(rng, market, recipe) for recipe in _MODELS]
     planned = list(_accounts(rng, market, mixes))
     with atomic():
         _write_book(market, [account for _, account in planned])
@@ -177,18 +187,17 @@ def _column(ticker: str) -> int:
     return next(column for column, (known, _, _) in enumerate(SECURITIES) if known == ticker)
 
 
-def _fitting_mix(rng: np.random.Generator, market: Market, name: str, *numbers: Any) -> Mix:
+def _fitting_mix(rng: np.random.Generator, market: Market, recipe: _Recipe) -> Mix:
     """Draws again, where the model is to have portfolios on their cash floor and no small one would be."""
     while True:
-        mix = _mix(rng, market, name, *numbers)
-        if "cash floor" not in _SCENARIOS.get(name, ()) or _tight_values(market, mix).size:
+        mix = _mix(rng, market, recipe)
+        if "cash floor" not in _SCENARIOS.get(recipe.name, ()) or _tight_values(market, mix).size:
             return mix
 
 
-def _mix(  # noqa: PLR0913, PLR0917  a row of _MODELS
-    rng: np.random.Generator, market: Market, name: str, n: int, total: float, low: float, high: float
-) -> Mix:
-    """Draws a model's securities and weights: every target a step or more, in whole steps, adding up to `total`."""
+def _mix(rng: np.random.Generator, market: Market, recipe: _Recipe) -> Mix:
+    """Draws a model's securities and weights: every target a step or more, in whole steps, adding up to the total."""
+    name, n, total, low, high = recipe
     by_price = [int(column) for column in np.argsort(market.cents[-1]) if column != _column(PRICEY)]
     if name == "Compact 8":  # dear shares in small portfolios: rounding moves more than the cash there is
         columns = by_price[-n:]

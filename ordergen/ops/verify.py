@@ -30,6 +30,7 @@ from ordergen.audit.services import first_broken_link
 from ordergen.core.db import as_of_one_moment
 from rebalance_app.models import (
     ACTIVE,
+    ANSWERED,
     OPEN,
     Decision,
     Order,
@@ -40,11 +41,10 @@ from rebalance_app.models import (
     Rebalance,
     RunState,
 )
-from rebalance_app.optimiser.failures import AFTER_ALL_ATTEMPTS
 from rebalance_app.orders.decide import content_hash
 from rebalance_app.proposals.recheck import proposal_faults
-from rebalance_app.runs.selectors import ANSWERED
-from rebalance_app.solving.run_inputs import facts_of
+from rebalance_app.proposals.run_inputs import inputs_of
+from rebalance_app.solving.failures import AFTER_ALL_ATTEMPTS
 
 Faults = Iterator[str]
 RowCheck = Callable[[PortfolioRebalance, Sequence[Order]], Faults]
@@ -96,7 +96,7 @@ def verify_all() -> dict[str, Any]:
 
 
 def _verify_all() -> dict[str, Any]:
-    facts_of.cache_clear()  # what is stored now, not what this process read before
+    inputs_of.cache_clear()  # what is stored now, not what this process read before
     found: Counter[str] = Counter()
     shown: list[str] = []
     for name, fault in chain(_faults_of_tables(), _faults_of_rows()):
@@ -285,7 +285,7 @@ def figures_are_those_of_the_orders(row: PortfolioRebalance, orders: Sequence[Or
 @proves_of_each("I12", "I14")
 def prices_are_those_of_the_run(row: PortfolioRebalance, orders: Sequence[Order]) -> Faults:
     """Every order is at the price that its run was launched on, and at none that is missing, zero or negative."""
-    prices = facts_of(row.rebalance_id).prices
+    prices = inputs_of(row.rebalance_id).prices
     for order in orders:
         known = prices.get(order.security_id)
         if order.price != known or order.price <= 0 or order.rebalance_id != row.rebalance_id:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import QueryDict
 
 from ordergen.core.errors import promised
+from ordergen.web.keyset import Keyset, KeysetPage, cut, first_of, index_behind, parts_behind
 
 T = TypeVar("T")
 Record = TypeVar("Record", bound=Model)
@@ -41,6 +42,17 @@ class Heading:
     href: str
     direction: str
     numeric: bool
+
+
+@dataclass(frozen=True)
+class SortLink:
+    """A heading by itself: the order that a click asks for, and how the column is sorted now, as aria-sort says it.
+
+    `ask` is empty where the click undoes the sorting, None where so many rows cannot be sorted by it.
+    """
+
+    ask: str | None
+    direction: str
 
 
 @dataclass(frozen=True)
@@ -106,12 +118,13 @@ class Table(Listed[T]):
     ) -> None:
         super().__init__(columns, query, default=default, parameter=parameter)
         ordered = self._ordered(rows)
-        start = self._start(ordered, pages) if pages else 0
-        self.rows, self.total, self.first = ordered[start:], len(ordered), start + 1
+        page, start = KeysetPage(ordered), 0
         if pages:
-            self.rows = self.rows[: pages.size]
+            start = index_behind(ordered, pages.identity, query.get("after"), gone=0)  # else from the top
+            page = cut(ordered[start:], pages.size, pages.identity)
+        self.rows, self.total, self.first = page.rows, len(ordered), start + 1
         self.last = start + len(self.rows)
-        self.next_href = self._href(after=pages.identity(self.rows[-1])) if pages and self.last < self.total else ""
+        self.next_href = self._href(after=page.next) if page.next else ""
         self.start_href = self._href(after=None) if start else ""
 
     def _ordered(self, rows: Sequence[T]) -> list[T]:
@@ -119,11 +132,6 @@ class Table(Listed[T]):
         known = [row for row in rows if key(row) is not None]
         unknown = [row for row in rows if key(row) is None]
         return sorted(known, key=key, reverse=self.is_descending) + unknown
-
-    def _start(self, ordered: list[T], pages: Pages[T]) -> int:
-        """The place behind the row that the last page ended with; the beginning when that row is gone."""
-        after = self._query.get("after")
-        return next((place for place, row in enumerate(ordered, start=1) if pages.identity(row) == after), 0)
 
 
 class KeyedTable(Listed[Record]):
@@ -144,40 +152,13 @@ class KeyedTable(Listed[Record]):
     ) -> None:
         super().__init__(columns, query, default=default, parameter="sort")
         field, after = self._column.field, query.get("after", "")[:24]
-        pivot = found.model._default_manager.filter(pk=after).values_list(field, "pk").first() if after else None  # noqa: SLF001  typed for any table
-        parts = parts_after(found, field, pivot, descending=self.is_descending)
-        self.rows = first_of(parts, size + 1)
-        has_more, self.rows, self.total = len(self.rows) > size, self.rows[:size], total
-        left = sum(part.count() for part in parts) if pivot else total
+        place = found.model._default_manager.filter(pk=after).values_list(field, "pk").first() if after else None  # noqa: SLF001  typed for any table
+        sign = "-" if self.is_descending else ""
+        parts = parts_behind(found, Keyset(f"{sign}pk", f"{sign}{field}"), place)
+        page = cut(first_of(parts, size + 1), size, lambda row: str(row.pk))
+        self.rows, self.total = page.rows, total
+        left = sum(part.count() for part in parts) if place else total
         self.first = total - left + 1
         self.last = self.first + len(self.rows) - 1
-        self.next_href = self._href(after=str(self.rows[-1].pk)) if has_more else ""
-        self.start_href = self._href(after=None) if pivot else ""
-
-
-def parts_after(
-    found: QuerySet[Record], field: str, pivot: tuple[Any, str] | None, *, descending: bool
-) -> tuple[QuerySet[Record], QuerySet[Record]]:
-    """Behind `pivot` (a value of `field` and a key): the rows that have a value, in its order, then those without.
-
-    Two queries, because databases do not agree on where None goes, and so that each can walk along an index.
-    """
-    known, unknown = found.exclude(**{field: None}), found.filter(**{field: None}).order_by("pk")
-    sign, beyond = ("-", "lt") if descending else ("", "gt")
-    known = known.order_by(f"{sign}{field}", f"{sign}pk")
-    if pivot is None:
-        return known, unknown
-    value, key = pivot
-    if value is None:
-        return known.none(), unknown.filter(pk__gt=key)
-    further = Q(**{f"{field}__{beyond}": value}) | Q(**{field: value, f"pk__{beyond}": key})
-    return known.filter(further, **{f"{field}__{beyond}e": value}), unknown
-
-
-def first_of(parts: Sequence[QuerySet[Record]], size: int) -> list[Record]:
-    """The first rows of the parts, one after the other."""
-    rows: list[Record] = []
-    for part in parts:
-        if len(rows) < size:
-            rows += part[: size - len(rows)]
-    return rows
+        self.next_href = self._href(after=page.next) if page.next else ""
+        self.start_href = self._href(after=None) if place else ""

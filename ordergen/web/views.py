@@ -1,11 +1,9 @@
-"""Sign-in, sign-out, and what is shown when something is not there or went wrong."""
+"""What is shown when something is not there or went wrong."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
 
-from django.contrib.auth import views as auth_views
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -14,21 +12,6 @@ from ordergen.apis.errors import to_response
 from ordergen.core.db import is_busy
 from ordergen.core.errors import BusyError
 from ordergen.web.middleware import later_page
-
-
-class SignIn(auth_views.LoginView):
-    template_name = "registration/login.html"
-    redirect_authenticated_user = True
-
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """A part of a page that was sent here gets 401, for app.js to act on; no sign-in form lands inside a page."""
-        if request.htmx:  # type: ignore[attr-defined]  # set by HtmxMiddleware
-            return HttpResponse(status=401)
-        return super().get(request, *args, **kwargs)
-
-
-class SignOut(auth_views.LogoutView):
-    http_method_names = ("post", "options")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  Django calls it so

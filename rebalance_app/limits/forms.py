@@ -1,4 +1,4 @@
-"""What people enter as limits. Which names a subject has, and what they may be, is for services/limits.py to say."""
+"""What people enter as limits. Which names a subject has, and what they may be, is for `services` to say."""
 
 from __future__ import annotations
 

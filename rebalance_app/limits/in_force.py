@@ -1,4 +1,4 @@
-"""Which limits stand, and whose they are: over a model with all that follows it, over one portfolio. Read only."""
+"""The limits in force, and whose they are: over a model with all that follows it, over one portfolio. Read only."""
 
 from __future__ import annotations
 

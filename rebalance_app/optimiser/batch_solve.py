@@ -1,143 +1,89 @@
-"""Many plain problems at once: rows of one array, solved by the vectorised closed form.
+"""Solving as arrays: the closed form of many portfolios at once, certified by the independent check.
 
-A problem is plain when nothing but bands, restrictions and cash limits applies, every holding is whole and every lot is
-one share. Everything else, and whatever has no answer here, is left to the general path.
+A run gives a batch of its chunk; a single problem is a batch of one. What has no answer here, for whatever reason, is
+left to the general way, which also knows how to explain it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from decimal import Decimal
-from itertools import chain
-from typing import Any
 
 import numpy as np
 
-from models_app.portfolio.nearest import Book, Closed, closed_form
-from models_app.portfolio.types import Options, Position, RebalanceProblem, RebalanceSolution
-from models_app.portfolio.units import EXACT
-from rebalance_app.optimiser.problem.integer_problem import integer_problem, most_decimals, unscaled
+from models_app.portfolio.batch import (
+    Batch,
+    BatchAnswer,
+    are_plain_securities,
+    batch_of,
+    has_only_floor,
+    is_plain_portfolio,
+)
+from models_app.portfolio.nearest import closed_form
+from models_app.portfolio.types import RebalanceProblem, RebalanceSolution
+from models_app.portfolio.units import MONEY_PLACES, WEIGHT_PLACES, WEIGHT_SCALE, unscaled
+from rebalance_app.optimiser.check.batch import is_optimal
+from rebalance_app.optimiser.problem.integer_problem import integer_problem
 from rebalance_app.optimiser.problem.validate import refusals
 
 from .solution import binding_bands, trade
 
 
+def batch_solve(batch: Batch) -> BatchAnswer:
+    """The proven optimum of every portfolio whose cash floor holds at the closed form, checked independently."""
+    found = closed_form(batch)
+    return replace(found, answered=found.answered & is_optimal(batch, found.quantities))
+
+
 def is_plain(problem: RebalanceProblem) -> bool:
-    """Whether the closed form of `separable.closed_form` is the whole answer, up to cash limits in money."""
-    o = problem.options
-    plain = Options(min_cash=o.min_cash, max_cash=o.max_cash, time_limit=o.time_limit, nearest=o.nearest)
+    """Whether arrays can state the problem."""
     return (
-        o == plain
+        has_only_floor(problem.options)
         and bool(problem.positions)
         and not refusals(problem)
-        and all(p.lot_size == 1 and p.quantity == int(p.quantity) for p in problem.positions)
+        and are_plain_securities(problem.positions)
+        and is_plain_portfolio([p.quantity for p in problem.positions], problem.cash)
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Places:
-    money: int
-    weight: int
-
-
-def _places(problems: Sequence[RebalanceProblem]) -> _Places:
-    positions = [p for problem in problems for p in problem.positions]
-    money = chain(
-        (p.price for p in positions),
-        *((x.cash, x.options.min_cash, x.options.max_cash) for x in problems),
-    )
-    weights = {w for p in positions for w in (p.target, p.low_drift, p.high_drift)}
-    return _Places(most_decimals(money), most_decimals(weights))
-
-
-def _grid(problems: Sequence[RebalanceProblem], cell: Callable[[Position], Any], pad: Any) -> np.ndarray[Any, Any]:
-    """(P, N) of one number per position; short rows are padded. Python integers where 64 bits are too few."""
-    width = max(len(x.positions) for x in problems)
-    rows = [[cell(p) for p in x.positions] + [pad] * (width - len(x.positions)) for x in problems]
-    try:
-        return np.array(rows, dtype=np.bool_ if isinstance(pad, bool) else np.int64)
-    except OverflowError:
-        return np.array(rows, dtype=object)
-
-
-def book_of(problems: Sequence[RebalanceProblem], places: _Places) -> Book:
-    """The problems as whole numbers, one row each, padded to the longest."""
-    money, weight = Decimal(10) ** places.money, Decimal(10) ** places.weight
-
-    def whole(value: Decimal | None, unit: Decimal) -> int:
-        return int(EXACT.multiply(value or 0, unit))
-
-    restricted = any(not (p.can_buy and p.can_sell) for x in problems for p in x.positions)
-    cash = [whole(x.cash, money) for x in problems]
-    return Book(
-        prices=_grid(problems, lambda p: whole(p.price, money), 1),
-        quantities=_grid(problems, lambda p: int(p.quantity), 0),
-        targets=_grid(problems, lambda p: whole(p.target, weight), 0),
-        low_drifts=_grid(problems, lambda p: whole(p.low_drift, weight), 0),
-        high_drifts=_grid(problems, lambda p: whole(p.high_drift, weight), 0),
-        cash=np.array(cash, dtype=object if max(map(abs, cash)) >= 2**62 else np.int64),
-        weight_scale=10**places.weight,
-        buyable=_grid(problems, lambda p: p.can_buy, pad=True) if restricted else None,
-        sellable=_grid(problems, lambda p: p.can_sell, pad=True) if restricted else None,
-    )
-
-
-def _within(cash: Decimal, options: Options) -> bool:
-    return cash >= options.min_cash and (options.max_cash is None or cash <= options.max_cash)
-
-
-def _clipped(book: Book, closed: Closed) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """(P,) whether a band or a restriction keeps some position from the whole number nearest to its target."""
-    step = book.prices * book.weight_scale
-    off = np.abs(closed.market_value[:, None] * book.targets - closed.quantities * step)
-    return np.asarray((2 * off > step).any(axis=1), dtype=np.bool_)
-
-
-def _binding(problem: RebalanceProblem, after: dict[str, Decimal]) -> tuple[str, ...]:
-    book = integer_problem(problem)
-    return binding_bands(book, [int(after[x.position.security_id] - x.position.quantity) for x in book.securities])
-
-
-def _solution(
-    problem: RebalanceProblem, row: tuple[int, ...], quantities: Sequence[int], places: _Places
-) -> RebalanceSolution | None:
-    """The answer of one row, of market value, cash and objective as whole numbers; None if its cash fails."""
-    market_value, cash_after, objective, clipped = row
-    cash = unscaled(cash_after, places.money)
-    if not _within(cash, problem.options):
+def solve_plain(problem: RebalanceProblem) -> RebalanceSolution | None:
+    """The answer of a plain problem that needs no solver, still to be checked; None for every other one."""
+    if not is_plain(problem):
         return None
-    pairs = sorted(zip(problem.positions, quantities, strict=False), key=lambda x: x[0].security_id)
-    after = {p.security_id: Decimal(n) for p, n in zip(problem.positions, quantities, strict=False)}
-    value = unscaled(objective, places.money + places.weight)
+    held = {p.security_id: p.quantity for p in problem.positions}
+    batch = batch_of(problem.positions, [held], [problem.cash], [problem.options])
+    found = closed_form(batch)
+    return _solution(problem, batch, found) if found.answered[0] else None
+
+
+def _solution(problem: RebalanceProblem, batch: Batch, found: BatchAnswer) -> RebalanceSolution:
+    (quantities,), (market_value,), (cash,), (drift,) = (
+        column.tolist() for column in (found.quantities, found.market_value, found.cash_after, found.drift)
+    )
+    change = dict(zip(batch.security_ids, (found.quantities - batch.quantities)[0].tolist(), strict=True))
+    value = unscaled(drift, MONEY_PLACES + WEIGHT_PLACES)
     return RebalanceSolution(
         portfolio_id=problem.portfolio_id,
         status="optimal",
         method="separable",
-        market_value=unscaled(market_value, places.money),
+        market_value=unscaled(market_value, MONEY_PLACES),
         objective=value,
         lower_bound=value,
         gap=Decimal("0.00"),
-        quantities=after,
-        trades=tuple(trade(p.security_id, n - int(p.quantity)) for p, n in pairs if n != p.quantity),
-        cash_after=cash,
-        binding=_binding(problem, after) if clipped else (),
+        quantities=dict(zip(batch.security_ids, map(Decimal, quantities), strict=True)),
+        trades=tuple(trade(key, change[key]) for key in sorted(change) if change[key]),
+        cash_after=unscaled(cash, MONEY_PLACES),
+        binding=_binding(problem, change) if _is_clipped(batch, found) else (),
         drift_value=value,
         first=True,
     )
 
 
-def solve_plain(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | None]:
-    """Answers of the plain problems that need no solver; None for every other one."""
-    found: list[RebalanceSolution | None] = [None] * len(problems)
-    which = [i for i, problem in enumerate(problems) if is_plain(problem)]
-    if not which:
-        return found
-    plain = [problems[i] for i in which]
-    places = _places(plain)
-    book = book_of(plain, places)
-    closed = closed_form(book)
-    columns = (closed.market_value, closed.cash_after, closed.objective, _clipped(book, closed))
-    rows = list(zip(*(column.tolist() for column in columns), strict=True))
-    for i, row, feasible, quantities in zip(which, rows, closed.feasible, closed.quantities.tolist(), strict=True):
-        if feasible:
-            found[i] = _solution(problems[i], row, quantities, places)
-    return found
+def _is_clipped(batch: Batch, found: BatchAnswer) -> bool:
+    """Whether a band keeps some position from the whole number nearest to its target."""
+    step = batch.prices * WEIGHT_SCALE
+    off = np.abs(found.market_value[:, None] * batch.targets - found.quantities * step)
+    return bool((2 * off > step).any())
+
+
+def _binding(problem: RebalanceProblem, change: dict[str, int]) -> tuple[str, ...]:
+    ip = integer_problem(problem)
+    return binding_bands(ip, [change[security.position.security_id] for security in ip.securities])

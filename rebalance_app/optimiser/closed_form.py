@@ -6,7 +6,7 @@ from .problem.objective import best
 
 
 def solve_alone(ip: IntegerProblem) -> tuple[tuple[AllowedTrades, ...], tuple[int, ...] | None]:
-    """Choices of every security, and each security's best trade by itself; None for the trades when a security has no choice."""
+    """What every security may trade, and the best trade of each by itself; None for these where one has no choice."""
     choices = tuple(allowed_trades(ip, security) for security in ip.securities)
     if not all(c.segments for c in choices):
         return choices, None

@@ -1,37 +1,26 @@
-"""Why there is no solution, in words and numbers, each with a remedy. All arithmetic is exact."""
+"""Why there is no solution, and what would help, in numbers. All arithmetic is exact."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from itertools import chain
 
-from models_app.portfolio.types import ZERO, Reason, RebalanceProblem
-from models_app.portfolio.units import BASIS_POINT, CENT, CENT_PLACES, EXACT
+from models_app.portfolio.bands import band_interval
+from models_app.portfolio.types import ZERO, Detail, Reason, RebalanceProblem
+from models_app.portfolio.units import BASIS_POINT, CENT, CENT_PLACES, EXACT, ceil_div, scaled, unscaled
 from rebalance_app.optimiser.problem.bounds import (
     AllowedTrades,
     allowed_trades,
-    band_interval,
     permitted_interval,
     smallest_trades,
     wide_interval,
 )
-from rebalance_app.optimiser.problem.constraints import ceil_div
 from rebalance_app.optimiser.problem.coupling import totals_of
-from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, Security, scaled, unscaled
-from rebalance_app.optimiser.problem.integer_problem import integer_problem as make_ledger
+from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, Security, integer_problem
 from rebalance_app.optimiser.problem.objective import band_excess, breakpoints, realised_gain
 
 MOST_ADDITIONS = 10  # of cash; each is a fraction of the one before
 MOST_HALVINGS = 40
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{Decimal(part) * 100 / Decimal(whole):.2f} %" if whole else "0 %"
-
-
-def _money(ip: IntegerProblem, grains: int, rounding: str = ROUND_HALF_EVEN) -> str:
-    """To the cent; what is said to suffice is rounded to the side that does."""
-    return f"{ip.money(grains).quantize(CENT, rounding=rounding, context=EXACT):,}"
 
 
 def _weight_up(part: int, whole: int) -> Decimal:
@@ -39,123 +28,81 @@ def _weight_up(part: int, whole: int) -> Decimal:
     return EXACT.divide(Decimal(max(0, part)), Decimal(whole or 1)).quantize(BASIS_POINT, rounding=ROUND_CEILING)
 
 
-def _points(weight: Decimal) -> str:
-    return f"{weight * 100:.2f} points"
-
-
-def band_reason(ip: IntegerProblem, security: Security) -> Reason:
+def _band_reason(ip: IntegerProblem, security: Security) -> Reason:
     """No whole number of lots has a value inside the band: which band, or which market value, would work."""
     least, most = band_interval(security)
     below, above = security.held + most * security.step, security.held + least * security.step
-    mv, name, unit = (
-        ip.market_value,
-        security.position.security_id,
-        "share" if security.lot == 1 else f"lot of {security.lot}",
-    )
+    low, mv = max(0, security.low), ip.market_value
     # MV·(t+h) must reach the next lot: MV' = value·MV/(MV·(t+h)), rounded up to the cent.
     enough = ceil_div(above * mv, security.high * 10 ** (ip.places - CENT_PLACES))
     numbers = {
         "share_value": ip.money(security.step),
-        "band_low": ip.money(max(0, security.low)),
+        "band_low": ip.money(low),
         "band_high": ip.money(security.high),
         "value_below": ip.money(below),
         "value_above": ip.money(above),
-        "market_value_needed": unscaled(enough, 2),
+        "market_value_needed": unscaled(enough, CENT_PLACES),
     }
-    remedies = []
     if above <= mv:
         numbers["high_drift_needed"] = _weight_up(above - security.target, mv)
-        remedies.append(f"widen the high drift to {_points(numbers['high_drift_needed'])}")
     if below >= 0:
         numbers["low_drift_needed"] = _weight_up(security.target - below, mv)
-        remedies.append(f"widen the low drift to {_points(numbers['low_drift_needed'])}")
-    remedies += [f"exclude {name}", f"bring the market value to at least {numbers['market_value_needed']:,.2f}"]
-    message = (
-        f"One {unit} of {name} is worth {_money(ip, security.step)}, {_percent(security.step, mv)} of this portfolio, and "
-        f"its band is {_points(_weight_up(security.high - max(0, security.low), mv))} wide: "
-        f"{_money(ip, max(0, security.low))} to {_money(ip, security.high)}. No whole number of them has a value in "
-        f"it; the nearest are {_money(ip, below)} and {_money(ip, above)}. {_any_of(remedies)}."
+    width = _weight_up(security.high - low, mv)
+    return Reason(
+        "BAND_TOO_NARROW",
+        security.position.security_id,
+        numbers,
+        {"lot": security.lot, "band_width": width, "market_value": ip.money(mv)},
     )
-    return Reason("BAND_TOO_NARROW", message, name, numbers)
 
 
-def _counted(number: int, one: str, more: str) -> str:
-    return f"{number} {one if number == 1 else more}"
+def _drift_needed(ip: IntegerProblem, security: Security) -> dict[str, Decimal]:
+    """Which drift, how wide, would let the holding stay as it is; empty where no band reaches so far."""
+    off = security.target - security.held
+    if security.held < 0 or abs(off) > ip.market_value:
+        return {}
+    return {f"{'low' if off > 0 else 'high'}_drift_needed": _weight_up(abs(off), ip.market_value)}
 
 
-def _any_of(remedies: Sequence[str]) -> str:
-    """The remedies as the start of a sentence."""
-    text = ", or ".join(remedies)
-    return text[:1].upper() + text[1:]
-
-
-def _drift_needed(ip: IntegerProblem, security: Security) -> tuple[str, Decimal] | None:
-    """Which drift, how wide, would let the holding stay as it is; None where no band reaches so far."""
-    side, off = (
-        ("low", security.target - security.held)
-        if security.held < security.target
-        else ("high", security.held - security.target)
-    )
-    return (side, _weight_up(off, ip.market_value)) if security.held >= 0 and off <= ip.market_value else None
-
-
-def restriction_reason(ip: IntegerProblem, security: Security) -> Reason:
+def _restriction_reason(ip: IntegerProblem, security: Security) -> Reason:
     """The band asks for a trade that a restriction, the mode or the minimum trade value forbids."""
-    band = wide_interval(ip, security)
-    least, most = permitted_interval(ip, security)
-    name, wider, remedies = security.position.security_id, _drift_needed(ip, security), []
-    numbers = {"value_now": ip.money(security.held)}
-    if wider:
-        numbers[f"{wider[0]}_drift_needed"] = wider[1]
-        remedies.append(f"widen the {wider[0]} drift to {_points(wider[1])}")
+    name, (least, most) = security.position.security_id, permitted_interval(ip, security)
+    numbers = {"value_now": ip.money(security.held), **_drift_needed(ip, security)}
     if least > most:
-        side, needed = ("buying", band[0]) if band[0] > 0 else ("selling", -band[1])
-        flag = "do-not-buy" if side == "buying" else "do-not-sell"
-        numbers["shares_needed"] = Decimal(needed * security.lot)
-        message = (
-            f"{name} is {'below' if band[0] > 0 else 'above'} its band: that takes {side} at least "
-            f"{needed * security.lot:,} shares, but {flag} forbids it. {_any_of(['lift the restriction', *remedies])}."
-        )
-        return Reason("RESTRICTION_CONFLICT", message, name, numbers)
+        first, last = wide_interval(ip, security)
+        side, steps = ("BUY", first) if first > 0 else ("SELL", -last)
+        numbers["shares_needed"] = Decimal(steps * security.lot)
+        return Reason("RESTRICTION_CONFLICT", name, numbers, {"side": side})
     buy, sell = smallest_trades(ip, security)
-    enough = max(abs(least), abs(most)) * security.step
-    numbers["min_trade_needed"] = ip.money(enough)
-    trade, ends, smallest = ("buy", (least, most), buy) if least > 0 else ("sale", (-most, -least), sell)
-    message = (
-        f"{name} needs a {trade} of {_shares(security, *ends)} to be in its band, but the minimum trade value allows none "
-        f"below {smallest * security.lot:,}. "
-        f"{_any_of([f'lower the minimum trade value to {_money(ip, enough, ROUND_FLOOR)}', *remedies])}."
-    )
-    return Reason("MIN_TRADE_CONFLICT", message, name, numbers)
+    side, smallest = ("BUY", buy) if least > 0 else ("SELL", sell)
+    fewest, most = sorted((abs(least), abs(most)))
+    numbers["min_trade_needed"] = ip.money(most * security.step)
+    shares = {"fewest": fewest * security.lot, "most": most * security.lot, "smallest": smallest * security.lot}
+    return Reason("MIN_TRADE_CONFLICT", name, numbers, {"side": side, **shares})
 
 
-def _shares(security: Security, fewest: int, most: int) -> str:
-    """So many steps in words: "1 share", "2 to 5 shares"."""
-    amounts = [f"{steps * security.lot:,}" for steps in sorted({fewest, most})]
-    return f"{' to '.join(amounts)} {'share' if amounts == ['1'] else 'shares'}"
-
-
-def line_reason(ip: IntegerProblem, security: Security) -> Reason:
+def _security_reason(ip: IntegerProblem, security: Security) -> Reason:
     """Why one security has no whole-share trade at all."""
     least, most = band_interval(security)
     if least > most and not ip.soft:
-        return band_reason(ip, security)
-    return restriction_reason(ip, security)
+        return _band_reason(ip, security)
+    return _restriction_reason(ip, security)
 
 
-def _largest(choices: Sequence[AllowedTrades], steps: Sequence[int]) -> str:
+def _largest(choices: Sequence[AllowedTrades], steps: Sequence[int]) -> tuple[str, ...]:
+    """The securities with the three largest trades."""
     ranked = sorted(zip(choices, steps, strict=True), key=lambda x: -abs(x[1]) * x[0].security.step)
-    return ", ".join(c.security.position.security_id for c, k in ranked[:3] if k)
+    return tuple(c.security.position.security_id for c, k in ranked[:3] if k)
 
 
 def _still_short(problem: RebalanceProblem, added: Decimal) -> Decimal | None:
-    """Money short of the floor after cash is added and as little bought as is allowed; None: a security has no choice."""
-    book = make_ledger(replace(problem, cash=problem.cash + added))
-    choices = [allowed_trades(book, security) for security in book.securities]
+    """Money short of the floor after cash is added and as little bought as may be; None: a security has no choice."""
+    ip = integer_problem(replace(problem, cash=problem.cash + added))
+    choices = [allowed_trades(ip, security) for security in ip.securities]
     if not all(c.segments for c in choices):
         return None
-    bought: int = totals_of(book, [c.least for c in choices]).bought
-    return book.money(book.floor - book.cash + bought)
+    bought: int = totals_of(ip, [c.least for c in choices]).bought
+    return ip.money(ip.floor - ip.cash + bought)
 
 
 def _least_cash(problem: RebalanceProblem, enough: Decimal) -> Decimal:
@@ -192,140 +139,120 @@ def _cash_needed(ip: IntegerProblem) -> Decimal | None:
     return None
 
 
-def _both(money: object, weight: object) -> str:
-    """What to add where a limit stands twice: relaxing one of the two does not help."""
-    return ", in money as well as in per cent" if money and weight else ""
+def _floor_twice(ip: IntegerProblem) -> bool:
+    """Whether it stands in money and in per cent: relaxing one of the two does not help."""
+    return bool(ip.options.min_cash and ip.options.min_cash_weight)
 
 
-def _lower_floor(ip: IntegerProblem, value: str) -> str:
-    return f"lower the floor to {value}{_both(ip.options.min_cash, ip.options.min_cash_weight)}"
+def _ceiling_twice(ip: IntegerProblem) -> bool:
+    return ip.options.max_cash is not None and ip.options.max_cash_weight is not None
 
 
-def _raise_ceiling(ip: IntegerProblem, value: str) -> str:
-    o = ip.options
-    return f"raise the ceiling to {value}{_both(o.max_cash is not None, o.max_cash_weight is not None)}"
-
-
-def _short_of_cash(ip: IntegerProblem, least: Sequence[int], choices: Sequence[AllowedTrades]) -> Reason | None:
+def _short_of_cash(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
     """The lowest whole numbers of all bands leave less than the floor: by how much, because of what."""
+    least = [c.least for c in choices]
     highest_cash = ip.cash - totals_of(ip, least).bought
     if highest_cash >= ip.floor:
         return None
-    short = ip.floor - highest_cash
     numbers = {
-        "short": ip.money(short),
+        "short": ip.money(ip.floor - highest_cash),
         "cash_at_most": ip.money(highest_cash),
         "floor": ip.money(ip.floor),
     }
-    remedies = [_lower_floor(ip, _money(ip, highest_cash, ROUND_FLOOR))]
-    remedies += [] if ip.soft else ["widen low drifts"]
-    needed = _cash_needed(ip)
-    if needed:
+    if needed := _cash_needed(ip):
         numbers["cash_needed"] = needed
-        remedies.insert(0, f"add {needed:,.2f} of cash{'' if ip.soft else ', which raises the bands as well'}")
-    largest = _largest(choices, least)
-    message = (
-        f"Cash is short by {_money(ip, short)}: with as little bought, and as much sold, as bands, restrictions "
-        f"and mode allow, {_money(ip, highest_cash)} is left, and the cash floor is "
-        f"{_money(ip, ip.floor)}. {f'The largest trades this takes are in {largest}. ' if largest else ''}"
-        f"{_any_of(remedies)}."
+    return Reason(
+        "SHORT_OF_CASH",
+        None,
+        numbers,
+        {"is_soft": ip.soft, "largest": _largest(choices, least), "floor_twice": _floor_twice(ip)},
     )
-    return Reason("SHORT_OF_CASH", message, None, numbers)
 
 
-def _above_ceiling(ip: IntegerProblem, most: Sequence[int]) -> Reason | None:
+def _above_ceiling(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
     """The highest whole numbers of all bands leave more cash than the ceiling."""
-    lowest_cash = ip.cash - totals_of(ip, most).bought
-    if ip.ceiling is None or lowest_cash <= ip.ceiling:
+    if ip.ceiling is None:
         return None
-    over = lowest_cash - ip.ceiling
-    message = (
-        f"Cash stays {_money(ip, over)} above its ceiling of {_money(ip, ip.ceiling)} even with every "
-        "position at the highest whole number its band allows. "
-        f"{_any_of([_raise_ceiling(ip, _money(ip, lowest_cash, ROUND_CEILING)), 'widen high drifts'])}, or "
-        "raise targets."
+    lowest_cash = ip.cash - totals_of(ip, [c.most for c in choices]).bought
+    if lowest_cash <= ip.ceiling:
+        return None
+    numbers = {"over": ip.money(lowest_cash - ip.ceiling), "cash_at_least": ip.money(lowest_cash)}
+    return Reason(
+        "CASH_ABOVE_CEILING",
+        None,
+        numbers,
+        {"ceiling": ip.money(ip.ceiling), "ceiling_twice": _ceiling_twice(ip)},
     )
-    numbers = {"over": ip.money(over), "cash_at_least": ip.money(lowest_cash)}
-    return Reason("CASH_ABOVE_CEILING", message, None, numbers)
 
 
-def cash_reasons(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> tuple[Reason, ...]:
-    """Cash limits that fail even with the least, or the most, that the bands allow to be bought."""
-    if ip.options.hold:
-        return ()
-    short = _short_of_cash(ip, [c.least for c in choices], choices)
-    over = _above_ceiling(ip, [c.most for c in choices])
-    return tuple(reason for reason in (short, over) if reason)
+def _forced(choices: Sequence[AllowedTrades]) -> list[int]:
+    """The smallest trade that each security allows."""
+    return [min((min(max(first, 0), last) for first, last in c.segments), key=lambda k: (abs(k), k)) for c in choices]
 
 
-def nearest_to_zero(allowed: AllowedTrades) -> int:
-    """The smallest trade the security allows."""
-    nearest = [min(max(first, 0), last) for first, last in allowed.segments]
-    return min(nearest, key=lambda k: (abs(k), k))
+def _forced_turnover(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
+    """The bands force more trading than the turnover limit allows."""
+    if ip.trade_cap is None:
+        return None
+    forced = _forced(choices)
+    traded = totals_of(ip, forced).traded
+    if traded <= ip.trade_cap:
+        return None
+    return Reason(
+        "TURNOVER_TOO_LOW",
+        None,
+        {"turnover_needed": _weight_up(traded, 2 * ip.market_value)},
+        {
+            "limit": ip.money(ip.trade_cap),
+            "market_value": ip.money(ip.market_value),
+            "largest": _largest(choices, forced),
+        },
+    )
 
 
-def forced_reasons(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> tuple[Reason, ...]:
-    """Turnover, number of orders and realised gain that bands force, where they exceed their limits."""
-    forced = [nearest_to_zero(c) for c in choices]
-    totals, o, found = totals_of(ip, forced), ip.options, []
-    if o.hold:
-        return ()
-    if ip.trade_cap is not None and totals.traded > ip.trade_cap:
-        needed = _weight_up(totals.traded, 2 * ip.market_value)
-        message = (
-            f"Bringing every position into its band takes a turnover of at least {needed * 100:.2f} "
-            "%, and the limit is "
-            f"{_percent(ip.trade_cap, 2 * ip.market_value)}. The largest forced trades are in "
-            f"{_largest(choices, forced)}. "
-            f"Raise the limit to {needed * 100:.2f} %, or widen bands."
-        )
-        found.append(Reason("TURNOVER_TOO_LOW", message, None, {"turnover_needed": needed}))
-    if o.max_trades is not None and totals.orders > o.max_trades:
-        message = (
-            f"{_counted(totals.orders, 'position must', 'positions must')} be traded, so the limit of "
-            f"{_counted(o.max_trades, 'order', 'orders')} is too low. Raise the limit to {totals.orders}, "
-            "or widen bands."
-        )
-        found.append(Reason("TOO_FEW_TRADES", message, None, {"trades_needed": Decimal(totals.orders)}))
-    return (*found, *_gain_reasons(ip, choices))
+def _forced_orders(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
+    """The bands force more orders than are allowed."""
+    if ip.options.max_trades is None:
+        return None
+    orders = totals_of(ip, _forced(choices)).orders
+    if orders <= ip.options.max_trades:
+        return None
+    return Reason("TOO_FEW_TRADES", None, {"trades_needed": Decimal(orders)}, {"limit": ip.options.max_trades})
 
 
-def _gain_reasons(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> tuple[Reason, ...]:
+def _forced_gain(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
     """The gain that the bands force to be realised, where it exceeds the budget."""
     if ip.gain_budget is None:
-        return ()
+        return None
     trades = [
         min(chain(*breakpoints(ip, c.security, c.segments)), key=lambda k: realised_gain(c.security, k))
         for c in choices
     ]
     least = totals_of(ip, trades).gain
     if least <= ip.gain_budget:
-        return ()
-    largest = _largest(choices, trades)
-    message = (
-        f"Bringing every position into its band realises a gain of at least {_money(ip, least)}, highest cost "
-        f"first, and the budget is {_money(ip, ip.gain_budget)}. "
-        f"{f'The largest of these sales are in {largest}. ' if largest else ''}"
-        f"Raise the budget to {_money(ip, least, ROUND_CEILING)}, or widen bands."
+        return None
+    return Reason(
+        "GAIN_BUDGET_TOO_LOW",
+        None,
+        {"gain_needed": ip.money(least)},
+        {"limit": ip.money(ip.gain_budget), "largest": _largest(choices, trades)},
     )
-    return (Reason("GAIN_BUDGET_TOO_LOW", message, None, {"gain_needed": ip.money(least)}),)
+
+
+LIMITS = (_short_of_cash, _above_ceiling, _forced_turnover, _forced_orders, _forced_gain)
 
 
 def infeasible_reasons(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> tuple[Reason, ...]:
-    """Everything that is wrong on its own: bands and restrictions first, then cash, turnover and orders."""
-    securities = tuple(line_reason(ip, c.security) for c in choices if not c.segments)
-    return securities or cash_reasons(ip, choices) + forced_reasons(ip, choices)
+    """Everything that is wrong on its own: bands and restrictions first, then cash, turnover, orders and gain."""
+    securities = tuple(_security_reason(ip, c.security) for c in choices if not c.segments)
+    if securities or ip.options.hold:
+        return securities
+    return tuple(reason for limit in LIMITS if (reason := limit(ip, choices)))
 
 
 def no_value_reason(ip: IntegerProblem) -> Reason:
     """The portfolio owes more than it holds."""
-    return Reason(
-        "NEGATIVE_MARKET_VALUE",
-        f"The market value is {_money(ip, ip.market_value)}: debts exceed holdings, so no "
-        "target has a meaning. Add cash.",
-        None,
-        {"market_value": ip.money(ip.market_value)},
-    )
+    return Reason("NEGATIVE_MARKET_VALUE", None, {"market_value": ip.money(ip.market_value)})
 
 
 def fraction_reasons(ip: IntegerProblem, trades: Sequence[int]) -> tuple[Reason, ...]:
@@ -334,10 +261,9 @@ def fraction_reasons(ip: IntegerProblem, trades: Sequence[int]) -> tuple[Reason,
     for security, k in zip(ip.securities, trades, strict=True):
         rest = security.held + k * security.step
         if security.sold_out and 0 < rest < security.step:
-            name = security.position.security_id
             shares = security.position.quantity + k * security.lot
-            message = f"{shares} of a share of {name}, worth {_money(ip, rest)}, stays: orders are whole shares."
-            found.append(Reason("FRACTION_KEPT", message, name, {"quantity": shares, "value": ip.money(rest)}))
+            numbers = {"quantity": shares, "value": ip.money(rest)}
+            found.append(Reason("FRACTION_KEPT", security.position.security_id, numbers))
     return tuple(found)
 
 
@@ -345,40 +271,23 @@ def excess_reasons(ip: IntegerProblem, trades: Sequence[int]) -> tuple[Reason, .
     """Positions left outside a soft band, each with its excess."""
     found = []
     for security, k in zip(ip.securities, trades, strict=True):
-        value, name, excess = security.held + k * security.step, security.position.security_id, band_excess(security, k)
-        if excess:
-            side = "below" if value < security.low else "above"
-            message = f"{name} stays {_money(ip, excess)} ({_percent(excess, ip.market_value)}) {side} its band."
-            found.append(Reason("OUTSIDE_BAND", message, name, {"excess": ip.money(excess)}))
+        if excess := band_excess(security, k):
+            is_below = security.held + k * security.step < security.low
+            details = {"side": "below" if is_below else "above", "market_value": ip.money(ip.market_value)}
+            found.append(Reason("OUTSIDE_BAND", security.position.security_id, {"excess": ip.money(excess)}, details))
     return tuple(found)
-
-
-def _change(ip: IntegerProblem, name: str, value: Decimal) -> str:
-    """What to do about the limit `name`, in words."""
-    return {
-        "turnover": f"raise the turnover limit to {value * 100:.2f} %",
-        "max_trades": f"allow {_counted(int(value), 'order', 'orders')}",
-        "gain_budget": f"raise the gain budget to {value:,}",
-        "cash_ceiling": _raise_ceiling(ip, f"{value:,}"),
-        "cash_floor": _lower_floor(ip, f"{value:,}"),
-    }[name]
 
 
 def conflict_reason(ip: IntegerProblem, broken: Sequence[str], needed: Mapping[str, Decimal]) -> Reason:
     """Limits that are possible one by one but not together; `needed` are the ones that help when relaxed alone."""
-    names = ", ".join(name.replace("_", " ") for name in broken)
     numbers = dict(needed)
     if "turnover" in needed:
         numbers["turnover"] = _weight_up(scaled(needed["turnover"], ip.places), 2 * ip.market_value)
-    changes = [_change(ip, name, value) for name, value in numbers.items()]
-    remedy = (
-        f"Any one of these changes alone makes it possible: {'; '.join(changes)}."
-        if changes
-        else "No single limit is enough: relax at least two of them, or widen bands."
-    )
-    why = f"No whole-share answer honours every limit and band at once ({names} cannot be kept)"
+    details: dict[str, Detail] = {
+        "broken": tuple(broken),
+        "floor_twice": _floor_twice(ip),
+        "ceiling_twice": _ceiling_twice(ip),
+    }
     if ip.ceiling is not None and ip.ceiling < ip.floor:
-        ends = _money(ip, ip.ceiling), _money(ip, ip.floor)
-        why = f"The cash ceiling of {ends[0]} is below the cash floor of {ends[1]}"
-    message = f"{why}. {remedy}"
-    return Reason("LIMITS_CONFLICT", message, None, numbers)
+        details |= {"floor": ip.money(ip.floor), "ceiling": ip.money(ip.ceiling)}
+    return Reason("LIMITS_CONFLICT", None, numbers, details)

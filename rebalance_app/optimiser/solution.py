@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+from models_app.portfolio.bands import band_interval
 from models_app.portfolio.types import Reason, RebalanceProblem, RebalanceSolution, Status, Trade
 from models_app.portfolio.units import CENT
-from rebalance_app.optimiser.problem.bounds import AllowedTrades, band_interval, permitted_interval, smallest_trades
+from rebalance_app.optimiser.problem.bounds import AllowedTrades, permitted_interval, smallest_trades
 from rebalance_app.optimiser.problem.candidate import Candidate
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, Security
 from rebalance_app.optimiser.problem.objective import best, drift_value, total_score

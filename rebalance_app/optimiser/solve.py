@@ -98,10 +98,9 @@ def _jointly(coupled: Coupled, started: float) -> RebalanceSolution:
 def _without_solver(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | Coupled]:
     """Verified answers, and what is left of the problems that need the integer programme."""
     started = time.monotonic()
-    plain = solve_plain(problems)
     found: list[RebalanceSolution | Coupled] = []
-    for problem, quick in zip(problems, plain, strict=True):
-        result = quick or _refusal(problem) or _closed_form(problem)
+    for problem in problems:
+        result = solve_plain(problem) or _refusal(problem) or _closed_form(problem)
         found.append(result if isinstance(result, Coupled) else checked(problem, result, started))
     return found
 
@@ -110,7 +109,7 @@ def solve_separable(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolut
     """Answers of all problems that need no solver, verified; None exactly where the integer programme is needed.
 
     Infeasible and refused problems have their answer here too, unless the nearest answer is asked for, which may take
-    the programme. Plain problems are solved as arrays, all at once.
+    the programme.
     """
     found = _without_solver(problems)
     return [
@@ -157,18 +156,7 @@ def relaxed(options: Options, reason: Reason) -> list[Options]:
     return [replace(options, **RELAXED[name](value)) for name, value in reason.numbers.items() if name in RELAXED]
 
 
-LIMITS = {  # by option, what `relaxed` may change it to is told of
-    "min_cash": "cash floor",
-    "max_cash": "cash ceiling",
-    "min_trade_value": "smallest order",
-    "max_turnover": "turnover limit",
-    "max_trades": "number of orders allowed",
-    "gain_budget": "gain budget",
-}
-
-
-def _shown(name: str, value: Decimal | int) -> str:
-    return f"{value * 100:,.2f} %" if name == "max_turnover" else f"{value:,}"
+RELAXABLE = ("min_cash", "max_cash", "min_trade_value", "max_turnover", "max_trades", "gain_budget")
 
 
 def nearest(problem: RebalanceProblem) -> RebalanceSolution:
@@ -185,8 +173,8 @@ def nearest(problem: RebalanceProblem) -> RebalanceSolution:
     if easier == options:
         return solution
     told = tuple(
-        Reason("LIMIT_RELAXED", f"The {words} is taken as {_shown(name, getattr(easier, name))}.")
-        for name, words in LIMITS.items()
+        Reason("LIMIT_RELAXED", details={"option": name, "value": getattr(easier, name)})
+        for name in RELAXABLE
         if getattr(easier, name) != getattr(options, name)
     )
     found = solve(replace(problem, options=easier))

@@ -17,14 +17,14 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from models_app.sources import get_source
-from models_app.sources.base import Balances
+from models_app.sources.book_source import Balances
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.core.db import bulk_insert, in_batches, is_busy, object_id
 from ordergen.core.errors import ConflictError, InvalidInputError, NotFoundError, OrdergenError, PartlyDoneError
 from rebalance_app.models import Decision, Order, OrderState, PortfolioRebalance, Rebalance
+from rebalance_app.proposals.run_inputs import has_gain_budget
 from rebalance_app.proposals.stored import pack_lots
-from rebalance_app.solving.run_inputs import has_gain_budget
 
 Verdict = Literal["approved", "rejected"]
 DECISION_FIELDS = ("id", "order", "verdict", "decided_by", "decided_at", "comment", "content_hash")
@@ -35,7 +35,7 @@ MOST_NAMED = 1_000  # orders left alone that are named; of a large run the rest 
 
 
 @dataclass
-class Decided:
+class DecisionOutcome:
     """What came of a request: how many orders were decided, and how many were left alone for which reason."""
 
     n_decided: int = 0
@@ -69,7 +69,7 @@ class OrderLine(NamedTuple):
     state: str
 
 
-def order_decide(*, by: User, order_ids: Sequence[str], verdict: Verdict, comment: str = "") -> Decided:
+def order_decide(*, by: User, order_ids: Sequence[str], verdict: Verdict, comment: str = "") -> DecisionOutcome:
     """Approves or rejects these orders; those that `by` may not decide on are skipped and said.
 
     Raises NotAllowedError (role), NotFoundError (an id nobody proposed), InvalidInputError (verdict or comment) and
@@ -82,15 +82,15 @@ def order_decide(*, by: User, order_ids: Sequence[str], verdict: Verdict, commen
         orders = [line for batch in in_batches(wanted) for line in _lines(Q(pk__in=batch))]
         if missing := wanted.keys() - {order.pk for order in orders}:
             raise NotFoundError(f"No such order: {min(missing)}.")
-        decided = Decided()
+        decided = DecisionOutcome()
         together = _with_others(orders) if verdict == "approved" else orders
         decided.add(*_decide(by, orders, verdict, comment, book, together))
         return decided
 
 
 def run_decide(
-    *, by: User, rebalance_id: str, verdict: Verdict, comment: str = "", expected_count: int | None = None
-) -> Decided:
+    *, by: User, run_id: str, verdict: Verdict, comment: str = "", expected_count: int | None = None
+) -> DecisionOutcome:
     """Decides on every order of a run that still awaits a decision.
 
     That is all or nothing for PORTFOLIOS_AT_ONCE portfolios; a larger run is decided so many at a time. Whoever dies in
@@ -99,12 +99,12 @@ def run_decide(
     Raises what `order_decide` raises, and PartlyDoneError where something stops it after orders were decided.
     """
     _check(by, verdict, comment)
-    run = Rebalance.objects.filter(pk=rebalance_id).first()
+    run = Rebalance.objects.filter(pk=run_id).first()
     if run is None:
         raise NotFoundError("No such run.")
     if refused := _policy(by, run.launched_by_id, OrderState.PROPOSED, verdict):
         return _refused(run, refused, expected_count)
-    decided = Decided()
+    decided = DecisionOutcome()
     for at_once in _portfolios_awaiting(run):
         try:
             with_count = expected_count if not decided.n_decided and not decided.skipped else None
@@ -117,11 +117,11 @@ def run_decide(
     return decided
 
 
-def _refused(run: Rebalance, why: str, expected_count: int | None) -> Decided:
+def _refused(run: Rebalance, why: str, expected_count: int | None) -> DecisionOutcome:
     """What awaits a decision in a run awaits it from others: it need not be read for that."""
     count = _count(run, expected_count)
     first = run.orders.filter(state=OrderState.PROPOSED).order_by("pk").values_list("pk", flat=True)[:MOST_NAMED]
-    return Decided(0, Counter({why: count}), [(key, why) for key in first])
+    return DecisionOutcome(0, Counter({why: count}), [(key, why) for key in first])
 
 
 def _count(run: Rebalance, expected_count: int | None) -> int:

@@ -11,50 +11,47 @@ The first that fits is taken. What none of them can sort is listed by key, and i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from itertools import islice
+from typing import TypeVar
 
 from django.db.models import Count, Max, Min, Q, QuerySet, Value
 
-from models_app.exports.services import csv_text
-from models_app.imports.cells import guard
 from models_app.sources import get_source
 from ordergen.core.db import Joined, along_an_index, in_a_row
 from ordergen.core.errors import UnavailableError
+from ordergen.web.keyset import Keyset, KeysetPage, cut
+from ordergen.web.tables import SortLink
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, Rebalance
-from rebalance_app.orders.selectors import SORTS, TABS, OrderFilter, order_counts, run_numbered
-from rebalance_app.runs.selectors import PAGE_SIZE, Page, behind, in_state
+from rebalance_app.orders.selectors import SORTS, TABS, BlotterFilter, order_counts, run_numbered
+from rebalance_app.proposals.selectors import PAGE_SIZE, in_state
 
 SORTABLE = 20_000  # orders that are sorted on request
 LOOKED_AT = 50_000  # orders that one page looks at for those that match, in a few stretches
 FEW = 100  # portfolios whose orders are read at once
 COMPARED = 1_000  # portfolios whose orders are compared to find a run's largest
 BY_VALUE = "-value"
-ROWS_PER_PIECE = 2_000  # of an export
-EXPORTED = (
-    "id", "rebalance__number", "rebalance__model_name", "portfolio_id", "portfolio_name", "security_id", "ticker",
-    "side", "quantity", "price", "value", "weight_before", "weight_after", "reason", "state",
-)  # fmt: skip
-HEADER = tuple(
-    {"id": "order_id", "rebalance__number": "run", "rebalance__model_name": "model"}.get(n, n) for n in EXPORTED
-)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class OrderPage(Page[Order]):
-    """`is_partial`: there is more than was looked at; `next` goes on with it, or, by value, nothing does."""
+class OrderPage(KeysetPage[T]):
+    """Orders, or their keys.
+
+    `is_partial`: there is more than was looked at; `next` goes on with it, or, by value, nothing does.
+    """
 
     is_partial: bool = False
 
 
 @dataclass(frozen=True)
-class Scope:
+class OrderScope:
     """What is wanted, the run it is wanted of, and the orders of the few portfolios that can match, where few can."""
 
-    wanted: OrderFilter
+    wanted: BlotterFilter
     run: Rebalance | None
     few: QuerySet[Order] | None
 
@@ -64,8 +61,8 @@ class Scope:
         return self.wanted.tab == "awaiting" or self.run is not None
 
     @property
-    def key(self) -> str:
-        return "pk" if self.is_rising else "-pk"
+    def by(self) -> Keyset:
+        return Keyset("pk" if self.is_rising else "-pk", self.wanted.sort)
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -113,9 +110,8 @@ class Road:
         orders = Order.objects.filter(rebalance_id=self.run_id) if self.run_id else Order.objects.all()
         if self.state:
             return in_a_row(orders, "state", self.state, after=after, is_rising=self.is_rising)
-        if after:
-            orders = orders.filter(Q(pk__gt=after) if self.is_rising else Q(pk__lt=after))
-        return orders.order_by("pk" if self.is_rising else "-pk")
+        by = Keyset("pk" if self.is_rising else "-pk")
+        return (orders.filter(by.behind(after)) if after else orders).order_by(*by.terms)
 
     def keys(self, after: str, count: int) -> list[str]:
         return list(self.behind(after).values_list("pk", flat=True)[:count])
@@ -129,7 +125,7 @@ class Road:
         return Stretch(found["count"], found["last" if self.is_rising else "first"], keys)
 
 
-def _matching(wanted: OrderFilter) -> Q:
+def _matching(wanted: BlotterFilter) -> Q:
     matching = Q()
     if wanted.side:
         matching &= Q(side=wanted.side)
@@ -140,19 +136,19 @@ def _matching(wanted: OrderFilter) -> Q:
     return matching
 
 
-def _named(wanted: OrderFilter) -> Q:
+def _named(wanted: BlotterFilter) -> Q:
     return Q(portfolio_name__icontains=wanted.portfolio) if wanted.portfolio else Q()
 
 
-def order_scope(wanted: OrderFilter) -> Scope | None:
+def order_scope(wanted: BlotterFilter) -> OrderScope | None:
     """Where to look for the orders; None for a run that does not exist."""
     run = run_numbered(wanted.run)
     if wanted.run is not None and run is None:
         return None
-    return Scope(wanted, run, _few(wanted, run))
+    return OrderScope(wanted, run, _few(wanted, run))
 
 
-def _few(wanted: OrderFilter, run: Rebalance | None) -> QuerySet[Order] | None:
+def _few(wanted: BlotterFilter, run: Rebalance | None) -> QuerySet[Order] | None:
     if run is None:
         keys = _portfolios_called(wanted.portfolio) if wanted.portfolio else None
         return None if keys is None or len(keys) > FEW else Order.objects.filter(portfolio_id__in=keys)
@@ -173,7 +169,7 @@ def _portfolios_called(name: str) -> list[str] | None:
         return None
 
 
-def order_list(scope: Scope | None, *, after: str = "") -> OrderPage:
+def order_list(scope: OrderScope | None, *, after: str = "") -> OrderPage[Order]:
     """A page of what is wanted, beginning behind the order with the key `after`."""
     if scope is None:
         return OrderPage([])
@@ -183,33 +179,28 @@ def order_list(scope: Scope | None, *, after: str = "") -> OrderPage:
     return OrderPage([orders[key] for key in page.rows if key in orders], page.next, page.is_partial)
 
 
-@dataclass(frozen=True)
-class Keys(Page[str]):
-    is_partial: bool = False
-
-
-def _keys(scope: Scope, after: str, size: int) -> Keys:
+def _keys(scope: OrderScope, after: str, size: int) -> OrderPage[str]:
     if scope.few is not None or (scope.wanted.sort and scope.is_sortable):
-        return _cut(list(_sorted(scope, after)[: size + 1]), size)
+        return _cut(_sorted(scope, after)[: size + 1], size)
     if scope.wanted.sort == BY_VALUE and scope.run is not None:
         return _largest(scope, scope.run, after, size)
-    return _by_key(scope, after, size)
+    return keys_in_order(scope, after, size)
 
 
-def _cut(keys: Sequence[str], size: int) -> Keys:
-    return Keys(keys[:size], keys[size - 1] if len(keys) > size else "")
+def _cut(found: Iterable[str], size: int) -> OrderPage[str]:
+    page = cut(found, size, lambda key: key)
+    return OrderPage(page.rows, page.next)
 
 
-def _sorted(scope: Scope, after: str) -> QuerySet[Order, str]:
-    orders = scope.all().filter(_behind(scope, after))
-    return orders.order_by(*filter(None, (scope.wanted.sort, scope.key))).values_list("pk", flat=True)
+def _sorted(scope: OrderScope, after: str) -> QuerySet[Order, str]:
+    return scope.all().filter(_behind(scope, after)).order_by(*scope.by.terms).values_list("pk", flat=True)
 
 
-def _behind(scope: Scope, after: str) -> Q:
-    return behind(Order.objects.all(), scope.wanted.sort, after, is_rising=scope.is_rising) if after else Q()
+def _behind(scope: OrderScope, after: str) -> Q:
+    return scope.by.behind_row(Order.objects.all(), after) if after else Q()
 
 
-def _largest(scope: Scope, run: Rebalance, after: str, size: int) -> Keys:
+def _largest(scope: OrderScope, run: Rebalance, after: str, size: int) -> OrderPage[str]:
     """The largest orders of a run: those that no order of a portfolio not read yet can exceed."""
     further = _behind(scope, after)
     portfolios = run.portfolios.filter(portfolio_name__icontains=scope.wanted.portfolio)
@@ -219,7 +210,7 @@ def _largest(scope: Scope, run: Rebalance, after: str, size: int) -> Keys:
     found: list[tuple[Decimal, str]] = []
     bound = Decimal(0)
     while batch := list(islice(unread, size)):
-        few = Scope(scope.wanted, run, Order.objects.filter(proposal_id__in=[key for key, _ in batch]))
+        few = OrderScope(scope.wanted, run, Order.objects.filter(proposal_id__in=[key for key, _ in batch]))
         best = few.all().filter(further).order_by(BY_VALUE, "pk").values_list("value", "pk")[: size + 1]
         found = sorted([*found, *best], key=lambda order: (-order[0], order[1]))[: size + 1]
         bound = batch[-1][1]
@@ -228,10 +219,11 @@ def _largest(scope: Scope, run: Rebalance, after: str, size: int) -> Keys:
     if len(first) <= COMPARED:
         return _cut([key for _, key in found], size)
     certain = [key for value, key in found if value > bound]
-    return Keys(certain[:size], certain[size - 1] if len(certain) > size else "", is_partial=len(certain) <= size)
+    return replace(_cut(certain, size), is_partial=len(certain) <= size)
 
 
-def _by_key(scope: Scope, after: str, size: int) -> Keys:
+def keys_in_order(scope: OrderScope, after: str, size: int) -> OrderPage[str]:
+    """The next `size` keys of what is wanted, in the order of the key, whatever it is to be sorted by."""
     with along_an_index():
         filters = _matching(scope.wanted) & _named(scope.wanted)
         if filters:
@@ -246,7 +238,7 @@ def _nearest(roads: Iterable[Road], after: str, count: int) -> list[str]:
     return sorted(keys, reverse=not roads[0].is_rising)[:count]
 
 
-def _looked_for(scope: Scope, filters: Q, after: str, size: int) -> Keys:
+def _looked_for(scope: OrderScope, filters: Q, after: str, size: int) -> OrderPage[str]:
     """Stretch by stretch on all roads at a time, until the page is full or LOOKED_AT orders were looked at."""
     roads, keys, looked_at = scope.roads(), list[str](), 0
     reach = max(1, LOOKED_AT // 25)  # mostly a page is full at once
@@ -259,10 +251,10 @@ def _looked_for(scope: Scope, filters: Q, after: str, size: int) -> Keys:
         looked_at += sum(stretch.count for stretch in stretches)
         reach = max(1, LOOKED_AT // 5)
         roads = [road for road, stretch in zip(roads, stretches, strict=True) if stretch.count]
-    return Keys(keys, after, is_partial=True)
+    return OrderPage(keys, after, is_partial=True)
 
 
-def _up_to_the_nearest_end(scope: Scope, stretches: Sequence[Stretch], reach: int) -> tuple[str, list[str]]:
+def _up_to_the_nearest_end(scope: OrderScope, stretches: Sequence[Stretch], reach: int) -> tuple[str, list[str]]:
     """How far all roads were looked at, empty when there is nothing further on any, and what was found as far."""
     keys = (key for stretch in stretches for key in stretch.keys)
     ends = [stretch.end for stretch in stretches if stretch.count == reach]
@@ -294,18 +286,7 @@ def _of_portfolio(portfolio_id: str, run_id: str | None) -> QuerySet[Order]:
     return Order.objects.filter(proposal_id__in=list(rows.values_list("pk", flat=True)))
 
 
-@dataclass(frozen=True)
-class SortLink:
-    """A column's heading: the order that a click asks for, and how the column is sorted now, as aria-sort says it.
-
-    `ask` is empty where the click undoes the sorting, None where so many orders cannot be sorted by it.
-    """
-
-    ask: str | None
-    direction: str
-
-
-def sort_links(scope: Scope | None, wanted: OrderFilter) -> dict[str, SortLink]:
+def sort_links(scope: OrderScope | None, wanted: BlotterFilter) -> dict[str, SortLink]:
     """By column. The first click on a value shows the largest, on a ticker the first of the alphabet."""
     is_sortable = scope is None or scope.is_sortable
     links = {}
@@ -319,29 +300,3 @@ def sort_links(scope: Scope | None, wanted: OrderFilter) -> dict[str, SortLink]:
         else:
             links[name] = SortLink(None, "")
     return links
-
-
-def order_csv(scope: Scope | None) -> Iterator[str]:
-    """The orders wanted as CSV text, piece by piece; a text that a spreadsheet would run begins with an apostrophe."""
-    yield csv_text([HEADER])
-    for rows in _pieces(scope) if scope else ():
-        yield csv_text([_cell(value) for value in row] for row in rows)
-
-
-def _pieces(scope: Scope) -> Iterator[list[tuple[object, ...]]]:
-    """By key in short queries, for a long one would keep the database from cleaning up; sorted ones in a single one."""
-    if scope.few is not None or scope.wanted.sort:
-        rows = scope.all().order_by(*filter(None, (scope.wanted.sort, scope.key)))
-        found = rows.values_list(*EXPORTED).iterator(chunk_size=ROWS_PER_PIECE)
-        while batch := list(islice(found, ROWS_PER_PIECE)):
-            yield batch
-        return
-    after, is_more = "", True
-    while is_more:
-        page = _by_key(scope, after, ROWS_PER_PIECE)
-        yield list(Order.objects.filter(pk__in=page.rows).order_by(scope.key).values_list(*EXPORTED))
-        after, is_more = page.next, bool(page.next)
-
-
-def _cell(value: object) -> str:
-    return f"{value.normalize():f}" if isinstance(value, Decimal) else guard(str(value))

@@ -10,10 +10,12 @@ from decimal import Decimal
 from django.db.models import QuerySet, Sum
 
 from models_app.portfolio.lots import gain, lots_sold
+from models_app.portfolio.types import ZERO
 from ordergen.core.errors import NotFoundError
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
+from rebalance_app.proposals.selectors import LONG
 from rebalance_app.proposals.stored import read_lots
-from rebalance_app.runs.selectors import LONG, UNDECIDED, ZERO, run_totals
+from rebalance_app.runs.selectors import DECIDED, run_totals
 
 TABS: dict[str, tuple[OrderState, ...]] = {
     "awaiting": (OrderState.PROPOSED,),
@@ -27,7 +29,7 @@ LARGE_COUNT, LARGE_VALUE = 500, Decimal(10_000_000)  # above either, an approval
 
 
 @dataclass(frozen=True)
-class OrderFilter:
+class BlotterFilter:
     """What the blotter shows. Empty means any."""
 
     tab: str = "awaiting"
@@ -60,7 +62,7 @@ class OrderRow:
 def order_counts(runs: QuerySet[Rebalance] | None = None) -> dict[str, int]:
     """How many orders each tab has, from the counters of all runs, or of some."""
     counts = (Rebalance.objects.all() if runs is None else runs).aggregate(
-        all=Sum("n_orders"), decided=Sum(UNDECIDED), approved=Sum("n_approved"), rejected=Sum("n_rejected")
+        all=Sum("n_orders"), decided=Sum(DECIDED), approved=Sum("n_approved"), rejected=Sum("n_rejected")
     )
     known = {name: count or 0 for name, count in counts.items()}
     return known | {"awaiting": known["all"] - known["decided"]}

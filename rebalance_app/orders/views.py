@@ -1,6 +1,6 @@
 """Pages of orders: the blotter, one order with its record, and the decision on one or many.
 
-Who may decide on what is said by services/approve.py; these pages only show it.
+Who may decide on what is said by `decide`; these pages only show it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from ordergen.web.http import SignedInRequest, page, refuses_nul, wants_fragment
 from rebalance_app.models import Order, OrderState, Rebalance
 from rebalance_app.orders import paging as pages
 from rebalance_app.orders import selectors
-from rebalance_app.orders.decide import Decided, Verdict, content_hash, order_decide, run_decide, why_not
-from rebalance_app.runs.forms import DecisionForm, OrderFilterForm, SelectionForm
-from rebalance_app.runs.selectors import run_get
+from rebalance_app.orders.decide import DecisionOutcome, Verdict, content_hash, order_decide, run_decide, why_not
+from rebalance_app.orders.forms import DecisionForm, OrderFilterForm, SelectionForm
+from rebalance_app.orders.order_csv import order_csv
+from rebalance_app.proposals.selectors import run_get
 
 
 @page("GET")
@@ -56,7 +57,7 @@ def order_export(request: SignedInRequest) -> HttpResponseBase:
     form = OrderFilterForm(request.GET)
     form.is_valid()
     return StreamingHttpResponse(
-        pages.order_csv(pages.order_scope(form.wanted)),
+        order_csv(pages.order_scope(form.wanted)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="orders.csv"'},
     )
@@ -109,7 +110,7 @@ def order_decision(request: SignedInRequest) -> HttpResponse:
     given = form.cleaned_data
     terms = {"by": request.user, "verdict": given["verdict"], "comment": given["comment"]}
     if run_id:
-        decided = run_decide(rebalance_id=run_id, expected_count=given["expected"], **terms)
+        decided = run_decide(run_id=run_id, expected_count=given["expected"], **terms)
     else:
         decided = order_decide(order_ids=request.POST.getlist("order"), **terms)
     _tell(request, decided, given["verdict"])
@@ -126,7 +127,7 @@ def _confirmed(request: SignedInRequest, form: DecisionForm, run_id: str) -> boo
 
 def _preview(request: SignedInRequest, run_id: str, verdict: Verdict) -> selectors.Preview:
     if run_id:
-        return _preview_of_run(request, run_get(run_id).run, verdict)
+        return _preview_of_run(request, run_get(run_id), verdict)
     orders = selectors.orders_of(request.POST.getlist("order"))
     return selectors.preview(orders, {order.pk: why_not(request.user, order, verdict) for order in orders})
 
@@ -136,13 +137,13 @@ def _preview_of_run(request: SignedInRequest, run: Rebalance, verdict: Verdict) 
     reason = why_not(request.user, Order(rebalance=run, state=OrderState.PROPOSED), verdict)
     if reason and run.n_awaiting:
         return selectors.Preview(selectors.order_totals(()), [], [selectors.Exclusion(reason, run.n_awaiting)])
-    largest = pages.order_list(pages.order_scope(selectors.OrderFilter(run=run.number, sort=pages.BY_VALUE)))
+    largest = pages.order_list(pages.order_scope(selectors.BlotterFilter(run=run.number, sort=pages.BY_VALUE)))
     return selectors.Preview(selectors.awaiting_totals(run), largest.rows[: selectors.LARGEST_SHOWN], [])
 
 
 def _review(request: SignedInRequest, form: DecisionForm, run_id: str, verdict: str, status: int = 200) -> HttpResponse:
     chosen: Verdict = "rejected" if verdict == "rejected" else "approved"
-    run = run_get(run_id).run if run_id else None
+    run = run_get(run_id) if run_id else None
     context: dict[str, Any] = {
         "form": form,
         "verdict": chosen,
@@ -157,7 +158,7 @@ def _review(request: SignedInRequest, form: DecisionForm, run_id: str, verdict: 
     return render(request, template, context, status=status)
 
 
-def _tell(request: SignedInRequest, decided: Decided, verdict: str) -> None:
+def _tell(request: SignedInRequest, decided: DecisionOutcome, verdict: str) -> None:
     if decided.n_decided:
         messages.success(request, f"{decided.n_decided:,} {_orders(decided.n_decided)} {verdict}.")
     for reason, count in decided.reasons.most_common():

@@ -10,7 +10,7 @@ from decimal import Decimal
 from html import escape
 from typing import Any
 
-from rebalance_app.runs.selectors import Line
+from rebalance_app.proposals.selectors import ProposalLine
 
 MOST_ROWS = 40
 LEAST_REACH = 1.0  # percentage points to either side
@@ -20,13 +20,13 @@ COLOURS = {"BUY": "var(--buy)", "SELL": "var(--sell)", None: "var(--muted)"}
 SHAPES = {"BUY": "triangle-up", "SELL": "triangle-down", None: "circle"}
 
 
-def chart_rows(lines: Sequence[Line]) -> list[Line]:
+def chart_rows(lines: Sequence[ProposalLine]) -> list[ProposalLine]:
     """What the chart shows: lines that are traded or stay outside their band, the largest move first."""
     known = [line for line in lines if line.drift_before is not None and (line.side or line.is_outside)]
     return sorted(known, key=_move, reverse=True)[:MOST_ROWS]
 
 
-def before_after(lines: Sequence[Line]) -> dict[str, Any]:
+def before_after(lines: Sequence[ProposalLine]) -> dict[str, Any]:
     """Each row's own band around its target, and the drift before (ring) and after (filled) in percentage points."""
     rows = chart_rows(lines)
     reach = _reach(rows)
@@ -42,12 +42,12 @@ def before_after(lines: Sequence[Line]) -> dict[str, Any]:
     }
 
 
-def height(lines: Sequence[Line]) -> int:
+def height(lines: Sequence[ProposalLine]) -> int:
     """Of the chart, in pixels."""
     return 70 + ROW_HEIGHT * max(3, len(chart_rows(lines)))
 
 
-def _move(line: Line) -> Decimal:
+def _move(line: ProposalLine) -> Decimal:
     before, after = line.drift_before or Decimal(0), line.drift_after
     return abs(before) if after is None else abs(after - before)
 
@@ -56,7 +56,7 @@ def _points(value: Decimal | None) -> float | None:
     return None if value is None else float(value * 100)
 
 
-def _reach(rows: Sequence[Line]) -> float:
+def _reach(rows: Sequence[ProposalLine]) -> float:
     """Half the width of the axis: room for every band, and for drifts up to a few times the widest of them."""
     bands = [float(max(row.low_drift, row.high_drift) * 100) for row in rows]
     drifts = [abs(d) for row in rows for d in (_points(row.drift_before), _points(row.drift_after)) if d is not None]
@@ -68,7 +68,7 @@ def _clipped(value: float | None, reach: float) -> float | None:
     return None if value is None else max(-reach * 0.97, min(reach * 0.97, value))
 
 
-def _bands(rows: Sequence[Line]) -> dict[str, Any]:
+def _bands(rows: Sequence[ProposalLine]) -> dict[str, Any]:
     return {
         "type": "bar",
         "orientation": "h",
@@ -81,7 +81,7 @@ def _bands(rows: Sequence[Line]) -> dict[str, Any]:
     }
 
 
-def _moves(rows: Sequence[Line], reach: float) -> dict[str, Any]:
+def _moves(rows: Sequence[ProposalLine], reach: float) -> dict[str, Any]:
     x: list[float | None] = []
     y: list[str | None] = []
     for row in rows:
@@ -91,7 +91,9 @@ def _moves(rows: Sequence[Line], reach: float) -> dict[str, Any]:
     return {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": line, "hoverinfo": "skip"}
 
 
-def _markers(rows: Sequence[Line], values: Sequence[Decimal | None], reach: float, marker: Any) -> dict[str, Any]:
+def _markers(
+    rows: Sequence[ProposalLine], values: Sequence[Decimal | None], reach: float, marker: Any
+) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
@@ -103,13 +105,13 @@ def _markers(rows: Sequence[Line], values: Sequence[Decimal | None], reach: floa
     }
 
 
-def _rings(rows: Sequence[Line], reach: float) -> dict[str, Any]:
+def _rings(rows: Sequence[ProposalLine], reach: float) -> dict[str, Any]:
     edge = {"color": "var(--muted)", "width": 2}
     marker = {"symbol": "circle", "size": 9, "color": "var(--surface)", "line": edge}
     return _markers(rows, [row.drift_before for row in rows], reach, marker)
 
 
-def _points_after(rows: Sequence[Line], reach: float) -> dict[str, Any]:
+def _points_after(rows: Sequence[ProposalLine], reach: float) -> dict[str, Any]:
     shapes, colours = [SHAPES[row.side] for row in rows], [COLOURS[row.side] for row in rows]
     marker = {"symbol": shapes, "size": 11, "color": colours}
     return _markers(rows, [row.drift_after for row in rows], reach, marker)
@@ -121,7 +123,7 @@ HOVER = (
 )
 
 
-def _told(row: Line) -> list[str]:
+def _told(row: ProposalLine) -> list[str]:
     """What hovering says; names are escaped, for Plotly reads a little HTML in them."""
     trade = f"{row.side} {row.trade_quantity:,}" if row.side else "no trade"
     band = f"{row.band_low * 100:.2f} – {row.band_high * 100:.2f} %"
@@ -132,12 +134,12 @@ def _pp(value: Decimal | None) -> str:
     return "unknown" if value is None else f"{value * 100:+.2f} pp".replace("-", "\N{MINUS SIGN}")
 
 
-def _labels(rows: Sequence[Line], reach: float) -> list[dict[str, Any]]:
+def _labels(rows: Sequence[ProposalLine], reach: float) -> list[dict[str, Any]]:
     """The value beside each point that lies beyond the axis."""
     return [_label(row) for row in rows if abs(_points(row.drift_before) or 0.0) > reach]
 
 
-def _label(row: Line) -> dict[str, Any]:
+def _label(row: ProposalLine) -> dict[str, Any]:
     right = (row.drift_before or Decimal(0)) > 0
     return {
         "x": 1 if right else 0,

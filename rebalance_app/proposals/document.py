@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from models_app.portfolio.batch import REASONS, Block, BlockAnswer, block_drift, reasons, weights
+from models_app.portfolio.batch import Batch, BatchAnswer
+from models_app.portfolio.batch_drift import BatchDrift, batch_drift, weights
 from models_app.portfolio.drift import PortfolioDrift, portfolio_drift
 from models_app.portfolio.lots import realised_gain
-from models_app.portfolio.types import Reason, RebalanceProblem, RebalanceSolution
+from models_app.portfolio.order_reasons import REASONS, order_reason, order_reasons
+from models_app.portfolio.types import ZERO, Reason, RebalanceProblem, RebalanceSolution
 from models_app.portfolio.units import (
     COLUMN_DIGITS,
     MILLIONTH,
@@ -26,14 +27,11 @@ from models_app.portfolio.units import (
 )
 from ordergen.core.db import object_id
 from ordergen.core.errors import promised
+from rebalance_app.answers.sentences import sentence
 from rebalance_app.models import OrderState, PortfolioRebalance, ProposalState
-from rebalance_app.proposals.stored import pack, pack_lots, text, why
-from rebalance_app.solving.run_inputs import RunFacts
+from rebalance_app.proposals.run_inputs import RunInputs
+from rebalance_app.proposals.stored import pack, pack_lots, text
 
-if TYPE_CHECKING:
-    from rebalance_app.solving.load import Work
-
-SECURITY_ID = re.compile(r"\b[A-Za-z0-9]{24}\b")
 PROPOSAL_FIELDS = (
     "state", "reason_code", "reason", "method", "seconds", "n_orders", "buy_value", "sell_value", "largest_order",
     "market_value", "cash_before", "cash_after", "drift_before", "drift_after", "band_use_before", "band_use_after",
@@ -62,10 +60,10 @@ class Proposal:
 
 
 def proposal(
-    facts: RunFacts, row: PortfolioRebalance, problem: RebalanceProblem | None, solution: RebalanceSolution
+    inputs: RunInputs, row: PortfolioRebalance, problem: RebalanceProblem | None, solution: RebalanceSolution
 ) -> Proposal:
     """The general way: from one solution. Without a problem there is nothing but the reason."""
-    told = [reason_told(facts, reason) for reason in solution.reasons]
+    told = [reason_told(inputs, reason) for reason in solution.reasons]
     values: dict[str, Any] = UNKNOWN | {
         "state": _state(solution).value,
         "method": solution.method or "",
@@ -77,20 +75,20 @@ def proposal(
         return Proposal(row, values | {"document": {"reasons": told}}, ())
     before = portfolio_drift(problem.positions, problem.cash)
     after = _after(problem, solution)
-    orders = list(_orders(facts, row, problem, solution, (before, after)))
+    orders = list(_orders(inputs, row, problem, solution, (before, after)))
     if too_large := _too_large(orders, after):
-        return proposal(facts, row, problem, too_large)
+        return proposal(inputs, row, problem, too_large)
     values |= _figures(before, after, orders)
     values["document"] = _certificate(solution, before, after) | _texts(values) | {"reasons": told}
-    values["document"]["limits"] = limits_applied(facts, row.portfolio_id)
-    if facts.needs_lots(row.portfolio_id):
+    values["document"]["limits"] = limits_applied(inputs, row.portfolio_id)
+    if inputs.needs_lots(row.portfolio_id):
         values["document"] |= _gains(problem, solution)
     if solution.nearest:
-        values["document"]["nearest"] = _nearest(facts, solution.nearest)
+        values["document"]["nearest"] = _nearest(inputs, solution.nearest)
     values["document"]["quantities"] = pack(
         [p.quantity for p in problem.positions],
         [solution.quantities[p.security_id] for p in problem.positions] if solution.solved else None,
-        [p.security_id for p in problem.positions[len(facts.targets) :]],
+        [p.security_id for p in problem.positions[len(inputs.targets) :]],
     )
     return Proposal(row, values, orders)
 
@@ -105,10 +103,9 @@ def _state(solution: RebalanceSolution) -> ProposalState:
     return ProposalState.SOLVED if solution.status == "optimal" else ProposalState.TIME_LIMIT
 
 
-def reason_told(facts: RunFacts, reason: Reason) -> dict[str, str | None]:
-    """The reason with tickers where the domain, which knows no names, says ids."""
-    message = SECURITY_ID.sub(lambda found: facts.ticker(found[0]), reason.message)
-    return {"code": reason.code, "message": message, "security_id": reason.security_id}
+def reason_told(inputs: RunInputs, reason: Reason) -> dict[str, str | None]:
+    """The reason in words, which call securities by their tickers."""
+    return {"code": reason.code, "message": sentence(reason, inputs.ticker), "security_id": reason.security_id}
 
 
 def _after(problem: RebalanceProblem, solution: RebalanceSolution) -> PortfolioDrift | None:
@@ -120,7 +117,7 @@ def _after(problem: RebalanceProblem, solution: RebalanceSolution) -> PortfolioD
 
 
 def _orders(
-    facts: RunFacts,
+    inputs: RunInputs,
     row: PortfolioRebalance,
     problem: RebalanceProblem,
     solution: RebalanceSolution,
@@ -134,23 +131,21 @@ def _orders(
         if (trade := traded.get(position.security_id)) and position.price is not None:
             yield (
                 object_id(), row.rebalance_id, row.pk, row.portfolio_id, row.portfolio_name, position.security_id,
-                facts.ticker(position.security_id), trade.side, trade.quantity, position.quantity, position.price,
+                inputs.ticker(position.security_id), trade.side, trade.quantity, position.quantity, position.price,
                 position.price * trade.quantity, _rounded(was.weight, MILLIONTH), _rounded(then.weight, MILLIONTH),
-                why(trade.side, position, was), OrderState.PROPOSED.value,
+                order_reason(was, then.quantity - was.quantity), OrderState.PROPOSED.value,
             )  # fmt: skip
 
 
 def _too_large(orders: Sequence[tuple[Any, ...]], after: PortfolioDrift | None) -> RebalanceSolution | None:
     """A refusal where money would not fit its column; what is stored is never rounded, and never a failed write."""
-    value, ticker = ORDER_FIELDS.index("value"), ORDER_FIELDS.index("ticker")
+    value, portfolio_id, security_id = map(ORDER_FIELDS.index, ("value", "portfolio_id", "security_id"))
     largest = max(orders, key=lambda order: abs(order[value]), default=None)
     traded = sum((order[value] for order in orders), Decimal(0))
     if largest is None or after is None or max(traded, abs(after.cash)) < MONEY_LIMIT:
         return None
-    message = (
-        f"Trading {largest[ticker]} for {largest[value]:,.2f} is more than can be kept: correct the book or the price."
-    )
-    return RebalanceSolution(largest[3], "error", reasons=(Reason("TOO_LARGE", message, largest[5]),))
+    reason = Reason("TOO_LARGE", largest[security_id], details={"value": largest[value]})
+    return RebalanceSolution(largest[portfolio_id], "error", reasons=(reason,))
 
 
 def _figures(before: PortfolioDrift, after: PortfolioDrift | None, orders: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
@@ -192,22 +187,22 @@ def _gains(problem: RebalanceProblem, solution: RebalanceSolution) -> dict[str, 
     return {"lots": pack_lots({p.security_id: p.lots for p in problem.positions}), "realised_gain": text(gained)}
 
 
-def _nearest(facts: RunFacts, solution: RebalanceSolution) -> dict[str, Any]:
+def _nearest(inputs: RunInputs, solution: RebalanceSolution) -> dict[str, Any]:
     """What would come nearest where there is no answer, and what it exceeds. For reading: it makes no orders."""
     return {
         "trades": [
-            {"ticker": facts.ticker(trade.security_id), "side": trade.side, "quantity": trade.quantity}
+            {"ticker": inputs.ticker(trade.security_id), "side": trade.side, "quantity": trade.quantity}
             for trade in solution.trades
         ],
         "cash_after": text(solution.cash_after),
         "drift_after": text(solution.drift_value),
-        "reasons": [reason_told(facts, reason) for reason in solution.reasons],
+        "reasons": [reason_told(inputs, reason) for reason in solution.reasons],
     }
 
 
-def limits_applied(facts: RunFacts, portfolio_id: str) -> dict[str, dict[str, Any]]:
+def limits_applied(inputs: RunInputs, portfolio_id: str) -> dict[str, dict[str, Any]]:
     """The limits that held for this portfolio, each with the level it comes from: run, portfolio or model."""
-    options, levels = facts.options_of(portfolio_id)
+    options, levels = inputs.options_of(portfolio_id)
     values = {name: getattr(options, name) for name in levels}
     return {
         name: {"value": text(value) if isinstance(value, Decimal) else value, "level": levels[name]}
@@ -227,26 +222,21 @@ def _rounded(number: Decimal | None, unit: Decimal = TICK) -> Decimal | None:
     return number.quantize(unit, context=WIDE)
 
 
-def block_proposals(facts: RunFacts, work: Work, answer: BlockAnswer) -> list[Proposal]:
-    """The way of arrays: the proposals of every certified row of a block."""
-    block = promised(work.block, "only a block has this way")
-    keep = np.flatnonzero(answer.certified).tolist()
-    if not keep:
-        return []
-    kept = replace(block, quantities=block.quantities[keep], cash=block.cash[keep], floor=block.floor[keep])
-    part = BlockAnswer(answer.certified[keep], answer.after[keep], answer.market_value[keep], answer.cash_after[keep])
-    return list(_block_rows(facts, [work.block_rows[at] for at in keep], kept, part))
-
-
-def _block_rows(
-    facts: RunFacts, rows: Sequence[PortfolioRebalance], block: Block, answer: BlockAnswer
+def batch_proposals(
+    inputs: RunInputs, rows: Sequence[PortfolioRebalance], batch: Batch, answer: BatchAnswer
 ) -> Iterator[Proposal]:
-    before = block_drift(block, block.quantities, answer.market_value)
-    after = block_drift(block, answer.after, answer.market_value)
-    orders = _BlockOrders(facts, block, answer, reasons(block, before, answer.after, answer.market_value))
+    """The way of arrays: the proposals of every answered row of a batch; `rows` are in its order."""
+    answered = np.flatnonzero(answer.answered).tolist()
+    if not answered:
+        return
+    rows, batch, answer = [rows[at] for at in answered], batch.rows(answered), answer.rows(answered)
+    before = batch_drift(batch, batch.quantities, answer.market_value)
+    after = batch_drift(batch, answer.quantities, answer.market_value)
+    orders = _BatchOrders(inputs, batch, answer, before)
+    used = list(zip(_worst_use(before), _worst_use(after), strict=True))
     breaches = list(zip(before.breaches.tolist(), after.breaches.tolist(), strict=True))
-    totals = list(zip(before.total.tolist(), after.total.tolist(), strict=True))
-    held, aimed = block.quantities.tolist(), answer.after.tolist()
+    totals = list(zip(before.total.tolist(), answer.drift.tolist(), strict=True))
+    held, aimed = batch.quantities.tolist(), answer.quantities.tolist()
     for at, row in enumerate(rows):
         made, bought, sold, largest = orders.of(row, at)
         values = UNKNOWN | {
@@ -258,12 +248,12 @@ def _block_rows(
             "sell_value": _money(sold),
             "largest_order": _money(largest),
             "market_value": _money(int(answer.market_value[at])),
-            "cash_before": _money(int(block.cash[at])),
+            "cash_before": _money(int(batch.cash[at])),
             "cash_after": _money(int(answer.cash_after[at])),
             "drift_before": _rounded(_fine(totals[at][0])),
             "drift_after": _rounded(_fine(totals[at][1])),
-            "band_use_before": before.band_use[at],
-            "band_use_after": after.band_use[at],
+            "band_use_before": used[at][0],
+            "band_use_after": used[at][1],
         }
         values["document"] = _texts(values) | {
             "status": "optimal",
@@ -276,19 +266,25 @@ def _block_rows(
             "breaches_before": breaches[at][0],
             "breaches_after": breaches[at][1],
             "reasons": [],
-            "limits": limits_applied(facts, row.portfolio_id),
-            "quantities": _packed(block, len(facts.targets), held[at], aimed[at]),
+            "limits": limits_applied(inputs, row.portfolio_id),
+            "quantities": _packed(batch, len(inputs.targets), held[at], aimed[at]),
         }
         yield Proposal(row, values, made)
 
 
-def _packed(block: Block, n_model: int, held: list[int], aimed: list[int]) -> dict[str, Any]:
-    """Like `proposals.pack`, leaving out what other portfolios of the block hold beyond the model."""
+def _worst_use(drift: BatchDrift) -> list[Decimal | None]:
+    """Of each portfolio to six decimals; 0 where nothing has drifted, None where something has no band there."""
+    uses = [ZERO if at < 0 else drift.band_use_at(row, at) for row, at in enumerate(drift.worst().tolist())]
+    return [None if use is None else use.quantize(MILLIONTH) for use in uses]
+
+
+def _packed(batch: Batch, n_model: int, held: list[int], aimed: list[int]) -> dict[str, Any]:
+    """Like `proposals.pack`, leaving out what other portfolios of the batch hold beyond the model."""
     own = [at for at in range(n_model, len(held)) if held[at]]
     return {
         "before": held[:n_model] + [held[at] for at in own],
         "after": aimed[:n_model] + [aimed[at] for at in own],
-        "outside": [block.security_ids[at] for at in own],
+        "outside": [batch.security_ids[at] for at in own],
     }
 
 
@@ -300,17 +296,17 @@ def _fine(units: int) -> Decimal:
     return (Decimal(units) / (MONEY_SCALE * WEIGHT_SCALE)).normalize(WIDE)
 
 
-class _BlockOrders:
-    """The orders of a block, row by row: everything that needs arithmetic was done in arrays before."""
+class _BatchOrders:
+    """The orders of a batch, row by row: everything that needs arithmetic was done in arrays before."""
 
-    def __init__(self, facts: RunFacts, block: Block, answer: BlockAnswer, why_: Any) -> None:
-        self.change = answer.after - block.quantities
-        self.names = [(key, facts.ticker(key)) for key in block.security_ids]
-        self.prices = [(price, _money(price)) for price in block.prices.tolist()]
-        self.held = block.quantities
-        self.before = weights(block, block.quantities, answer.market_value)
-        self.after = weights(block, answer.after, answer.market_value)
-        self.why = why_
+    def __init__(self, inputs: RunInputs, batch: Batch, answer: BatchAnswer, before: BatchDrift) -> None:
+        self.change = answer.quantities - batch.quantities
+        self.names = [(key, inputs.ticker(key)) for key in batch.security_ids]
+        self.prices = [(price, _money(price)) for price in batch.prices.tolist()]
+        self.held = batch.quantities
+        self.before = weights(batch, batch.quantities, answer.market_value)
+        self.after = weights(batch, answer.quantities, answer.market_value)
+        self.why = order_reasons(batch, before, self.change)
 
     def of(self, row: PortfolioRebalance, at: int) -> tuple[list[tuple[Any, ...]], int, int, int]:
         """The orders of one portfolio, what they buy and sell for, and the value of the largest, in ticks."""

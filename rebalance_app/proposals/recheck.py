@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
+from models_app.portfolio.lots import mismatches, shares_in
 from models_app.portfolio.types import ZERO, RebalanceProblem, RebalanceSolution, Trade
-from models_app.portfolios.tax_lots import mismatches, shares_in
-from models_app.sources.base import Balances
+from models_app.sources.book_source import Balances
 from rebalance_app.models import Order, PortfolioRebalance
 from rebalance_app.optimiser.check.scalar import total_gain, violations
 from rebalance_app.proposals import stored as proposals
-from rebalance_app.solving.run_inputs import facts_of
+from rebalance_app.proposals.run_inputs import inputs_of
 
 
 def proposal_faults(row: PortfolioRebalance, orders: Sequence[Order]) -> Iterator[str]:
@@ -27,7 +27,7 @@ def proposal_faults(row: PortfolioRebalance, orders: Sequence[Order]) -> Iterato
         return
     solution = _solution(problem, after, document, orders)
     yield from violations(problem, solution)
-    if facts_of(row.rebalance_id).needs_lots(row.portfolio_id):
+    if inputs_of(row.rebalance_id).needs_lots(row.portfolio_id):
         yield from _gain_faults(problem, solution, document)
 
 
@@ -41,12 +41,12 @@ def _gain_faults(problem: RebalanceProblem, solution: RebalanceSolution, documen
 
 
 def _problem(row: PortfolioRebalance, document: dict[str, Any]) -> RebalanceProblem:
-    facts, quantities = facts_of(row.rebalance_id), document["quantities"]
-    ids = [*facts.targets, *quantities["outside"]]
+    inputs, quantities = inputs_of(row.rebalance_id), document["quantities"]
+    ids = [*inputs.targets, *quantities["outside"]]
     held = {key: Decimal(quantity) for key, quantity in zip(ids, quantities["before"], strict=True)}
     lots = proposals.read_lots(document)
     outside = {key: held[key] for key in ids if held[key] or key in quantities["outside"]}
-    return facts.problem(row.portfolio_id, Balances(Decimal(document["cash_before"]), outside, lots))
+    return inputs.problem(row.portfolio_id, Balances(Decimal(document["cash_before"]), outside, lots))
 
 
 def _solution(

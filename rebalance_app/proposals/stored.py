@@ -15,11 +15,12 @@ from typing import Any
 
 from models_app.portfolio.drift import PositionDrift, portfolio_drift
 from models_app.portfolio.lots import gain, lots_sold
-from models_app.portfolio.types import Position, Side, TaxLot
+from models_app.portfolio.order_reasons import order_reason
+from models_app.portfolio.types import Position, TaxLot
 from models_app.portfolio.units import MILLIONTH
-from models_app.sources.base import Lots
+from models_app.sources.book_source import Lots
 from rebalance_app.models import PortfolioRebalance
-from rebalance_app.solving.run_inputs import RunFacts, facts_of
+from rebalance_app.proposals.run_inputs import RunInputs, inputs_of
 
 Stored = int | str
 
@@ -72,12 +73,12 @@ def lines(row: PortfolioRebalance) -> list[dict[str, Any]]:
     """
     if not row.document or not row.document.get("quantities"):
         return []
-    facts, quantities = facts_of(row.rebalance_id), row.document["quantities"]
-    ids = [*facts.targets, *quantities["outside"]]
-    before = [facts.position(key, _read(held)) for key, held in zip(ids, quantities["before"], strict=True)]
+    inputs, quantities = inputs_of(row.rebalance_id), row.document["quantities"]
+    ids = [*inputs.targets, *quantities["outside"]]
+    before = [inputs.position(key, _read(held)) for key, held in zip(ids, quantities["before"], strict=True)]
     was = portfolio_drift(before, Decimal(row.document["cash_before"])).positions
     lots = read_lots(row.document)
-    told = [_line(facts, *pair) for pair in zip(before, was, _after(before, row.document), strict=True)]
+    told = [_line(inputs, *pair) for pair in zip(before, was, _after(before, row.document), strict=True)]
     return told if lots is None else [line | _gains(line, lots.get(line["security_id"], [])) for line in told]
 
 
@@ -111,13 +112,13 @@ def _read(quantity: Stored) -> Decimal:
     return Decimal(quantity)
 
 
-def _line(facts: RunFacts, position: Position, was: PositionDrift, then: PositionDrift | None) -> dict[str, Any]:
+def _line(inputs: RunInputs, position: Position, was: PositionDrift, then: PositionDrift | None) -> dict[str, Any]:
     change = then.quantity - position.quantity if then else Decimal(0)
-    side: Side | None = ("BUY" if change > 0 else "SELL") if change else None
+    side = ("BUY" if change > 0 else "SELL") if change else None
     return {
         "security_id": position.security_id,
-        "ticker": facts.ticker(position.security_id),
-        "name": facts.name(position.security_id),
+        "ticker": inputs.ticker(position.security_id),
+        "name": inputs.name(position.security_id),
         "price": text(position.price),
         "quantity_before": text(position.quantity),
         "quantity_after": text(then.quantity if then else None),
@@ -132,20 +133,8 @@ def _line(facts: RunFacts, position: Position, was: PositionDrift, then: Positio
         "state_after": then.state if then else None,
         "side": side,
         "trade_quantity": int(abs(change)) if change else None,
-        "reason": why(side, position, was) if side else None,
+        "reason": order_reason(was, change) if change else None,
     }
-
-
-def why(side: Side, position: Position, was: PositionDrift) -> str:
-    """What a trade is for, in one word."""
-    if position.quantity < 0:
-        return "COVER_SHORT"
-    if was.state == "not_in_model":
-        return "NOT_IN_MODEL"
-    if (was.state, side) in {("breach_over", "SELL"), ("breach_under", "BUY")}:
-        return was.state.upper()
-    away = was.drift is not None and was.drift != 0 and (was.drift < 0) == (side == "SELL")
-    return ("RAISE_CASH" if side == "SELL" else "INVEST_CASH") if away else "TOWARD_TARGET"
 
 
 def text(number: Decimal | None, unit: Decimal | None = None) -> str | None:

@@ -1,4 +1,4 @@
-"""What the pages of runs and orders take from people. The limits of options are the domain's own."""
+"""What the pages of runs take from people. The limits of options are the optimiser's own."""
 
 from __future__ import annotations
 
@@ -10,17 +10,10 @@ from django import forms
 from django.conf import settings
 
 from models_app.portfolio.types import ProblemError
-from models_app.portfolio.units import COLUMN_DIGITS
 from rebalance_app.limits.forms import FIELDS, NUMBER, entered, shown
-from rebalance_app.models import ProposalState
 from rebalance_app.optimiser.problem.json_format import options_from_json
-from rebalance_app.orders.decide import MAX_COMMENT
-from rebalance_app.orders.paging import SortLink
-from rebalance_app.orders.selectors import SORTS, TABS, OrderFilter
-from rebalance_app.runs.preflight import Preflight, Scope
-from rebalance_app.runs.selectors import PROPOSAL_SORTS, ProposalFilter
+from rebalance_app.runs.preflight import LaunchScope, Preflight
 
-_SEPARATORS = str.maketrans("", "", " ,.\N{NO-BREAK SPACE}\N{APOSTROPHE}")
 MODES = (
     ("to_target", "To target: the least drift that whole shares allow"),
     ("within_bands", "Into the bands: as little trading as brings every position inside"),
@@ -66,7 +59,7 @@ class LaunchForm(forms.Form):
         field.initial = choices[0][0]
         self.fields["idempotency_key"].initial = uuid.uuid4().hex
         self.fields["time_limit"].initial = settings.OPTIMIZATION_TIMEOUT
-        for name, value in shown(preflight.standing.values).items():
+        for name, value in shown(preflight.in_force.values).items():
             if name in OPTION_FIELDS:  # an empty field is not "no limit" where the model has one
                 self.fields[name].widget.attrs["placeholder"] = f"{value} (model)"
 
@@ -80,7 +73,7 @@ class LaunchForm(forms.Form):
         return any(self.initial.get(name) for name in OPTION_FIELDS if name not in ("mode", "time_limit"))
 
     @property
-    def chosen(self) -> Scope:
+    def chosen(self) -> LaunchScope:
         return self.preflight.scope(self.cleaned_data["scope"])
 
     def clean(self) -> dict[str, Any]:
@@ -111,99 +104,3 @@ class RunFilterForm(forms.Form):
     model = forms.CharField(label="Model", max_length=255, required=False, widget=forms.TextInput({"type": "search"}))
     portfolio = forms.CharField(required=False, max_length=24, widget=forms.HiddenInput)
     before = forms.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
-
-
-class ProposalFilterForm(forms.Form):
-    outcome = forms.ChoiceField(required=False, choices=[("failures", "Failures"), *ProposalState.choices])
-    reason = forms.CharField(max_length=40, required=False)
-    name = forms.CharField(label="Portfolio", max_length=255, required=False)
-    sort = forms.ChoiceField(
-        required=False, choices=[(sign + name, name) for name in PROPOSAL_SORTS for sign in ("", "-")]
-    )
-    after = forms.CharField(max_length=24, required=False)
-
-    @property
-    def wanted(self) -> ProposalFilter:
-        return ProposalFilter(*(self.cleaned_data.get(name, "") for name in ("outcome", "reason", "name", "sort")))
-
-    @property
-    def sort_links(self) -> dict[str, SortLink]:
-        """By column: the largest first, then the smallest, then by name again."""
-        sort = self.wanted.sort
-        return {
-            name: SortLink(
-                f"-{name}" if sort.lstrip("-") != name else name if sort.startswith("-") else "",
-                {name: "ascending", f"-{name}": "descending"}.get(sort, ""),
-            )
-            for name in PROPOSAL_SORTS
-        }
-
-
-class OrderFilterForm(forms.Form):
-    tab = forms.ChoiceField(required=False, choices=[(tab, tab) for tab in TABS])
-    run = forms.IntegerField(label="Run", required=False, min_value=1, max_value=2**31 - 1)
-    side = forms.ChoiceField(label="Side", required=False, choices=(("", "Any"), ("BUY", "Buy"), ("SELL", "Sell")))
-    ticker = forms.CharField(
-        label="Ticker", max_length=20, required=False, widget=forms.TextInput({"type": "search", "autocomplete": "off"})
-    )
-    portfolio = forms.CharField(label="Portfolio", max_length=255, required=False)
-    value = forms.DecimalField(label="Value from", min_value=0, max_digits=COLUMN_DIGITS, required=False, widget=NUMBER)
-    sort = forms.ChoiceField(
-        required=False,
-        choices=[(sign + name, name) for name in SORTS for sign in ("", "-")],
-        widget=forms.HiddenInput,
-    )
-    after = forms.CharField(max_length=24, required=False)
-
-    @property
-    def wanted(self) -> OrderFilter:
-        """The filter; what could not be read is left out, for a list is never an error."""
-        given = self.cleaned_data
-        return OrderFilter(
-            given.get("tab") or "awaiting",
-            given.get("run"),
-            given.get("side", ""),
-            given.get("ticker", "").strip(),
-            given.get("portfolio", "").strip(),
-            given.get("sort", ""),
-            given.get("value"),
-        )
-
-
-class SelectionForm(forms.Form):
-    """What is to be decided on: some orders, or all of one run that await a decision."""
-
-    verdict = forms.ChoiceField(choices=(("approved", "Approve"), ("rejected", "Reject")))
-    run = forms.CharField(max_length=24, required=False)
-    whole_run = forms.BooleanField(required=False)
-
-
-class DecisionForm(forms.Form):
-    """The decision itself; `expected` is how many orders of the run the person saw."""
-
-    verdict = forms.ChoiceField(choices=(("approved", "Approve"), ("rejected", "Reject")))
-    run = forms.CharField(max_length=24, required=False)
-    expected = forms.IntegerField(required=False, min_value=0)
-    typed = forms.CharField(max_length=20, required=False)
-    comment = forms.CharField(
-        max_length=MAX_COMMENT, required=False, widget=forms.Textarea({"rows": 2, "autofocus": True})
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "rejected" in (self.data.get("verdict"), self.initial.get("verdict")):
-            self.fields["comment"].widget.attrs["required"] = True  # the browser asks before we have to
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or self.cleaned_data
-        if data.get("verdict") == "rejected" and not data.get("comment"):
-            self.add_error("comment", "Say why the orders are rejected.")
-        return data
-
-    def confirms(self, count: int) -> bool:
-        """Whether the number of orders was typed, with or without separators; says so at the field when it was not."""
-        typed: str = self.cleaned_data["typed"]
-        is_right = typed.translate(_SEPARATORS) == str(count)
-        if not is_right:
-            self.add_error("typed", f"Type {count:,} to approve that many orders.")
-        return is_right

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from celery import current_app
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
@@ -17,17 +18,17 @@ from kombu.exceptions import OperationalError
 from models_app.investment_models.selectors import model_get
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
-from models_app.sources.base import BookSource, PriceInfo, SecurityInfo
+from models_app.sources.book_source import BookSource
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.core.db import bulk_insert, object_id
 from ordergen.core.errors import ConflictError, InvalidInputError
-from rebalance_app.limits.services import limits_now, options_read, refuse_unknowable_gains
-from rebalance_app.models import OPEN, PortfolioRebalance, PriceSnapshot, Rebalance
-from rebalance_app.runs.admit import admit
-from rebalance_app.tasks import solve_chunk
+from rebalance_app.models import OPEN, PortfolioRebalance, Rebalance
+from rebalance_app.runs.backlog import admit
+from rebalance_app.solving.freeze import checked_options, limits_in_force, prices_now
 
 logger = logging.getLogger(__name__)
+SOLVE_CHUNK = "rebalance.solve_chunk"  # the task, by its name: tasks.py stands above, and imports what solves
 SMALLEST_CHUNK, FAIR_CHUNKS = 25, 8
 ROW = (
     "id", "rebalance", "portfolio_id", "portfolio_name", "chunk", "state", "attempt", "token", "enqueued_at",
@@ -35,7 +36,7 @@ ROW = (
 )  # fmt: skip
 
 
-def rebalance_launch(
+def run_launch(
     *,
     by: User,
     model_id: str,
@@ -105,13 +106,13 @@ def rebalance_launch(
     return run
 
 
-def enqueue(rebalance_id: str, chunks: Iterable[int]) -> bool:
+def enqueue(run_id: str, chunks: Iterable[int]) -> bool:
     """Tells the workers about chunks; False when the broker is down. The rows wait, and the sweeper sees to them."""
     for chunk in chunks:
         try:
-            solve_chunk.delay(rebalance_id, chunk)
+            current_app.send_task(SOLVE_CHUNK, (run_id, chunk))
         except (OperationalError, OSError) as error:
-            logger.warning("broker unreachable, run %s waits for the sweeper: %s", rebalance_id, error)
+            logger.warning("broker unreachable, run %s waits for the sweeper: %s", run_id, error)
             return False
     return True
 
@@ -152,57 +153,6 @@ def _portfolio_names(model: InvestmentModel, chosen: Sequence[str] | None, sourc
     known = source.portfolios(wanted)
     names = {key: info.name for key, info in known.items()}
     return names | {key: key for key in sorted(wanted - names.keys())}
-
-
-def checked_options(options: Mapping[str, Any] | None, argument: str = "options") -> dict[str, Any]:
-    """Options as JSON keeps them, without those not given.
-
-    Raises InvalidInputError at `argument`.name of one that makes no sense.
-    """
-    given = {key: value for key, value in (options or {}).items() if value not in (None, "")}
-    given.setdefault("time_limit", settings.OPTIMIZATION_TIMEOUT)
-    if options_read(given, argument).time_limit > settings.OPTIMIZATION_TIMEOUT:
-        message = f"at most {settings.OPTIMIZATION_TIMEOUT} seconds on this installation"
-        raise InvalidInputError(f"The time limit is {message}.", fields={f"{argument}.time_limit": message})
-    return given
-
-
-def limits_in_force(model: InvestmentModel, names: Mapping[str, str], snapshot: PriceSnapshot) -> dict[str, Any]:
-    """The limits in force now of everything the run touches: frozen with it, as its prices are."""
-    own, portfolios = limits_now("model", [model.pk]).get(model.pk, {}), limits_now("portfolio", names)
-    refuse_unknowable_gains(own, *portfolios.values())
-    return {"model": own, "portfolios": portfolios, "securities": limits_now("security", snapshot.payload)}
-
-
-def prices_now(source: BookSource, model: InvestmentModel) -> PriceSnapshot:
-    """All prices known now, unsaved; one snapshot serves every portfolio of the run."""
-    securities = source.securities()
-    prices = source.latest_prices(securities)
-    targeted = set(model.positions.values_list("security_id", flat=True))
-    if not targeted:
-        raise InvalidInputError(f"{model.name} has no positions: rebalancing would sell everything. Add one first.")
-    if not targeted & prices.keys():
-        raise UnpricedModelError(
-            f"None of the {len(targeted)} securities of {model.name} has a price. Import prices first."
-        )
-    payload = {key: _quote(info, prices.get(key)) for key, info in securities.items()}
-    digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
-    return PriceSnapshot(source=source.name, fetched_at=timezone.now(), sha256=digest, payload=payload)
-
-
-class UnpricedModelError(InvalidInputError):
-    """Nothing in the model has a price; API v1 answers this as an upstream fault."""
-
-    code = "unpriced_model"
-
-
-def _quote(info: SecurityInfo, price: PriceInfo | None) -> dict[str, str | None]:
-    return {
-        "ticker": info.ticker,
-        "name": info.name,
-        "price": str(price.price) if price else None,
-        "date": price.date.isoformat() if price else None,
-    }
 
 
 def _refuse_changed(model: InvestmentModel) -> None:

@@ -18,7 +18,8 @@ from models_app.investment_models import selectors as models
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
 from rebalance_app.limits.in_force import OverModel, over_model
-from rebalance_app.runs.selectors import failed_portfolio_ids, n_busy, run_get
+from rebalance_app.proposals.selectors import run_get
+from rebalance_app.runs.selectors import failed_portfolio_ids, n_busy
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Scope:
+class LaunchScope:
     """A choice of portfolios; `portfolio_ids` None means all that follow the model when the run starts."""
 
     key: str
@@ -49,7 +50,7 @@ class Preflight:
     stand: Counts
     freshness: Freshness
     n_busy: int  # portfolios that another run is working on
-    scopes: Sequence[Scope]
+    scopes: Sequence[LaunchScope]
     options: Mapping[str, Any] = field(default_factory=dict)  # of the run that is to be repeated
 
     @cached_property
@@ -64,18 +65,18 @@ class Preflight:
         return figures.prices_of(self.model.pk)
 
     @cached_property
-    def standing(self) -> OverModel:
+    def in_force(self) -> OverModel:
         """The limits that a run honours on top of what it is asked for."""
         return over_model(self.model.pk)
 
-    def scope(self, key: str) -> Scope:
+    def scope(self, key: str) -> LaunchScope:
         return next(scope for scope in self.scopes if scope.key == key)
 
 
 def choices(wanted: Request) -> list[InvestmentModel]:
     """The models a run could be over; one, where the request already says which."""
     if wanted.again:
-        return [models.model_get(run_get(wanted.again).run.model_id)]
+        return [models.model_get(run_get(wanted.again).model_id)]
     if wanted.model:
         return [models.model_get(wanted.model)]
     if wanted.portfolio:
@@ -93,28 +94,28 @@ def preflight(model: InvestmentModel, wanted: Request) -> Preflight:
         figures.freshness(model.pk),
         n_busy(followers),
         [*_asked(followers, wanted), *_everyone(model, followers)],
-        run_get(wanted.again).run.options if wanted.again else {},
+        run_get(wanted.again).options if wanted.again else {},
     )
 
 
-def _everyone(model: InvestmentModel, followers: Collection[str]) -> list[Scope]:
+def _everyone(model: InvestmentModel, followers: Collection[str]) -> list[LaunchScope]:
     breached = [key for key in figures.portfolios_in_breach(model.pk) if key in followers]
     every = f"All {len(followers):,} portfolios" if len(followers) != 1 else "The only portfolio"
-    everyone = Scope("all", f"{every} of {model.name}", None, len(followers))
+    everyone = LaunchScope("all", f"{every} of {model.name}", None, len(followers))
     if not breached or len(breached) == len(followers):
         return [everyone]
-    return [everyone, Scope("breach", f"Only the {len(breached):,} outside a band", breached, len(breached))]
+    return [everyone, LaunchScope("breach", f"Only the {len(breached):,} outside a band", breached, len(breached))]
 
 
-def _asked(followers: Collection[str], wanted: Request) -> list[Scope]:
+def _asked(followers: Collection[str], wanted: Request) -> list[LaunchScope]:
     scopes = []
     if wanted.portfolio in followers:
         known = get_source().portfolios([wanted.portfolio])
         name = known[wanted.portfolio].name if known else wanted.portfolio
-        scopes.append(Scope("one", f"Only {name}", [wanted.portfolio], 1))
+        scopes.append(LaunchScope("one", f"Only {name}", [wanted.portfolio], 1))
     if wanted.again:
         failed = [key for key in failed_portfolio_ids(wanted.again) if key in followers]
-        number = run_get(wanted.again).run.number
+        number = run_get(wanted.again).number
         label = f"Only the {len(failed):,} that run #{number} could not solve"
-        scopes += [Scope("again", label, failed, len(failed))] if failed else []
+        scopes += [LaunchScope("again", label, failed, len(failed))] if failed else []
     return scopes

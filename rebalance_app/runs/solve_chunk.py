@@ -1,8 +1,8 @@
-"""Solving a chunk of a run.
+"""Solving a chunk of a run; `solving` names the files on the way.
 
     claim   | the chunk's queued portfolios become ours by one conditional update, with a token and a lease
-    gather  | targets and prices the run was launched on, balances from the source -> a block, and the rest
-    solve   | the closed form for the whole block; what it cannot certify, one by one and in the solver's own process
+    load    | targets and prices the run was launched on, balances from the source -> a batch, and the rest
+    solve   | the closed form for the whole batch; what it cannot certify, one by one and in the solver's own process
     store   | result, orders and counters in one transaction, and only where the row is still ours
     finish  | the run ends with its last portfolio; a service that is down stops it
 
@@ -16,36 +16,33 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property, reduce
-from operator import add
+from functools import cached_property
 
 from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from models_app.models import InvestmentModel
-from models_app.portfolio.batch import block_solve
 from models_app.portfolio.types import Reason, RebalanceProblem
 from ordergen.audit.selectors import request_behind
-from ordergen.audit.services import record, recorded
 from ordergen.core.correlation import correlated
 from ordergen.core.db import object_id
 from ordergen.core.errors import UnavailableError
-from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance, RunState
-from rebalance_app.optimiser.failures import SolverLostError, after_attempts, in_words, of_process, program_failed
+from rebalance_app.answers.sentences import sentence
+from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
+from rebalance_app.optimiser.batch_solve import batch_solve
 from rebalance_app.optimiser.solution import refused
 from rebalance_app.optimiser.solve import solve_separable
-from rebalance_app.proposals.document import block_proposals, proposal
-from rebalance_app.runs.stop import run_stop
+from rebalance_app.proposals.document import batch_proposals, proposal
+from rebalance_app.proposals.run_inputs import RunInputs, inputs_of
+from rebalance_app.runs.lifecycle import run_finish, run_stop
 from rebalance_app.runs.store import claim_cancel, proposals_store
+from rebalance_app.solving.failures import SolverLostError, after_attempts, in_words, of_process, program_failed
 from rebalance_app.solving.load import gather, refusals
-from rebalance_app.solving.run_inputs import RunFacts, facts_of
 from rebalance_app.solving.solver_process import SolverChild
 
 logger = logging.getLogger(__name__)
 _child = SolverChild()
 LONGEST_REASON = 500  # characters of its column
-OUTCOMES = ("solved", "no_trades", "time_limit", "infeasible", "failed", "cancelled")
 
 
 def solver_close() -> None:
@@ -53,39 +50,40 @@ def solver_close() -> None:
     _child.close()
 
 
-def chunk_solve(*, rebalance_id: str, chunk: int) -> None:
+def chunk_solve(*, run_id: str, chunk: int) -> None:
     """Does what is left to do of one chunk; nothing when others have it or it is done. Safe to call again, any time."""
-    claim = _claim(rebalance_id, chunk)
+    claim = _claim(run_id, chunk)
     if claim is None:
         return
-    with correlated(request_behind("rebalance.launched", rebalance_id)):
+    with correlated(request_behind("rebalance.launched", run_id)):
         try:
             _answer(claim)
         except UnavailableError as error:
-            run_stop(rebalance_id, first=claim.rows[0].pk, why=error.message)
+            run_stop(run_id, first=claim.rows[0].pk, why=error.message)
             return
         except Exception as error:  # the lease lapses, which is time enough for what passes, and it is tried again
             claim.note(program_failed(in_words(error)))
             raise
         logger.info("run #%s: chunk %s of %s portfolios done", claim.run.number, chunk, len(claim.rows))
-        run_finish(rebalance_id)
+        run_finish(run_id)
 
 
 def _answer(claim: Claim) -> None:
-    work = gather(claim.facts, claim.rows)
-    proposals_store(claim.run, claim.token, refusals(claim.facts, work))
-    if work.block:
-        answer = block_solve(work.block)
-        proposals_store(claim.run, claim.token, block_proposals(claim.facts, work, answer))
-        work = work.without(answer.certified)
-    _solve_one_by_one(claim, work.problems(claim.facts))
+    work = gather(claim.inputs, claim.rows)
+    proposals_store(claim.run, claim.token, refusals(claim.inputs, work))
+    if work.batch:
+        answer = batch_solve(work.batch)
+        answered = list(batch_proposals(claim.inputs, work.batch_rows, work.batch, answer))
+        proposals_store(claim.run, claim.token, answered)
+        work = work.without(answer.answered)
+    _solve_one_by_one(claim, work.problems(claim.inputs))
 
 
 def _solve_one_by_one(claim: Claim, problems: Sequence[tuple[PortfolioRebalance, RebalanceProblem]]) -> None:
     """The general way: closed form with every option, and the integer programme where that is not enough."""
     certified = solve_separable([problem for _, problem in problems])
     answered = [
-        proposal(claim.facts, row, problem, done)
+        proposal(claim.inputs, row, problem, done)
         for (row, problem), done in zip(problems, certified, strict=True)
         if done
     ]
@@ -109,26 +107,24 @@ class Claim:
 
     def note(self, why: Reason) -> None:
         """Says with all that is still ours why this attempt came to nothing; it stands there until the next begins."""
-        self._ours.update(reason_code=why.code, reason=why.message[:LONGEST_REASON])
+        self._ours.update(reason_code=why.code, reason=sentence(why)[:LONGEST_REASON])
 
     @property
     def _ours(self) -> QuerySet[PortfolioRebalance]:
         return PortfolioRebalance.objects.filter(rebalance=self.run, token=self.token, state=ProposalState.SOLVING)
 
     @cached_property
-    def facts(self) -> RunFacts:
-        return facts_of(self.run.pk)
+    def inputs(self) -> RunInputs:
+        return inputs_of(self.run.pk)
 
 
 def _lease() -> datetime:
     return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
 
 
-def _claim(rebalance_id: str, chunk: int) -> Claim | None:
+def _claim(run_id: str, chunk: int) -> Claim | None:
     token = object_id()
-    claimed = PortfolioRebalance.objects.filter(
-        rebalance_id=rebalance_id, chunk=chunk, state=ProposalState.QUEUED
-    ).update(
+    claimed = PortfolioRebalance.objects.filter(rebalance_id=run_id, chunk=chunk, state=ProposalState.QUEUED).update(
         state=ProposalState.SOLVING,
         token=token,
         attempt=F("attempt") + 1,
@@ -137,22 +133,22 @@ def _claim(rebalance_id: str, chunk: int) -> Claim | None:
         reason="",
     )
     if not claimed:
-        if not Rebalance.objects.filter(pk=rebalance_id).exists():
+        if not Rebalance.objects.filter(pk=run_id).exists():
             logger.warning(
                 "there is no run %.40r here: does another installation use this broker? Each needs one of its own",
-                rebalance_id,
+                run_id,
             )
         return None
-    run = Rebalance.objects.get(pk=rebalance_id)
+    run = Rebalance.objects.get(pk=run_id)
     if run.state == RunState.QUEUED:
         # Not with the claim: a cancellation locks the run and then its queued rows, and would wait for us as we for it.
-        Rebalance.objects.filter(pk=rebalance_id, state=RunState.QUEUED).update(
+        Rebalance.objects.filter(pk=run_id, state=RunState.QUEUED).update(
             state=RunState.RUNNING, started_at=timezone.now()
         )
         run.refresh_from_db(fields=["cancel_requested"])
     if run.cancel_requested:  # asked after the claim: in its condition, a join would let two workers claim one row
         claim_cancel(run, token)
-        run_finish(rebalance_id)
+        run_finish(run_id)
         return None
     return Claim(run, token, list(run.portfolios.filter(token=token)))
 
@@ -169,36 +165,11 @@ def _solve_alone(claim: Claim, row: PortfolioRebalance, problem: RebalanceProble
                 _give_back(claim, row, of_process(error, seconds))
                 return
         solution = refused(problem, "error", (after_attempts(error, row.attempt, seconds),))
-    proposals_store(claim.run, claim.token, [proposal(claim.facts, row, problem, solution)])
+    proposals_store(claim.run, claim.token, [proposal(claim.inputs, row, problem, solution)])
 
 
 def _give_back(claim: Claim, row: PortfolioRebalance, why: Reason) -> None:
     """Lapsed, and under no token that could renew it with the rest: the sweeper queues it again, alone."""
     PortfolioRebalance.objects.filter(pk=row.pk, token=claim.token, state=ProposalState.SOLVING).update(
-        lease_until=timezone.now(), token="", reason_code=why.code, reason=why.message[:LONGEST_REASON]
+        lease_until=timezone.now(), token="", reason_code=why.code, reason=sentence(why)[:LONGEST_REASON]
     )
-
-
-def run_finish(rebalance_id: str) -> None:
-    """Ends a run whose portfolios have all ended; does nothing otherwise, or the second time."""
-    if not _all_done().filter(pk=rebalance_id).exists():
-        return
-    with recorded():
-        run = Rebalance.objects.get(pk=rebalance_id)
-        state = RunState.CANCELLED if run.cancel_requested else RunState.COMPLETED
-        now = timezone.now()
-        if _all_done().filter(pk=run.pk).update(state=state, finished_at=now):
-            InvestmentModel.objects.filter(pk=run.model_id).update(last_rebalance_at=now)
-            ended = f"Run #{run.number} {state.label.lower()}"
-            record("rebalance.finished", run, ended, by=None, detail=run_outcome(run))
-
-
-def _all_done() -> QuerySet[Rebalance]:
-    """Active runs without a portfolio that is still open."""
-    done = reduce(add, (F(f"n_{state}") for state in OUTCOMES))
-    return Rebalance.objects.filter(state__in=ACTIVE, n_portfolios__lte=done)
-
-
-def run_outcome(run: Rebalance) -> dict[str, int]:
-    """What a run counts, as the trail keeps it."""
-    return {name: getattr(run, f"n_{name}") for name in (*OUTCOMES, "orders")}

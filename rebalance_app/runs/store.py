@@ -16,7 +16,7 @@ from ordergen.core.db import atomic, bulk_insert, bulk_update, is_busy
 from ordergen.core.errors import BrokenPromiseError
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, ProposalState, Rebalance
 from rebalance_app.proposals.document import ORDER_FIELDS, PROPOSAL_FIELDS, Proposal
-from rebalance_app.runs.selectors import UNDECIDED
+from rebalance_app.runs.selectors import DECIDED
 
 logger = logging.getLogger(__name__)
 TRIES = 3  # each waits for a lock as long as the database lets it, and all together less than a lease
@@ -96,7 +96,7 @@ def _write(token: str, proposals: Sequence[Proposal]) -> Sequence[Proposal]:
 
 def _others_await(run: Rebalance) -> bool:
     """Whether other runs have undecided orders at all, by their counters: mostly the orders need not be asked."""
-    return Rebalance.objects.exclude(pk=run.pk).filter(n_orders__gt=UNDECIDED).exists()
+    return Rebalance.objects.exclude(pk=run.pk).filter(n_orders__gt=DECIDED).exists()
 
 
 def _earlier(run: Rebalance, proposals: Sequence[Proposal]) -> QuerySet[Order]:

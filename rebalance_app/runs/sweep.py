@@ -21,12 +21,12 @@ from django.db.models import F, Max, Q, QuerySet
 from django.utils import timezone
 
 from ordergen.core.db import atomic
-from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance
-from rebalance_app.optimiser.failures import worker_died
+from rebalance_app.answers.sentences import sentence
+from rebalance_app.models import ACTIVE, OUTCOMES, PortfolioRebalance, ProposalState, Rebalance
+from rebalance_app.proposals.selectors import LONG
 from rebalance_app.runs.launch import enqueue
-from rebalance_app.runs.selectors import LONG
-from rebalance_app.runs.solve_chunk import OUTCOMES, run_finish
-from rebalance_app.tasks import solve_chunk
+from rebalance_app.runs.lifecycle import run_finish
+from rebalance_app.solving.failures import worker_died
 
 logger = logging.getLogger(__name__)
 ALONE = 1 << 24  # chunks from here on hold one portfolio each, or few; a run has fewer chunks than that
@@ -59,27 +59,24 @@ def sweep() -> Swept:
     return Swept(requeued, given_up, resent)
 
 
-def stand_in(*, again: bool = False) -> bool:
-    """Does a few portfolios in this process, if a chunk waits though it was told of and nobody works; else False.
+def left_lying(*, again: bool = False) -> tuple[str, int] | None:
+    """A run and a chunk of few portfolios that waits though it was told of, if nobody works; else None.
 
-    So no run stays open for a broker that is down, or for workers that look alive and take nothing. `again`: it has
-    just done some, and need not make sure anew that nobody works.
+    `again`: the caller has just done some, and it need not be made sure anew that nobody works.
     """
     told = timezone.now() - timedelta(seconds=settings.RESEND_SECONDS / 2)
     rows = PortfolioRebalance.objects.filter(rebalance__state__in=ACTIVE)
     waiting = rows.filter(state=ProposalState.QUEUED, enqueued_at__lt=told).order_by("rebalance_id", "chunk")
     chunk = waiting.values_list("rebalance_id", "chunk").first()
     if chunk is None or (_reached() if again else _reached_surely()):
-        return False
+        return None
     logger.warning("no worker takes run %s, chunk %s: done by the sweeper", *chunk)
-    # As a worker would: what goes wrong is logged, and stays with the chunk.
-    solve_chunk.apply((chunk[0], _few_of(*chunk)))
-    return True
+    return chunk[0], _few_of(*chunk)
 
 
-def _few_of(rebalance_id: str, chunk: int) -> int:
+def _few_of(run_id: str, chunk: int) -> int:
     """Some portfolios of a chunk in one of their own, so that a sweep comes between them and the rest."""
-    queued = PortfolioRebalance.objects.filter(rebalance_id=rebalance_id, chunk=chunk, state=ProposalState.QUEUED)
+    queued = PortfolioRebalance.objects.filter(rebalance_id=run_id, chunk=chunk, state=ProposalState.QUEUED)
     few = list(queued.order_by("pk").only("pk")[:FEW])
     if not few:
         return chunk
@@ -118,7 +115,7 @@ def _give_up(run: Rebalance) -> int:
             n = _still_lapsed(row).update(
                 state=ProposalState.FAILED,
                 reason_code=row.reason_code or died.code,
-                reason=row.reason or died.message,
+                reason=row.reason or sentence(died),
                 finished_at=timezone.now(),
                 lease_until=None,
             )

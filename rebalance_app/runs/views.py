@@ -1,4 +1,4 @@
-"""Pages of runs: the list, the launch, one run while it works and when it is done, one portfolio's proposal."""
+"""Pages of runs: the list, the launch, one run while it works and when it is done."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from ordergen.web.http import SignedInRequest, page, refuses_nul, wants_fragment
-from rebalance_app.proposals import charts
-from rebalance_app.runs import selectors
-from rebalance_app.runs.cancel import rebalance_cancel
-from rebalance_app.runs.forms import OPTION_FIELDS, LaunchForm, ProposalFilterForm, RunFilterForm
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.models import Rebalance
+from rebalance_app.proposals.forms import ProposalFilterForm
+from rebalance_app.proposals.selectors import proposal_list, run_get
+from rebalance_app.runs import lifecycle, selectors
+from rebalance_app.runs.backlog import run_progress
+from rebalance_app.runs.forms import OPTION_FIELDS, LaunchForm, RunFilterForm
+from rebalance_app.runs.launch import run_launch
 from rebalance_app.runs.preflight import Request, choices, preflight
-from rebalance_app.runs.progress import run_progress
 
 STOP_POLLING = 286  # htmx's own status
 
@@ -51,7 +52,7 @@ def run_new(request: SignedInRequest) -> HttpResponse:
     if not form.is_valid():
         status = 422 if form.is_bound else 200
         return render(request, "runs/new.html", {"form": form, "preflight": found}, status=status)
-    run = rebalance_launch(
+    run = run_launch(
         by=request.user,
         model_id=found.model.pk,
         portfolio_ids=form.chosen.portfolio_ids,
@@ -65,39 +66,32 @@ def run_new(request: SignedInRequest) -> HttpResponse:
 @page("GET")
 def run_detail(request: SignedInRequest, run_id: str) -> HttpResponse:
     """One address for a run's progress and its result; while it is active the page asks for the progress again."""
-    view = selectors.run_get(run_id)
-    active = view.run.is_active
-    if wants_fragment(request) and not active:
+    run = run_get(run_id)
+    if wants_fragment(request) and not run.is_active:
         return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
-    context: dict[str, Any] = {"view": view, "run": view.run, "failures": selectors.failure_groups(view.run)}
-    if active:
-        context["progress"] = run_progress(view.run, timezone.now())
+    context: dict[str, Any] = {
+        "view": selectors.RunView(run),
+        "run": run,
+        "failures": selectors.failure_groups(run),
+    }
+    if run.is_active:
+        context["progress"] = run_progress(run, timezone.now())
         return render(request, "runs/run.html#progress" if wants_fragment(request) else "runs/run.html", context)
-    return render(request, "runs/run.html", context | _results(request, view))
+    return render(request, "runs/run.html", context | _proposals(request, run))
 
 
-def _results(request: SignedInRequest, view: selectors.RunView) -> dict[str, Any]:
+def _proposals(request: SignedInRequest, run: Rebalance) -> dict[str, Any]:
     form = ProposalFilterForm(request.GET)
     form.is_valid()
-    rows = selectors.proposal_list(view.run, form.wanted, after=form.cleaned_data.get("after", ""))
+    rows = proposal_list(run, form.wanted, after=form.cleaned_data.get("after", ""))
     most = max((row.drift_before for row in rows.rows if row.drift_before is not None), default=None)
-    totals = selectors.run_totals(view.run)
+    totals = selectors.run_totals(run)
     return {"form": form, "rows": rows, "most": most, "totals": totals, "sorts": form.sort_links}
 
 
 @page("POST")
 def run_cancel(request: SignedInRequest, run_id: str) -> HttpResponse:
     """Stops what is not solved yet; finished proposals stay."""
-    run = rebalance_cancel(by=request.user, rebalance_id=run_id)
+    run = lifecycle.run_cancel(by=request.user, run_id=run_id)
     messages.success(request, f"Run #{run.number} was cancelled. What was solved before is kept.")
     return redirect("rebalance", run.pk)
-
-
-@page("GET")
-def proposal(request: SignedInRequest, run_id: str, portfolio_id: str) -> HttpResponse:
-    """One portfolio's result: what was asked, what was found, and the proof."""
-    found = selectors.proposal_get(run_id, portfolio_id)
-    context = {"proposal": found, "run": found.run.run, "row": found.row}
-    if charts.chart_rows(found.lines):
-        context |= {"figure": charts.before_after(found.lines), "height": charts.height(found.lines)}
-    return render(request, "proposals/proposal.html", context)

@@ -16,7 +16,7 @@ from decimal import Decimal
 
 from models_app.portfolio.types import Options, Position, RebalanceProblem, RebalanceSolution
 from rebalance_app.optimiser.check.scalar import violations
-from rebalance_app.optimiser.failures import SolverHungError, SolverLostError
+from rebalance_app.solving.failures import SolverHungError, SolverLostError
 from rebalance_app.solving.solver_process import SolverChild
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,8 @@ from django.conf import settings
 from models_app.portfolio.types import RebalanceProblem, RebalanceSolution
 from ordergen.core.processes import kill_group, start_child
 from rebalance_app.optimiser.check.scalar import violations
-from rebalance_app.optimiser.failures import OUT_OF_TIME, SolverCrashedError, SolverHungError, SolverWrongError
+from rebalance_app.optimiser.failures import OUT_OF_TIME
+from rebalance_app.solving.failures import SolverCrashedError, SolverHungError, SolverWrongError
 from rebalance_app.solving.solver_protocol import READY, NotItsAnswerError, Question
 
 COMMAND = [sys.executable, "-m", "ordergen.ops.cli", "solve", "--for-worker"]

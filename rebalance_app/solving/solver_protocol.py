@@ -2,7 +2,7 @@
 
 ready                                        the child, once, when it has imported what it needs
 {"question": id, "problem": {…}}             the problem as `ordergen solve` reads it
-{"question": id, "solution": {…}}            the solution as `ordergen solve` writes it; or, in its place:
+{"question": id, "solution": {…}}            the solution, its reasons in codes and numbers; or, in its place:
 {"question": id, "raised": "ValueError: …"}  an exception, which is no fault of the problem and no end of the child
 
 Every question has an id of its own, which its answer repeats: of a line too many, whoever wrote it, no later portfolio
@@ -21,14 +21,10 @@ from typing import Any
 from uuid import uuid4
 
 from models_app.portfolio.types import ProblemError, Reason, RebalanceProblem, RebalanceSolution
-from rebalance_app.optimiser.failures import SolverRaisedError, in_words
-from rebalance_app.optimiser.problem.json_format import (
-    problem_from_json,
-    problem_to_json,
-    solution_from_json,
-    solution_to_json,
-)
+from rebalance_app.answers.solution_json import kept, solution_from_json, solution_to_json
+from rebalance_app.optimiser.problem.json_format import problem_from_json, problem_to_json
 from rebalance_app.optimiser.solve import solve
+from rebalance_app.solving.failures import SolverRaisedError, in_words
 
 logger = logging.getLogger(__name__)
 READY = b"ready\n"
@@ -82,12 +78,12 @@ def _outcome(given: Mapping[str, Any]) -> dict[str, Any]:
     try:
         solution = solve(problem_from_json(given))
     except ProblemError as error:
-        reason = Reason("INVALID_PROBLEM", str(error))
+        reason = Reason("INVALID_PROBLEM", details={"case": "unreadable", "said": str(error)})
         solution = RebalanceSolution(given["portfolio_id"], "error", reasons=(reason,))
     except Exception as error:
         logger.exception("an exception in the solver, on portfolio %s", given["portfolio_id"])
         return {"raised": in_words(error)}
-    return {"solution": solution_to_json(solution)}
+    return {"solution": solution_to_json(solution, kept)}
 
 
 def _claim_output() -> int:

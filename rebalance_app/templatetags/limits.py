@@ -1,4 +1,4 @@
-"""The limits that stand, for pages that know nothing of rebalances."""
+"""The limits in force, for pages that know nothing of rebalances."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ register = template.Library()
 @register.inclusion_tag("limits/_of_model.html")
 def limits_of_model(model_id: str) -> dict[str, Any]:
     """A panel with what every run over the model honours."""
-    return {"standing": over_model(model_id)}
+    return {"in_force": over_model(model_id)}
 
 
 @register.inclusion_tag("limits/_of_portfolio.html")
 def limits_of_portfolio(view: PortfolioView) -> dict[str, Any]:
     """A panel with what every run over the portfolio honours."""
     model_id = view.model.pk if view.model else None
-    ids = [line.security_id for line in view.lines]
-    return {"standing": over_portfolio(view.info.id, model_id, ids), "model": view.model}
+    ids = [position.security_id for position in view.positions]
+    return {"in_force": over_portfolio(view.info.id, model_id, ids), "model": view.model}

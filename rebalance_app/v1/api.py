@@ -15,17 +15,19 @@ from models_app.investment_models.selectors import model_of_portfolio
 from models_app.modelling.api import find_model
 from models_app.modelling.schemas import PathId, Version
 from ordergen.apis.auth import caller, needs
+from ordergen.apis.docs import errors, header
 from ordergen.apis.errors import BadRequestError, LazyRouteError, RefusedRunError
 from ordergen.apis.json import answer, array, streamed
 from ordergen.core.errors import NotFoundError
 from ordergen.core.ids import HEX_ID
 from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance, RunState
-from rebalance_app.optimiser import failures
-from rebalance_app.runs.hide import rebalance_hide
-from rebalance_app.runs.launch import UnpricedModelError, rebalance_launch
-from rebalance_app.runs.selectors import proposals_by_key
-from rebalance_app.runs.wait import rebalance_wait
-from rebalance_app.v1 import contract as results
+from rebalance_app.proposals.selectors import proposals_by_key
+from rebalance_app.runs.launch import run_launch
+from rebalance_app.runs.lifecycle import run_hide
+from rebalance_app.runs.wait import run_wait
+from rebalance_app.solving import failures
+from rebalance_app.solving.freeze import UnpricedModelError
+from rebalance_app.v1 import contract
 from rebalance_app.v1.schemas import (
     Accepted,
     Message,
@@ -51,6 +53,8 @@ RETRY_AFTER_SECONDS = 5
 ROWS_AT_ONCE = 100  # of a stored run, in memory
 Offset = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Limit = Annotated[int, Field(ge=1, le=100)]
+IDEMPOTENCY_KEY = header("Idempotency-Key", "The same key gives the same run", "5d2c7f9e")
+PREFER = header("Prefer", "respond-async: 202 at once, the result at Location", "respond-async")
 
 
 @router.post(
@@ -58,6 +62,7 @@ Limit = Annotated[int, Field(ge=1, le=100)]
     operation_id="rebalance_app_api_rebalance_model",
     response={200: list[RebalanceTrigger], 202: Accepted},
     auth=LAUNCH,
+    openapi_extra=errors(404, 409, 429, headers=[IDEMPOTENCY_KEY, PREFER]),
 )
 def rebalance_model(request: HttpRequest, model_id: PathId) -> HttpResponse:
     """Rebalances every portfolio of the model; one element per portfolio, and 422 if not one could be solved.
@@ -70,9 +75,9 @@ def rebalance_model(request: HttpRequest, model_id: PathId) -> HttpResponse:
         return _accepted(run)
     run = _ended(run)
     rows = _rows(run)
-    if not any(row.state in results.SUCCESSES for row in rows):
+    if not any(row.state in contract.SUCCESSES for row in rows):
         raise RefusedRunError(NO_SOLUTION, HTTPStatus.UNPROCESSABLE_ENTITY, extra=_why(run, rows))
-    return answer([results.trigger_body(run, row) for row in rows])
+    return answer([contract.trigger_body(run, row) for row in rows])
 
 
 @router.post(
@@ -80,6 +85,7 @@ def rebalance_model(request: HttpRequest, model_id: PathId) -> HttpResponse:
     operation_id="rebalance_app_api_rebalance_portfolio",
     response={200: RebalanceTrigger, 202: Accepted},
     auth=LAUNCH,
+    openapi_extra=errors(404, 409, 429, headers=[IDEMPOTENCY_KEY, PREFER]),
 )
 def rebalance_portfolio(request: HttpRequest, portfolio_id: PathId, model_id: str | None = None) -> HttpResponse:
     """Rebalances one portfolio to `model_id`, or to the most recently created model that it follows."""
@@ -89,12 +95,18 @@ def rebalance_portfolio(request: HttpRequest, portfolio_id: PathId, model_id: st
         return _accepted(run)
     run = _ended(run)
     row = _rows(run)[0]
-    if row.state not in results.SUCCESSES:
+    if row.state not in contract.SUCCESSES:
         raise _refusal(run, row)
-    return answer(results.trigger_body(run, row, note=note))
+    return answer(contract.trigger_body(run, row, note=note))
 
 
-@router.get("/rebalances", operation_id="rebalance_app_api_list_rebalances", response=list[StoredRebalance], auth=READ)
+@router.get(
+    "/rebalances",
+    operation_id="rebalance_app_api_list_rebalances",
+    response=list[StoredRebalance],
+    auth=READ,
+    openapi_extra=errors(),
+)
 def list_rebalances(
     request: HttpRequest, offset: Offset = 0, limit: Limit = 10, sort_by: str | None = None
 ) -> StreamingHttpResponse:
@@ -107,6 +119,7 @@ def list_rebalances(
     operation_id="rebalance_app_api_search_rebalances",
     response=list[StoredRebalance],
     auth=READ,
+    openapi_extra=errors(409),
 )
 def search_rebalances(
     request: HttpRequest, payload: PortfolioSearch, offset: Offset = 0, limit: Limit = 10
@@ -117,7 +130,11 @@ def search_rebalances(
 
 
 @router.get(
-    "/rebalance/{rebalance_id}", operation_id="rebalance_app_api_get_rebalance", response=StoredRebalance, auth=READ
+    "/rebalance/{rebalance_id}",
+    operation_id="rebalance_app_api_get_rebalance",
+    response=StoredRebalance,
+    auth=READ,
+    openapi_extra=errors(404),
 )
 def get_rebalance(request: HttpRequest, rebalance_id: PathId) -> StreamingHttpResponse:
     """One run, also while it is still going (`status`)."""
@@ -126,17 +143,21 @@ def get_rebalance(request: HttpRequest, rebalance_id: PathId) -> StreamingHttpRe
     run = _visible().filter(pk=rebalance_id.lower()).first()
     if run is None:
         raise NotFoundError(f"Rebalance {rebalance_id} not found")
-    return streamed(results.stored_pieces(run, _one_by_one(run)))
+    return streamed(contract.stored_pieces(run, _one_by_one(run)))
 
 
 @router.delete(
-    "/rebalance/{rebalance_id}", operation_id="rebalance_app_api_delete_rebalance", response=Message, auth=LAUNCH
+    "/rebalance/{rebalance_id}",
+    operation_id="rebalance_app_api_delete_rebalance",
+    response=Message,
+    auth=LAUNCH,
+    openapi_extra=errors(404, 409),
 )
 def delete_rebalance(request: HttpRequest, rebalance_id: PathId, version: Version) -> dict[str, str]:
     """Takes a run out of this API. The record itself stays: nothing that proposed orders is ever deleted."""
     if not HEX_ID.fullmatch(rebalance_id):
         raise BadRequestError(f"Invalid rebalance ID format: {rebalance_id[:60]}")
-    rebalance_hide(by=caller(request), rebalance_id=rebalance_id.lower(), version=version)
+    run_hide(by=caller(request), run_id=rebalance_id.lower(), version=version)
     return {"message": f"Rebalance {rebalance_id} deleted successfully"}
 
 
@@ -145,6 +166,7 @@ def delete_rebalance(request: HttpRequest, rebalance_id: PathId, version: Versio
     operation_id="rebalance_app_api_list_rebalance_portfolios",
     response=list[StoredPortfolio],
     auth=READ,
+    openapi_extra=errors(404),
 )
 def list_rebalance_portfolios(request: HttpRequest, rebalance_id: PathId) -> StreamingHttpResponse:
     """The portfolios of one run."""
@@ -153,7 +175,7 @@ def list_rebalance_portfolios(request: HttpRequest, rebalance_id: PathId) -> Str
             "Invalid rebalance ID", f"{rebalance_id[:60]} is not a rebalance ID", HTTPStatus.BAD_REQUEST
         )
     run = _lazy_run(rebalance_id)
-    return streamed(results.portfolio_pieces(run, _one_by_one(run)))
+    return streamed(contract.portfolio_pieces(run, _one_by_one(run)))
 
 
 @router.get(
@@ -161,6 +183,7 @@ def list_rebalance_portfolios(request: HttpRequest, rebalance_id: PathId) -> Str
     operation_id="rebalance_app_api_list_rebalance_positions",
     response=list[StoredPosition],
     auth=READ,
+    openapi_extra=errors(404),
 )
 def list_rebalance_positions(request: HttpRequest, rebalance_id: PathId, portfolio_id: PathId) -> HttpResponse:
     """The positions of one portfolio of a run."""
@@ -172,13 +195,13 @@ def list_rebalance_positions(request: HttpRequest, rebalance_id: PathId, portfol
     if row is None:
         words = f"Portfolio {portfolio_id} is not in rebalance {rebalance_id}"
         raise LazyRouteError("Portfolio not found", words, HTTPStatus.NOT_FOUND)
-    return answer(results.position_bodies(run, row))
+    return answer(contract.position_bodies(run, row))
 
 
 def _launch(request: HttpRequest, model_id: str, portfolio_ids: list[str] | None) -> Rebalance:
     key = request.headers.get("Idempotency-Key") or None
     try:
-        return rebalance_launch(by=caller(request), model_id=model_id, portfolio_ids=portfolio_ids, idempotency_key=key)
+        return run_launch(by=caller(request), model_id=model_id, portfolio_ids=portfolio_ids, idempotency_key=key)
     except UnpricedModelError as error:
         raise RefusedRunError(error.message, HTTPStatus.SERVICE_UNAVAILABLE, extra={}) from error
 
@@ -197,7 +220,7 @@ def _accepted(run: Rebalance) -> HttpResponse:
 
 def _ended(run: Rebalance) -> Rebalance:
     """The run, ended; 503 with its id when it takes longer than callers wait, or when it was stopped or cancelled."""
-    run = rebalance_wait(rebalance_id=run.pk, seconds=settings.V1_WAIT_SECONDS)
+    run = run_wait(run_id=run.pk, seconds=settings.V1_WAIT_SECONDS)
     told = {"rebalance_id": run.pk, "status": run.state}
     if run.is_active:
         words = f"The rebalance is still running; look for its result at /api/v1/rebalance/{run.pk}"
@@ -217,11 +240,11 @@ def _refusal(run: Rebalance, row: PortfolioRebalance) -> RefusedRunError:
         return RefusedRunError(NO_SOLUTION, HTTPStatus.UNPROCESSABLE_ENTITY, extra=extra)
     if row.reason_code == "UNKNOWN_PORTFOLIO":
         return RefusedRunError(f"Portfolio {row.portfolio_id} not found", HTTPStatus.NOT_FOUND, extra=extra)
-    return RefusedRunError(results.failure(row), HTTPStatus.SERVICE_UNAVAILABLE, extra=extra)
+    return RefusedRunError(contract.failure(row), HTTPStatus.SERVICE_UNAVAILABLE, extra=extra)
 
 
 def _why(run: Rebalance, rows: list[PortfolioRebalance]) -> dict[str, Any]:
-    return {"rebalance_id": run.pk, "reasons": results.reasons(rows)}
+    return {"rebalance_id": run.pk, "reasons": contract.reasons(rows)}
 
 
 def _portfolio_id(given: str) -> str:
@@ -271,7 +294,7 @@ def _ordering(sort_by: str) -> list[str]:
 
 def _page(runs: QuerySet[Rebalance], offset: int, limit: int, ordering: list[str]) -> StreamingHttpResponse:
     found = runs.order_by(*ordering)[offset : offset + limit]
-    return streamed(array(results.stored_pieces(run, _one_by_one(run)) for run in found))
+    return streamed(array(contract.stored_pieces(run, _one_by_one(run)) for run in found))
 
 
 def _rows(run: Rebalance) -> list[PortfolioRebalance]:

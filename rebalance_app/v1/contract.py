@@ -17,7 +17,7 @@ from models_app.portfolio.units import BASIS_POINT, MONEY_SCALE, WEIGHT_SCALE
 from ordergen.apis.json import array, dumps
 from ordergen.core.times import zulu
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance
-from rebalance_app.solving.run_inputs import NO_PLACE, Band, RunFacts, facts_of
+from rebalance_app.proposals.run_inputs import NO_PLACE, Band, RunInputs, inputs_of
 
 SUCCESSES = (ProposalState.SOLVED, ProposalState.NO_TRADES)
 _LONGEST_LIST = 5  # of remainders told in one message
@@ -35,7 +35,7 @@ class Place(NamedTuple):
     high_drift: float
 
 
-class Line(NamedTuple):
+class SolvedPosition(NamedTuple):
     """One security of a solved portfolio."""
 
     security_id: str
@@ -54,16 +54,16 @@ class Line(NamedTuple):
 
 def trigger_body(run: Rebalance, row: PortfolioRebalance, *, note: str = "") -> dict[str, Any]:
     """One portfolio's element of a trigger's answer."""
-    facts = facts_of(run.pk)
+    inputs = inputs_of(run.pk)
     lines, worth = _lines(run.pk, row), _ticks(row, "market_value")
     return {
         "portfolio_id": row.portfolio_id,
         "portfolio_name": row.portfolio_name,
         "rebalance_id": run.pk,
         "transactions": [_transaction(line, run.launched_at) for line in lines if line.side],
-        "drifts": [_drift(facts, line, worth) for line in lines],
+        "drifts": [_drift(inputs, line, worth) for line in lines],
         "status": row.state,
-        "message": " ".join(filter(None, [note, _message(facts, row, lines)])),
+        "message": " ".join(filter(None, [note, _message(inputs, row, lines)])),
     }
 
 
@@ -93,7 +93,7 @@ def portfolio_pieces(run: Rebalance, rows: Iterable[PortfolioRebalance]) -> Iter
 
 def portfolio_body(run: Rebalance, row: PortfolioRebalance) -> dict[str, Any]:
     """One portfolio of a stored rebalance; one that failed keeps its cash and has no positions."""
-    facts = facts_of(run.pk)
+    inputs = inputs_of(run.pk)
     lines, worth = _lines(run.pk, row), _ticks(row, "market_value")
     cash_before, when = _ticks(row, "cash_before"), zulu(run.launched_at)
     return {
@@ -106,7 +106,7 @@ def portfolio_body(run: Rebalance, row: PortfolioRebalance) -> dict[str, Any]:
         ),
         "positions": [_stored_position(line, worth, when) for line in lines],
         "status": row.state,
-        "message": _message(facts, row, lines),
+        "message": _message(inputs, row, lines),
     }
 
 
@@ -130,7 +130,7 @@ def failure(row: PortfolioRebalance) -> str:
     return " ".join(str(reason["message"]) for reason in _reasons(row)) or ProposalState(row.state).label
 
 
-def _message(facts: RunFacts, row: PortfolioRebalance, lines: Sequence[Line]) -> str:
+def _message(inputs: RunInputs, row: PortfolioRebalance, lines: Sequence[SolvedPosition]) -> str:
     """What a person should know: why it failed, or what remains of fractional holdings; empty when all is plain."""
     if row.state not in SUCCESSES:
         return failure(row)
@@ -138,7 +138,7 @@ def _message(facts: RunFacts, row: PortfolioRebalance, lines: Sequence[Line]) ->
     if not remainders:
         return ""
     named = ", ".join(
-        f"{_plain(line.after)} of {facts.ticker(line.security_id)}" for line in remainders[:_LONGEST_LIST]
+        f"{_plain(line.after)} of {inputs.ticker(line.security_id)}" for line in remainders[:_LONGEST_LIST]
     )
     more = f" and {len(remainders) - _LONGEST_LIST} more" if len(remainders) > _LONGEST_LIST else ""
     return f"Whole shares only: {named}{more} cannot be sold."
@@ -152,23 +152,23 @@ def _reasons(row: PortfolioRebalance) -> list[dict[str, Any]]:
     ] or ([{"code": row.reason_code, "message": row.reason, "security_id": None}] if row.reason_code else [])
 
 
-def _lines(rebalance_id: str, row: PortfolioRebalance) -> list[Line]:
+def _lines(run_id: str, row: PortfolioRebalance) -> list[SolvedPosition]:
     """The lines of a proposal that may be acted on: none, unless the portfolio was solved."""
     quantities = (row.document or {}).get("quantities")
     if row.state not in SUCCESSES or not quantities:
         return []
-    facts, places = facts_of(rebalance_id), _places(rebalance_id)
-    ids = [*facts.targets, *quantities["outside"]]
+    inputs, places = inputs_of(run_id), _places(run_id)
+    ids = [*inputs.targets, *quantities["outside"]]
     held = zip(ids, quantities["before"], quantities["after"], strict=True)
     # Every line of a solved portfolio has its price: indexed, so that none could ever be taken for zero.
-    return [Line(key, places[key], _read(before), _read(after)) for key, before, after in held]
+    return [SolvedPosition(key, places[key], _read(before), _read(after)) for key, before, after in held]
 
 
 @lru_cache(maxsize=16)
-def _places(rebalance_id: str) -> dict[str, Place]:
+def _places(run_id: str) -> dict[str, Place]:
     """By security id, of all that have a price. They never change, so each process works them out once."""
-    facts = facts_of(rebalance_id)
-    return {key: _place(price, facts.targets.get(key, NO_PLACE)) for key, price in facts.prices.items()}
+    inputs = inputs_of(run_id)
+    return {key: _place(price, inputs.targets.get(key, NO_PLACE)) for key, price in inputs.prices.items()}
 
 
 def _place(price: Decimal, band: Band) -> Place:
@@ -193,7 +193,7 @@ def _ticks(row: PortfolioRebalance, name: str) -> Exact:
     return _scaled(Decimal((row.document or {}).get(name) or 0), MONEY_SCALE)
 
 
-def _transaction(line: Line, when: datetime) -> dict[str, Any]:
+def _transaction(line: SolvedPosition, when: datetime) -> dict[str, Any]:
     return {
         "transaction_type": line.side,
         "security_id": line.security_id,
@@ -202,8 +202,8 @@ def _transaction(line: Line, when: datetime) -> dict[str, Any]:
     }
 
 
-def _drift(facts: RunFacts, line: Line, worth: Exact) -> dict[str, str]:
-    target, low_drift, high_drift = facts.targets.get(line.security_id, NO_PLACE)
+def _drift(inputs: RunInputs, line: SolvedPosition, worth: Exact) -> dict[str, str]:
+    target, low_drift, high_drift = inputs.targets.get(line.security_id, NO_PLACE)
     actual = Decimal(line.after * line.place.ticks) / worth if worth else Decimal(0)
     return {
         "security_id": line.security_id,
@@ -216,7 +216,7 @@ def _drift(facts: RunFacts, line: Line, worth: Exact) -> dict[str, str]:
     }
 
 
-def _stored_position(line: Line, worth: Exact, when: str) -> dict[str, Any]:
+def _stored_position(line: SolvedPosition, worth: Exact, when: str) -> dict[str, Any]:
     security_id, (ticks, parts, price, target, low_drift, high_drift), before, after = line
     value = after * ticks
     return {

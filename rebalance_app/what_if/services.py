@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.utils import timezone
@@ -22,19 +23,19 @@ from models_app.models import InvestmentModel
 from models_app.portfolio.drift import PortfolioDrift, portfolio_drift
 from models_app.portfolio.types import Reason, RebalanceProblem, RebalanceSolution
 from models_app.sources import get_source
-from models_app.sources.base import Balances
+from models_app.sources.book_source import Balances
 from ordergen.accounts.models import User
 from ordergen.core.errors import InvalidInputError, NotFoundError
-from rebalance_app.optimiser.failures import SolverLostError, of_process, solver_busy
+from rebalance_app.answers.scenarios import scenario_to_json
 from rebalance_app.optimiser.problem.json_format import options_from_json
-from rebalance_app.optimiser.scenarios import scenario_to_json
 from rebalance_app.optimiser.solution import refused
 from rebalance_app.optimiser.solve import solve_separable
 from rebalance_app.optimiser.what_if import scenario
 from rebalance_app.proposals.document import limits_applied, reason_told
-from rebalance_app.runs.launch import checked_options, limits_in_force, prices_now
-from rebalance_app.solving.load import old_price, stale_security, unknown_gain
-from rebalance_app.solving.run_inputs import RunFacts
+from rebalance_app.proposals.run_inputs import RunInputs
+from rebalance_app.solving.failures import SolverLostError, of_process, solver_busy
+from rebalance_app.solving.freeze import checked_options, limits_in_force, prices_now
+from rebalance_app.solving.load import refusal, stale_price, unknown_gain
 from rebalance_app.solving.solver_process import SolverChild
 
 logger = logging.getLogger(__name__)
@@ -60,15 +61,15 @@ class WhatIf:
 class _Frozen:
     """What does not change from one scenario to the next."""
 
-    facts: RunFacts
+    inputs: RunInputs
     portfolio_id: str
     balances: Balances  # with tax lots where they add up, so that every scenario says what it gains
     unknown_gain: Reason | None
 
-    def under(self, options: Mapping[str, Any]) -> tuple[RunFacts, RebalanceProblem]:
+    def under(self, options: Mapping[str, Any]) -> tuple[RunInputs, RebalanceProblem]:
         """The problem with these options, narrowed by the limits in force."""
-        facts = replace(self.facts, options=options)
-        return facts, facts.problem(self.portfolio_id, self.balances)
+        inputs = replace(self.inputs, options=options)
+        return inputs, inputs.problem(self.portfolio_id, self.balances)
 
 
 def what_if(
@@ -88,7 +89,7 @@ def what_if(
     if portfolio is None or balances is None:
         raise NotFoundError(f"There is no portfolio {portfolio_id}.")
     model = _model(portfolio_id, model_id)
-    frozen = _frozen(_facts(model, portfolio_id), portfolio_id, balances)
+    frozen = _frozen(_inputs(model, portfolio_id), portfolio_id, balances)
     _, plain = frozen.under({})
     before = portfolio_drift(plain.positions, plain.cash)
     scenarios = [_scenario(frozen, given, before) for given in asked]
@@ -122,45 +123,42 @@ def _model(portfolio_id: str, model_id: str | None) -> InvestmentModel:
     return model
 
 
-def _facts(model: InvestmentModel, portfolio_id: str) -> RunFacts:
-    """The facts of a run that is never launched."""
+def _inputs(model: InvestmentModel, portfolio_id: str) -> RunInputs:
+    """What a run would be launched on that never is."""
     snapshot = prices_now(get_source(), model)
     targets = {line.security_id: (line.target, line.low_drift, line.high_drift) for line in model.positions.all()}
-    return RunFacts(snapshot.payload, targets, limits=limits_in_force(model, {portfolio_id: ""}, snapshot))
+    return RunInputs(snapshot.payload, targets, limits=limits_in_force(model, {portfolio_id: ""}, snapshot))
 
 
-def _frozen(facts: RunFacts, portfolio_id: str, balances: Balances) -> _Frozen:
+def _frozen(inputs: RunInputs, portfolio_id: str, balances: Balances) -> _Frozen:
     source = get_source()
     if not source.has_tax_lots:
-        return _Frozen(facts, portfolio_id, balances, None)
+        return _Frozen(inputs, portfolio_id, balances, None)
     with_lots = replace(balances, lots=source.tax_lots([portfolio_id]).get(portfolio_id, {}))
-    why = unknown_gain(facts, with_lots)
-    return _Frozen(facts, portfolio_id, balances if why else with_lots, why)
+    why = unknown_gain(with_lots)
+    return _Frozen(inputs, portfolio_id, balances if why else with_lots, why)
 
 
 def _scenario(frozen: _Frozen, given: dict[str, Any], before: PortfolioDrift) -> dict[str, Any]:
-    facts, problem = frozen.under(given)
-    solution = _too_old(frozen) or _gainless(frozen, facts) or _solve(problem)
-    found = scenario_to_json(before, problem.positions, scenario(problem, solution))
-    trades = [trade | {"ticker": facts.ticker(trade["security_id"])} for trade in found["trades"]]
-    limits = limits_applied(facts, frozen.portfolio_id)
-    reasons = [reason_told(facts, reason) for reason in solution.reasons]
-    if solution.nearest:
-        found["nearest"]["reasons"] = [reason_told(facts, reason) for reason in solution.nearest.reasons]
-    return found | {"options": given, "limits": limits, "reasons": reasons, "trades": trades}
+    inputs, problem = frozen.under(given)
+    solution = _too_old(frozen) or _gainless(frozen, inputs) or _solve(problem)
+    found = scenario_to_json(before, problem.positions, scenario(problem, solution), partial(reason_told, inputs))
+    trades = [trade | {"ticker": inputs.ticker(trade["security_id"])} for trade in found["trades"]]
+    limits = limits_applied(inputs, frozen.portfolio_id)
+    return found | {"options": given, "limits": limits, "trades": trades}
 
 
 def _too_old(frozen: _Frozen) -> RebalanceSolution | None:
     """The refusal of a portfolio with a price that no run would trade on."""
-    old = stale_security(frozen.facts, frozen.balances)
-    return _error(frozen.portfolio_id, "STALE_PRICE", old_price(frozen.facts, old), old) if old else None
+    why = stale_price(frozen.inputs, frozen.balances)
+    return refusal(frozen.portfolio_id, why) if why else None
 
 
-def _gainless(frozen: _Frozen, facts: RunFacts) -> RebalanceSolution | None:
+def _gainless(frozen: _Frozen, inputs: RunInputs) -> RebalanceSolution | None:
     """The refusal of a gain budget where gains are unknown."""
-    if frozen.unknown_gain is None or not facts.needs_lots(frozen.portfolio_id):
+    if frozen.unknown_gain is None or not inputs.needs_lots(frozen.portfolio_id):
         return None
-    return RebalanceSolution(frozen.portfolio_id, "error", reasons=(frozen.unknown_gain,))
+    return refusal(frozen.portfolio_id, frozen.unknown_gain)
 
 
 def _solve(problem: RebalanceProblem) -> RebalanceSolution:
@@ -182,7 +180,3 @@ def _programme(problem: RebalanceProblem) -> RebalanceSolution:
         return refused(problem, "error", (of_process(error, limit),))
     finally:
         _one_at_a_time.release()
-
-
-def _error(portfolio_id: str, code: str, message: str, security_id: str | None = None) -> RebalanceSolution:
-    return RebalanceSolution(portfolio_id, "error", reasons=(Reason(code, message, security_id),))

@@ -1,11 +1,12 @@
 """What holds for every operation: who may ask, what an answer wears, and how bad requests are told apart."""
 
+import json
 import re
 from datetime import timedelta
 
 import pytest
 from django.apps import apps
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from ordergen.accounts.keys import find_api_key, revoke_api_key
@@ -13,6 +14,7 @@ from ordergen.accounts.models import ApiKey, User
 from ordergen.accounts.roles import PERMISSIONS, Role
 from ordergen.api import APIS
 from ordergen.apis.auth import Need
+from ordergen.apis.errors import plain_error, problem
 from ordergen.audit.models import AuditEvent
 from ordergen.core.correlation import Correlated
 from ordergen.core.errors import InvalidInputError
@@ -461,3 +463,19 @@ def test_parts_of_the_overall_health_can_be_left_out(db):
     body = Client().get("/health/?include_external=false&include_optimization=false").json()
     assert {"external_services", "optimization_engine"}.isdisjoint(body)
     assert body["uptime_seconds"] >= 0
+
+
+def test_a_status_is_told_alike_by_every_python():
+    """3.13 renamed these four."""
+    words = {
+        413: "Request Entity Too Large", 414: "Request-URI Too Long", 416: "Requested Range Not Satisfiable",
+        422: "Unprocessable Entity", 404: "Not Found",
+    }  # fmt: skip
+    told = [json.loads(problem(status, "", code="").content)["title"] for status in words]
+    codes = [json.loads(plain_error(RequestFactory().get("/api/v2/"), status).content)["code"] for status in words]
+
+    assert told == list(words.values())
+    assert codes == [
+        "request_entity_too_large", "request_uri_too_long", "requested_range_not_satisfiable", "unprocessable_entity",
+        "not_found",
+    ]  # fmt: skip

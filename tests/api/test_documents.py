@@ -8,7 +8,7 @@ from jsonschema_rs import validator_for
 
 from ordergen.api import APIS
 from rebalance_app.models import Rebalance
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 from tests.api.conftest import Api
 
 PATHS = [
@@ -26,7 +26,7 @@ PATHS = [
 
 @pytest.fixture
 def ids(book, manager, run_worker):
-    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    run = run_worker(run_launch(by=manager, model_id=book.model.pk))
     portfolio = book.harbour.pk
     return {"run_id": run.pk, "rebalance_id": run.pk, "model_id": book.model.pk, "portfolio_id": portfolio}
 

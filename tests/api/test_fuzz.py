@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import response_schema_conformance, statu
 from ordergen.accounts.roles import Role
 from ordergen.api import APIS
 from ordergen.wsgi import application
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 EXAMPLES = {Role.MANAGER: 6}  # by operation; who may do less has less to break
@@ -30,7 +30,7 @@ WITHOUT_LIMITS = {"API_READS_PER_MINUTE": 10**9, "API_WRITES_PER_MINUTE": 10**9}
 @pytest.fixture
 def real_ids(book, manager, run_worker):
     """Values of path parameters behind which there is something, so that cases come further than 404."""
-    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    run = run_worker(run_launch(by=manager, model_id=book.model.pk))
     order = run.orders.first()
     return {
         "model_id": book.model.pk,

@@ -3,6 +3,7 @@
 import json
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -13,11 +14,28 @@ from models_app.modelling.services import model_create, model_update
 from models_app.models import Holding, Portfolio, Price
 from ordergen.audit.models import AuditEvent
 from rebalance_app.models import PortfolioRebalance, Rebalance, RunState
+from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed, of_optimiser, verify_failed
+from rebalance_app.optimiser.solution import refused
+from rebalance_app.solving.failures import (
+    SolverHungError,
+    SolverRaisedError,
+    SolverWrongError,
+    of_process,
+    worker_died,
+)
+from rebalance_app.solving.load import gather
 from rebalance_app.v1.schemas import RebalanceTrigger, StoredPortfolio, StoredPosition, StoredRebalance
+from tests.domain.build import problem
 from tests.models.builders import portfolio
 
 NOBODY = "68a0c0ffee0000000000beef"
 NO_SOLUTION = "no feasible solution exists"
+
+
+def as_problems(facts, rows):
+    """The chunk without its block: every portfolio goes one by one."""
+    work = gather(facts, rows)
+    return work.without(np.zeros(len(work.batch_rows), dtype=bool))
 
 
 def fits(schema, response, status=200):
@@ -98,6 +116,31 @@ def test_an_infeasible_portfolio_is_422_with_reasons_and_nothing_is_stored_as_a_
     assert body["reasons"][0]["message"]
     assert api.get("/rebalances").json() == []
     assert api.get(f"/rebalance/{body['rebalance_id']}").json()["portfolios"][0]["status"] == "infeasible"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        of_optimiser(NoAnswerInTime(), 30.0),
+        of_optimiser(SolverFailed("kUnknown"), 30.0),
+        verify_failed("cash after the trades is below its floor"),
+        of_process(SolverHungError("it was killed"), 30.0),
+        of_process(SolverWrongError("there are more orders than allowed"), 30.0),
+        of_process(SolverRaisedError("ValueError: a defect"), 30.0),
+        worker_died(3),
+    ],
+    ids=lambda reason: reason.code,
+)
+def test_whatever_fails_in_the_solver_is_422_with_its_reason(failure, api, worker, book, monkeypatch):
+    """Out of time as well as a defect: nothing that the book lacks, so no 503, which says that it may pass."""
+    unsolved = refused(problem(0), "error", (failure,))
+    monkeypatch.setattr("rebalance_app.runs.solve_chunk.gather", as_problems)
+    monkeypatch.setattr("rebalance_app.runs.solve_chunk.solve_separable", lambda problems: [unsolved for _ in problems])
+    response = api.post(f"/portfolio/{book.harbour.pk}/rebalance")
+
+    assert (response.status_code, response.json()["detail"]) == (422, NO_SOLUTION)
+    assert [reason["code"] for reason in response.json()["reasons"]] == [failure.code]
+    assert api.get("/rebalances").json() == [], "nothing is stored as a success"
 
 
 def test_a_model_of_which_every_portfolio_failed_is_422(api, worker, book, manager):
@@ -233,7 +276,7 @@ def test_a_stopped_run_is_503_and_never_a_success(api, worker, monkeypatch, book
     from rebalance_app.v1 import api as door
 
     run = Rebalance(pk=NOBODY, state=RunState.STOPPED, number=1)
-    monkeypatch.setattr(door, "rebalance_wait", lambda **_: run)
+    monkeypatch.setattr(door, "run_wait", lambda **_: run)
     assert api.post(f"/model/{book.model.pk}/rebalance").status_code == 503
 
 

@@ -111,9 +111,9 @@ def test_every_other_refusal_is_a_problem_too(v2, tom, monkeypatch):
     problem(Api("/api/v2").get("/models"), 401, "unauthorized")
     problem(tom.post("/models", model()), 403, "not_allowed")
     problem(v2.post("/models", raw=b" " * (2**20 + 1)), 413, "request_entity_too_large")
-    from models_app.modelling import api_v2
+    from models_app.drift_index import api_v2
 
-    monkeypatch.setattr(api_v2.figures, "freshness", lambda _model: 1 / 0)
+    monkeypatch.setattr(api_v2.read, "freshness", lambda _model: 1 / 0)
     problem(v2.get("/drift"), 500, "internal_server_error")
 
 

@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from models_app.imports import apply_import, plan_import
+from models_app.imports.services import apply_import, plan_import
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import django
 
 def apply_after_all_have_planned(number, all_planned, outcomes):
     django.setup()
-    from models_app.imports import apply_import, plan_import
+    from models_app.imports.services import apply_import, plan_import
     from ordergen.core.errors import ConflictError
 
     rows = "".join(f"T{row},from process {number}\n" for row in range(500))

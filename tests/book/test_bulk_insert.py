@@ -1,10 +1,12 @@
 """Writing many rows past the ORM."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
 from models_app.models import Portfolio
-from ordergen.core.db import bulk_insert, bulk_update, object_id
+from ordergen.core.db import bulk_insert, bulk_update, made_at, object_id
 
 pytestmark = pytest.mark.django_db
 FIELDS = ("id", "name", "cash")
@@ -35,3 +37,11 @@ def test_a_row_that_no_longer_is_as_expected_is_left_alone_and_not_counted():
 def test_a_value_that_is_missing_is_a_database_error_of_django():
     with pytest.raises(DatabaseError), transaction.atomic():
         bulk_insert(Portfolio, FIELDS, [(object_id(), None, 0)])
+
+
+def test_an_id_says_when_it_was_made_and_those_of_a_process_ascend(time_machine):
+    time_machine.move_to("2026-11-30 09:30:15.25Z", tick=False)
+    ids = [object_id() for _ in range(1000)]
+
+    assert {made_at(one) for one in ids} == {datetime(2026, 11, 30, 9, 30, 15, tzinfo=UTC)}
+    assert ids == sorted(set(ids))

@@ -9,10 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models_app.exports.services import export
-from models_app.imports import KINDS, apply_import, cells, plan_import
+from models_app.files.kinds import KINDS
+from models_app.imports.services import apply_import, plan_import
 from models_app.investment_models.rules import ModelDraft, PositionDraft
 from models_app.modelling.services import model_create
 from models_app.models import Holding, InvestmentModel, Portfolio, Price, Security, TaxLot
+from ordergen.core.csv import FORMULA_STARTS, guard, unguard
 from ordergen.core.db import object_id
 from ordergen.core.errors import NotFoundError
 
@@ -50,7 +52,7 @@ def files(draw):
 
 
 def _lot(row):
-    return *row[:2], cells.unguard(row[2])
+    return *row[:2], unguard(row[2])
 
 
 def _model_rows(draw, model, tickers, funds):
@@ -86,8 +88,8 @@ def export_all():
 
 @given(text=st.text(st.sampled_from("'=+-@\t\r\0 xÄ＝"), max_size=6))
 def test_unguarding_undoes_guarding_whatever_the_text(text):
-    assert cells.unguard(cells.guard(text)) == text
-    assert not cells.guard(text).startswith(tuple(cells.FORMULA_STARTS))
+    assert unguard(guard(text)) == text
+    assert not guard(text).startswith(tuple(FORMULA_STARTS))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

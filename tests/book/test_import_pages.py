@@ -6,10 +6,11 @@ from threading import Event
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from models_app.imports import KINDS, uploads
+from models_app.files.kinds import KINDS
 from models_app.imports import streams as import_streams
+from models_app.imports import uploads
 from models_app.imports import views as import_views
-from models_app.imports.progress import Progress
+from models_app.imports.import_progress import ImportProgress
 from models_app.models import Price, Security
 from ordergen.core.errors import NotFoundError
 from tests.book.conftest import SECURITIES
@@ -195,7 +196,7 @@ def test_an_export_is_a_file_with_a_name_that_the_server_chose(page, book):
     assert text_of(answer).splitlines()[0] == "portfolio_id,name,cash"
 
 
-class WaitsToBeSeen(Progress):
+class WaitsToBeSeen(ImportProgress):
     """Goes on with the rows that it counts only when somebody has read what it counts."""
 
     def each(self, label, items, total):
@@ -219,7 +220,7 @@ class WaitsToBeSeen(Progress):
 def test_a_long_import_streams_its_progress_and_then_what_came_of_it(page, monkeypatch):
     monkeypatch.setattr(import_views, "STREAM_FROM_BYTES", 1000)
     monkeypatch.setattr(import_streams, "INTERVAL_SECONDS", 0.001)
-    monkeypatch.setattr(import_streams, "Progress", WaitsToBeSeen)
+    monkeypatch.setattr(import_streams, "ImportProgress", WaitsToBeSeen)
     rows = "".join(f"T{number},Name {number}\n" for number in range(200))
 
     url, answer = preview(page, f"ticker,name\n{rows}")

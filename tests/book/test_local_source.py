@@ -6,7 +6,7 @@ import pytest
 from models_app.drift_index.changed import book_changed
 from models_app.models import Holding, Portfolio, Price, Security
 from models_app.sources import get_source
-from models_app.sources.base import Balances, PriceInfo
+from models_app.sources.book_source import Balances, PriceInfo
 from tests.site import Site
 
 pytestmark = pytest.mark.django_db

@@ -29,7 +29,7 @@ def fill() -> dict[str, Any]:
     from ordergen.accounts.services import user_create
     from rebalance_app.limits.services import limits_set
     from rebalance_app.runs.solve_chunk import solver_close
-    from rebalance_app.runs.work import rebalance_named
+    from rebalance_app.runs.wait import run_by_name
 
     call_command("migrate", verbosity=0)
     maya = user_create(username="maya", password="a-long-enough-word", roles=["manager"])
@@ -44,7 +44,7 @@ def fill() -> dict[str, Any]:
     for portfolio in portfolios[::5]:
         limits = {"min_cash_weight": "0.1001"}
         limits_set(by=maya, scope="portfolio", subject_id=portfolio.pk, values=limits, reason="a floor that binds")
-    calm = rebalance_named(by=maya, model="Many")
+    calm = run_by_name(by=maya, model="Many")
     solver_close()
     assert (calm.n_infeasible, calm.portfolios.filter(method="milp").count()) == (POOR, PROGRAMMES)
     _, key = create_api_key(user=maya, name="chaos", scopes=["rebalances:read", "rebalances:write"], days=1)
@@ -70,24 +70,24 @@ def answers(run_id: str) -> dict[str, Any]:
 
 def launch(model: str, key: str | None = None, portfolios: Sequence[str] | None = None) -> str:
     from ordergen.accounts.models import User
-    from rebalance_app.runs.launch import rebalance_launch
+    from rebalance_app.runs.launch import run_launch
 
     maya = User.objects.get(username="maya")
-    return rebalance_launch(by=maya, model_id=model, idempotency_key=key, portfolio_ids=portfolios).pk
+    return run_launch(by=maya, model_id=model, idempotency_key=key, portfolio_ids=portfolios).pk
 
 
 def cancel(run_id: str) -> None:
     from ordergen.accounts.models import User
-    from rebalance_app.runs.cancel import rebalance_cancel
+    from rebalance_app.runs.lifecycle import run_cancel
 
-    rebalance_cancel(by=User.objects.get(username="maya"), rebalance_id=run_id)
+    run_cancel(by=User.objects.get(username="maya"), run_id=run_id)
 
 
 def retry(run_id: str) -> str:
     from ordergen.accounts.models import User
-    from rebalance_app.runs.retry import rebalance_retry
+    from rebalance_app.runs.lifecycle import run_retry
 
-    return rebalance_retry(by=User.objects.get(username="maya"), rebalance_id=run_id).pk
+    return run_retry(by=User.objects.get(username="maya"), run_id=run_id).pk
 
 
 def state(run_id: str) -> dict[str, Any]:

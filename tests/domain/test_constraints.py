@@ -2,6 +2,7 @@
 
 import pytest
 
+from models_app.portfolio import bands
 from models_app.portfolio.types import TaxLot
 from rebalance_app.optimiser.canonical.branching import min_trades
 from rebalance_app.optimiser.problem import constraints
@@ -52,25 +53,21 @@ def test_gain_budget(gain, kept):
     [(0, (3, 4)), (30, (0, 1)), (50, (-2, -1)), (35, (0, 0)), (-10, (4, 5))],
 )
 def test_band_of_30_to_40_in_steps_of_10(held, steps):
-    assert constraints.band(held, 10, 30, 40) == steps
+    assert bands.band(held, 10, 30, 40) == steps
 
 
 def test_a_band_that_no_step_ends_in_is_an_empty_interval():
-    least, most = constraints.band(0, 30, 40, 50)
+    least, most = bands.band(0, 30, 40, 50)
     assert least > most
 
 
 def test_a_band_below_zero_permits_no_short():
-    assert constraints.band(20, 10, -15, 5) == (-2, -2)
+    assert bands.band(20, 10, -15, 5) == (-2, -2)
 
 
 @pytest.mark.parametrize(("held", "step", "steps"), [(30, 10, -3), (35, 10, -3), (-25, 10, 3), (0, 10, 0)])
 def test_sold_out_but_for_a_fraction_and_never_short(held, step, steps):
-    assert constraints.sold_out(held, step) == (steps, steps)
-
-
-def test_a_lot_multiplies_the_step():
-    assert constraints.lot(7, 100) == 700
+    assert bands.sold_out(held, step) == (steps, steps)
 
 
 def test_where_bands_are_soft_anything_up_to_the_whole_portfolio_may_be_held():

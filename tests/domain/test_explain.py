@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from models_app.portfolio.types import Options, TaxLot
+from rebalance_app.answers.sentences import sentence
 from rebalance_app.optimiser.solve import nearest, solve
 from rebalance_app.optimiser.what_if import what_if
 from tests.domain.build import D, codes, position, problem
@@ -46,21 +47,21 @@ def test_limits_that_conflict_only_together_name_the_ones_to_relax_and_to_what()
     assert set(numbers) == {"turnover", "cash_floor"}
     assert solve(three(**both | {"max_turnover": numbers["turnover"]})).solved
     assert solve(three(**both | {"min_cash": numbers["cash_floor"]})).solved
-    assert "Any one of these changes" in solution.reasons[0].message
+    assert "Any one of these changes" in sentence(solution.reasons[0])
 
 
 def test_a_minimum_trade_that_keeps_a_position_out_of_its_band_is_named():
     solution = solve(problem(905, position("A", 9, 10, "0.10", ("0.0", "0.01")), min_trade_value=D(50)))
     assert [(r.code, r.security_id) for r in solution.reasons] == [("MIN_TRADE_CONFLICT", "A")]
-    start, _, remedy = solution.reasons[0].message.partition(". ")
+    start, _, remedy = sentence(solution.reasons[0]).partition(". ")
     assert start == "A needs a buy of 1 share to be in its band, but the minimum trade value allows none below 5"
     assert remedy.startswith("Lower the minimum trade value to 10.00")
 
 
 def test_what_is_above_its_band_by_less_than_the_smallest_order_needs_a_sale():
     solution = solve(problem(800, position("A", 20, 10, "0.15", ("0.01", "0.02")), min_trade_value=D(90)))
-    assert "A needs a sale of 3 to 6 shares" in solution.reasons[0].message
-    assert "allows none below 9." in solution.reasons[0].message
+    assert "A needs a sale of 3 to 6 shares" in sentence(solution.reasons[0])
+    assert "allows none below 9." in sentence(solution.reasons[0])
 
 
 def test_cash_above_its_ceiling_says_by_how_much():
@@ -133,7 +134,7 @@ def test_what_the_words_say_suffices_does_although_they_end_at_the_cent(option, 
     held = 10 if option in {"min_cash", "max_cash"} else 14
     asked = problem(100 + D(part), position("A", held, price, "0.5", "0.05", **lots), **{option: D(value)})
     (reason,) = solve(asked).reasons
-    said = re.search(rf"{words} ([\d,.]*\d)", reason.message)
+    said = re.search(rf"{words} ([\d,.]*\d)", sentence(reason))
     assert solve(replace(asked, options=replace(asked.options, **{option: D(said[1])}))).solved
 
 
@@ -149,25 +150,25 @@ def test_the_cash_to_add_is_the_least_that_helps_in_every_mode(mode):
     stated = three(mode=mode, min_cash=D(1500))
     reason = next(r for r in solve(stated).reasons if r.code == "SHORT_OF_CASH")
     assert least_cash(stated, reason)
-    assert ("raises the bands" in reason.message) == (mode not in {"invest_cash", "raise_cash"})
+    assert ("raises the bands" in sentence(reason)) == (mode not in {"invest_cash", "raise_cash"})
 
 
 def test_of_two_floors_both_are_said_to_be_in_the_way():
     reason = solve(three(min_cash=D(600), min_cash_weight=D("0.55"))).reasons[0]
-    assert "in money as well as in per cent" in reason.message
-    assert "as well as" not in solve(three(min_cash=D(600))).reasons[0].message
+    assert "in money as well as in per cent" in sentence(reason)
+    assert "as well as" not in sentence(solve(three(min_cash=D(600))).reasons[0])
 
 
 def test_a_ceiling_below_the_floor_is_named_as_such():
     stated = problem(500, position("A", 50, 10, "0.5", "0.5"), min_cash=D(300), max_cash=D(200))
     solution = solve(stated)
     assert codes(solution) == ["LIMITS_CONFLICT"]
-    assert "The cash ceiling of 200.00 is below the cash floor of 300.00" in solution.reasons[0].message
+    assert "The cash ceiling of 200.00 is below the cash floor of 300.00" in sentence(solution.reasons[0])
     assert set(solution.reasons[0].numbers) <= {"cash_floor", "cash_ceiling"}
 
 
 def test_the_nearest_answer_tells_in_words_which_limit_it_relaxes():
     found = nearest(three(min_cash=D(200), max_cash=D(100), max_cash_weight=D("0.05")))
-    told = [r.message for r in found.reasons if r.code == "LIMIT_RELAXED"]
+    told = [sentence(r) for r in found.reasons if r.code == "LIMIT_RELAXED"]
     assert len(told) == 1
     assert re.fullmatch(r"The cash (ceiling|floor) is taken as [\d,]+\.\d\d\.", told[0])

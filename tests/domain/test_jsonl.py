@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from benchmarks.instances import small
 from models_app.portfolio.types import ProblemError
+from rebalance_app.answers.solution_json import kept, solution_from_json, solution_to_json
 from rebalance_app.optimiser.problem.json_format import (
     loads,
     problem_from_json,
     problem_to_json,
-    solution_from_json,
-    solution_to_json,
 )
 from rebalance_app.optimiser.solve import solve
 from tests.domain.build import D, document, position, problem
@@ -159,7 +158,7 @@ def test_every_solution_is_read_back_as_it_was_written():
         problem(1000, position("A", 0, 300, "0.1", "0.01"), nearest=True),
     ):
         solution = solve(stated)
-        read = solution_from_json(json.loads(json.dumps(solution_to_json(solution))))
+        read = solution_from_json(json.loads(json.dumps(solution_to_json(solution, kept))))
         without_time = [
             replace(s, seconds=0.0, nearest=s.nearest and replace(s.nearest, seconds=0.0)) for s in (read, solution)
         ]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from benchmarks.instances import alike, small
 from models_app.portfolio.types import TaxLot
+from rebalance_app.answers.sentences import sentence
 from rebalance_app.optimiser.solve import relaxed, solve
 from tests.domain.build import D, codes, position, problem
 
@@ -76,7 +77,7 @@ def remedies_work(stated):
                 told = reason.numbers[name] * (100 if name in {*DRIFTS, "turnover_needed"} else 1)
                 if name in TOWARD:  # what is said to suffice is rounded to the side that does
                     told = told.quantize(D("0.01"), rounding=TOWARD[name])
-                assert ADVICE[name].format(told) in reason.message.lower()
+                assert ADVICE[name].format(told) in sentence(reason).lower()
             tried.append(f"{reason.code} {name}")
     return tried
 
@@ -118,7 +119,7 @@ def test_remedies_of_any_problem_do_what_they_say(seed):
 def test_a_share_that_is_too_dear_is_told_with_its_part_of_the_portfolio_and_every_way_out():
     solution = solve(problem(100_000, position("BRK.A", 0, 41_000, "0.05", "0.01")))
     (reason,) = solution.reasons
-    assert reason.message == (
+    assert sentence(reason) == (
         "One share of BRK.A is worth 41,000.00, 41.00 % of this portfolio, and its band is 2.00 points wide: "
         "4,000.00 to 6,000.00. No whole number of them has a value in it; the nearest are 0.00 and 41,000.00. "
         "Widen the high drift to 36.00 points, or widen the low drift to 5.00 points, or exclude BRK.A, or bring the "

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from rebalance_app.answers.sentences import sentence
 from rebalance_app.optimiser.solve import solve, solve_many, solve_separable
 from tests.domain.build import D, codes, position, problem, shares
 
@@ -39,7 +40,7 @@ def test_check_value_c_is_infeasible_and_the_remedies_do_work():
     assert solve(problem(1003, position("X", 10, 10), position("A", 0, 250, "0.10", wider))).status == "optimal"
     richer = reason.numbers["market_value_needed"] - 100
     assert solve(problem(richer, position("X", 10, 10), position("A", 0, 250, "0.10"))).status == "optimal"
-    assert "22.67 % of this portfolio" in reason.message
+    assert "22.67 % of this portfolio" in sentence(reason)
 
 
 @pytest.mark.parametrize(("held", "after"), [(9, 9), (10, 10), (0, 9), (50, 10)])
@@ -119,7 +120,7 @@ def test_a_restriction_that_contradicts_its_band_is_named():
     forbidden = solve(problem(1000, position("A", 0, 10, "0.5", "0.1", can_buy=False)))
     assert [(r.code, r.security_id) for r in forbidden.reasons] == [("RESTRICTION_CONFLICT", "A")]
     kept = solve(problem(0, position("A", 100, 10, can_sell=False)))
-    assert "do-not-sell" in kept.reasons[0].message
+    assert "do-not-sell" in sentence(kept.reasons[0])
 
 
 def test_do_not_buy_holds_a_position_below_its_target():

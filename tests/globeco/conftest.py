@@ -11,7 +11,7 @@ from django.core.cache import cache
 from models_app.investment_models.rules import ModelDraft, PositionDraft
 from models_app.modelling.services import model_create
 from models_app.sources import globeco as source_module
-from models_app.sources import http
+from models_app.sources import http_client
 from tests.api.conftest import Api, _no_files, api, key_for, worker  # noqa: F401
 from tests.globeco.client import Globeco
 
@@ -49,8 +49,8 @@ def globeco(simulator, settings, monkeypatch, certificates):
 def _forget_all():
     cache.clear()
     for service in source_module.services().values():
-        http.client(service.url).close()
-    http._client.cache_clear()
+        http_client.client(service.url).close()
+    http_client._client.cache_clear()
     source_module.services.cache_clear()
 
 

@@ -56,7 +56,7 @@ def _fill(globeco: Globeco) -> str:
     from ordergen.accounts.services import user_create
     from ordergen.core.models import Setting
     from ordergen.ops import demo
-    from rebalance_app.runs.work import rebalance_named
+    from rebalance_app.runs.wait import run_by_name
 
     if User.objects.exists():
         return demo._password_file().read_text()
@@ -64,7 +64,7 @@ def _fill(globeco: Globeco) -> str:
     people = {role: user_create(username=name, password=password, roles=[role]) for role, name in demo.NAMES.items()}
     Setting.objects.update_or_create(name="data_label", defaults={"value": "Simulated GlobeCo"})
     _models(globeco, people[Role.MANAGER])
-    rebalance_named(by=people[Role.MANAGER], model=MODELS[1][0])
+    run_by_name(by=people[Role.MANAGER], model=MODELS[1][0])
     return password
 
 

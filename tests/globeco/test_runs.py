@@ -5,19 +5,19 @@ import io
 import pytest
 from django.core.cache import cache
 
-from models_app.drift_index.recompute import refresh, waiting_since
+from models_app.drift_index.refresh import refresh, waiting_since
 from models_app.exports.services import export
-from models_app.imports import apply_import, import_file, plan_import
+from models_app.imports.services import apply_import, import_file, plan_import
 from models_app.models import DriftFigures, InvestmentModel, Security
 from models_app.sources import get_source
 from models_app.sources import globeco as source_module
-from models_app.sources.base import PortfolioInfo
+from models_app.sources.book_source import PortfolioInfo
 from models_app.sources.globeco import GlobecoSource
 from ordergen.audit.models import AuditEvent
 from ordergen.core.errors import InvalidInputError
 from ordergen.ops.verify import verify_all
 from rebalance_app.models import PortfolioRebalance, PriceSnapshot, Rebalance
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 from rebalance_app.runs.solve_chunk import chunk_solve
 from tests.api.conftest import Api
 from tests.globeco.book import id_of
@@ -107,10 +107,10 @@ def v2(manager, key_for, settings):
 def test_what_was_proposed_before_the_outage_stays_and_the_rest_can_be_tried_again(
     v2, globeco, model, manager, run_worker
 ):
-    run = rebalance_launch(by=manager, model_id=model.pk)
-    chunk_solve(rebalance_id=run.pk, chunk=0)
+    run = run_launch(by=manager, model_id=model.pk)
+    chunk_solve(run_id=run.pk, chunk=0)
     globeco.fault("accounting", "500_before")
-    chunk_solve(rebalance_id=run.pk, chunk=1)
+    chunk_solve(run_id=run.pk, chunk=1)
     globeco.heal()
 
     run.refresh_from_db()
@@ -150,7 +150,7 @@ def browser(client, manager):
 
 
 def test_pages_show_names_and_tickers_of_the_services(browser, globeco, model, manager, run_worker, ids):
-    run = run_worker(rebalance_launch(by=manager, model_id=model.pk))
+    run = run_worker(run_launch(by=manager, model_id=model.pk))
     refresh()
     proposal = PortfolioRebalance.objects.filter(rebalance=run).first()
     pages = {

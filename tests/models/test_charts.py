@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from models_app.drift_index.live_drift import Line
+from models_app.drift_index.live_drift import PositionView
 from models_app.portfolio.drift import portfolio_drift
 from models_app.portfolio.types import Position
 from models_app.portfolios import charts
@@ -20,7 +20,7 @@ def lines(*positions, cash="0"):
     ]
     drift = portfolio_drift(given, Decimal(cash))
     return [
-        Line(place, place.security_id, f"{place.security_id} Inc", date(2026, 1, 2), in_model=True)
+        PositionView(place, place.security_id, f"{place.security_id} Inc", date(2026, 1, 2), in_model=True)
         for place in drift.positions
     ]
 

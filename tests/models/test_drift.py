@@ -46,7 +46,7 @@ def test_a_holding_without_a_price_leaves_the_value_open_and_is_never_worth_zero
 
 def test_a_portfolio_without_a_model_has_a_value_and_no_drift(book):
     view = portfolio_view(book["free"].id)
-    assert (view.model, view.drift.market_value, view.lines) == (None, Decimal(200), ())
+    assert (view.model, view.drift.market_value, view.positions) == (None, Decimal(200), ())
 
 
 def test_what_is_held_but_not_in_the_model_is_to_be_sold_and_ranks_above_every_band_use(book, manager):

@@ -12,18 +12,18 @@ from django.db import DatabaseError, connection
 from models_app.drift_index import changed as changes
 from models_app.drift_index import invalidate as marks
 from models_app.drift_index import read as figures
-from models_app.drift_index import recompute as refresh
+from models_app.drift_index import recompute, refresh
 from models_app.drift_index.changed import book_changed
-from models_app.drift_index.document import figures_at_once, figures_of
-from models_app.drift_index.live_drift import portfolio_view, read_facts
-from models_app.imports import apply_import, plan_import
+from models_app.drift_index.document import document_of, documents_at_once
+from models_app.drift_index.live_drift import portfolio_view, read_inputs
+from models_app.imports.services import apply_import, plan_import
 from models_app.investment_models.rules import ModelDraft
 from models_app.investment_models.selectors import ModelRow, model_draft
 from models_app.modelling import services
 from models_app.models import DriftFigures, FiguresRefresh, Holding, InvestmentModel, ModelFigures, Portfolio, Price
 from models_app.portfolios.views import PORTFOLIO_COLUMNS
 from models_app.sources import get_source
-from models_app.sources.base import PortfolioInfo
+from models_app.sources.book_source import PortfolioInfo
 from models_app.sources.parse import MalformedAnswerError
 from models_app.tasks import refresh_figures, sweep_figures
 from ordergen.audit import services as audit
@@ -75,7 +75,7 @@ def live(row):
     """What the live view says of a row of figures."""
     view = portfolio_view(row.portfolio_id, row.model_id or None)
     model = ModelRow(view.model, model_draft(view.model)) if view.model else None
-    return figures_of(view, model).columns()
+    return document_of(view, model).columns()
 
 
 def check_all():
@@ -109,7 +109,7 @@ def check_models():
         told = ModelFigures.objects.get(pk=model.pk, changed=None).told
         assert Decimal(told["market_value"]) == sum(view.drift.market_value or 0 for view in views)
         for key, found in figures.position_figures(model.pk).items():
-            lines = [line for view in views for line in view.lines if line.security_id == key]
+            lines = [line for view in views for line in view.positions if line.security_id == key]
             assert found.n_over == sum(line.state == "over" for line in lines)
             assert found.n_under == sum(line.state == "under" for line in lines)
             drifts = sorted(line.drift.drift for line in lines if line.drift.drift is not None)
@@ -125,7 +125,7 @@ def test_arrays_and_the_general_way_each_answer_for_their_own(book):
     followers = list(DriftFigures.objects.filter(model_id=book["model"].pk))
     row = ModelRow(book["model"], model_draft(book["model"]))
     infos = [(PortfolioInfo(f.portfolio_id, f.portfolio_name), row) for f in followers]
-    answered = figures_at_once(row, [info.id for info, _ in infos], read_facts(get_source(), infos))
+    answered = documents_at_once(row, [info.id for info, _ in infos], read_inputs(get_source(), infos))
     names = {f.portfolio_name for f in followers if f.portfolio_id in answered}
     assert names == {"Calm", "Over", "Short", "Overdrawn", "Poor", "Outside"}
 
@@ -201,7 +201,7 @@ def test_what_has_changed_is_never_shown_as_current(book, client, manager, later
 
 
 def test_a_save_does_not_wait_for_what_takes_long_and_leaves_it_old(book, manager, monkeypatch):
-    monkeypatch.setattr(refresh, "AT_ONCE_SECONDS", -1)
+    monkeypatch.setattr(recompute, "AT_ONCE_SECONDS", -1)
     services.model_position_update(model_id=book["model"].pk, position=position(_id("AAA"), "0.3"), by=manager)
     old = {row.portfolio_name for row in DriftFigures.objects.exclude(changed=None)}
     assert old == {"Fractional", "Unpriced", "Worthless", "Indebted", "Tiny"}
@@ -226,17 +226,17 @@ def test_a_portfolio_without_figures_is_not_computed_yet_and_in_no_state(book, c
 
 def test_a_change_while_figures_are_computed_leaves_them_old(book, later, monkeypatch):
     book_changed()
-    compute = refresh._compute
+    compute = recompute._compute
 
     def disturbed(rows, deadline):
         found = compute(rows, deadline)
-        monkeypatch.setattr(refresh, "_compute", compute)
+        monkeypatch.setattr(recompute, "_compute", compute)
         Price.objects.filter(security__ticker="AAA").update(close=Decimal(77))
         book_changed([book["over"].id])
         return found
 
-    monkeypatch.setattr(refresh, "_compute", disturbed)
-    refresh.refresh_rows(refresh._marked(None))
+    monkeypatch.setattr(recompute, "_compute", disturbed)
+    recompute.recompute_rows(recompute.outdated_rows(None))
     assert [row.portfolio_name for row in DriftFigures.objects.exclude(changed=None)] == ["Over"]
     refresh.refresh()
     assert figures.rows_of().get(portfolio_id=book["over"].id).told == live_told(book["over"].id, book["model"].pk)
@@ -271,7 +271,7 @@ def test_figures_that_cannot_be_computed_do_not_end_the_sweeper(book, later, mon
 
     book_changed()
     monkeypatch.setattr(refresh, "PATIENCE", timedelta(seconds=-1))
-    monkeypatch.setattr(refresh, "_compute", fail)
+    monkeypatch.setattr(recompute, "_compute", fail)
     sweep_figures()
     assert "a bug" in caplog.text
     assert "ZeroDivisionError: a bug" in figures.freshness().fault
@@ -383,7 +383,7 @@ def test_the_sums_of_a_model_that_is_gone_go_too(book):
 
 def test_a_model_that_changes_while_it_is_summed_up_stops_nobody(book, later, manager, monkeypatch):
     """Its version is read first and its positions then: a save in between has another number of them."""
-    read = refresh._model_rows
+    read = recompute._model_rows
 
     def disturbed(ids):
         rows = read(ids)
@@ -391,8 +391,8 @@ def test_a_model_that_changes_while_it_is_summed_up_stops_nobody(book, later, ma
         fewer = ModelDraft(row.draft.name, row.draft.positions[:-1], ())
         return rows | {book["model"].pk: ModelRow(row.model, fewer)}
 
-    monkeypatch.setattr(refresh, "_model_rows", disturbed)
-    refresh.refresh_models(list(ModelFigures.objects.filter(pk=book["model"].pk)))
+    monkeypatch.setattr(recompute, "_model_rows", disturbed)
+    recompute.sum_up_models(list(ModelFigures.objects.filter(pk=book["model"].pk)))
 
 
 def test_who_changes_takes_the_turn_to_record_before_the_figures(book, manager, monkeypatch):
@@ -411,7 +411,7 @@ def test_who_changes_takes_the_turn_to_record_before_the_figures(book, manager, 
 @pytest.fixture
 def failing(monkeypatch):
     """`failing(Calm=ZeroDivisionError("a bug"))`: whoever computes figures of that portfolio gets this error."""
-    read = refresh.read_facts
+    read = recompute.read_inputs
 
     def fail(**errors):
         def reading(source, pairs):
@@ -420,7 +420,7 @@ def failing(monkeypatch):
                     raise errors[info.name]
             return read(source, pairs)
 
-        monkeypatch.setattr(refresh, "read_facts", reading)
+        monkeypatch.setattr(recompute, "read_inputs", reading)
 
     return fail
 
@@ -452,14 +452,14 @@ def test_of_several_that_cannot_be_computed_each_is_told_in_the_worker_s_log(boo
 
 def test_a_model_that_cannot_be_summed_up_keeps_no_other_waiting(book, later, monkeypatch):
     book_changed()
-    sum_up = refresh._summed_up
+    sum_up = recompute._summed_up
 
     def failing(row):
         if row.model.name == "Growth":
             raise ZeroDivisionError("a bug")
         return sum_up(row)
 
-    monkeypatch.setattr(refresh, "_summed_up", failing)
+    monkeypatch.setattr(recompute, "_summed_up", failing)
     with pytest.raises(ExceptionGroup) as raised:
         refresh.refresh()
     assert [type(error) for error in raised.value.exceptions] == [ZeroDivisionError]
@@ -472,7 +472,7 @@ def test_what_ends_a_refresh_hides_nothing_that_went_wrong_before(book, later, f
 
     book_changed()
     failing(Over=ZeroDivisionError("a bug"))
-    monkeypatch.setattr(refresh, "refresh_models", refuse)
+    monkeypatch.setattr(refresh, "sum_up_models", refuse)
     with pytest.raises(ExceptionGroup) as raised:
         refresh.refresh()
     assert [type(error) for error in raised.value.exceptions] == [ZeroDivisionError, DatabaseError]
@@ -505,7 +505,7 @@ def bug(*_arguments):
 
 @pytest.mark.parametrize("fault", [bug, bad_query])
 def test_a_save_stands_though_its_figures_cannot_be_computed(book, manager, client, monkeypatch, caplog, fault):
-    monkeypatch.setattr(refresh, "_compute", fault)
+    monkeypatch.setattr(recompute, "_compute", fault)
     services.model_position_update(model_id=book["model"].pk, position=position(_id("AAA"), "0.3"), by=manager)
     assert book["model"].positions.get(security_id=_id("AAA")).target == Decimal("0.3")
     assert len(left()) == 11, "they are marked for a worker"
@@ -522,10 +522,10 @@ def test_a_save_stands_though_its_figures_cannot_be_computed(book, manager, clie
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("error", [OSError("no broker"), ZeroDivisionError("a bug")])
 def test_a_worker_that_cannot_be_told_is_no_fault_of_the_save(book, manager, later, monkeypatch, caplog, error):
-    def fail():
+    def fail(_name):
         raise error
 
-    monkeypatch.setattr(changes.refresh_figures, "delay", fail)
+    monkeypatch.setattr(changes.current_app, "send_task", fail)
     services.model_position_update(model_id=book["model"].pk, position=position(_id("AAA"), "0.3"), by=manager)
     assert str(error) in caplog.text
     assert refresh.waiting_since() is not None, "the sweeper finds it"
@@ -540,7 +540,7 @@ def test_what_loses_the_transaction_loses_the_save_and_says_so(book, manager, mo
             cursor.execute("ROLLBACK")
         raise DatabaseError("the transaction is gone")
 
-    monkeypatch.setattr(refresh, "_compute", lose)
+    monkeypatch.setattr(recompute, "_compute", lose)
     with pytest.raises(DatabaseError, match="the transaction is gone"):
         services.model_position_update(model_id=book["model"].pk, position=position(_id("AAA"), "0.3"), by=manager)
     assert book["model"].positions.get(security_id=_id("AAA")).target == Decimal("0.2")

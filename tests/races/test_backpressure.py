@@ -21,8 +21,8 @@ from ordergen.core.db import atomic
 from ordergen.ops.cli import main
 from rebalance_app.models import Rebalance
 from rebalance_app.runs import launch, wait
-from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.runs.progress import run_progress, seconds_for
+from rebalance_app.runs.backlog import run_progress, seconds_for
+from rebalance_app.runs.launch import run_launch
 from tests.api.conftest import Api, key_for
 
 __all__ = ["key_for"]
@@ -158,7 +158,7 @@ def test_a_full_installation_answers_503_but_an_idle_one_takes_any_run(book, pag
 
 def test_launches_at_the_same_moment_cannot_share_the_last_place(book, manager, only_one, at_once):
     ids = (book.harbour.pk, book.tiny.pk, book.cash_only.pk)
-    at_once(*(lambda key=key: rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[key]) for key in ids))
+    at_once(*(lambda key=key: run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[key]) for key in ids))
     assert Rebalance.objects.count() == 1
 
 
@@ -167,24 +167,24 @@ def test_a_broker_that_is_down_delays_a_run_and_refuses_none(book, v2, monkeypat
     def down(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(launch.solve_chunk, "delay", down)
+    monkeypatch.setattr(launch.current_app, "send_task", down)
     answer = v2.post("/runs", {"model_id": book.model.pk})
     assert answer.status_code == 202
     assert run_worker(Rebalance.objects.get(pk=answer.json()["id"])).n_done == 3
 
 
 def test_callers_who_wait_for_their_run_leave_room_for_others(book, manager, monkeypatch):
-    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    run = run_launch(by=manager, model_id=book.model.pk)
     monkeypatch.setattr(wait, "_places", threading.BoundedSemaphore(1))
     monkeypatch.setattr(wait, "_sleep", lambda _: pytest.fail("there was no place to wait"))
     with wait._places:
-        assert wait.rebalance_wait(rebalance_id=run.pk, seconds=60).is_active
+        assert wait.run_wait(run_id=run.pk, seconds=60).is_active
 
 
 def test_a_run_says_what_waits_before_it_and_how_long_that_takes_once_it_is_measured(book, manager, v2, time_machine):
     time_machine.move_to(NOW, tick=False)
-    first = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk, book.tiny.pk])
-    second = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.cash_only.pk])
+    first = run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk, book.tiny.pk])
+    second = run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.cash_only.pk])
     waiting = v2.get(f"/runs/{second.pk}").json()["progress"]
     assert waiting == {"portfolios_ahead": 2, "runs_ahead": 1, "seconds_left": None}
     Rebalance.objects.filter(pk=first.pk).update(started_at=NOW - timedelta(seconds=10), n_solved=1)

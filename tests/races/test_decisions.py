@@ -13,8 +13,8 @@ from ordergen.ops.verify import verify_all
 from rebalance_app.models import Decision, Order
 from rebalance_app.orders import decide as approve
 from rebalance_app.orders.decide import order_decide, run_decide
-from rebalance_app.runs.cancel import rebalance_cancel
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
+from rebalance_app.runs.lifecycle import run_cancel
 from rebalance_app.runs.solve_chunk import chunk_solve
 
 TRIALS = 6
@@ -28,11 +28,11 @@ def _unexpected(outcomes):
 def test_of_two_approvers_at_once_one_has_an_effect(book, manager, approver, person, run_worker, at_once):
     ann = person("approver", name="ann")
     for _ in range(TRIALS):
-        run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+        run = run_worker(run_launch(by=manager, model_id=book.model.pk))
         ids = list(run.orders.values_list("pk", flat=True))
         outcomes = at_once(
             partial(order_decide, by=approver, order_ids=ids, verdict="approved"),
-            partial(run_decide, by=ann, rebalance_id=run.pk, verdict="approved"),
+            partial(run_decide, by=ann, run_id=run.pk, verdict="approved"),
         )
         run.refresh_from_db()
 
@@ -46,7 +46,7 @@ def test_of_two_approvers_at_once_one_has_an_effect(book, manager, approver, per
 def test_one_approves_while_the_other_rejects(book, manager, approver, person, run_worker, at_once):
     ann = person("approver", name="ann")
     for _ in range(TRIALS):
-        run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+        run = run_worker(run_launch(by=manager, model_id=book.model.pk))
         ids = list(run.orders.values_list("pk", flat=True))
         outcomes = at_once(
             partial(order_decide, by=approver, order_ids=ids, verdict="approved"),
@@ -61,11 +61,11 @@ def test_one_approves_while_the_other_rejects(book, manager, approver, person, r
 
 def test_an_order_is_approved_or_superseded_and_never_both(book, manager, approver, run_worker, at_once):
     for _ in range(TRIALS):
-        old = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
-        new = rebalance_launch(by=manager, model_id=book.model.pk)
+        old = run_worker(run_launch(by=manager, model_id=book.model.pk))
+        new = run_launch(by=manager, model_id=book.model.pk)
         outcomes = at_once(
-            partial(run_decide, by=approver, rebalance_id=old.pk, verdict="approved"),
-            partial(chunk_solve, rebalance_id=new.pk, chunk=0),
+            partial(run_decide, by=approver, run_id=old.pk, verdict="approved"),
+            partial(chunk_solve, run_id=new.pk, chunk=0),
         )
         states = set(old.orders.values_list("state", flat=True))
 
@@ -83,15 +83,15 @@ def test_decisions_over_two_runs_and_a_cancellation_do_not_wait_for_each_other(
     """A decision locks the runs it counts in, a cancellation its run; both append to the one audit trail."""
     lee, harbour = [book.cash_only.pk], [book.harbour.pk]
     for _ in range(TRIALS):
-        first = run_worker(rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=lee))
-        second = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.tiny.pk, *harbour])
-        chunk_solve(rebalance_id=second.pk, chunk=0)
-        third = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.tiny.pk])
+        first = run_worker(run_launch(by=manager, model_id=book.model.pk, portfolio_ids=lee))
+        second = run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.tiny.pk, *harbour])
+        chunk_solve(run_id=second.pk, chunk=0)
+        third = run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.tiny.pk])
         ids = list(Order.objects.filter(rebalance__in=(first, second)).values_list("pk", flat=True))
         outcomes = at_once(
             partial(order_decide, by=approver, order_ids=ids, verdict="rejected", comment="no"),
-            partial(rebalance_cancel, by=manager, rebalance_id=third.pk),
-            partial(chunk_solve, rebalance_id=third.pk, chunk=0),
+            partial(run_cancel, by=manager, run_id=third.pk),
+            partial(chunk_solve, run_id=third.pk, chunk=0),
         )
 
         assert not _unexpected(outcomes)
@@ -119,7 +119,7 @@ def test_a_decision_that_is_killed_half_way_is_finished_by_asking_again(
     book, manager, approver, run_worker, client, step
 ):
     """As where a server is restarted or killed while somebody approves a million orders."""
-    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    run = run_worker(run_launch(by=manager, model_id=book.model.pk))
     first, second = run.portfolios.filter(n_orders__gt=0).order_by("pk")
     form = {"run": run.pk, "expected": run.n_awaiting, "verdict": "approved", "comment": ""}
     client.force_login(approver)

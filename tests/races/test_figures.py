@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 
 from models_app.drift_index import changed as changes
-from models_app.drift_index import recompute as refresh
+from models_app.drift_index import refresh
 from models_app.drift_index.changed import book_changed
-from models_app.drift_index.document import figures_of
+from models_app.drift_index.document import document_of
 from models_app.drift_index.live_drift import portfolio_view
 from models_app.investment_models.selectors import ModelRow, model_draft
 from models_app.modelling.services import model_update
@@ -38,7 +38,7 @@ def _check():
     for row in DriftFigures.objects.filter(changed=None):
         view = portfolio_view(row.portfolio_id, row.model_id or None)
         model = ModelRow(view.model, model_draft(view.model)) if view.model else None
-        assert row.told == figures_of(view, model).columns()["told"]
+        assert row.told == document_of(view, model).columns()["told"]
 
 
 @pytest.mark.parametrize("few", [300, -1], ids=["computed at once", "left to a worker"])

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from ordergen.ops.verify import verify_all
 from rebalance_app.runs import solve_chunk as solve
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 from rebalance_app.runs.solve_chunk import chunk_solve
 from rebalance_app.runs.sweep import sweep
 
@@ -30,9 +30,9 @@ def test_a_worker_and_the_sweeper_that_gave_it_up_end_each_portfolio_once(
 ):
     gather = solve.gather
     for _ in range(TRIALS):
-        run = rebalance_launch(by=manager, model_id=book.model.pk)
+        run = run_launch(by=manager, model_id=book.model.pk)
         monkeypatch.setattr(solve, "gather", _late(run, gather))
-        outcomes = at_once(partial(chunk_solve, rebalance_id=run.pk, chunk=0), sweep, sweep)
+        outcomes = at_once(partial(chunk_solve, run_id=run.pk, chunk=0), sweep, sweep)
         monkeypatch.setattr(solve, "gather", gather)
         run = run_worker(run)
 

@@ -2,7 +2,7 @@ import pytest
 from django.db import transaction
 
 from benchmarks import real_book
-from models_app.imports import import_file
+from models_app.imports.services import import_file
 from tests.conftest import unavailable
 
 

@@ -7,9 +7,10 @@ from fractions import Fraction
 import pytest
 
 from models_app.drift_index.read import rows_of
-from models_app.drift_index.recompute import refresh
+from models_app.drift_index.refresh import refresh
 from models_app.exports.services import export
-from models_app.imports import KINDS, import_file
+from models_app.files.kinds import KINDS
+from models_app.imports.services import import_file
 from tests.models.builders import live_views
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.slow
 LAUNCH = """
 from models_app.models import InvestmentModel
 from ordergen.accounts.models import User
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 maya = User.objects.get(username='maya')
-answer = [rebalance_launch(by=maya, model_id=m.pk).pk for m in InvestmentModel.objects.all()]
+answer = [run_launch(by=maya, model_id=m.pk).pk for m in InvestmentModel.objects.all()]
 """
 ENDED = """
 from rebalance_app.models import Rebalance

@@ -15,14 +15,14 @@ from ordergen.ops.verify import verify_all
 from rebalance_app.models import Decision
 from rebalance_app.orders import decide as approve
 from rebalance_app.orders.decide import content_hash, order_decide, run_decide
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def run(book, manager, run_worker):
-    return run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    return run_worker(run_launch(by=manager, model_id=book.model.pk))
 
 
 def _locked():
@@ -60,8 +60,8 @@ def test_who_launched_the_run_cannot_approve_it_whatever_roles_they_hold(book, p
     both = person("manager", "approver", "admin", name="both")
     both.is_superuser = both.is_staff = True
     both.save()
-    run = run_worker(rebalance_launch(by=both, model_id=book.model.pk))
-    decided = run_decide(by=both, rebalance_id=run.pk, verdict="approved")
+    run = run_worker(run_launch(by=both, model_id=book.model.pk))
+    decided = run_decide(by=both, run_id=run.pk, verdict="approved")
 
     assert decided.n_decided == 0
     assert decided.reasons == {"You launched this run: another approver must decide.": run.n_orders}
@@ -73,14 +73,14 @@ def test_what_is_left_alone_is_counted_and_only_its_beginning_named(book, run, m
     monkeypatch.setattr(approve, "PORTFOLIOS_AT_ONCE", 1)
     manager.roles = ["manager", "approver"]
     manager.save()
-    own = run_decide(by=manager, rebalance_id=run.pk, verdict="approved")
+    own = run_decide(by=manager, run_id=run.pk, verdict="approved")
     Portfolio.objects.update(cash=0)
-    poor = run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+    poor = run_decide(by=approver, run_id=run.pk, verdict="approved")
 
     assert (own.n_skipped, own.skipped) == (run.n_orders, [(key, next(iter(own.reasons))) for key in _ids(run)[:2]])
     assert (poor.n_skipped, len(poor.skipped), len(poor.reasons)) == (run.n_orders, 2, 1)
     with pytest.raises(ConflictError, match="look again"):
-        run_decide(by=manager, rebalance_id=run.pk, verdict="approved", expected_count=run.n_orders + 1)
+        run_decide(by=manager, run_id=run.pk, verdict="approved", expected_count=run.n_orders + 1)
 
 
 @pytest.mark.parametrize("role", ["viewer", "manager", "auditor", "admin"])
@@ -129,13 +129,13 @@ def test_an_unknown_order_fails_the_whole_request(run, approver):
 
 def test_a_count_that_changed_meanwhile_asks_to_look_again(run, approver):
     with pytest.raises(ConflictError, match="look again"):
-        run_decide(by=approver, rebalance_id=run.pk, verdict="approved", expected_count=run.n_orders - 1)
+        run_decide(by=approver, run_id=run.pk, verdict="approved", expected_count=run.n_orders - 1)
     assert not Decision.objects.exists()
 
 
 def test_a_large_run_is_decided_some_portfolios_at_a_time_and_whole(run, approver, monkeypatch):
     monkeypatch.setattr(approve, "PORTFOLIOS_AT_ONCE", 1)
-    decided = run_decide(by=approver, rebalance_id=run.pk, verdict="approved", expected_count=run.n_orders)
+    decided = run_decide(by=approver, run_id=run.pk, verdict="approved", expected_count=run.n_orders)
     n_portfolios = run.portfolios.filter(n_orders__gt=0).count()
     run.refresh_from_db()
 
@@ -161,7 +161,7 @@ def test_a_large_decision_that_is_stopped_says_how_much_of_it_was_done(run, appr
     first = run.portfolios.filter(n_orders__gt=0).order_by("pk").first()
 
     with pytest.raises(ConflictError, match=f"Before that, {first.n_orders} orders were approved"):
-        run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+        run_decide(by=approver, run_id=run.pk, verdict="approved")
     run.refresh_from_db()
     assert run.n_approved == first.n_orders == Decision.objects.count()
 
@@ -200,13 +200,13 @@ def test_whatever_stops_a_large_decision_does_not_claim_that_nothing_was_changed
 def test_what_stops_a_large_decision_at_its_first_part_is_said_as_it_is(run, approver, monkeypatch):
     monkeypatch.setattr(approve, "_decide", _raises(_locked()))
     with pytest.raises(OperationalError):
-        run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+        run_decide(by=approver, run_id=run.pk, verdict="approved")
 
 
 def test_no_order_of_a_portfolio_is_approved_once_a_holding_of_one_has_changed(book, run, approver):
     """A buy would spend the cash of a sale that is not approved."""
     Holding.objects.filter(portfolio=book.harbour, security=book.xxx).update(quantity=7)
-    decided = run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+    decided = run_decide(by=approver, run_id=run.pk, verdict="approved")
     orders = run.orders.filter(portfolio_id=book.harbour.pk)
 
     assert orders.filter(side="BUY").exists()
@@ -227,7 +227,7 @@ def test_nor_is_one_of_them_that_is_chosen_without_the_others(book, run, approve
 
 def test_orders_are_not_approved_once_the_cash_is_gone(book, run, approver):
     Portfolio.objects.filter(pk=book.harbour.pk).update(cash=Decimal("9999.99"))
-    decided = run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+    decided = run_decide(by=approver, run_id=run.pk, verdict="approved")
 
     assert {why for _, why in decided.skipped} == {
         "The portfolio has less cash than when this was proposed: rebalance again."
@@ -236,9 +236,9 @@ def test_orders_are_not_approved_once_the_cash_is_gone(book, run, approver):
 
 
 def test_the_same_trade_is_not_approved_twice_from_one_holding(book, run, manager, approver, run_worker):
-    run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
-    second = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
-    decided = run_decide(by=approver, rebalance_id=second.pk, verdict="approved")
+    run_decide(by=approver, run_id=run.pk, verdict="approved")
+    second = run_worker(run_launch(by=manager, model_id=book.model.pk))
+    decided = run_decide(by=approver, run_id=second.pk, verdict="approved")
 
     assert decided.n_decided == 0
     assert all("reject those first" in why for _, why in decided.skipped)
@@ -250,14 +250,14 @@ def test_cash_that_an_approved_order_is_to_spend_is_not_spent_by_another_run(boo
     rest = run.orders.filter(portfolio_id=book.cash_only.pk).exclude(pk=bought.pk)
     order_decide(by=approver, order_ids=[bought.pk], verdict="approved")
     order_decide(by=approver, order_ids=list(rest.values_list("pk", flat=True)), verdict="rejected", comment="not now")
-    second = run_worker(rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.cash_only.pk]))
-    early = run_decide(by=approver, rebalance_id=second.pk, verdict="approved")
+    second = run_worker(run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.cash_only.pk]))
+    early = run_decide(by=approver, run_id=second.pk, verdict="approved")
 
     assert early.n_decided == 0
     assert all("Run #1 has approved orders" in why for _, why in early.skipped)
 
     Holding.objects.create(portfolio=book.cash_only, security=book.aaa, quantity=bought.quantity)
-    booked = run_decide(by=approver, rebalance_id=second.pk, verdict="approved")
+    booked = run_decide(by=approver, run_id=second.pk, verdict="approved")
     assert booked.n_decided == 0, "AAA is held by now, and the others were computed together with it"
     assert set(booked.reasons) == {"The holding of AAA has changed since this was proposed: rebalance again."}
 
@@ -276,7 +276,7 @@ def test_a_book_that_changes_while_it_is_looked_at_approves_nothing(run, approve
 
     monkeypatch.setattr(LocalSource, "balances", read_while_an_import_commits)
     with pytest.raises(ConflictError, match="look again"):
-        run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+        run_decide(by=approver, run_id=run.pk, verdict="approved")
     assert not Decision.objects.exists()
 
 
@@ -300,8 +300,8 @@ def delivered(request, monkeypatch, book):
 def test_an_order_knows_the_holding_to_its_last_decimal_and_can_be_approved(
     delivered, book, manager, approver, run_worker
 ):
-    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
-    decided = run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+    run = run_worker(run_launch(by=manager, model_id=book.model.pk))
+    decided = run_decide(by=approver, run_id=run.pk, verdict="approved")
     sold = run.orders.filter(security_id=book.xxx.pk)
 
     assert decided.reasons == {}
@@ -312,10 +312,10 @@ def test_an_order_knows_the_holding_to_its_last_decimal_and_can_be_approved(
 def test_what_is_approved_and_not_yet_traded_is_seen_of_a_holding_to_its_last_decimal(
     delivered, book, manager, approver, run_worker
 ):
-    first = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
-    run_decide(by=approver, rebalance_id=first.pk, verdict="approved")
-    again = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
-    decided = run_decide(by=approver, rebalance_id=again.pk, verdict="approved")
+    first = run_worker(run_launch(by=manager, model_id=book.model.pk))
+    run_decide(by=approver, run_id=first.pk, verdict="approved")
+    again = run_worker(run_launch(by=manager, model_id=book.model.pk))
+    decided = run_decide(by=approver, run_id=again.pk, verdict="approved")
 
     waits = f"Run #{first.number} has approved orders that the holdings do not show yet: reject those first."
     assert (decided.n_decided, set(decided.reasons)) == (0, {waits})
@@ -329,7 +329,7 @@ def test_a_rejection_asks_the_book_nothing(run, approver, monkeypatch):
         raise UnavailableError("The accounting service does not answer.")
 
     monkeypatch.setattr(LocalSource, "balances", down)
-    decided = run_decide(by=approver, rebalance_id=run.pk, verdict="rejected", comment="no")
+    decided = run_decide(by=approver, run_id=run.pk, verdict="rejected", comment="no")
     assert decided.n_decided == run.n_orders
 
 
@@ -345,5 +345,5 @@ def test_the_book_is_read_outside_the_transaction_that_decides(run, approver, mo
         return read(self, ids)
 
     monkeypatch.setattr(LocalSource, "balances", watched)
-    run_decide(by=approver, rebalance_id=run.pk, verdict="approved")
+    run_decide(by=approver, run_id=run.pk, verdict="approved")
     assert depths == [0], "a service may take seconds, and the lock would be held meanwhile"

@@ -11,7 +11,7 @@ from django.db.models import Sum
 from ordergen.core.db import bulk_insert, bulk_update, object_id
 from rebalance_app.models import Order, OrderState
 from rebalance_app.proposals.document import ORDER_FIELDS
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 
 pytestmark = pytest.mark.django_db
 LONGEST = "12345678901.0123456789"
@@ -19,7 +19,7 @@ LONGEST = "12345678901.0123456789"
 
 @pytest.fixture
 def order(book, manager, run_worker):
-    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    run = run_worker(run_launch(by=manager, model_id=book.model.pk))
     return run.orders.order_by("pk").first()
 
 
@@ -98,6 +98,12 @@ def test_the_sign_of_a_quantity_can_be_asked_for_in_a_query(order, quantity, sig
     assert Order.objects.filter(pk=order.pk, quantity_before__gte=0).exists() == (sign >= 0)
     assert Order.objects.filter(pk=order.pk, quantity_before__lt=0).exists() == (sign < 0)
     assert Order.objects.filter(pk=order.pk, quantity_before__lte=0).exists() == (sign <= 0)
+
+
+def test_the_column_itself_rounds_nothing_and_is_never_rewritten_for_more_digits():
+    column = Order._meta.get_field("quantity_before")
+
+    assert column.db_type(connection) == {"sqlite": "text", "postgresql": "numeric"}[connection.vendor]
 
 
 def test_a_sum_is_exact_or_refused(order):

@@ -6,7 +6,7 @@ import pytest
 
 from ordergen.accounts.keys import SCOPES, create_api_key
 from rebalance_app.models import Decision, Order, Rebalance
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +20,7 @@ def _send(client, path, body, **headers):
 
 
 def _launch_here(client, user, book):
-    rebalance_launch(by=user, model_id=book.model.pk)
+    run_launch(by=user, model_id=book.model.pk)
 
 
 def _launch_by_v1(client, user, book):
@@ -94,7 +94,7 @@ def test_who_launched_approves_through_no_door_and_somebody_else_through_each(
 
 @pytest.mark.parametrize("approve", [_approve_by_key, _approve_the_run_by_key])
 def test_whoever_holds_a_key_acts_and_is_recorded_as_its_owner(client, book, manager, person, run_worker, approve):
-    rebalance_launch(by=manager, model_id=book.model.pk)
+    run_launch(by=manager, model_id=book.model.pk)
     run = run_worker(Rebalance.objects.get())
     approve(client, person("approver", name="tom"), run)
 
@@ -103,7 +103,7 @@ def test_whoever_holds_a_key_acts_and_is_recorded_as_its_owner(client, book, man
 
 @pytest.mark.parametrize("scopes", [["rebalances:read"], ["rebalances:write"], ["models:write", "book:read"]])
 def test_a_key_without_the_scope_decides_nothing(client, book, manager, approver, run_worker, scopes):
-    rebalance_launch(by=manager, model_id=book.model.pk)
+    run_launch(by=manager, model_id=book.model.pk)
     run = run_worker(Rebalance.objects.get())
     key = create_api_key(user=approver, name="narrow", scopes=scopes, days=1)[1]
     body = {"verdict": "approved", "expected_count": run.n_orders}
@@ -113,7 +113,7 @@ def test_a_key_without_the_scope_decides_nothing(client, book, manager, approver
 
 
 def test_a_person_who_was_sent_away_decides_nothing_with_an_old_key(client, book, manager, approver, run_worker):
-    rebalance_launch(by=manager, model_id=book.model.pk)
+    run_launch(by=manager, model_id=book.model.pk)
     run = run_worker(Rebalance.objects.get())
     key = _key(approver)
     approver.is_active = False

@@ -17,8 +17,8 @@ from rebalance_app.limits.services import limits_set
 from rebalance_app.models import Order
 from rebalance_app.orders.decide import run_decide
 from rebalance_app.proposals import stored as proposals
-from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.runs.retry import rebalance_retry
+from rebalance_app.runs.launch import run_launch
+from rebalance_app.runs.lifecycle import run_retry
 from rebalance_app.what_if.services import what_if
 from tests.models.builders import portfolio, security, together
 
@@ -70,7 +70,7 @@ def ridge_run(lots, manager, run_worker):
     """Runs Ridge alone with these options; gives back its row."""
 
     def run(**options):
-        launched = rebalance_launch(by=manager, model_id=lots.model.pk, portfolio_ids=[lots.ridge.pk], options=options)
+        launched = run_launch(by=manager, model_id=lots.model.pk, portfolio_ids=[lots.ridge.pk], options=options)
         return run_worker(launched).portfolios.get()
 
     return run
@@ -84,7 +84,7 @@ def test_without_a_budget_the_run_sells_to_target_and_never_reads_a_lot(lots, ma
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        run = run_worker(rebalance_launch(by=manager, model_id=lots.model.pk))
+        run = run_worker(run_launch(by=manager, model_id=lots.model.pk))
 
     assert {order.quantity for order in run.orders.filter(ticker="AAA")} == {100}
     assert not [query for query in queries if "taxlot" in query["sql"]]
@@ -144,7 +144,7 @@ def test_of_the_budgets_of_run_portfolio_and_model_the_narrower_holds(  # noqa: 
 
 
 def test_a_portfolio_whose_lots_do_not_add_up_fails_alone_and_says_by_how_much(lots, manager, run_worker):
-    run = run_worker(rebalance_launch(by=manager, model_id=lots.model.pk, options={"gain_budget": "60"}))
+    run = run_worker(run_launch(by=manager, model_id=lots.model.pk, options={"gain_budget": "60"}))
     rows = {row.portfolio_name: row for row in run.portfolios.all()}
 
     assert rows["Ridge"].state == "solved"
@@ -155,17 +155,17 @@ def test_a_portfolio_whose_lots_do_not_add_up_fails_alone_and_says_by_how_much(l
 
 
 def test_what_failed_for_want_of_lots_can_be_tried_again_once_they_are_there(lots, manager, run_worker):
-    run = run_worker(rebalance_launch(by=manager, model_id=lots.model.pk, options={"gain_budget": "60"}))
+    run = run_worker(run_launch(by=manager, model_id=lots.model.pk, options={"gain_budget": "60"}))
     lot(lots.dale, lots.aaa, "D1", "400", "9.5")
     lot(lots.dale, lots.bbb, "D2", "100", "20")
-    again = run_worker(rebalance_retry(by=manager, rebalance_id=run.pk))
+    again = run_worker(run_retry(by=manager, run_id=run.pk))
 
     assert [(row.portfolio_name, row.state) for row in again.portfolios.all()] == [("Dale", "solved")]
 
 
 def test_a_budget_on_one_portfolio_reads_the_lots_of_no_other(lots, manager, run_worker):
     limits_set(by=manager, scope="portfolio", subject_id=lots.ridge.pk, values={"gain_budget": "60"}, reason="mandate")
-    run = run_worker(rebalance_launch(by=manager, model_id=lots.model.pk))
+    run = run_worker(run_launch(by=manager, model_id=lots.model.pk))
     sold = dict(run.orders.filter(ticker="AAA").values_list("portfolio_name", "quantity"))
 
     assert sold == {"Ridge": 60, "Dale": 100}
@@ -175,7 +175,7 @@ def test_a_portfolio_on_hold_needs_no_lots(lots, manager, run_worker):
     limits_set(
         by=manager, scope="portfolio", subject_id=lots.dale.pk, values={"hold": True, "gain_budget": "0"}, reason="x"
     )
-    run = rebalance_launch(by=manager, model_id=lots.model.pk, portfolio_ids=[lots.dale.pk])
+    run = run_launch(by=manager, model_id=lots.model.pk, portfolio_ids=[lots.dale.pk])
 
     assert run_worker(run).n_no_trades == 1
     assert verify_all()["violations"] == 0
@@ -204,13 +204,13 @@ def test_an_auditor_finds_a_gain_or_a_lot_that_was_changed_afterwards(ridge_run,
 def test_once_its_lots_are_others_a_proposal_is_not_approved(ridge_run, lots, approver):
     row = ridge_run(gain_budget="60")
     TaxLot.objects.filter(reference="A2").update(cost=8)
-    decided = run_decide(by=approver, rebalance_id=row.rebalance_id, verdict="approved")
+    decided = run_decide(by=approver, run_id=row.rebalance_id, verdict="approved")
 
     assert decided.n_decided == 0
     assert {reason for _, reason in decided.skipped} == {
         "The tax lots of the portfolio have changed since this was proposed: rebalance again."
     }
-    assert run_decide(by=approver, rebalance_id=row.rebalance_id, verdict="rejected", comment="stale").n_decided == 1
+    assert run_decide(by=approver, run_id=row.rebalance_id, verdict="rejected", comment="stale").n_decided == 1
 
 
 def test_the_same_lots_written_again_stand_in_nobodys_way(ridge_run, lots, approver):
@@ -219,7 +219,7 @@ def test_the_same_lots_written_again_stand_in_nobodys_way(ridge_run, lots, appro
     old.delete()
     lot(lots.ridge, lots.aaa, "A1", "300.0", "4.0000", "2020-05-04")
 
-    assert run_decide(by=approver, rebalance_id=row.rebalance_id, verdict="approved").n_decided == 1
+    assert run_decide(by=approver, run_id=row.rebalance_id, verdict="approved").n_decided == 1
 
 
 def test_a_book_without_lots_refuses_a_budget_at_every_door_and_asks_nobody(lots, manager, settings):

@@ -12,7 +12,7 @@ from rebalance_app.limits.services import limits_now, limits_set
 from rebalance_app.optimiser.problem.options import merged
 from rebalance_app.proposals import stored as proposals
 from rebalance_app.runs import launch
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,7 @@ database = pytest.mark.django_db
 
 
 def _run(book, manager, run_worker, **options):
-    return run_worker(
-        rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=options)
-    )
+    return run_worker(run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=options))
 
 
 @database
@@ -95,7 +93,7 @@ def test_lots_and_restrictions_of_a_security_bind_every_portfolio(book, manager,
 
 @database
 def test_limits_are_frozen_with_the_run(book, manager, run_worker):
-    run = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk])
+    run = run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk])
     limits_set(by=manager, scope="portfolio", subject_id=book.harbour.pk, values={"hold": True}, reason="later")
 
     assert run_worker(run).n_orders > 0
@@ -154,7 +152,7 @@ def test_a_limit_set_while_a_run_is_launched_holds_for_it(book, manager, monkeyp
         admit(*arguments)
 
     monkeypatch.setattr(launch, "admit", set_one_meanwhile)
-    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    run = run_launch(by=manager, model_id=book.model.pk)
 
     assert run.limits["securities"] == {book.bbb.pk: {"can_buy": False}}
 
@@ -163,7 +161,7 @@ def test_a_limit_set_while_a_run_is_launched_holds_for_it(book, manager, monkeyp
 @database
 def test_the_nearest_answer_is_told_where_there_is_none_and_makes_no_orders(book, manager, run_worker, client):
     run = run_worker(
-        rebalance_launch(
+        run_launch(
             by=manager,
             model_id=book.model.pk,
             portfolio_ids=[book.tiny.pk],

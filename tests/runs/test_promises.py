@@ -19,7 +19,7 @@ from rebalance_app.optimiser.canonical.at_bound import _as_least_trading
 from rebalance_app.optimiser.canonical.slack_levels import SlackLevel
 from rebalance_app.optimiser.problem.promises import ImpossibleError
 from rebalance_app.proposals.document import _after
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -66,8 +66,8 @@ def test_orders_that_somebody_decided_on_while_they_gave_way_undo_the_later_run_
     run_worker,
     monkeypatch,
 ):
-    first = run_worker(rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk]))
-    second = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk])
+    first = run_worker(run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk]))
+    second = run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk])
     update = QuerySet.update
 
     def one_was_decided_on(rows, **values):

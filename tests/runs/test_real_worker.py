@@ -31,8 +31,8 @@ answer = model.pk
 """
 LAUNCH = """
 from ordergen.accounts.models import User
-from rebalance_app.runs.launch import rebalance_launch
-answer = rebalance_launch(by=User.objects.get(username='maya'), model_id='%s', options=%s).pk
+from rebalance_app.runs.launch import run_launch
+answer = run_launch(by=User.objects.get(username='maya'), model_id='%s', options=%s).pk
 """
 STATE = """
 from rebalance_app.models import Rebalance
@@ -89,14 +89,14 @@ def test_a_run_is_solved_by_a_real_worker(site):
 
 LOTS = """
 from models_app.models import TaxLot
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 for p in portfolios:
     for s in securities[:10]:
         Holding.objects.create(portfolio=p, security=s, quantity=800)
         for reference, quantity, cost in (('old', 500, 1), ('new', 300, 30)):
             TaxLot.objects.create(portfolio=p, security=s, reference=reference, acquired_on='2025-01-10',
                                   quantity=quantity, cost=cost)
-answer = rebalance_launch(by=maya, model_id=model.pk, options={'gain_budget': '-100'}).pk
+answer = run_launch(by=maya, model_id=model.pk, options={'gain_budget': '-100'}).pk
 """
 GAINS = """
 from rebalance_app.models import Rebalance

@@ -12,11 +12,11 @@ from models_app.models import Portfolio
 from models_app.portfolio.types import Options, Position, RebalanceProblem
 from ordergen.ops.verify import verify_all
 from rebalance_app.optimiser.check.scalar import violations
-from rebalance_app.optimiser.failures import SolverCrashedError, SolverHungError, SolverRaisedError, SolverWrongError
 from rebalance_app.optimiser.problem.json_format import problem_to_json
 from rebalance_app.runs import solve_chunk as solve
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 from rebalance_app.solving import solver_process, solver_protocol
+from rebalance_app.solving.failures import SolverCrashedError, SolverHungError, SolverRaisedError, SolverWrongError
 from rebalance_app.solving.solver_process import SolverChild
 from tests.chaos.faults import POISON_HOOK
 
@@ -269,7 +269,7 @@ def short_of_cash(book):
 @pytest.mark.django_db
 def test_a_binding_cash_floor_is_kept_by_the_programme(book, manager, run_worker, short_of_cash):
     run = run_worker(
-        rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash)
+        run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash)
     )
     row = run.portfolios.get()
 
@@ -286,7 +286,7 @@ def test_a_portfolio_with_an_exception_in_its_solver_fails_after_three_attempts_
     saying = "print(json.dumps(dict(question=question, raised='ValueError: a defect')), flush=True)"
     monkeypatch.setattr(solver_process, "COMMAND", _telling(saying))
     monkeypatch.setattr(solve, "_child", SolverChild())
-    run = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash)
+    run = run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash)
     row = run_worker(run).portfolios.get()
 
     assert (row.state, row.attempt, row.reason_code) == ("failed", 3, "INTERNAL_ERROR")
@@ -302,7 +302,7 @@ def test_a_portfolio_that_crashes_the_solver_fails_after_three_attempts(
     monkeypatch.setattr("django.conf.settings.SOLVER_STARTUP_SECONDS", 0.2)
     monkeypatch.setattr(solver_process, "COMMAND", command)
     monkeypatch.setattr(solve, "_child", SolverChild())
-    run = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash)
+    run = run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options=short_of_cash)
     run = run_worker(run)
     row = run.portfolios.get()
 

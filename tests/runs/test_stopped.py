@@ -8,8 +8,8 @@ from ordergen.core.errors import UnavailableError
 from ordergen.ops.verify import verify_all
 from rebalance_app.models import Rebalance
 from rebalance_app.runs import solve_chunk as solve
-from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.runs.stop import run_stop
+from rebalance_app.runs.launch import run_launch
+from rebalance_app.runs.lifecycle import run_stop
 from rebalance_app.runs.sweep import sweep
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,7 @@ DOWN = "The ledger does not answer."
 def run(book, manager, settings):
     """Three portfolios, each a chunk of its own."""
     settings.CHUNK_SIZE = 1
-    return rebalance_launch(by=manager, model_id=book.model.pk)
+    return run_launch(by=manager, model_id=book.model.pk)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def _counts(run):
 
 
 def test_the_portfolio_that_met_the_outage_says_why_and_the_others_end_without_a_reason(run, outage):
-    solve.chunk_solve(rebalance_id=run.pk, chunk=1)
+    solve.chunk_solve(run_id=run.pk, chunk=1)
 
     assert _counts(run) == ("stopped", 1, 2, 0)
     reasons = list(run.portfolios.order_by("chunk").values_list("state", "reason_code", "reason"))
@@ -56,7 +56,7 @@ def test_what_another_worker_finds_after_the_stop_is_thrown_away(run, monkeypatc
         return found
 
     monkeypatch.setattr(solve, "gather", gather_while_another_stops)
-    solve.chunk_solve(rebalance_id=run.pk, chunk=0)
+    solve.chunk_solve(run_id=run.pk, chunk=0)
 
     assert _counts(run) == ("stopped", 1, 2, 0)
     assert verify_all()["violations"] == 0
@@ -65,7 +65,7 @@ def test_what_another_worker_finds_after_the_stop_is_thrown_away(run, monkeypatc
 def test_a_run_stops_once_and_no_message_or_sweep_revives_it(run, outage):
     for _ in range(2):
         for chunk in range(3):
-            solve.chunk_solve(rebalance_id=run.pk, chunk=chunk)
+            solve.chunk_solve(run_id=run.pk, chunk=chunk)
         sweep()
 
     assert _counts(run) == ("stopped", 1, 2, 0)

@@ -10,8 +10,9 @@ from ordergen.ops import cli
 from ordergen.ops.verify import verify_all
 from rebalance_app.runs import solve_chunk as solve
 from rebalance_app.runs import sweep as sweeping
-from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.runs.sweep import stand_in, sweep
+from rebalance_app.runs.launch import run_launch
+from rebalance_app.runs.sweep import sweep
+from rebalance_app.tasks import stand_in
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +40,7 @@ def broker(monkeypatch):
 @pytest.fixture
 def run(book, manager, settings):
     settings.CHUNK_SIZE = 1
-    return rebalance_launch(by=manager, model_id=book.model.pk)
+    return run_launch(by=manager, model_id=book.model.pk)
 
 
 def _told(run, seconds_ago, **which):
@@ -79,7 +80,7 @@ def behind(book, manager, run, settings):
     """A run that waits for minutes while workers are at one that was launched a little earlier."""
     settings.CHUNK_SIZE = 200
     run.portfolios.filter(portfolio_id=book.tiny.pk).update(state="failed", finished_at=timezone.now())
-    behind = rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.tiny.pk])
+    behind = run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.tiny.pk])
     _at_work(run, settings, state="queued")
     _told(run, 305)
     _told(behind, 300)
@@ -102,7 +103,7 @@ def test_between_two_chunks_a_worker_is_still_at_work(run, broker, monkeypatch):
     """At that moment nobody has a row: the sweeper looks once more, and does not compete with who is only slow."""
     _told(run, 31)
     meanwhile = iter([0, 1])
-    monkeypatch.setattr(sweeping.time, "sleep", lambda _: solve.chunk_solve(rebalance_id=run.pk, chunk=next(meanwhile)))
+    monkeypatch.setattr(sweeping.time, "sleep", lambda _: solve.chunk_solve(run_id=run.pk, chunk=next(meanwhile)))
 
     assert sweep().resent == 0
     assert not stand_in()
@@ -111,7 +112,7 @@ def test_between_two_chunks_a_worker_is_still_at_work(run, broker, monkeypatch):
 
 def test_a_broker_that_is_down_is_asked_once_in_a_sweep_and_not_for_each_run(book, manager, broker):
     for portfolio in (book.harbour, book.cash_only, book.tiny):
-        _told(rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[portfolio.pk]), 31)
+        _told(run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[portfolio.pk]), 31)
     broker.up = False
     sweep()
     assert (broker.asked, broker.messages) == (1, [])
@@ -147,7 +148,7 @@ def test_the_sweeper_leaves_the_work_to_workers_who_are_at_it(run, broker, setti
 
 def test_the_sweeper_does_a_few_portfolios_and_sweeps_again(book, manager, broker, monkeypatch):
     monkeypatch.setattr(sweeping, "FEW", 2)
-    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    run = run_launch(by=manager, model_id=book.model.pk)
     _told(run, 16)
     assert set(run.portfolios.values_list("chunk", flat=True)) == {0}
 
@@ -194,7 +195,7 @@ def test_a_database_that_cuts_its_connections_does_not_end_the_sweeper(monkeypat
             raise happening
 
     monkeypatch.setattr(sweeping, "sweep", look)
-    monkeypatch.setattr(cli.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr("ordergen.ops.cli.sweep.time.sleep", lambda _seconds: None)
     monkeypatch.setattr("django.db.connection.close", lambda: None)
 
     assert cli.main(["sweep", "--forever"]) == 130

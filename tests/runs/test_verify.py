@@ -12,8 +12,8 @@ from ordergen.ops import verify
 from ordergen.ops.verify import CHECKS, verify_all
 from rebalance_app.models import PriceSnapshot, Rebalance
 from rebalance_app.orders.decide import order_decide
-from rebalance_app.runs.cancel import rebalance_cancel
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
+from rebalance_app.runs.lifecycle import run_cancel
 
 pytestmark = pytest.mark.django_db
 
@@ -94,11 +94,11 @@ DAMAGE = {
 @pytest.fixture
 def history(book, manager, approver, run_worker):
     """A run with an approved, a rejected and undecided orders, and one that was cancelled."""
-    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    run = run_worker(run_launch(by=manager, model_id=book.model.pk))
     orders = [run.orders.get(portfolio_id=book.harbour.pk, ticker=ticker).pk for ticker in ("AAA", "XXX")]
     order_decide(by=approver, order_ids=orders[:1], verdict="approved")
     order_decide(by=approver, order_ids=orders[1:], verdict="rejected", comment="no")
-    rebalance_cancel(by=manager, rebalance_id=rebalance_launch(by=manager, model_id=book.model.pk).pk)
+    run_cancel(by=manager, run_id=run_launch(by=manager, model_id=book.model.pk).pk)
     return run
 
 
@@ -139,7 +139,7 @@ def test_the_report_says_which_invariant_each_check_proves_and_what_it_found(his
 
 def test_a_run_that_nobody_brings_to_its_end_is_reported(book, manager):
     """No worker, no sweeper: its portfolios wait, or their worker died long ago."""
-    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    run = run_launch(by=manager, model_id=book.model.pk)
     long_ago = timezone.now() - timedelta(minutes=10)
     Rebalance.objects.update(launched_at=long_ago)
     assert verify_all()["violations"] == 0, "it was told of a moment ago"
@@ -191,7 +191,7 @@ def test_an_answer_that_keeps_too_little_cash_is_seen(history):
 
 
 def test_a_running_run_is_no_fault(book, manager):
-    run = rebalance_launch(by=manager, model_id=book.model.pk)
+    run = run_launch(by=manager, model_id=book.model.pk)
     run.portfolios.filter(portfolio_id=book.tiny.pk).update(state="solving", token="t", attempt=1)
 
     assert verify_all()["faults"] == []

@@ -13,7 +13,7 @@ from ordergen.audit.models import AuditEvent
 from ordergen.core.errors import InvalidInputError, NotAllowedError, NotFoundError
 from rebalance_app.limits.services import limits_set
 from rebalance_app.models import LimitSet, Order, PriceSnapshot, Rebalance
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 from rebalance_app.solving import solver_process
 from rebalance_app.solving.solver_process import SolverChild
 from rebalance_app.what_if import services as service
@@ -43,7 +43,7 @@ def test_scenarios_stand_side_by_side_in_the_order_they_were_asked_for(book, man
 
 def test_a_scenario_proposes_what_the_run_then_proposes(book, manager, run_worker):
     (scenario,) = _ask(book, manager, {}).scenarios
-    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk]))
+    run = run_worker(run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk]))
     row = run.portfolios.get()
     orders = {(order.ticker, order.side, order.quantity, order.value) for order in Order.objects.filter(rebalance=run)}
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from rebalance_app.models import Order, Rebalance
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.runs.launch import run_launch
 from tests.browser import CHROMIUM_FLAGS, PATIENCE
 from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
 
@@ -65,13 +65,13 @@ def opened(browser, live_server, client):
 
 @pytest.fixture
 def run(book, manager, run_worker):  # noqa: F811
-    return run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    return run_worker(run_launch(by=manager, model_id=book.model.pk))
 
 
 @pytest.mark.parametrize(("width", "scheme"), [("wide", "light"), ("wide", "dark"), ("narrow", "light")])
 def test_every_page_keeps_the_policy_fits_its_width_and_can_be_read_by_all(opened, run, person, width, scheme):
     both = person("manager", "approver", name="both")
-    waiting = rebalance_launch(by=both, model_id=run.model_id)
+    waiting = run_launch(by=both, model_id=run.model_id)
     harbour = run.portfolios.get(portfolio_name="Harbour")
     page = opened(both, WIDTHS[width], scheme=scheme)
     for address in (
@@ -197,7 +197,7 @@ def test_what_was_typed_outlives_the_session(opened, run, manager, client, live_
 
 
 def test_a_run_page_becomes_the_result_by_itself(opened, book, manager, run_worker):  # noqa: F811
-    waiting = rebalance_launch(by=manager, model_id=book.model.pk)
+    waiting = run_launch(by=manager, model_id=book.model.pk)
     page = opened(manager)
     page.goto(f"/rebalances/{waiting.pk}/")
     assert "0 of 3" in page.text_content("#progress")

@@ -9,7 +9,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import get_args
 
-import plotly
 import pytest
 from django.conf import settings
 from django.template import Context, Template
@@ -17,7 +16,8 @@ from django.test import RequestFactory
 from django.urls import path
 
 from models_app.portfolio.drift import State
-from ordergen.web.templatetags import figures, marks, vocabulary
+from ordergen.web import geometry, vocabulary
+from ordergen.web.templatetags import drawings
 from rebalance_app.models import OrderState, ProposalState, RunState
 
 ROOT = settings.BASE_DIR
@@ -27,7 +27,7 @@ UNKNOWN = '<span class="unknown" role="img" aria-label="not available">–</span
 
 
 def rendered(source: str, **context: object) -> str:
-    return Template("{% load figures shell %}" + source).render(Context(context)).replace("\N{NO-BREAK SPACE}", " ")
+    return Template(source).render(Context(context)).replace("\N{NO-BREAK SPACE}", " ")
 
 
 @pytest.mark.parametrize(
@@ -127,19 +127,19 @@ def test_a_hostile_name_stays_text(hostile):
 
 
 def test_a_bullet_points_out_of_its_scale_beyond_two_bands():
-    inside = marks.Bullet(Decimal("1.9"), "sell", 120)
-    beyond = marks.Bullet(Decimal("8.04"), "sell", 120)
+    inside = geometry.Bullet(Decimal("1.9"), "sell", 120)
+    beyond = geometry.Bullet(Decimal("8.04"), "sell", 120)
     assert beyond.line == "M60.0 8H115.0"
     assert beyond.marker != inside.marker
-    assert 'd="" fill="var(--band)"' in figures.bullet(None, "not_in_model", no_band=True)
-    assert figures.bullet(None, "unpriced") == UNKNOWN
+    assert 'd="" fill="var(--band)"' in drawings.bullet(None, "not_in_model", no_band=True)
+    assert drawings.bullet(None, "unpriced") == UNKNOWN
 
 
 def test_a_strip_leaves_room_for_cash_and_shows_too_much_as_too_much():
-    strip = marks.Strip([("A", Decimal("0.5")), ("B", Decimal("0.3")), ("C", Decimal("0.005"))], Decimal("0.95"))
+    strip = geometry.Strip([("A", Decimal("0.5")), ("B", Decimal("0.3")), ("C", Decimal("0.005"))], Decimal("0.95"))
     assert strip.total == Decimal("0.805")
     assert [(bar.x, bar.width) for bar in strip.bars] == [("0.0", "500.0"), ("500.0", "300.0"), ("800.0", "5.0")]
-    assert marks.Strip([("A", Decimal("0.6")), ("B", Decimal("0.5"))], Decimal("0.95")).bars[-1].shade == "over"
+    assert geometry.Strip([("A", Decimal("0.6")), ("B", Decimal("0.5"))], Decimal("0.95")).bars[-1].shade == "over"
 
 
 TOKENS = {
@@ -198,12 +198,6 @@ def test_a_vendored_file_is_the_one_its_version_file_names(folder):
     digest, name = re.search(r"sha256 (\w{64})  (\S+)", (home / "VERSION").read_text()).groups()
     assert hashlib.sha256((home / name).read_bytes()).hexdigest() == digest
     assert (home / "LICENSE").stat().st_size > 500
-
-
-def test_the_plotly_bundle_is_the_version_that_python_plotly_stands_on():
-    bundled = (Path(plotly.__file__).parent / "package_data/plotly.min.js").read_text(encoding="utf-8")[:300]
-    version = re.search(r"plotly\.js v(\S+)", bundled).group(1)
-    assert f"plotly.js {version} " in (ROOT / "static/vendor/plotly/VERSION").read_text()
 
 
 def test_our_own_script_stays_small():

@@ -16,9 +16,10 @@ from ordergen.core.db import along_an_index, object_id
 from ordergen.core.errors import UnavailableError
 from rebalance_app.models import Order, PortfolioRebalance, PriceSnapshot, Rebalance
 from rebalance_app.orders import paging as order_pages
-from rebalance_app.orders.paging import Road, Stretch, order_csv, order_list, order_scope, orders_by_id, sort_links
-from rebalance_app.orders.selectors import TABS, OrderFilter
-from rebalance_app.runs.selectors import in_state, proposals_by_key
+from rebalance_app.orders.order_csv import order_csv
+from rebalance_app.orders.paging import Road, Stretch, order_list, order_scope, orders_by_id, sort_links
+from rebalance_app.orders.selectors import TABS, BlotterFilter
+from rebalance_app.proposals.selectors import in_state, proposals_by_key
 
 pytestmark = pytest.mark.django_db
 STATES = ("proposed", "approved", "proposed", "superseded", "rejected")
@@ -62,7 +63,7 @@ def _order(run, row, n, state) -> Order:
     )  # fmt: skip
 
 
-def every_page(wanted: OrderFilter) -> list[Order]:
+def every_page(wanted: BlotterFilter) -> list[Order]:
     seen, after = [], ""
     while True:
         page = order_list(order_scope(wanted), after=after)
@@ -71,7 +72,7 @@ def every_page(wanted: OrderFilter) -> list[Order]:
             return seen
 
 
-def expected(orders: list[Order], wanted: OrderFilter) -> list[Order]:
+def expected(orders: list[Order], wanted: BlotterFilter) -> list[Order]:
     """The same without any database."""
     found = [
         o for o in orders
@@ -86,9 +87,9 @@ def expected(orders: list[Order], wanted: OrderFilter) -> list[Order]:
     return found
 
 
-def filters(sorts) -> list[OrderFilter]:
+def filters(sorts) -> list[BlotterFilter]:
     given = itertools.product(TABS, (None, 1, 3), NARROW, sorts)
-    return [OrderFilter(tab=tab, run=run, sort=sort, **narrow) for tab, run, narrow, sort in given]
+    return [BlotterFilter(tab=tab, run=run, sort=sort, **narrow) for tab, run, narrow, sort in given]
 
 
 def test_few_orders_are_listed_whole_however_they_are_filtered_and_sorted(orders, monkeypatch):
@@ -121,7 +122,7 @@ def test_the_largest_are_whole_where_all_portfolios_of_a_name_were_compared(orde
     monkeypatch.setattr(order_pages, "PAGE_SIZE", 2)
     for name, limit in (("SORTABLE", 0), ("FEW", 0), ("COMPARED", 2)):
         monkeypatch.setattr(order_pages, name, limit)
-    wanted = OrderFilter(tab="all", run=1, portfolio="lee", sort="-value")
+    wanted = BlotterFilter(tab="all", run=1, portfolio="lee", sort="-value")
 
     assert every_page(wanted) == expected(orders, wanted)
     assert not order_list(order_scope(wanted)).is_partial
@@ -131,12 +132,12 @@ def test_what_so_many_orders_cannot_be_sorted_by_is_not_offered(orders, monkeypa
     def offered(wanted):
         return {name: link.ask for name, link in sort_links(order_scope(wanted), wanted).items()}
 
-    assert offered(OrderFilter()) == {"ticker": "ticker", "value": "-value"}
+    assert offered(BlotterFilter()) == {"ticker": "ticker", "value": "-value"}
     monkeypatch.setattr(order_pages, "SORTABLE", 0)
-    assert offered(OrderFilter()) == {"ticker": None, "value": None}
-    assert offered(OrderFilter(run=1)) == {"ticker": None, "value": "-value"}
-    assert offered(OrderFilter(run=1, sort="-value")) == {"ticker": None, "value": ""}
-    assert offered(OrderFilter(portfolio="lee")) == {"ticker": "ticker", "value": "-value"}
+    assert offered(BlotterFilter()) == {"ticker": None, "value": None}
+    assert offered(BlotterFilter(run=1)) == {"ticker": None, "value": "-value"}
+    assert offered(BlotterFilter(run=1, sort="-value")) == {"ticker": None, "value": ""}
+    assert offered(BlotterFilter(portfolio="lee")) == {"ticker": "ticker", "value": "-value"}
     client.force_login(approver)
     assert "sort=ticker" not in client.get("/orders/?run=1").content.decode()
 
@@ -192,7 +193,7 @@ def test_a_page_that_looked_in_vain_says_so_and_looks_further(orders, monkeypatc
 
 
 def test_the_export_has_every_order_in_the_order_of_the_list(orders, monkeypatch):
-    monkeypatch.setattr(order_pages, "ROWS_PER_PIECE", 2)
+    monkeypatch.setattr("rebalance_app.orders.order_csv.ROWS_PER_PIECE", 2)
     for wanted in filters(["", "-value"]):
         lines = "".join(order_csv(order_scope(wanted))).splitlines()[1:]
         assert [line.split(",")[0] for line in lines] == [order.pk for order in expected(orders, wanted)], wanted
@@ -204,7 +205,7 @@ def test_while_the_book_does_not_answer_portfolios_are_found_by_the_names_in_the
             raise UnavailableError("down")
 
     monkeypatch.setattr(order_pages, "get_source", Down)
-    wanted = OrderFilter(tab="all", portfolio="lee")
+    wanted = BlotterFilter(tab="all", portfolio="lee")
     assert every_page(wanted) == expected(orders, wanted)
 
 

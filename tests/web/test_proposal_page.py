@@ -9,8 +9,8 @@ from models_app.portfolio.types import MODES
 from rebalance_app.limits.services import limits_set
 from rebalance_app.proposals import certificate
 from rebalance_app.proposals import document as propose
-from rebalance_app.runs.launch import rebalance_launch
-from rebalance_app.runs.selectors import Proposal
+from rebalance_app.proposals.selectors import ProposalView
+from rebalance_app.runs.launch import run_launch
 from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +23,7 @@ def proposed(client, manager, book, run_worker):  # noqa: F811
     client.force_login(manager)
 
     def page(**options):
-        run = rebalance_launch(
+        run = run_launch(
             by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk], options={"time_limit": 10} | options
         )
         run_worker(run)
@@ -92,7 +92,7 @@ def test_of_two_limits_on_the_same_thing_the_narrower_shaped_the_answer(binding,
 
 def test_of_many_reasons_five_are_shown_and_the_others_wait_behind_one_line(proposed, monkeypatch):
     seven = [{"message": f"S{n} is in the way."} for n in range(7)]
-    monkeypatch.setattr(Proposal, "reasons", seven)
+    monkeypatch.setattr(ProposalView, "reasons", seven)
     page = proposed()
 
     shown, _, behind = page.partition("<summary>2 more</summary>")

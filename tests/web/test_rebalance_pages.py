@@ -18,8 +18,8 @@ from ordergen.audit.models import AuditEvent
 from rebalance_app.models import Decision, Order, PortfolioRebalance, Rebalance
 from rebalance_app.orders import selectors as order_selectors
 from rebalance_app.proposals import charts
-from rebalance_app.runs import selectors
-from rebalance_app.runs.launch import rebalance_launch
+from rebalance_app.proposals.selectors import ProposalLine, proposal_list
+from rebalance_app.runs.launch import run_launch
 from tests.models.builders import portfolio, position
 from tests.runs.conftest import book  # noqa: F401  the same small book, a fixture
 
@@ -29,13 +29,13 @@ HTMX = {"HX-Request": "true"}
 
 @pytest.fixture
 def run(book, manager, run_worker):  # noqa: F811
-    return run_worker(rebalance_launch(by=manager, model_id=book.model.pk, note="Quarter end"))
+    return run_worker(run_launch(by=manager, model_id=book.model.pk, note="Quarter end"))
 
 
 @pytest.fixture
 def waiting(book, manager):  # noqa: F811
     """A run that no worker has begun."""
-    return rebalance_launch(by=manager, model_id=book.model.pk)
+    return run_launch(by=manager, model_id=book.model.pk)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_model_with_one_portfolio_has_no_portfolios(as_manager, manager, book)
     book.model.portfolios.exclude(portfolio_id=book.harbour.pk).delete()
 
     assert "The only portfolio of Growth" in words(as_manager.get(f"/rebalances/new?model={book.model.pk}"))
-    rebalance_launch(by=manager, model_id=book.model.pk)
+    run_launch(by=manager, model_id=book.model.pk)
     assert AuditEvent.objects.get(action="rebalance.launched").summary == "Run #1 of Growth v1 over its only portfolio"
 
 
@@ -139,7 +139,7 @@ def test_the_launch_page_counts_who_follows_the_model_even_before_there_are_figu
 
 
 def test_the_launch_page_counts_the_portfolios_that_a_run_is_working_on(as_manager, book, manager):  # noqa: F811
-    rebalance_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk])
+    run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk])
 
     text = words(as_manager.get(f"/rebalances/new?model={book.model.pk}"))
     assert "1 of these portfolios is in a run that is still working" in text
@@ -290,7 +290,7 @@ def test_retry_leads_to_a_new_run_over_what_failed(as_manager, run):
 def test_a_retry_asks_for_what_the_run_was_asked_for(as_manager, manager, book, run_worker):  # noqa: F811
     """What failed for a limit must not succeed by losing it unseen."""
     options = {"mode": "within_bands", "max_turnover": "0.13", "min_cash": "999999999", "soft_bands": False}
-    run = run_worker(rebalance_launch(by=manager, model_id=book.model.pk, options=options))
+    run = run_worker(run_launch(by=manager, model_id=book.model.pk, options=options))
     address = f"/rebalances/new?again={run.pk}"
     page = as_manager.get(address)
     html = page.content.decode()
@@ -301,10 +301,10 @@ def test_a_retry_asks_for_what_the_run_was_asked_for(as_manager, manager, book, 
 
 
 def test_a_run_says_how_it_was_asked_for(as_manager, manager, book, run_worker):  # noqa: F811
-    plain = run_worker(rebalance_launch(by=manager, model_id=book.model.pk))
+    plain = run_worker(run_launch(by=manager, model_id=book.model.pk))
     assert "to target" in words(as_manager.get(f"/rebalances/{plain.pk}/"))
     options = {"mode": "within_bands", "max_turnover": "0.125", "soft_bands": False}
-    asked = rebalance_launch(by=manager, model_id=book.model.pk, options=options)
+    asked = run_launch(by=manager, model_id=book.model.pk, options=options)
     for run in (asked, run_worker(asked)):
         text = words(as_manager.get(f"/rebalances/{run.pk}/"))
         assert "within bands" in text
@@ -360,7 +360,7 @@ def test_a_hostile_portfolio_name_is_only_text(as_manager, run):
 
 def test_rows_that_a_person_may_not_approve_say_why_in_the_page(client, book, person, run_worker):  # noqa: F811
     both = person("manager", "approver", name="both")
-    run_worker(rebalance_launch(by=both, model_id=book.model.pk))
+    run_worker(run_launch(by=both, model_id=book.model.pk))
     client.force_login(both)
     assert "You launched this run: another approver must decide." in words(client.get("/orders/"))
     order = Order.objects.first()
@@ -481,9 +481,9 @@ def test_the_orders_listed_can_be_taken_away_as_csv(as_approver, run):
 
 
 def test_pages_of_a_result_neither_skip_nor_repeat(run, monkeypatch):
-    monkeypatch.setattr(selectors, "PAGE_SIZE", 2)
-    first = selectors.proposal_list(run)
-    second = selectors.proposal_list(run, after=first.next)
+    monkeypatch.setattr("rebalance_app.proposals.selectors.PAGE_SIZE", 2)
+    first = proposal_list(run)
+    second = proposal_list(run, after=first.next)
     assert [item.row.portfolio_name for item in [*first.rows, *second.rows]] == ["Harbour", "Lee", "Tiny"]
     assert second.next == ""
 
@@ -505,7 +505,7 @@ def test_the_blotter_takes_as_many_queries_for_fifty_orders_as_for_one(as_approv
 # Charts
 
 
-def line(**changes) -> selectors.Line:
+def line(**changes) -> ProposalLine:
     aim = position("a" * 24)
     values = {
         "security_id": aim.security_id, "ticker": "AAA", "name": "Aaa", "price": Decimal(10),
@@ -515,7 +515,7 @@ def line(**changes) -> selectors.Line:
         "state_before": "breach_over", "state_after": "in_band", "side": "SELL", "trade_quantity": 5,
         "reason": "BREACH_OVER",
     }  # fmt: skip
-    return selectors.Line(**(values | changes))
+    return ProposalLine(**(values | changes))
 
 
 def test_a_far_outlier_is_drawn_at_the_edge_with_its_value():

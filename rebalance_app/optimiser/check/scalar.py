@@ -9,13 +9,18 @@ from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation,
 
 from models_app.portfolio.types import ZERO, Position, RebalanceProblem, RebalanceSolution
 
-# Its own, and not those of scales.py: what is checked and what checks it may share no mistake.
+# Its own, and not those of portfolio.units: what is checked and what checks it may share no mistake.
 EXACT = Context(prec=300, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])
 CENT = Decimal("0.01")
 TEN_THOUSAND = Decimal(10_000)
 DRIFT_WEIGHTS = {"within_bands": Decimal("0.001")}
 TRADE_WEIGHTS = {"within_bands": Decimal(1), "raise_cash": Decimal(2)}
 SOFT_BAND_WEIGHT = Decimal(1000)
+
+
+def _beyond_lots(p: Position) -> Decimal:
+    """Shares held beyond whole lots, counted upwards also of a short."""
+    return (p.quantity % p.lot_size + p.lot_size) % p.lot_size
 
 
 class _Move:
@@ -45,8 +50,7 @@ class _Move:
         self.low = target - market_value * position.low_drift
         self.high = target + market_value * position.high_drift
         self.drift = abs(target - value)
-        beyond_lots = (position.quantity % position.lot_size + position.lot_size) % position.lot_size
-        odd = self.high <= 0 and beyond_lots >= 1
+        odd = self.high <= 0 and _beyond_lots(position) >= 1
         self.lot = 1 if odd else position.lot_size
         self.kept_of_odd_lot = odd and self.change < 0 and after >= 1
         outside = self.low - value if value < self.low else value - self.high
@@ -179,8 +183,7 @@ def _improvable(problem: RebalanceProblem, m: _Move, market_value: Decimal) -> b
 def _proof(problem: RebalanceProblem, moves: list[_Move], market_value: Decimal) -> Iterator[str]:
     """A closed form without gates is optimal exactly when no single lot improves it.
 
-    Where drift is all that is minimised, half a lot from target is as near as it gets, and that settles most
-    securities.
+    Where drift is all that is minimised, half a lot from target is as near as it gets, which settles most securities.
     """
     o = problem.options
     if o.ticket_cost or o.min_trade_value or o.hold:

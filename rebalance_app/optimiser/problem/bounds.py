@@ -6,8 +6,11 @@ ceilings are taken of integers, because in floating point they are wrong at one 
 
 from dataclasses import dataclass
 
+from models_app.portfolio.bands import band_interval
+from models_app.portfolio.units import ceil_div
+
 from . import constraints
-from .constraints import Interval, ceil_div
+from .constraints import Interval
 from .integer_problem import IntegerProblem, Security
 
 
@@ -27,13 +30,6 @@ class AllowedTrades:
     def most(self) -> int:
         """Most steps bought."""
         return self.segments[-1][1]
-
-
-def band_interval(security: Security) -> Interval:
-    """Steps that the band permits."""
-    if security.sold_out:
-        return constraints.sold_out(security.held, security.step)
-    return constraints.band(security.held, security.step, security.low, security.high)
 
 
 def wide_interval(ip: IntegerProblem, security: Security) -> Interval:

@@ -9,29 +9,10 @@ A limit that couples securities is a row: of a sum over all of them, how much it
 from dataclasses import dataclass
 from typing import Literal
 
+from models_app.portfolio.units import ceil_div
+
 Total = Literal["bought", "traded", "orders", "gain"]
 Interval = tuple[int, int]  # of steps, both ends included; empty when the first exceeds the second
-
-
-def ceil_div(a: int, b: int) -> int:
-    """⌈a/b⌉ for b > 0."""
-    return -(-a // b)
-
-
-def lot(share: int, size: int) -> int:
-    """Δu = k·s: what a step is worth when only multiples of the lot size may be traded."""
-    return share * size
-
-
-def band(held: int, step: int, low: int, high: int) -> Interval:
-    """max(0, MV(t − l)) ≤ p·u ≤ MV(t + h)."""
-    return ceil_div(max(0, low) - held, step), (high - held) // step
-
-
-def sold_out(held: int, step: int) -> Interval:
-    """0 ≤ p·u < p: what has no room in its band goes; of a fraction of a share, the fraction stays."""
-    least = ceil_div(-held, step)
-    return least, least
 
 
 def portfolio(held: int, step: int, market_value: int) -> Interval:

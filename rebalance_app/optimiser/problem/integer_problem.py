@@ -5,16 +5,13 @@ so that quantity × price, market value × weight and every limit are whole. Wei
 exact.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from math import gcd
 
-from models_app.portfolio.types import Options, Position, ProblemError, RebalanceProblem
-from models_app.portfolio.units import BASIS_POINT_PLACES, CENT_PLACES, EXACT
-
-from . import constraints
-from .promises import known
+from models_app.portfolio.bands import Scale, Steps, scale_of, steps_of, total_value
+from models_app.portfolio.types import Options, Position, RebalanceProblem
+from models_app.portfolio.units import BASIS_POINT_PLACES, scaled, unscaled
 
 # The objective is a weighted sum; its weights are whole numbers over ONE.
 SCORE_PLACES = 9
@@ -33,59 +30,18 @@ MODE_WEIGHTS = {
 SOFT_MODES = frozenset({"invest_cash", "raise_cash"})
 
 
-def decimals(value: Decimal | None) -> int:
-    """The number of decimal places `value` is written with."""
-    if value is None:
-        return 0
-    exponent = value.as_tuple().exponent
-    if not isinstance(exponent, int):
-        raise ProblemError("", f"{value} is not a finite number")
-    return max(0, -exponent)
-
-
-def most_decimals(values: Iterable[Decimal | None]) -> int:
-    """The largest number of decimals among `values`; 0 for none."""
-    return max(map(decimals, values), default=0)
-
-
-def scaled(value: Decimal, places: int) -> int:
-    """`value` × 10**places; exact when `value` has at most that many decimals."""
-    return int(EXACT.scaleb(value, places))
-
-
-def unscaled(count: int, places: int) -> Decimal:
-    """count / 10**places, exact, written to the cent or as far beyond as it takes."""
-    if places < CENT_PLACES:
-        count, places = count * 10 ** (CENT_PLACES - places), CENT_PLACES
-    while places > CENT_PLACES and count % 10 == 0:
-        count, places = count // 10, places - 1
-    return EXACT.scaleb(Decimal(count), -places)
-
-
 @dataclass(frozen=True, slots=True)
-class Security:
-    """One security in minor units. A trade of k steps (buys positive) makes its value `held + k·step`.
+class Security(Steps):
+    """One security in minor units.
 
-    lot        shares in a step: 1 where a position to be sold out has an odd lot, which leaves with it
     closing    steps that sell all whole shares; 0 where no number of steps does
     shares     scaled shares in a step, in which `tax_lots` count: (scaled shares, gain in minor units per scaled share)
     """
 
     position: Position
-    step: int
-    held: int
-    target: int
-    low: int
-    high: int
-    lot: int
     closing: int
     shares: int
     tax_lots: tuple[tuple[int, int], ...]
-
-    @property
-    def sold_out(self) -> bool:
-        """Whether its band leaves no room for any holding."""
-        return self.high <= 0
 
     @property
     def odd(self) -> bool:
@@ -141,55 +97,35 @@ class IntegerProblem:
         return unscaled(score, self.places + SCORE_PLACES)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """Decimals of prices, quantities and weights; minor units have their sum, or more where a limit needs it."""
-
-    price: int
-    quantity: int
-    weight: int
-    places: int
+def _scale(problem: RebalanceProblem) -> Scale:
+    o = problem.options
+    money = [problem.cash, o.min_cash, o.max_cash, o.min_trade_value, o.ticket_cost, o.gain_budget]
+    return scale_of(problem.positions, money, [o.min_cash_weight, o.max_cash_weight, o.max_turnover])
 
 
-def _scale(problem: RebalanceProblem) -> _Scale:
-    positions, o = problem.positions, problem.options
-    lots = [lot for p in positions for lot in p.lots]
-    price = most_decimals([*(p.price for p in positions), *(lot.cost for lot in lots)])
-    quantity = most_decimals([*(p.quantity for p in positions), *(lot.quantity for lot in lots)])
-    weights = {w for p in positions for w in (p.target, p.low_drift, p.high_drift)}
-    weight = most_decimals([*weights, o.min_cash_weight, o.max_cash_weight, o.max_turnover])
-    money = most_decimals([problem.cash, o.min_cash, o.max_cash, o.min_trade_value, o.ticket_cost, o.gain_budget])
-    return _Scale(price, quantity, weight, max(price + quantity, money) + weight)
-
-
-def _security(p: Position, market_value: int, s: _Scale) -> Security:
-    weight = [scaled(w, s.weight) for w in (p.target, p.low_drift, p.high_drift)]
-    target, low_drift, high_drift = (market_value * w // 10**s.weight for w in weight)
-    share = scaled(known(p.price, "what has no price was refused before"), s.places)
-    held = share * scaled(p.quantity, s.quantity) // 10**s.quantity
-    in_lots = held % (share * p.lot_size) < share
-    lot = 1 if target + high_drift <= 0 and not in_lots else p.lot_size
+def _security(p: Position, market_value: int, s: Scale) -> Security:
+    at = steps_of(p, market_value, s)
+    share = at.step // at.lot
+    leaves_whole = at.lot == 1 or at.held % (share * p.lot_size) < share
     scaled_share = share // 10**s.quantity
     lots = sorted((lot for lot in p.lots if lot.quantity), key=lambda lot: lot.cost, reverse=True)
     return Security(
+        step=at.step,
+        held=at.held,
+        target=at.target,
+        low=at.low,
+        high=at.high,
+        lot=at.lot,
         position=p,
-        step=constraints.lot(share, lot),
-        held=held,
-        target=target,
-        low=target - low_drift,
-        high=target + high_drift,
-        lot=lot,
-        closing=max(0, held // (share * lot)) if in_lots or lot == 1 else 0,
-        shares=lot * 10**s.quantity,
+        closing=max(0, at.held // at.step) if leaves_whole else 0,
+        shares=at.lot * 10**s.quantity,
         tax_lots=tuple(
-            (scaled(x.quantity, s.quantity), scaled_share - scaled(x.cost, s.places - s.quantity))
-            for x in lots
-            if x.quantity
+            (scaled(x.quantity, s.quantity), scaled_share - scaled(x.cost, s.places - s.quantity)) for x in lots
         ),
     )
 
 
-def _weighted(market_value: int, weight: Decimal | None, s: _Scale) -> int | None:
+def _weighted(market_value: int, weight: Decimal | None, s: Scale) -> int | None:
     return None if weight is None else market_value * scaled(weight, s.weight) // 10**s.weight
 
 
@@ -205,8 +141,7 @@ def integer_problem(problem: RebalanceProblem) -> IntegerProblem:
         return None if value is None else scaled(value, s.places)
 
     cash = scaled(problem.cash, s.places)
-    held = sum(scaled(p.price, s.price) * scaled(p.quantity, s.quantity) for p in problem.positions if p.price)
-    market_value = cash + held * 10 ** (s.places - s.price - s.quantity)
+    market_value = total_value(problem.positions, problem.cash, s)
     drift_weight, trade_weight = MODE_WEIGHTS[o.mode]
     turnover = _weighted(market_value, o.max_turnover, s)
     return IntegerProblem(

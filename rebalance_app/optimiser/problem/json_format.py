@@ -1,7 +1,6 @@
-"""Problems and solutions as JSON: the format of `ordergen solve`. Strict: what is not understood is refused by name.
+"""Problems as JSON: the format of `ordergen solve`. Strict: what is not understood is refused by name.
 
-Numbers are decimal strings; JSON numbers are accepted where they are finite. Quantities that are whole come back as
-JSON integers, other quantities as decimal strings.
+Numbers are decimal strings; JSON numbers are accepted where they are finite.
 """
 
 import json
@@ -17,11 +16,8 @@ from models_app.portfolio.types import (
     Options,
     Position,
     ProblemError,
-    Reason,
     RebalanceProblem,
-    RebalanceSolution,
     TaxLot,
-    Trade,
 )
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?", re.ASCII)
@@ -261,22 +257,19 @@ def problem_from_json(value: Any) -> RebalanceProblem:
     )
 
 
-def _plain(value: Decimal) -> str:
+def plain(value: Decimal) -> str:
+    """Without an exponent."""
     return format(value, "f")
 
 
-def _quantity(value: Decimal) -> int | str:
-    return int(value) if value == value.to_integral_value() else _plain(value)
-
-
-def _written(value: Any) -> Any:
+def written(value: Any) -> Any:
     """A field as JSON: decimals and days as strings, everything else as it is."""
     if isinstance(value, Decimal):
-        return _plain(value)
+        return plain(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, tuple):
-        return [{f.name: _written(getattr(item, f.name)) for f in fields(item)} for item in value]
+        return [{f.name: written(getattr(item, f.name)) for f in fields(item)} for item in value]
     return value
 
 
@@ -284,67 +277,11 @@ def problem_to_json(problem: RebalanceProblem) -> dict[str, Any]:
     """The JSON object of a problem; `problem_from_json` gives the same problem back."""
 
     def record(item: Position | Options) -> dict[str, Any]:
-        return {f.name: _written(getattr(item, f.name)) for f in fields(item)}
+        return {f.name: written(getattr(item, f.name)) for f in fields(item)}
 
     return {
         "portfolio_id": problem.portfolio_id,
-        "cash": _plain(problem.cash),
+        "cash": plain(problem.cash),
         "positions": [record(p) for p in problem.positions],
         "options": record(problem.options),
     }
-
-
-def _reason_to_json(reason: Reason) -> dict[str, Any]:
-    return {
-        "code": reason.code,
-        "security_id": reason.security_id,
-        "message": reason.message,
-        "numbers": {name: _plain(value) for name, value in reason.numbers.items()},
-    }
-
-
-MONEY = ("market_value", "objective", "lower_bound", "gap", "cash_after", "drift_value")
-
-
-def solution_to_json(solution: RebalanceSolution) -> dict[str, Any]:
-    """The JSON object of a solution; `solution_from_json` gives the same solution back."""
-    found: dict[str, Any] = {
-        "portfolio_id": solution.portfolio_id,
-        "status": solution.status,
-        "method": solution.method,
-    }
-    found |= {name: _written(getattr(solution, name)) for name in MONEY}
-    found |= {
-        "quantities": {name: _quantity(value) for name, value in solution.quantities.items()},
-        "trades": _written(solution.trades),
-        "reasons": [_reason_to_json(reason) for reason in solution.reasons],
-        "binding": list(solution.binding),
-        "first": solution.first,
-        "seconds": round(solution.seconds, 6),
-    }
-    if solution.nearest is not None:
-        found["nearest"] = solution_to_json(solution.nearest)
-    return found
-
-
-def _reason_from_json(given: Object) -> Reason:
-    numbers = {name: Decimal(value) for name, value in given.get("numbers", {}).items()}
-    return Reason(given["code"], given["message"], given.get("security_id"), numbers)
-
-
-def solution_from_json(given: Object) -> RebalanceSolution:
-    """A solution from its own JSON object, as `solution_to_json` wrote it; not a door for foreign input."""
-    money: dict[str, Any] = {name: None if given.get(name) is None else Decimal(given[name]) for name in MONEY}
-    return RebalanceSolution(
-        portfolio_id=given["portfolio_id"],
-        status=given["status"],
-        method=given["method"],
-        quantities={name: Decimal(value) for name, value in given["quantities"].items()},
-        trades=tuple(Trade(**item) for item in given["trades"]),
-        reasons=tuple(_reason_from_json(item) for item in given["reasons"]),
-        binding=tuple(given.get("binding", ())),
-        seconds=given.get("seconds", 0.0),
-        nearest=solution_from_json(given["nearest"]) if given.get("nearest") else None,
-        first=given.get("first", False),
-        **money,
-    )

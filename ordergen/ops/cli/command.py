@@ -1,0 +1,47 @@
+"""What a command is, how it fails, and for whom it acts."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ordergen.accounts.models import User
+
+
+class CommandError(Exception):
+    """What went wrong, in one line."""
+
+
+def _without_arguments(_parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Command:
+    """`text` is what the help says of it; `arguments` adds its own to its parser, and `run` is given what they were."""
+
+    name: str
+    text: str
+    run: Callable[[argparse.Namespace], None]
+    arguments: Callable[[argparse.ArgumentParser], None] = _without_arguments
+    epilog: str | None = None
+    needs_django: bool = True
+
+
+def person(username: str | None) -> User:
+    """The named person, or the only active manager; raises CommandError where that is not one person."""
+    from ordergen.accounts.models import User
+    from ordergen.accounts.roles import Role
+
+    active = User.objects.filter(is_active=True)
+    if username:
+        people, found = list(active.filter(username=username)), f"no active user {username}"
+    else:
+        people = [user for user in active if Role.MANAGER in user.roles]
+        found = f"there are {len(people)}: name one with --as"
+    if len(people) != 1:
+        raise CommandError(f"Who does this? Needs a person with the role {Role.MANAGER}; {found}.")
+    return people[0]

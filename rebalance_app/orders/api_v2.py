@@ -1,0 +1,93 @@
+"""API v2's orders and decisions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router
+
+from ordergen.apis.auth import caller, needs
+from ordergen.apis.conventions import Cursor, Limit, Page, PathId, key_of, page_of
+from ordergen.apis.docs import errors
+from ordergen.apis.json import answer
+from rebalance_app.orders import schemas_v2 as out
+from rebalance_app.orders.decide import order_decide, run_decide
+from rebalance_app.orders.paging import orders_by_id
+from rebalance_app.orders.selectors import order_get
+
+router = Router(tags=["orders"])
+READ = needs("book.read", "rebalances:read")
+DECIDE = needs("order.decide", "orders:decide")
+
+
+@router.get(
+    "/orders",
+    operation_id="rebalance_app_api_v2_list_orders",
+    response=Page[out.OrderOut],
+    auth=READ,
+    openapi_extra=errors(),
+)
+def list_orders(
+    request: HttpRequest,
+    filters: Annotated[out.OrderFilter, Query()],
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> HttpResponse:
+    """Proposed orders in the order they were proposed, with what was decided on them."""
+    orders = orders_by_id(filters.run_id, filters.portfolio_id, filters.state, after=key_of(cursor), limit=limit + 1)
+    return answer(page_of(orders, out.order_out, cursor=cursor, limit=limit))
+
+
+@router.post(
+    "/orders/decisions",
+    operation_id="rebalance_app_api_v2_decide_orders",
+    response=out.Decided,
+    auth=DECIDE,
+    openapi_extra=errors(404, 409),
+)
+def decide_orders(request: HttpRequest, payload: out.DecisionsIn) -> dict[str, Any]:
+    """Approves or rejects these orders; nobody approves what they launched. What is left alone is said."""
+    decided = order_decide(
+        by=caller(request), order_ids=payload.order_ids, verdict=payload.verdict, comment=payload.comment
+    )
+    return out.decided_out(decided)
+
+
+@router.get(
+    "/orders/{order_id}",
+    operation_id="rebalance_app_api_v2_get_order",
+    response=out.OrderDetail,
+    auth=READ,
+    openapi_extra=errors(404),
+)
+def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
+    """One order with every decision on it."""
+    view = order_get(order_id)
+    decisions = [out.decision_out(decision) for decision in view.decisions]
+    return out.order_out(view.order) | {"realised_gain": view.realised_gain, "decisions": decisions}
+
+
+@router.post(
+    "/runs/{run_id}/decisions",
+    operation_id="rebalance_app_api_v2_decide_run",
+    response=out.Decided,
+    auth=DECIDE,
+    openapi_extra=errors(404, 409),
+)
+def decide_run(request: HttpRequest, run_id: PathId, payload: out.RunDecisionIn) -> dict[str, Any]:
+    """Approves or rejects every order of a run that awaits a decision, if there are as many as you saw.
+
+    A large run is decided in parts of 200 portfolios, each all or nothing, and a million orders take a minute or two.
+    What stops it in between is a 409 that says how many were decided. Where no answer reaches you (a proxy that waits
+    no longer, a connection that breaks), parts may be done and the server may still be at it: read the run, and ask
+    again with its `n_awaiting` once that stands still. What was decided is never decided again.
+    """
+    decided = run_decide(
+        by=caller(request),
+        run_id=run_id,
+        verdict=payload.verdict,
+        comment=payload.comment,
+        expected_count=payload.expected_count,
+    )
+    return out.decided_out(decided)

@@ -1,0 +1,48 @@
+"""Proposals as API v2 writes them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from ninja import Field, Schema
+
+from rebalance_app.models import PortfolioRebalance
+from rebalance_app.proposals import stored as proposals
+
+
+class ProposalSummary(Schema):
+    run_id: str
+    portfolio_id: str
+    portfolio_name: str
+    state: str
+    reason_code: str
+    reason: str
+    method: str
+    n_orders: int
+    buy_value: Decimal
+    sell_value: Decimal
+    market_value: Decimal | None
+    cash_before: Decimal | None
+    cash_after: Decimal | None
+    drift_before: Decimal | None
+    drift_after: Decimal | None
+    band_use_before: Decimal | None
+    band_use_after: Decimal | None
+
+
+class ProposalOut(ProposalSummary):
+    document: dict[str, Any] | None = Field(
+        description="Positions before and after, certificate, reasons; under a gain budget the realised gain, each "
+        "position's part of it and the tax lots sold, and all lots it was computed from"
+    )
+
+
+def proposal_summary(row: PortfolioRebalance) -> dict[str, Any]:
+    names = (name for name in ProposalSummary.model_fields if name != "run_id")
+    return {"run_id": row.rebalance_id} | {name: getattr(row, name) for name in names}
+
+
+def proposal_out(row: PortfolioRebalance) -> dict[str, Any]:
+    document = None if row.document is None else {**row.document, "positions": proposals.lines(row)}
+    return proposal_summary(row) | {"document": document}

@@ -1,0 +1,165 @@
+"""The array way of a run gives what the general way gives, or nothing."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models_app.portfolio.batch import Batch, are_plain_securities, is_plain_portfolio
+from models_app.portfolio.batch_drift import batch_drift, weights
+from models_app.portfolio.drift import portfolio_drift
+from models_app.portfolio.order_reasons import REASONS, order_reason, order_reasons
+from models_app.portfolio.types import Options, Position, RebalanceProblem
+from models_app.portfolio.units import MILLIONTH, MONEY_SCALE, WEIGHT_SCALE
+from rebalance_app.optimiser.batch_solve import batch_solve
+from rebalance_app.optimiser.check.batch import is_optimal
+from rebalance_app.optimiser.solve import solve
+
+ids = tuple(f"{i:024d}" for i in range(5))
+
+
+@st.composite
+def batches(draw):
+    n, p = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    whole = st.integers
+    column = lambda elements: np.array(draw(st.lists(elements, min_size=n, max_size=n)), dtype=np.int64)  # noqa: E731
+    row = lambda elements: np.array(draw(st.lists(elements, min_size=p, max_size=p)), dtype=np.int64)  # noqa: E731
+    quantities = np.array([draw(st.lists(whole(-5, 400), min_size=n, max_size=n)) for _ in range(p)], dtype=np.int64)
+    return Batch(
+        security_ids=ids[:n],
+        prices=column(whole(1, 3_000_000)),
+        targets=column(st.sampled_from([0, 5_000, 100_000, 150_000, 185_000])),
+        low_drifts=column(st.sampled_from([0, 2_500, 20_000])),
+        high_drifts=column(st.sampled_from([0, 2_500, 50_000])),
+        quantities=quantities,
+        cash=row(whole(-50_000_000, 900_000_000)),
+        floor=row(st.sampled_from([0, 10_000, 40_000_000])),
+    )
+
+
+def problem_of(batch, row):
+    def number(value, scale):
+        return Decimal(int(value)) / scale
+
+    positions = tuple(
+        Position(
+            name,
+            Decimal(int(batch.quantities[row, i])),
+            number(batch.prices[i], MONEY_SCALE),
+            *(number(x[i], WEIGHT_SCALE) for x in (batch.targets, batch.low_drifts, batch.high_drifts)),
+        )
+        for i, name in enumerate(batch.security_ids)
+    )
+    floor = number(batch.floor[row], MONEY_SCALE)
+    return RebalanceProblem("p" * 24, number(batch.cash[row], MONEY_SCALE), positions, Options(min_cash=floor))
+
+
+@settings(max_examples=150, deadline=None)
+@given(batches())
+def test_what_a_batch_answers_is_what_the_general_way_answers(batch):
+    answer = batch_solve(batch)
+    for row in np.flatnonzero(answer.answered):
+        solution = solve(problem_of(batch, row))
+        after = [int(solution.quantities[name]) for name in batch.security_ids]
+
+        assert (solution.status, solution.method) == ("optimal", "separable")
+        assert after == answer.quantities[row].tolist()
+        assert solution.cash_after == Decimal(int(answer.cash_after[row])) / MONEY_SCALE
+
+
+@settings(max_examples=150, deadline=None)
+@given(batches())
+def test_a_batchs_drift_is_the_one_definition_of_drift(batch):
+    value = batch.cash + (batch.prices * batch.quantities).sum(axis=1)
+    rows = np.flatnonzero(value > 0)
+    part = batch.rows(rows)
+    found = batch_drift(part, part.quantities, value[rows])
+    share = weights(part, part.quantities, value[rows])
+    for i, row in enumerate(rows):
+        expected = portfolio_drift(problem_of(batch, row).positions, Decimal(int(batch.cash[row])) / MONEY_SCALE)
+        worst = expected.worst_band_use
+
+        assert Decimal(int(found.total[i])) / (MONEY_SCALE * WEIGHT_SCALE) == expected.total_drift
+        assert found.breaches[i] == expected.breaches
+        used = found.band_use_at(i, found.worst()[i]) if found.worst()[i] >= 0 else None
+        assert (used and used.quantize(MILLIONTH)) == (worst and worst.quantize(MILLIONTH))
+        for j, line in enumerate(expected.positions):
+            assert Decimal(int(share[i, j])) / WEIGHT_SCALE == line.weight.quantize(MILLIONTH)
+
+
+@settings(max_examples=100, deadline=None)
+@given(batches(), st.integers(0, 3), st.integers(0, 4), st.sampled_from([-2, -1, 1, 2]))
+def test_the_check_refuses_a_certified_answer_with_one_cell_changed(batch, row, column, change):
+    answer = batch_solve(batch)
+    row, column = row % len(batch.cash), column % len(batch.prices)
+    changed = answer.quantities.copy()
+    changed[row, column] += change
+    before = problem_of(batch, row)
+    aim = batch.targets[column] * int(answer.market_value[row])
+    step = int(batch.prices[column]) * WEIGHT_SCALE
+    equally_near = abs(aim - changed[row, column] * step) == abs(aim - answer.quantities[row, column] * step)
+
+    if answer.answered[row] and not equally_near:
+        assert before.cash is not None
+        assert not is_optimal(batch, changed)[row]
+
+
+def test_an_account_too_large_for_64_bits_is_left_to_the_general_way():
+    huge = Batch(
+        ids[:1], np.array([10_000]), np.array([500_000]), np.array([10_000]), np.array([10_000]),
+        np.array([[0]]), np.array([10**15]), np.array([0]),
+    )  # fmt: skip
+
+    assert not batch_solve(huge).answered.any()
+
+
+@settings(max_examples=150, deadline=None)
+@given(batches())
+def test_an_order_is_for_the_same_told_of_arrays_or_of_one_position(batch):
+    answer = batch_solve(batch)
+    rows = np.flatnonzero(answer.answered)
+    batch, answer = batch.rows(rows), answer.rows(rows)
+    change = answer.quantities - batch.quantities
+    found = order_reasons(batch, batch_drift(batch, batch.quantities, answer.market_value), change)
+    for row, changes in enumerate(change.tolist()):
+        problem = problem_of(batch, row)
+        was = portfolio_drift(problem.positions, problem.cash).positions
+        for cell, shares in enumerate(changes):
+            if shares:
+                assert REASONS[found[row, cell]] == order_reason(was[cell], shares)
+
+
+@pytest.mark.parametrize(
+    ("held", "target", "name"),
+    [(-5, 100_000, "COVER_SHORT"), (50, 0, "NOT_IN_MODEL"), (0, 100_000, "BREACH_UNDER"), (60, 100_000, "BREACH_OVER")],
+)
+def test_every_trade_says_what_it_is_for(held, target, name):
+    band = 20_000 if target else 0
+    batch = Batch(
+        ids[:1], np.array([100_000]), np.array([target]), np.array([band]), np.array([band]),
+        np.array([[held]]), np.array([10_000_000 - held * 100_000]), np.array([0]),
+    )  # fmt: skip
+    answer = batch_solve(batch)
+    before = batch_drift(batch, batch.quantities, answer.market_value)
+
+    assert answer.answered.all()
+    assert REASONS[order_reasons(batch, before, answer.quantities - batch.quantities)[0, 0]] == name
+
+
+def test_only_whole_shares_that_trade_freely_at_whole_ticks_are_plain():
+    plain = Position("A", Decimal(0), Decimal("1.2345"), Decimal("0.123456"), Decimal("0.1"), Decimal("0.1"))
+    others = (
+        {"price": None}, {"price": Decimal(0)}, {"price": Decimal("1.23456")}, {"price": Decimal(2**53)},
+        {"target": Decimal("0.1234567")}, {"lot_size": 2}, {"can_buy": False}, {"can_sell": False},
+    )  # fmt: skip
+
+    assert are_plain_securities([plain, plain])
+    assert not any(are_plain_securities([plain, replace(plain, **other)]) for other in others)
+    assert is_plain_portfolio([Decimal("-3.0"), Decimal(2**53 - 1)], Decimal("1.2345"))
+    assert is_plain_portfolio([], Decimal(0))
+    assert not is_plain_portfolio([Decimal("0.5")], Decimal(0))
+    assert not is_plain_portfolio([Decimal(2**53)], Decimal(0))
+    assert not is_plain_portfolio([Decimal(1)], Decimal("0.00001"))

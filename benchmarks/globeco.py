@@ -22,8 +22,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.api.test_over_http import Portal
 from tests.globeco.client import Globeco
+from tests.ordergen.apis.test_over_http import Portal
 from tests.site import Site, eventually, free_port
 
 ACCOUNTING, SECURITY, PRICING = 1, 2, 3  # the simulator's ports

@@ -17,9 +17,9 @@ from fractions import Fraction
 from benchmarks.instances import alike, grid, kinds, large, short_of_cash, small
 from rebalance_app.optimiser.check.scalar import violations
 from rebalance_app.optimiser.solve import solve
-from tests.domain.build import shares
-from tests.domain.oracle import best
-from tests.domain.statement import plainly
+from tests.rebalance_app.optimiser.build import shares
+from tests.rebalance_app.optimiser.oracle import best
+from tests.rebalance_app.optimiser.statement import plainly
 
 SMALL = {
     "every option": small,

@@ -19,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from ordergen.accounts.models import User
 from ordergen.celery import app as celery_app
 
+pytest_plugins = ["tests.callers", "tests.small_book"]
 celery_app.conf.broker_url = "memory://"  # messages go nowhere; tests that want a worker start a real one
 # How fast a machine is, is no property of what it tests.
 hypothesis_settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])

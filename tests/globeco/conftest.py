@@ -12,7 +12,6 @@ from models_app.investment_models.rules import ModelDraft, PositionDraft
 from models_app.modelling.services import model_create
 from models_app.sources import globeco as source_module
 from models_app.sources import http_client
-from tests.api.conftest import Api, _no_files, api, key_for, worker  # noqa: F401
 from tests.globeco.client import Globeco
 
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.api.test_over_http import Portal
 from tests.globeco.client import Globeco
+from tests.ordergen.apis.test_over_http import Portal
 from tests.site import Site, eventually, free_port
 
 pytestmark = pytest.mark.slow

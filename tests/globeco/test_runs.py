@@ -19,7 +19,7 @@ from ordergen.ops.verify import verify_all
 from rebalance_app.models import PortfolioRebalance, PriceSnapshot, Rebalance
 from rebalance_app.runs.launch import run_launch
 from rebalance_app.runs.solve_chunk import chunk_solve
-from tests.api.conftest import Api
+from tests.callers import Api
 from tests.globeco.book import id_of
 
 pytestmark = pytest.mark.django_db

@@ -8,10 +8,6 @@ from collections.abc import Callable
 import pytest
 from django.db import connection
 
-from tests.runs.conftest import book
-
-__all__ = ["book"]
-
 Job = Callable[[], object]
 
 

@@ -23,9 +23,8 @@ from rebalance_app.models import Rebalance
 from rebalance_app.runs import launch, wait
 from rebalance_app.runs.backlog import run_progress, seconds_for
 from rebalance_app.runs.launch import run_launch
-from tests.api.conftest import Api, key_for
+from tests.callers import Api
 
-__all__ = ["key_for"]
 NOW = timezone.now()
 
 

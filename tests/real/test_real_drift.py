@@ -11,7 +11,7 @@ from models_app.drift_index.refresh import refresh
 from models_app.exports.services import export
 from models_app.files.kinds import KINDS
 from models_app.imports.services import import_file
-from tests.models.builders import live_views
+from tests.builders import live_views
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 TENTH_OF_A_BASIS_POINT = Fraction(1, 100_000)

@@ -1,7 +1,7 @@
 """API v1 on the simulated GlobeCo services beside the way the original asks them: `python -m benchmarks.globeco`.
 
 Both rebalance the same model on the same simulator in the same run, so the ratios hold on any machine. The original's
-pattern (contract.md B12, B13): for each portfolio three summaries, and a price for every security it holds and then for
+pattern: for each portfolio three summaries, and a price for every security it holds and then for
 every security of the model, one call after the other; portfolios side by side; tickers once, as if its cache had just
 been emptied. Only its calls are made here, none of its arithmetic. It is asked for a few portfolios and scaled up,
 for the calls of each are the same.

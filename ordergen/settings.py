@@ -217,7 +217,7 @@ SOLVER_GRACE_SECONDS = 2  # between the limit the solver was given and the end o
 SOLVER_OVERHEAD_SECONDS = SOLVER_STARTUP_SECONDS + SOLVER_GRACE_SECONDS
 CHUNK_SIZE = env.int("ORDERGEN_CHUNK_SIZE", default=200)  # portfolios per task, at most
 # Longer than a chunk of nothing but programmes that each use their limit up, after which the solver's process is killed
-# and another one starts (services/solver_child.py); only a process that hangs is ended by it.
+# and another one starts (rebalance_app/solving/solver_process.py); only a process that hangs is ended by it.
 CELERY_TASK_TIME_LIMIT = CHUNK_SIZE * (OPTIMIZATION_TIMEOUT + SOLVER_OVERHEAD_SECONDS) + 120
 if CELERY_BROKER_URL.startswith("filesystem"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {

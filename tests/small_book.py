@@ -16,7 +16,7 @@ from tests.builders import portfolio, security, together
 class Book:
     """Three priced securities in a model of 30, 25 and 2 per cent; one security outside it; three portfolios.
 
-    harbour   10,000 in cash and 10 XXX at 100      (contract.md, check value (a))
+    harbour   10,000 in cash and 10 XXX at 100      (checked by hand)
     cash_only 7,000 in cash
     tiny      100 in cash: one share of CCC at 62.85 is more than its band allows
     """

@@ -1,0 +1,1 @@
+"""The book and the models as CSV, in the columns that imports read."""

@@ -1,0 +1,1 @@
+"""What imports and exports share: the kinds of CSV file with their columns, and what may stand in a cell."""

@@ -1,0 +1,1 @@
+"""People, their roles and API keys; signing in and out."""

@@ -172,10 +172,6 @@ class ProposalLine:
         return self.state_after in ("breach_over", "breach_under", "not_in_model") and bool(self.drift_after)
 
     @property
-    def no_band_before(self) -> bool:
-        return self.band_use_before is None and bool(self.drift_before)
-
-    @property
     def no_band_after(self) -> bool:
         return self.band_use_after is None and bool(self.drift_after)
 

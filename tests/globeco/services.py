@@ -1,4 +1,4 @@
-"""The five GlobeCo services as functions from a request to an answer, faults of their own included (contract.md 4)."""
+"""The five GlobeCo services as functions from a request to an answer, faults of their own included."""
 
 from __future__ import annotations
 

@@ -98,13 +98,6 @@ def quantity(value: Number) -> str:
 
 
 @register.filter
-def signed_quantity(value: Number) -> str:
-    """A change in shares: "+37", "−4"."""
-    number = exact(value)
-    return unknown() if number is None else spelled(number, _places(number), signed=True)
-
-
-@register.filter
 def price(value: Number) -> str:
     """Two decimals, up to four where the price has them: "10.00", "0.1234"."""
     number = exact(value)

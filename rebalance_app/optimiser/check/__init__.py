@@ -1,0 +1,1 @@
+"""The independent check: an answer against its problem, sharing no code with what found it."""

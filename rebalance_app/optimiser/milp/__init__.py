@@ -1,0 +1,1 @@
+"""The integer programme: CVXPY states it, HiGHS solves it; relaxations, multipliers, what to relax."""

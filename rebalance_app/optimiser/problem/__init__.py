@@ -1,0 +1,1 @@
+"""What is asked, in whole numbers: validation, bounds, coupling rows, objective."""

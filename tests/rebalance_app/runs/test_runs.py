@@ -23,8 +23,8 @@ from rebalance_app.proposals import stored as proposals
 from rebalance_app.runs import solve_chunk as solve
 from rebalance_app.runs import store
 from rebalance_app.runs.launch import run_launch
-from rebalance_app.runs.lifecycle import run_cancel, run_retry, run_stop
-from rebalance_app.runs.solve_chunk import chunk_solve, run_finish
+from rebalance_app.runs.lifecycle import run_cancel, run_finish, run_retry, run_stop
+from rebalance_app.runs.solve_chunk import chunk_solve
 from rebalance_app.runs.sweep import sweep
 from tests.builders import portfolio, security
 

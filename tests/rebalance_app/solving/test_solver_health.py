@@ -11,8 +11,9 @@ from django.test import Client
 from models_app.portfolio.types import RebalanceSolution, Trade
 from ordergen.ops import health
 from rebalance_app.solving import solver_health, solver_process
+from rebalance_app.solving.failures import SolverCrashedError
 from rebalance_app.solving.solver_health import SolverHealth
-from rebalance_app.solving.solver_process import SolverChild, SolverCrashedError
+from rebalance_app.solving.solver_process import SolverChild
 from tests.rebalance_app.solving.test_solver_process import DYING, SILENT
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("patient_probes")]

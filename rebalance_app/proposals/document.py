@@ -27,7 +27,7 @@ from models_app.portfolio.units import (
 )
 from ordergen.core.db import object_id
 from ordergen.core.errors import promised
-from rebalance_app.answers.sentences import sentence
+from rebalance_app.formats.sentences import sentence
 from rebalance_app.models import OrderState, PortfolioRebalance, ProposalState
 from rebalance_app.proposals.run_inputs import RunInputs
 from rebalance_app.proposals.stored import pack, pack_lots, text

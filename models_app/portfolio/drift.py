@@ -59,7 +59,6 @@ class PortfolioDrift:
     total_drift: Decimal | None
     total_drift_weight: Decimal | None
     worst_band_use: Decimal | None
-    worst_security_id: str | None
     breaches: int
     trades: int
     trade_value: Decimal | None
@@ -197,7 +196,6 @@ def portfolio_drift(
         total_drift=total,
         total_drift_weight=DIVIDE.divide(total, positive) if positive and total is not None else None,
         worst_band_use=worst.band_use if worst else None,
-        worst_security_id=worst.security_id if worst else None,
         breaches=sum(r.state in {"breach_over", "breach_under", "not_in_model"} for r in rows),
         trades=sum(bool(r.shares_to_target) for r in rows),
         trade_value=traded,

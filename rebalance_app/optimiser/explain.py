@@ -156,12 +156,9 @@ def _short_of_cash(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reas
     }
     if needed := _cash_needed(ip):
         numbers["cash_needed"] = needed
-    return Reason(
-        "SHORT_OF_CASH",
-        None,
-        numbers,
-        {"is_soft": ip.soft, "largest": _largest(choices, least), "floor_twice": _floor_twice(ip)},
-    )
+    largest = _largest(choices, least)
+    details: dict[str, Detail] = {"is_soft": ip.soft, "largest": largest, "floor_twice": _floor_twice(ip)}
+    return Reason("SHORT_OF_CASH", None, numbers, details)
 
 
 def _above_ceiling(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
@@ -172,12 +169,8 @@ def _above_ceiling(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reas
     if lowest_cash <= ip.ceiling:
         return None
     numbers = {"over": ip.money(lowest_cash - ip.ceiling), "cash_at_least": ip.money(lowest_cash)}
-    return Reason(
-        "CASH_ABOVE_CEILING",
-        None,
-        numbers,
-        {"ceiling": ip.money(ip.ceiling), "ceiling_twice": _ceiling_twice(ip)},
-    )
+    details: dict[str, Detail] = {"ceiling": ip.money(ip.ceiling), "ceiling_twice": _ceiling_twice(ip)}
+    return Reason("CASH_ABOVE_CEILING", None, numbers, details)
 
 
 def _forced(choices: Sequence[AllowedTrades]) -> list[int]:

@@ -11,10 +11,10 @@ import pytest
 
 from models_app.portfolio.types import Options, Position, ProblemError, TaxLot
 from ordergen.api import v2 as api_v2
-from rebalance_app.answers.scenarios import answer_line
-from rebalance_app.answers.sentences import SENTENCES
+from rebalance_app.formats.problem_json import loads
+from rebalance_app.formats.scenario_json import answer_line
+from rebalance_app.formats.sentences import SENTENCES
 from rebalance_app.limits.services import NAMES
-from rebalance_app.optimiser.problem.json_format import loads
 
 ROOT = Path(__file__).parent.parent
 
@@ -147,7 +147,7 @@ def test_help_lists_the_code_of_every_reason():
 
 def test_the_ways_in_which_a_solver_or_a_worker_fails_have_their_codes_in_one_place_each():
     places = {ROOT / "rebalance_app" / room / "failures.py" for room in ("optimiser", "solving")}
-    words = ROOT / "rebalance_app/answers/sentences.py"
+    words = ROOT / "rebalance_app/formats/sentences.py"
     codes = {code for place in places for code in re.findall(r'"([A-Z_]{3,})"', place.read_text())}
     elsewhere = {
         path.name: found

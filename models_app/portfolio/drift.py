@@ -4,31 +4,17 @@ Band use puts it on the scale of its own band: drift above target over the high 
 so +1 and −1 are the band's edges.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from decimal import Decimal, localcontext
+from typing import Literal
 
 from .bands import scale_of, steps_of, total_value
 from .nearest import nearest_trade
 from .types import NEAR, ZERO, Position
 from .units import DIVIDE, WIDE
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 State = Literal["in_band", "near", "breach_over", "breach_under", "not_in_model", "unpriced", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class BandPlace:
-    """Where a weight lies against its band. `band_use` is None with `no_band` where that side of the band is 0 wide."""
-
-    drift: Decimal
-    band_use: Decimal | None
-    no_band: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +35,13 @@ class PositionDrift:
     band_high: Decimal
     drift: Decimal | None
     band_use: Decimal | None
-    no_band: bool
     state: State
     shares_to_target: int | None
+
+    @property
+    def no_band(self) -> bool:
+        """Whether it has drifted to a side where its band is 0 wide."""
+        return bool(self.drift) and self.band_use is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +59,18 @@ class PortfolioDrift:
     total_drift: Decimal | None
     total_drift_weight: Decimal | None
     worst_band_use: Decimal | None
-    worst_security_id: str | None
     breaches: int
     trades: int
     trade_value: Decimal | None
     trade_cost: Decimal | None
 
 
-def position_drift(weight: Decimal, target: Decimal, low: Decimal, high: Decimal) -> BandPlace:
-    """Drift and band use of a weight; all four are fractions of market value."""
-    drift = WIDE.subtract(weight, target)
-    side = high if drift > 0 else low
+def band_use_of(drift: Decimal, low: Decimal, high: Decimal) -> Decimal | None:
+    """The signed band use of a drift, all in fractions of market value; None where that side of the band is 0 wide."""
     if drift == 0:
-        return BandPlace(drift, ZERO, no_band=False)
-    if side == 0:
-        return BandPlace(drift, None, no_band=True)
-    return BandPlace(drift, DIVIDE.divide(drift, side), no_band=False)
+        return ZERO
+    side = high if drift > 0 else low
+    return DIVIDE.divide(drift, side) if side else None
 
 
 def _has_price(p: Position) -> bool:
@@ -122,18 +108,18 @@ def _edge_state(value: Decimal, mv: Decimal, p: Position) -> State | None:
     return None
 
 
-def _state(p: Position, mv: Decimal | None, place: BandPlace | None, near: Decimal) -> State:
+def _state(p: Position, mv: Decimal | None, use: Decimal | None, near: Decimal) -> State:
     value = value_of(p)
     if not _has_price(p):
         return "unpriced"
-    if mv is None or value is None or place is None:
+    if mv is None or mv <= 0 or value is None:
         return "unknown"
     if not _in_model(p) and p.quantity:
         return "not_in_model"
     breach = _edge_state(value, mv, p)
     if breach:
         return breach
-    return "near" if place.band_use and abs(place.band_use) >= near else "in_band"  # on target is near no edge
+    return "near" if use and abs(use) >= near else "in_band"  # on target is near no edge
 
 
 def shares_to_target(positions: Sequence[Position], cash: Decimal) -> dict[str, int]:
@@ -151,7 +137,8 @@ def shares_to_target(positions: Sequence[Position], cash: Decimal) -> dict[str, 
 def _position(p: Position, mv: Decimal | None, shares: int | None, near: Decimal) -> PositionDrift:
     value = value_of(p)
     weight = None if mv is None or mv <= 0 or value is None else DIVIDE.divide(value, mv)
-    place = None if weight is None else position_drift(weight, p.target, p.low_drift, p.high_drift)
+    drift = None if weight is None else WIDE.subtract(weight, p.target)
+    use = None if drift is None else band_use_of(drift, p.low_drift, p.high_drift)
     return PositionDrift(
         security_id=p.security_id,
         quantity=p.quantity,
@@ -161,10 +148,9 @@ def _position(p: Position, mv: Decimal | None, shares: int | None, near: Decimal
         target=p.target,
         band_low=max(ZERO, p.target - p.low_drift),
         band_high=p.target + p.high_drift,
-        drift=place.drift if place else None,
-        band_use=place.band_use if place else None,
-        no_band=bool(place and place.no_band),
-        state=_state(p, mv, place, near),
+        drift=drift,
+        band_use=use,
+        state=_state(p, mv, use, near),
         shares_to_target=shares,
     )
 
@@ -185,10 +171,8 @@ def _worst(rows: Sequence[PositionDrift]) -> PositionDrift | None:
 
 
 def _trade_value(rows: Sequence[PositionDrift]) -> Decimal:
-    total = ZERO
-    for r in rows:
-        total = WIDE.add(total, WIDE.multiply(abs(Decimal(r.shares_to_target or 0)), r.price or ZERO))
-    return total
+    with localcontext(WIDE):
+        return sum((abs(r.shares_to_target or 0) * (r.price or ZERO) for r in rows), ZERO)
 
 
 def portfolio_drift(
@@ -212,28 +196,8 @@ def portfolio_drift(
         total_drift=total,
         total_drift_weight=DIVIDE.divide(total, positive) if positive and total is not None else None,
         worst_band_use=worst.band_use if worst else None,
-        worst_security_id=worst.security_id if worst else None,
         breaches=sum(r.state in {"breach_over", "breach_under", "not_in_model"} for r in rows),
         trades=sum(bool(r.shares_to_target) for r in rows),
         trade_value=traded,
         trade_cost=None if traded is None else WIDE.multiply(traded, commission_rate),
     )
-
-
-def drift_path(
-    quantities: Mapping[str, Decimal], prices: "pd.DataFrame", targets: Mapping[str, Decimal], cash: Decimal = ZERO
-) -> "pd.DataFrame":
-    """Drift over time of holdings that are left alone, in floats, for charts.
-
-    prices: one row per date, one column per security. Returns the same shape: weight − target; NaN where a price of the
-    date is missing (for that security) or makes the market value unknown (for all).
-    """
-    held = np.array([float(quantities.get(name, ZERO)) for name in prices.columns])
-    aims = np.array([float(targets.get(name, ZERO)) for name in prices.columns])
-    return prices.astype(float).pipe(lambda table: _weights(table, held, float(cash)) - aims)
-
-
-def _weights(table: "pd.DataFrame", held: "np.ndarray[Any, Any]", cash: float) -> "pd.DataFrame":
-    values = table * held
-    total = cash + values.loc[:, held != 0].sum(axis=1, skipna=False)
-    return values.div(total.where(total > 0), axis=0)

@@ -48,11 +48,8 @@ class Mismatch:
     held: Decimal
 
     def __str__(self) -> str:
-        return f"{_plain(self.in_lots)} in lots, {_plain(self.held)} held"
-
-
-def _plain(quantity: Decimal) -> str:
-    return f"{quantity.normalize():,f}"
+        in_lots, held = (f"{quantity.normalize():,f}" for quantity in (self.in_lots, self.held))
+        return f"{in_lots} in lots, {held} held"
 
 
 def shares_in(lots: Mapping[str, Sequence[TaxLot]]) -> dict[str, Decimal]:

@@ -7,14 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from models_app.drift_index.live_drift import PortfolioView, PositionView
 from models_app.investment_models import selectors
 from models_app.models import ModelVersion
-from models_app.portfolio.drift import drift_path
 from models_app.portfolio.types import ZERO
 from models_app.portfolios import charts
 from models_app.sources import get_source
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _NOT_IN_MODEL = (ZERO, ZERO, ZERO)
 Steps = Sequence[tuple[ModelVersion, Mapping[str, tuple[Decimal, Decimal, Decimal]]]]
@@ -54,10 +59,22 @@ def history_panels(
     prices = get_source().price_history(held, since)
     if prices.empty:
         return [], []
-    weights = drift_path(held, prices.reindex(columns=list(held)), {}, view.drift.cash)
+    weights = weight_path(held, prices.reindex(columns=list(held)), view.drift.cash)
     days = list(weights.index)
     steps = selectors.target_history(view.model.pk) if view.model else []
     return days, [_panel(position, days, weights[position.security_id].tolist(), steps) for position in positions]
+
+
+def weight_path(quantities: Mapping[str, Decimal], prices: pd.DataFrame, cash: Decimal) -> pd.DataFrame:
+    """Weights over time of holdings that are left alone, in floats.
+
+    prices: one row per date, one column per security. Returns the same shape; NaN where a price of the date is missing
+    (for that security) or makes the market value unknown (for all).
+    """
+    held = np.array([float(quantities.get(name, ZERO)) for name in prices.columns])
+    values = prices.astype(float) * held
+    total = float(cash) + values.loc[:, held != 0].sum(axis=1, skipna=False)
+    return values.div(total.where(total > 0), axis=0)
 
 
 def _panel(position: PositionView, days: Sequence[date], weights: Sequence[float], steps: Steps) -> Panel:

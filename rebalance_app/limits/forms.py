@@ -8,8 +8,8 @@ from typing import Any
 
 from django import forms
 
+from rebalance_app.formats.problem_json import COST_DECIMALS
 from rebalance_app.limits.services import NAMES
-from rebalance_app.optimiser.problem.json_format import COST_DECIMALS
 
 NUMBER = forms.TextInput({"inputmode": "decimal", "autocomplete": "off"})
 PER_CENT = frozenset({"min_cash_weight", "max_cash_weight", "max_turnover"})  # entered as per cent, kept as fractions

@@ -8,9 +8,9 @@ from typing import Any
 
 from models_app.models import ModelPortfolio, ModelPosition
 from models_app.sources import get_source
+from rebalance_app.limits.levels import merged
 from rebalance_app.limits.services import limits_now
 from rebalance_app.models import LimitSet
-from rebalance_app.optimiser.problem.options import merged
 
 MOST_NAMED = 6  # securities; the page of limits has them all
 

@@ -14,9 +14,9 @@ from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.core.db import in_batches
 from ordergen.core.errors import InvalidInputError, NotFoundError
+from rebalance_app.formats.problem_json import options_from_json
+from rebalance_app.limits.levels import NARROWER
 from rebalance_app.models import LimitSet
-from rebalance_app.optimiser.problem.json_format import options_from_json
-from rebalance_app.optimiser.problem.options import NARROWER
 
 MAX_REASON = 500
 MODEL_NAMES = frozenset(NARROWER) - {"hold", "time_limit"} | {"cost_bps", "ticket_cost"}

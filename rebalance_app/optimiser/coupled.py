@@ -56,13 +56,18 @@ class Joint:
         return found
 
     def within_a_cent(self, trades: tuple[int, ...] | None, bound: int, deadline: float) -> Candidate:
-        """An answer within a cent of what is proven, if possible, from trades, if any, and a bound on the score."""
+        """An answer within a cent of what is proven, if possible, from trades, if any, and a bound on the score.
+
+        Of answers as good, the first by `rank`, as far as exchanges of two securities tell.
+        """
         found = None
         if trades is not None:
             found = self.improved(Candidate(trades, "milp", self.ip.score_money(bound)))
         if found is None or self.gap(found) > CENT:
             found = self.branch_and_bound(found, deadline - time.monotonic())
-        return found if self.gap(found) > CENT else self.before_equals(found)
+        if self.gap(found) > CENT:
+            return found
+        return replace(found, trades=self.exchanges.less_trading(found.trades, self.spare(found)))
 
     def branch_and_bound(self, best: Candidate | None, seconds: float) -> Candidate:
         """HiGHS's answer of what the multipliers leave open; the known answer where that fails or time runs out."""
@@ -77,10 +82,6 @@ class Joint:
         bound = max(x.bound for x in (best, found) if x.bound is not None)
         better = min((best, found), key=lambda x: total_score(self.ip, x.trades))
         return self.improved(replace(better, bound=bound))
-
-    def before_equals(self, found: Candidate) -> Candidate:
-        """Trades as good that come first by `rank`, as far as exchanges of two securities tell."""
-        return replace(found, trades=self.exchanges.less_trading(found.trades, self.spare(found)))
 
 
 def solve_jointly(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: float) -> Candidate:

@@ -8,16 +8,11 @@ from itertools import chain
 from models_app.portfolio.bands import band_interval
 from models_app.portfolio.types import ZERO, Detail, Reason, RebalanceProblem
 from models_app.portfolio.units import BASIS_POINT, CENT, CENT_PLACES, EXACT, ceil_div, scaled, unscaled
-from rebalance_app.optimiser.problem.bounds import (
-    AllowedTrades,
-    allowed_trades,
-    permitted_interval,
-    smallest_trades,
-    wide_interval,
-)
-from rebalance_app.optimiser.problem.coupling import totals_of
-from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, Security, integer_problem
-from rebalance_app.optimiser.problem.objective import band_excess, breakpoints, realised_gain
+
+from .problem.bounds import AllowedTrades, allowed_trades, permitted_interval, smallest_trades, wide_interval
+from .problem.coupling import totals_of
+from .problem.integer_problem import IntegerProblem, Security, integer_problem
+from .problem.objective import band_excess, breakpoints, realised_gain
 
 MOST_ADDITIONS = 10  # of cash; each is a fraction of the one before
 MOST_HALVINGS = 40
@@ -161,12 +156,9 @@ def _short_of_cash(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reas
     }
     if needed := _cash_needed(ip):
         numbers["cash_needed"] = needed
-    return Reason(
-        "SHORT_OF_CASH",
-        None,
-        numbers,
-        {"is_soft": ip.soft, "largest": _largest(choices, least), "floor_twice": _floor_twice(ip)},
-    )
+    largest = _largest(choices, least)
+    details: dict[str, Detail] = {"is_soft": ip.soft, "largest": largest, "floor_twice": _floor_twice(ip)}
+    return Reason("SHORT_OF_CASH", None, numbers, details)
 
 
 def _above_ceiling(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
@@ -177,12 +169,8 @@ def _above_ceiling(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reas
     if lowest_cash <= ip.ceiling:
         return None
     numbers = {"over": ip.money(lowest_cash - ip.ceiling), "cash_at_least": ip.money(lowest_cash)}
-    return Reason(
-        "CASH_ABOVE_CEILING",
-        None,
-        numbers,
-        {"ceiling": ip.money(ip.ceiling), "ceiling_twice": _ceiling_twice(ip)},
-    )
+    details: dict[str, Detail] = {"ceiling": ip.money(ip.ceiling), "ceiling_twice": _ceiling_twice(ip)}
+    return Reason("CASH_ABOVE_CEILING", None, numbers, details)
 
 
 def _forced(choices: Sequence[AllowedTrades]) -> list[int]:
@@ -248,11 +236,6 @@ def infeasible_reasons(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> 
     if securities or ip.options.hold:
         return securities
     return tuple(reason for limit in LIMITS if (reason := limit(ip, choices)))
-
-
-def no_value_reason(ip: IntegerProblem) -> Reason:
-    """The portfolio owes more than it holds."""
-    return Reason("NEGATIVE_MARKET_VALUE", None, {"market_value": ip.money(ip.market_value)})
 
 
 def fraction_reasons(ip: IntegerProblem, trades: Sequence[int]) -> tuple[Reason, ...]:

@@ -24,9 +24,7 @@ from rebalance_app.optimiser.problem.objective import rank
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-CHANGES = (
-    3000  # single-security changes looked at: 2 × their number over the securities is how far each security is moved
-)
+CHANGES = 3000  # of single securities looked at: each is moved up and down by as many steps as that leaves it
 FAR_SECURITIES = 4
 FAR_REACH = 250
 THIRDS = 40  # first moves tried where no pair closes the gap by itself
@@ -54,24 +52,12 @@ class _Securities:
 
     @classmethod
     def of(cls, ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> "_Securities":
-        unit = 10**ip.places
-
-        def money(name: str) -> Floats:
-            return np.array([[getattr(security, name) / unit] for security in ip.securities])
-
+        unit, names = 10**ip.places, ("step", "held", "target", "low", "high")
+        money = {name: np.array([[getattr(security, name) / unit] for security in ip.securities]) for name in names}
         padded = [(*c.segments, *((1, 0),) * (SEGMENTS - len(c.segments))) for c in choices]
         ends = np.array(padded, dtype=np.int64)
         sold_out = np.array([[security.sold_out] for security in ip.securities])
-        return cls(
-            step=money("step"),
-            held=money("held"),
-            target=money("target"),
-            low=money("low"),
-            high=money("high"),
-            sold_out=sold_out,
-            first=ends[:, :, 0],
-            last=ends[:, :, 1],
-        )
+        return cls(**money, sold_out=sold_out, first=ends[:, :, 0], last=ends[:, :, 1])
 
     def rows(self, which: Ints) -> "_Securities":
         """Some of the securities."""
@@ -138,7 +124,7 @@ class _Room:
 
 
 def _moves(ip: IntegerProblem, securities: _Securities, trades: Ints, reach: int) -> tuple[Ints, Ints, Floats]:
-    """Line, new steps and effects (4, m) of every allowed change by up to `reach` steps or to the end of a segment."""
+    """Securities, new steps and effects (4, m) of every allowed change by up to `reach` steps or to a segment's end."""
     now = trades[:, None]
     ends = np.where(securities.first <= securities.last, securities.first, now)
     stops = np.where(securities.first <= securities.last, securities.last, now)
@@ -261,9 +247,7 @@ class Exchanges:
     """The exchanges of one problem. Every answer given and returned honours every row, exactly."""
 
     ip: IntegerProblem
-    securities: (
-        _Securities | None
-    )  # None: floats cannot tell the numbers apart, or a row is not one that the search knows
+    securities: _Securities | None  # None: floats cannot tell the numbers apart, or a row is not one of EFFECTS
 
     @classmethod
     def of(cls, ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> "Exchanges":

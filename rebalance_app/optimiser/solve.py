@@ -28,7 +28,7 @@ from rebalance_app.optimiser.problem.validate import refusals
 
 from .batch_solve import solve_plain
 from .coupled import solve_jointly
-from .explain import conflict_reason, excess_reasons, fraction_reasons, infeasible_reasons, no_value_reason
+from .explain import conflict_reason, excess_reasons, fraction_reasons, infeasible_reasons
 from .failures import NoAnswerInTime, SolverFailed, of_optimiser, verify_failed
 from .solution import answer, refused
 
@@ -71,7 +71,7 @@ def _closed_form(problem: RebalanceProblem) -> RebalanceSolution | Coupled:
     ip = integer_problem(problem)
     value = ip.money(ip.market_value)
     if ip.market_value < 0:
-        return refused(problem, "infeasible", (no_value_reason(ip),), value)
+        return refused(problem, "infeasible", (Reason("NEGATIVE_MARKET_VALUE", None, {"market_value": value}),), value)
     choices, trades = solve_alone(ip)
     broken = () if trades is None else broken_rows(ip, trades)
     if trades is not None and not broken:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from models_app.portfolio.lots import realised_gain
 from models_app.portfolio.types import ZERO, Options, RebalanceProblem, RebalanceSolution
@@ -36,28 +36,25 @@ class Scenario:
 def traded_value(problem: RebalanceProblem, solution: RebalanceSolution) -> Decimal:
     """Value of all buys and sells at the problem's prices, exact."""
     prices = {p.security_id: p.price or ZERO for p in problem.positions}
-    total = ZERO
-    for trade in solution.trades:
-        total = EXACT.add(total, EXACT.multiply(prices[trade.security_id], Decimal(trade.quantity)))
-    return total
+    with localcontext(EXACT):
+        return sum((prices[trade.security_id] * trade.quantity for trade in solution.trades), ZERO)
 
 
 def trading_cost(options: Options, traded: Decimal, orders: int) -> Decimal:
     """cost_bps of what is traded plus a ticket for each order, exact."""
-    by_value = EXACT.divide(EXACT.multiply(traded, options.cost_bps), Decimal(BASIS_POINTS))
-    return EXACT.add(by_value, EXACT.multiply(options.ticket_cost, Decimal(orders)))
+    with localcontext(EXACT):
+        return traded * options.cost_bps / BASIS_POINTS + options.ticket_cost * orders
 
 
 def breaches(problem: RebalanceProblem, solution: RebalanceSolution) -> int:
     """Positions whose value after the trades lies outside their band; a fraction that cannot be sold does not count."""
     value, count = solution.market_value or ZERO, 0
-    for p in problem.positions:
-        after = solution.quantities[p.security_id]
-        held = EXACT.multiply(after, p.price or ZERO)
-        low = EXACT.multiply(value, EXACT.subtract(p.target, p.low_drift))
-        high = EXACT.multiply(value, EXACT.add(p.target, p.high_drift))
-        kept_fraction = high <= 0 and 0 <= after < 1
-        count += not kept_fraction and not low <= held <= high
+    with localcontext(EXACT):
+        for p in problem.positions:
+            after = solution.quantities[p.security_id]
+            low, high = value * (p.target - p.low_drift), value * (p.target + p.high_drift)
+            kept_fraction = high <= 0 and 0 <= after < 1
+            count += not kept_fraction and not low <= after * (p.price or ZERO) <= high
     return count
 
 

@@ -13,7 +13,6 @@ from models_app.portfolio.batch import Batch, BatchAnswer
 from models_app.portfolio.batch_drift import BatchDrift, batch_drift, weights
 from models_app.portfolio.drift import PortfolioDrift, portfolio_drift
 from models_app.portfolio.lots import realised_gain
-from models_app.portfolio.order_reasons import REASONS, order_reason, order_reasons
 from models_app.portfolio.types import ZERO, Reason, RebalanceProblem, RebalanceSolution
 from models_app.portfolio.units import (
     COLUMN_DIGITS,
@@ -27,8 +26,9 @@ from models_app.portfolio.units import (
 )
 from ordergen.core.db import object_id
 from ordergen.core.errors import promised
-from rebalance_app.answers.sentences import sentence
+from rebalance_app.formats.sentences import sentence
 from rebalance_app.models import OrderState, PortfolioRebalance, ProposalState
+from rebalance_app.proposals.order_reasons import REASONS, order_reason, order_reasons
 from rebalance_app.proposals.run_inputs import RunInputs
 from rebalance_app.proposals.stored import pack, pack_lots, text
 

@@ -15,8 +15,8 @@ from models_app.models import ModelVersion
 from models_app.portfolio.batch import are_plain_securities
 from models_app.portfolio.types import ZERO, Options, Position, RebalanceProblem, TaxLot
 from models_app.sources.book_source import Balances
+from rebalance_app.limits.levels import merged
 from rebalance_app.models import Rebalance
-from rebalance_app.optimiser.problem.options import merged
 
 Quote = Mapping[str, str | None]
 Band = tuple[Decimal, Decimal, Decimal]

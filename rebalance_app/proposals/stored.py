@@ -15,11 +15,11 @@ from typing import Any
 
 from models_app.portfolio.drift import PositionDrift, portfolio_drift
 from models_app.portfolio.lots import gain, lots_sold
-from models_app.portfolio.order_reasons import order_reason
 from models_app.portfolio.types import Position, TaxLot
 from models_app.portfolio.units import MILLIONTH
 from models_app.sources.book_source import Lots
 from rebalance_app.models import PortfolioRebalance
+from rebalance_app.proposals.order_reasons import order_reason
 from rebalance_app.proposals.run_inputs import RunInputs, inputs_of
 
 Stored = int | str

@@ -10,8 +10,8 @@ from django import forms
 from django.conf import settings
 
 from models_app.portfolio.types import ProblemError
+from rebalance_app.formats.problem_json import options_from_json
 from rebalance_app.limits.forms import FIELDS, NUMBER, entered, shown
-from rebalance_app.optimiser.problem.json_format import options_from_json
 from rebalance_app.runs.preflight import LaunchScope, Preflight
 
 MODES = (

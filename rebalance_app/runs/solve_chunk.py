@@ -27,7 +27,7 @@ from ordergen.audit.selectors import request_behind
 from ordergen.core.correlation import correlated
 from ordergen.core.db import object_id
 from ordergen.core.errors import UnavailableError
-from rebalance_app.answers.sentences import sentence
+from rebalance_app.formats.sentences import sentence
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
 from rebalance_app.optimiser.batch_solve import batch_solve
 from rebalance_app.optimiser.solution import refused

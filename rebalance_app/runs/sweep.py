@@ -21,7 +21,7 @@ from django.db.models import F, Max, Q, QuerySet
 from django.utils import timezone
 
 from ordergen.core.db import atomic
-from rebalance_app.answers.sentences import sentence
+from rebalance_app.formats.sentences import sentence
 from rebalance_app.models import ACTIVE, OUTCOMES, PortfolioRebalance, ProposalState, Rebalance
 from rebalance_app.proposals.selectors import LONG
 from rebalance_app.runs.launch import enqueue

@@ -21,8 +21,8 @@ from typing import Any
 from uuid import uuid4
 
 from models_app.portfolio.types import ProblemError, Reason, RebalanceProblem, RebalanceSolution
-from rebalance_app.answers.solution_json import kept, solution_from_json, solution_to_json
-from rebalance_app.optimiser.problem.json_format import problem_from_json, problem_to_json
+from rebalance_app.formats.problem_json import problem_from_json, problem_to_json
+from rebalance_app.formats.solution_json import kept, solution_from_json, solution_to_json
 from rebalance_app.optimiser.solve import solve
 from rebalance_app.solving.failures import SolverRaisedError, in_words
 

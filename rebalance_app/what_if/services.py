@@ -26,8 +26,8 @@ from models_app.sources import get_source
 from models_app.sources.book_source import Balances
 from ordergen.accounts.models import User
 from ordergen.core.errors import InvalidInputError, NotFoundError
-from rebalance_app.answers.scenarios import scenario_to_json
-from rebalance_app.optimiser.problem.json_format import options_from_json
+from rebalance_app.formats.problem_json import options_from_json
+from rebalance_app.formats.scenario_json import scenario_to_json
 from rebalance_app.optimiser.solution import refused
 from rebalance_app.optimiser.solve import solve_separable
 from rebalance_app.optimiser.what_if import scenario

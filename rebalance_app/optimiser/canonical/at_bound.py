@@ -35,18 +35,12 @@ BOUGHT_OR_TRADED = "a level says what is bought or what is traded"
 MOST_LEAPS = 2000  # sums of sales looked at for the least trading
 
 Chosen = dict[int, int] | None  # by security, the first trades; None where there are none
-SubproblemSolver = Callable[
-    [BreakpointTable], tuple[int, ...] | None
-]  # solves a problem of its own, or raises SearchLimit
+# Solves a problem of its own, or raises SearchLimit.
+SubproblemSolver = Callable[[BreakpointTable], tuple[int, ...] | None]
 
 
 class _TakesMoreSales(SearchLimit):
     """A gain budget takes more sales than anything else does."""
-
-
-def no_subproblem(_points: BreakpointTable) -> None:
-    """Where no problem of its own is to be solved."""
-    raise SearchLimit
 
 
 def _next_spare(points: BreakpointTable, values: Whole) -> float:
@@ -213,10 +207,7 @@ def _first_at(
 
 
 def first_at_bound(
-    points: BreakpointTable,
-    multipliers: Mapping[str, int],
-    until: float = math.inf,
-    solve_subproblem: SubproblemSolver = no_subproblem,
+    points: BreakpointTable, multipliers: Mapping[str, int], until: float, solve_subproblem: SubproblemSolver
 ) -> tuple[tuple[int, ...] | None, int]:
     """The first of all answers by `rank`, where one attains the bound of the multipliers or just misses it.
 

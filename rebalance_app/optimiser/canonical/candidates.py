@@ -85,7 +85,7 @@ class CandidateTrades:
 
     @property
     def open_securities(self) -> list[int]:
-        """Lines with more than one point, those first whose second-best takes most of any distance."""
+        """Securities with more than one point, those first whose second-best takes most of any distance."""
         several = [i for i, at in enumerate(self.places) if len(at) > 1]
         second = {i: float(np.partition(self.distance[self.places[i], 0], 1)[1]) for i in several}
         return sorted(several, key=lambda i: second[i], reverse=True)

@@ -26,15 +26,12 @@ class SideConstraint(Protocol):
 
     def after(self, i: int, k: int, left: Any) -> Any:
         """What is left after security i trades k steps."""
-        ...
 
     def possible(self, i: int, state: Any, left: Any) -> bool:
         """Whether securities from i on may come to a state of the sums with what is left; what is impossible is."""
-        ...
 
     def narrowed(self, i: int, piece: Piece, steps: range, state: Any, left: Any) -> range:
         """Of some steps of a piece of security i, ascending, those after which it may be possible, and maybe others."""
-        ...
 
 
 Kept = Sequence[tuple[SideConstraint, Any]]  # with what there is of each

@@ -90,17 +90,12 @@ def dividing(piece: Piece, unit: int, total: int, low: int, high: int) -> range:
 
 
 Trades = Iterator[tuple[int, Any]]  # k and what is to be made up after it
-Narrowed = Callable[[Piece, range], range]  # the steps of a piece that are worth a look
-
-
-def as_they_are(_piece: Piece, steps: range) -> range:
-    """Every step is worth a look."""
-    return steps
+Narrowed = Callable[[Piece, range], range] | None  # the steps of a piece that are worth a look; None: every step is
 
 
 def _merged(some: Iterable[tuple[Piece, range]], narrowed: Narrowed) -> Ordered:
     """The trades of one security's pieces, so many steps of each, together."""
-    trades = [p.trades(narrowed(p, steps)) for p, steps in some]
+    trades = [p.trades(narrowed(p, steps) if narrowed else steps) for p, steps in some]
     return trades[0] if len(trades) == 1 else merge(*trades)
 
 
@@ -235,7 +230,7 @@ class Sums:
         bits = self.reached(0, -sign) & (2 << away) - 1 if away >= 0 else 0
         return total + sign * self.unit * (away + 1 - bits.bit_length()) if bits else None
 
-    def trades(self, i: int, total: int, narrowed: Narrowed = as_they_are) -> Trades:
+    def trades(self, i: int, total: int, narrowed: Narrowed = None) -> Trades:
         """The trades of security i, largest first, a buy before a sale, and what those after it must add up to."""
         if i < len(self.securities):
             some = [(p, steps) for p in self.securities[i] for steps in self.steps(i, p, total)]
@@ -321,7 +316,7 @@ class TwoSums:
         bought = both if piece.side > 0 else 0
         return dividing(piece, other.unit, both, least, most) if low <= bought <= high else range(0)
 
-    def trades(self, i: int, state: State, narrowed: Narrowed = as_they_are) -> Trades:
+    def trades(self, i: int, state: State, narrowed: Narrowed = None) -> Trades:
         """The trades of security i, largest first, a buy before a sale, and the state after it."""
         if i < len(self.securities):
             some = [(p, steps) for p in self.securities[i] for steps in self._steps(i, p, state)]

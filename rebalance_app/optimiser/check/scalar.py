@@ -26,20 +26,6 @@ def _beyond_lots(p: Position) -> Decimal:
 class _Move:
     """One security before and after, as the solution has it; every figure is computed here, from the problem."""
 
-    __slots__ = (
-        "after",
-        "change",
-        "drift",
-        "excess",
-        "high",
-        "kept_of_odd_lot",
-        "lot",
-        "low",
-        "position",
-        "price",
-        "traded",
-    )
-
     def __init__(self, position: Position, market_value: Decimal, after: Decimal) -> None:
         self.position = position
         self.price = position.price or ZERO
@@ -124,14 +110,10 @@ def _limits(problem: RebalanceProblem, moves: list[_Move], market_value: Decimal
     if o.hold:
         return
     cash = problem.cash - sum(m.price * m.change for m in moves)
-    ceilings = [
-        x
-        for x in (o.max_cash, None if o.max_cash_weight is None else market_value * o.max_cash_weight)
-        if x is not None
-    ]
+    by_weight = None if o.max_cash_weight is None else market_value * o.max_cash_weight
     if cash < o.min_cash or (o.min_cash_weight and cash < market_value * o.min_cash_weight):
         yield "cash after the trades is below its floor"
-    if any(cash > ceiling for ceiling in ceilings):
+    if any(ceiling is not None and cash > ceiling for ceiling in (o.max_cash, by_weight)):
         yield "cash after the trades is above its ceiling"
     if o.max_turnover is not None and sum(m.traded for m in moves) > 2 * o.max_turnover * market_value:
         yield "turnover is above its limit"

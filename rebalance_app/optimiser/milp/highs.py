@@ -79,7 +79,7 @@ def prepare_solver() -> None:
         os.close(nowhere)
 
 
-def run_in_time(attempt: Callable[[], None], seconds: float) -> None:
+def run_in_time(attempt: Callable[[], object], seconds: float) -> None:
     """Let HiGHS run, but wait no longer than `seconds`: it looks at its clock only between steps, and one can be long.
 
     Raises what `attempt` raises, and NoAnswerInTime; the thread then goes on until HiGHS sees the time, and its process

@@ -4,7 +4,6 @@ The columns and rows are those that CVXPY is told of the root. Where a node has 
 broken at a penalty that nothing is worth; the multipliers that come of it prove a bound above every answer.
 """
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,10 +38,6 @@ def _model(stated: Programme, *, penalised: bool) -> Any:  # a HiGHS model
     return model
 
 
-def _run(solver: Any) -> None:
-    solver.run()  # what came of it, its model status tells
-
-
 def solve_node(points: BreakpointTable, seconds: float) -> Relaxed:
     """The relaxation of the choices whose breakpoints these are. Raises NoAnswerInTime and SolverFailed."""
     import highspy  # noqa: PLC0415
@@ -55,7 +50,7 @@ def solve_node(points: BreakpointTable, seconds: float) -> Relaxed:
         for name, value in (options | {"time_limit": max(seconds, LEAST_TIME)}).items():
             solver.setOptionValue(name, value)
         solver.passModel(_model(stated, penalised=penalised))
-        run_in_time(partial(_run, solver), seconds + LATE)
+        run_in_time(solver.run, seconds + LATE)
         status = solver.getModelStatus()
         if status == highspy.HighsModelStatus.kOptimal:
             found = solver.getSolution()

@@ -48,11 +48,9 @@ def permitted_interval(ip: IntegerProblem, security: Security) -> Interval:
         return constraints.do_not_trade()
     if o.mode == "raise_cash":
         steps = constraints.raise_cash(steps, security.held)
-    if o.mode == "invest_cash":
-        steps = constraints.invest_cash(steps)
     if not p.can_buy:
         steps = constraints.do_not_buy(steps)
-    if not p.can_sell:
+    if not p.can_sell or o.mode == "invest_cash":
         steps = constraints.do_not_sell(steps)
     return steps
 

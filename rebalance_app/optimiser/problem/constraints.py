@@ -27,18 +27,13 @@ def do_not_buy(steps: Interval) -> Interval:
 
 
 def do_not_sell(steps: Interval) -> Interval:
-    """Δu ≥ 0."""
+    """Δu ≥ 0; so too to invest cash: nothing is sold for it."""
     return max(steps[0], 0), steps[1]
 
 
 def do_not_trade() -> Interval:
     """Δu = 0: a portfolio on hold, or what *only breached* finds inside its band."""
     return 0, 0
-
-
-def invest_cash(steps: Interval) -> Interval:
-    """Δu ≥ 0: cash is invested, nothing is sold for it."""
-    return do_not_sell(steps)
 
 
 def raise_cash(steps: Interval, held: int) -> Interval:

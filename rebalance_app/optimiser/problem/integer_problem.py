@@ -97,12 +97,6 @@ class IntegerProblem:
         return unscaled(score, self.places + SCORE_PLACES)
 
 
-def _scale(problem: RebalanceProblem) -> Scale:
-    o = problem.options
-    money = [problem.cash, o.min_cash, o.max_cash, o.min_trade_value, o.ticket_cost, o.gain_budget]
-    return scale_of(problem.positions, money, [o.min_cash_weight, o.max_cash_weight, o.max_turnover])
-
-
 def _security(p: Position, market_value: int, s: Scale) -> Security:
     at = steps_of(p, market_value, s)
     share = at.step // at.lot
@@ -135,7 +129,9 @@ def _narrower(*limits: int | None) -> int | None:
 
 def integer_problem(problem: RebalanceProblem) -> IntegerProblem:
     """The problem in minor units. Every position must have a positive price (checked before, in `validate`)."""
-    s, o = _scale(problem), problem.options
+    o = problem.options
+    amounts = [problem.cash, o.min_cash, o.max_cash, o.min_trade_value, o.ticket_cost, o.gain_budget]
+    s = scale_of(problem.positions, amounts, [o.min_cash_weight, o.max_cash_weight, o.max_turnover])
 
     def money(value: Decimal | None) -> int | None:
         return None if value is None else scaled(value, s.places)

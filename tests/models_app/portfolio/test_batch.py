@@ -4,14 +4,12 @@ from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models_app.portfolio.batch import Batch, are_plain_securities, is_plain_portfolio
 from models_app.portfolio.batch_drift import batch_drift, weights
 from models_app.portfolio.drift import portfolio_drift
-from models_app.portfolio.order_reasons import REASONS, order_reason, order_reasons
 from models_app.portfolio.types import Options, Position, RebalanceProblem
 from models_app.portfolio.units import MILLIONTH, MONEY_SCALE, WEIGHT_SCALE
 from rebalance_app.optimiser.batch_solve import batch_solve
@@ -114,39 +112,6 @@ def test_an_account_too_large_for_64_bits_is_left_to_the_general_way():
     )  # fmt: skip
 
     assert not batch_solve(huge).answered.any()
-
-
-@settings(max_examples=150, deadline=None)
-@given(batches())
-def test_an_order_is_for_the_same_told_of_arrays_or_of_one_position(batch):
-    answer = batch_solve(batch)
-    rows = np.flatnonzero(answer.answered)
-    batch, answer = batch.rows(rows), answer.rows(rows)
-    change = answer.quantities - batch.quantities
-    found = order_reasons(batch, batch_drift(batch, batch.quantities, answer.market_value), change)
-    for row, changes in enumerate(change.tolist()):
-        problem = problem_of(batch, row)
-        was = portfolio_drift(problem.positions, problem.cash).positions
-        for cell, shares in enumerate(changes):
-            if shares:
-                assert REASONS[found[row, cell]] == order_reason(was[cell], shares)
-
-
-@pytest.mark.parametrize(
-    ("held", "target", "name"),
-    [(-5, 100_000, "COVER_SHORT"), (50, 0, "NOT_IN_MODEL"), (0, 100_000, "BREACH_UNDER"), (60, 100_000, "BREACH_OVER")],
-)
-def test_every_trade_says_what_it_is_for(held, target, name):
-    band = 20_000 if target else 0
-    batch = Batch(
-        ids[:1], np.array([100_000]), np.array([target]), np.array([band]), np.array([band]),
-        np.array([[held]]), np.array([10_000_000 - held * 100_000]), np.array([0]),
-    )  # fmt: skip
-    answer = batch_solve(batch)
-    before = batch_drift(batch, batch.quantities, answer.market_value)
-
-    assert answer.answered.all()
-    assert REASONS[order_reasons(batch, before, answer.quantities - batch.quantities)[0, 0]] == name
 
 
 def test_only_whole_shares_that_trade_freely_at_whole_ticks_are_plain():

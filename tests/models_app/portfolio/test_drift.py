@@ -1,34 +1,23 @@
 """Drift is actual − target everywhere, and band use puts it on the scale of its own band."""
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from models_app.portfolio.drift import drift_path, portfolio_drift, position_drift
+from models_app.portfolio.drift import band_use_of, portfolio_drift
 from rebalance_app.optimiser.solve import solve
 from tests.rebalance_app.optimiser.build import D, position, problem, shares
 
 
 @pytest.mark.parametrize(
-    ("weight", "drift", "use", "no_band"),
-    [
-        ("0.30", "0", "0", False),
-        ("0.32", "0.02", "0.4", False),
-        ("0.35", "0.05", "1", False),
-        ("0.36", "0.06", "1.2", False),
-        ("0.29", "-0.01", "-0.5", False),
-        ("0.28", "-0.02", "-1", False),
-    ],
+    ("drift", "use"),
+    [("0", "0"), ("0.02", "0.4"), ("0.05", "1"), ("0.06", "1.2"), ("-0.01", "-0.5"), ("-0.02", "-1")],
 )
-def test_band_use_is_drift_over_the_side_of_the_band_it_lies_on(weight, drift, use, no_band):
-    place = position_drift(D(weight), D("0.30"), D("0.02"), D("0.05"))
-    assert (place.drift, place.band_use, place.no_band) == (D(drift), D(use), no_band)
+def test_band_use_is_drift_over_the_side_of_the_band_it_lies_on(drift, use):
+    assert band_use_of(D(drift), D("0.02"), D("0.05")) == D(use)
 
 
 def test_where_a_side_of_the_band_has_no_width_there_is_no_band_use():
-    assert position_drift(D("0.1"), D(0), D(0), D(0)).band_use is None
-    assert position_drift(D("0.1"), D(0), D(0), D(0)).no_band
-    assert position_drift(D(0), D(0), D(0), D(0)).band_use == 0
+    assert band_use_of(D("0.1"), D(0), D("0")) is None
+    assert band_use_of(D(0), D(0), D(0)) == 0
 
 
 def portfolio():
@@ -52,7 +41,7 @@ def test_a_portfolio_adds_up():
     assert (found.market_value, found.cash, found.cash_weight) == (1000, 120, D("0.12"))
     assert found.total_drift == 50 + 60 + 0 + 50 + 40
     assert found.total_drift_weight == D("0.2")
-    assert (found.breaches, found.worst_security_id, found.worst_band_use) == (2, "D", None)
+    assert (found.breaches, found.worst_band_use) == (2, None)
     assert (found.trades, found.trade_value, found.trade_cost) == (4, 200, D("0.2"))
 
 
@@ -92,15 +81,4 @@ def test_an_empty_portfolio_has_no_weights_and_no_error():
 
 def test_the_worst_is_the_largest_band_use_when_every_position_has_a_band():
     found = portfolio_drift([position("A", 31, 10, "0.3", "0.05"), position("B", 28, 10, "0.3", "0.02")], D(410))
-    assert (found.worst_security_id, found.worst_band_use) == ("B", -1)
-
-
-def test_drift_over_time_follows_the_prices_and_shows_gaps_as_gaps():
-    prices = pd.DataFrame(
-        {"A": [10.0, 20.0, np.nan], "B": [10.0, 10.0, 10.0]}, index=pd.date_range("2026-01-02", periods=3, freq="W")
-    )
-    path = drift_path({"A": D(5), "B": D(5)}, prices, {"A": D("0.5"), "B": D("0.4")}, cash=D(0))
-    assert path["A"].tolist()[:2] == pytest.approx([0.0, 1 / 6])
-    assert path["B"].tolist()[:2] == pytest.approx([0.1, 1 / 3 - 0.4])
-    assert path.iloc[2].isna().all()
-    assert list(path.index) == list(prices.index)
+    assert found.worst_band_use == -1

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from ordergen.ops.cli import main
-from rebalance_app.answers import scenarios
+from rebalance_app.formats import scenario_json
 from tests.rebalance_app.optimiser.build import document
 
 run = partial(subprocess.run, check=False, capture_output=True, text=True, timeout=300)
@@ -79,7 +79,7 @@ def test_nonsense_lines_are_told_and_the_good_ones_between_them_answered():
 
 
 def test_a_defect_on_one_line_is_told_by_its_type_and_the_other_lines_are_answered(tmp_path, monkeypatch, capsys):
-    good, read = scenarios.answer_line, []
+    good, read = scenario_json.answer_line, []
 
     def broken_once(document):
         read.append(document)
@@ -87,7 +87,7 @@ def test_a_defect_on_one_line_is_told_by_its_type_and_the_other_lines_are_answer
             raise ValueError("a defect")
         return good(document)
 
-    monkeypatch.setattr(scenarios, "answer_line", broken_once)
+    monkeypatch.setattr(scenario_json, "answer_line", broken_once)
     problems = tmp_path / "problems.jsonl"
     problems.write_text(lines(GOOD, GOOD))
     status, told = main(["solve", str(problems)]), capsys.readouterr()
@@ -165,7 +165,7 @@ def test_a_scenario_without_an_answer_shows_the_nearest_one_where_that_is_asked_
 )
 def test_scenarios_that_make_no_sense_are_refused_by_name(scenarios, field):
     from models_app.portfolio.types import ProblemError
-    from rebalance_app.answers.scenarios import answer_line
+    from rebalance_app.formats.scenario_json import answer_line
 
     with pytest.raises(ProblemError) as refused:
         answer_line(GOOD | {"scenarios": scenarios})

@@ -8,8 +8,8 @@ from models_app.portfolio.types import Options, ProblemError
 from ordergen.audit.models import AuditEvent
 from ordergen.core.errors import InvalidInputError, NotAllowedError, NotFoundError
 from ordergen.ops.verify import verify_all
+from rebalance_app.limits.levels import merged
 from rebalance_app.limits.services import limits_now, limits_set
-from rebalance_app.optimiser.problem.options import merged
 from rebalance_app.proposals import stored as proposals
 from rebalance_app.runs import launch
 from rebalance_app.runs.launch import run_launch

@@ -1,5 +1,6 @@
 """At multipliers that no relaxation would give: the first of all answers within a distance, or none is there."""
 
+import math
 import random
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +26,11 @@ from tests.rebalance_app.optimiser.build import D, position, problem, shares
 from tests.rebalance_app.optimiser.oracle import best
 
 MULTIPLIERS = (0, 0, ONE, ONE, ONE + ONE // 1000, ONE // 2, 2 * ONE)
+
+
+def too_much(_points):
+    """No problem of its own is solved here."""
+    raise SearchLimit
 
 
 def varied(seed):
@@ -129,7 +135,7 @@ def test_what_attains_the_bound_at_any_multipliers_is_the_first_of_all_answers(r
                     multipliers["max_trades"] = order_multiplier(book, points, multipliers, rng)
                 at, trades, away = at_multipliers(stated, book, points, multipliers, expected)
                 with suppress(SearchLimit):
-                    attained, nearer = first_at_bound(points, at.multipliers)
+                    attained, nearer = first_at_bound(points, at.multipliers, math.inf, too_much)
                     assert attained in (trades, None)
                     assert attained is not None or trades is None or nearer <= away
                     found += attained is not None
@@ -142,7 +148,7 @@ def test_where_more_orders_are_allowed_than_there_are_securities_no_answer_is_ne
     choices, _ = solve_alone(book)
     points, multipliers = table(book, choices), {"cash_floor": ONE, "max_trades": ONE}
     _, trades, away = at_multipliers(book.problem, book, points, multipliers, best(book.problem))
-    attained, nearer = first_at_bound(points, multipliers)
+    attained, nearer = first_at_bound(points, multipliers, math.inf, too_much)
     assert attained in (trades, None)
     assert nearer <= away
 

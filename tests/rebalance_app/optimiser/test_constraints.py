@@ -80,7 +80,6 @@ def test_where_bands_are_soft_anything_up_to_the_whole_portfolio_may_be_held():
     [
         (constraints.do_not_buy, (-3, 0)),
         (constraints.do_not_sell, (0, 5)),
-        (constraints.invest_cash, (0, 5)),
         (lambda steps: constraints.raise_cash(steps, held=30), (-3, 0)),
         (lambda steps: constraints.raise_cash(steps, held=-30), (0, 0)),
         (lambda _: constraints.do_not_trade(), (0, 0)),

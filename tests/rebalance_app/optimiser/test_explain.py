@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from models_app.portfolio.types import Options, TaxLot
-from rebalance_app.answers.sentences import sentence
+from rebalance_app.formats.sentences import sentence
 from rebalance_app.optimiser.solve import nearest, solve
 from rebalance_app.optimiser.what_if import what_if
 from tests.rebalance_app.optimiser.build import D, codes, position, problem

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from models_app.portfolio.lots import gain, lots_sold, realised_gain
 from models_app.portfolio.types import Options, Position, ProblemError, RebalanceProblem, TaxLot
+from rebalance_app.formats.problem_json import problem_from_json, problem_to_json
 from rebalance_app.optimiser.canonical import branch_and_bound
 from rebalance_app.optimiser.check import scalar as verify
 from rebalance_app.optimiser.problem.integer_problem import integer_problem
-from rebalance_app.optimiser.problem.json_format import problem_from_json, problem_to_json
 from rebalance_app.optimiser.problem.objective import realised_gain as gain_in_minor_units
 from rebalance_app.optimiser.solve import solve
 from tests.rebalance_app.optimiser.build import D, position, problem, shares

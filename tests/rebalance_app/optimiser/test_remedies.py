@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from benchmarks.instances import alike, small
 from models_app.portfolio.types import TaxLot
-from rebalance_app.answers.sentences import sentence
+from rebalance_app.formats.sentences import sentence
 from rebalance_app.optimiser.solve import relaxed, solve
 from tests.rebalance_app.optimiser.build import D, codes, position, problem
 

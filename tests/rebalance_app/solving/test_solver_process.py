@@ -11,8 +11,8 @@ import pytest
 from models_app.models import Portfolio
 from models_app.portfolio.types import Options, Position, RebalanceProblem
 from ordergen.ops.verify import verify_all
+from rebalance_app.formats.problem_json import problem_to_json
 from rebalance_app.optimiser.check.scalar import violations
-from rebalance_app.optimiser.problem.json_format import problem_to_json
 from rebalance_app.runs import solve_chunk as solve
 from rebalance_app.runs.launch import run_launch
 from rebalance_app.solving import solver_process, solver_protocol

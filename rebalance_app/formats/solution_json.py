@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from models_app.portfolio.types import Detail, Reason, RebalanceSolution, Trade
-from rebalance_app.answers.sentences import sentence
-from rebalance_app.optimiser.problem.json_format import plain, written
+
+from .problem_json import plain, written
+from .sentences import sentence
 
 Object = Mapping[str, Any]
 MONEY = ("market_value", "objective", "lower_bound", "gap", "cash_after", "drift_value")

@@ -7,10 +7,10 @@ from typing import Any
 from models_app.portfolio.drift import PortfolioDrift, portfolio_drift
 from models_app.portfolio.types import ZERO, Options, Position, ProblemError, Reason, RebalanceProblem, Trade
 from models_app.portfolio.units import EXACT, MILLIONTH, TICK
-from rebalance_app.optimiser.problem.json_format import options_from_json, problem_from_json
 from rebalance_app.optimiser.solve import solve
 from rebalance_app.optimiser.what_if import Scenario, what_if
 
+from .problem_json import options_from_json, problem_from_json
 from .solution_json import solution_to_json, told
 
 CERTIFICATE = ("status", "method", "reasons", "objective", "lower_bound", "gap", "binding", "seconds")

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.instances import alike, short_of_cash, small
 from models_app.portfolio.types import Reason
-from rebalance_app.answers.sentences import OPTIONS, SENTENCES, sentence
-from rebalance_app.answers.solution_json import kept, solution_from_json, solution_to_json
+from rebalance_app.formats.sentences import OPTIONS, SENTENCES, sentence
+from rebalance_app.formats.solution_json import kept, solution_from_json, solution_to_json
 from rebalance_app.optimiser.failures import GAVE_UP, NOT_RIGHT, OUT_OF_TIME, verify_failed
 from rebalance_app.optimiser.solve import RELAXABLE, solve
 from rebalance_app.solving.failures import DEFECT, SolverCrashedError, after_attempts, worker_died

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from models_app.portfolio.types import Options
-
-from .json_format import options_from_json
+from rebalance_app.formats.problem_json import options_from_json
 
 LEVELS = ("run", "portfolio", "model")  # of what cannot be compared, the first level that says anything decides
 NARROWER: dict[str, Callable[..., Any]] = {

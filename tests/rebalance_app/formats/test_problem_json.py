@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from benchmarks.instances import small
 from models_app.portfolio.types import ProblemError
-from rebalance_app.answers.solution_json import kept, solution_from_json, solution_to_json
-from rebalance_app.optimiser.problem.json_format import loads, problem_from_json, problem_to_json
+from rebalance_app.formats.problem_json import loads, problem_from_json, problem_to_json
+from rebalance_app.formats.solution_json import kept, solution_from_json, solution_to_json
 from rebalance_app.optimiser.solve import solve
 from tests.rebalance_app.optimiser.build import D, document, position, problem
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .batch import Batch, Ints
-from .batch_drift import BatchDrift
-from .drift import PositionDrift
-from .types import ZERO
+from models_app.portfolio.batch import Batch, Ints
+from models_app.portfolio.batch_drift import BatchDrift
+from models_app.portfolio.drift import PositionDrift
+from models_app.portfolio.types import ZERO
 
 REASONS = ("TOWARD_TARGET", "BREACH_OVER", "BREACH_UNDER", "RAISE_CASH", "INVEST_CASH", "NOT_IN_MODEL", "COVER_SHORT")
 

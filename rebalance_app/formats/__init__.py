@@ -1,0 +1,1 @@
+"""Problems, solutions and scenarios as JSON, and their reasons in sentences. Imports no Django."""

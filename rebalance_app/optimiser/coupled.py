@@ -21,7 +21,7 @@ ROUNDS = 20  # of exchanges
 
 
 @dataclass(frozen=True, slots=True)
-class Joint:
+class Fallback:
     """One coupled problem with its relaxation and its exchanges. Every answer here honours every row, exactly."""
 
     ip: IntegerProblem
@@ -34,7 +34,7 @@ class Joint:
 
     def gap(self, found: Candidate) -> Decimal:
         """What the trades may be above the best, in money."""
-        return self.ip.score_money(total_score(self.ip, found.trades)) - (found.bound or 0)
+        return self.ip.score_money(total_score(self.ip, found.trades)) - found.bound
 
     def spare(self, found: Candidate) -> Spare:
         """What the multipliers leave open, given an answer."""
@@ -61,10 +61,10 @@ class Joint:
         if trades is not None:
             found = self.improved(Candidate(trades, "milp", self.ip.score_money(bound)))
         if found is None or self.gap(found) > CENT:
-            found = self.branch_and_bound(found, deadline - time.monotonic())
+            found = self.highs_on_reduced(found, deadline - time.monotonic())
         return found if self.gap(found) > CENT else self.before_equals(found)
 
-    def branch_and_bound(self, best: Candidate | None, seconds: float) -> Candidate:
+    def highs_on_reduced(self, best: Candidate | None, seconds: float) -> Candidate:
         """HiGHS's answer of what the multipliers leave open; the known answer where that fails or time runs out."""
         points = self.relaxed.points
         if best is None:
@@ -74,9 +74,8 @@ class Joint:
             found = solve_whole(self.ip, left, seconds)
         except (NoAnswerInTime, ProgramInfeasible, SolverFailed):
             return best
-        bound = max(x.bound for x in (best, found) if x.bound is not None)
         better = min((best, found), key=lambda x: total_score(self.ip, x.trades))
-        return self.improved(replace(better, bound=bound))
+        return self.improved(replace(better, bound=max(best.bound, found.bound)))
 
     def before_equals(self, found: Candidate) -> Candidate:
         """Trades as good that come first by `rank`, as far as exchanges of two securities tell."""
@@ -95,7 +94,7 @@ def solve_jointly(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds:
     start = rounded(relaxed.points, relaxed.steps.tolist())
 
     def within_a_cent(trades: tuple[int, ...] | None, bound: int) -> Candidate:
-        return Joint(ip, relaxed, Exchanges.of(ip, choices)).within_a_cent(trades, bound, deadline)
+        return Fallback(ip, relaxed, Exchanges.of(ip, choices)).within_a_cent(trades, bound, deadline)
 
     # Without `canonical` this is `within_a_cent(start, relaxed.bound)`: as good to a cent, but any of the equals.
     return first_of_equals(relaxed, start, within_a_cent, deadline)

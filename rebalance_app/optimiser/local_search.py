@@ -1,4 +1,4 @@
-"""Closing the last cents: exchanges between two securities, searched in floats and judged in exact integers.
+"""Closing the last cents: exchanges between two or three securities, searched in floats and judged in exact integers.
 
 Near the optimum the coupling rows make a subset-sum problem: many combinations of a few shares more of one security and
 a few less of another differ by fractions of a cent. Branch and bound is slow at it; sorting is not. With all small
@@ -24,9 +24,7 @@ from rebalance_app.optimiser.problem.objective import rank
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-CHANGES = (
-    3000  # single-security changes looked at: 2 × their number over the securities is how far each security is moved
-)
+CHANGES = 3000  # of single securities, about: each is moved by up to CHANGES / (2 × securities) steps
 FAR_SECURITIES = 4
 FAR_REACH = 250
 THIRDS = 40  # first moves tried where no pair closes the gap by itself
@@ -138,7 +136,7 @@ class _Room:
 
 
 def _moves(ip: IntegerProblem, securities: _Securities, trades: Ints, reach: int) -> tuple[Ints, Ints, Floats]:
-    """Line, new steps and effects (4, m) of every allowed change by up to `reach` steps or to the end of a segment."""
+    """Security, new steps and effects (4, m) of every allowed change by up to `reach` steps or to a segment's end."""
     now = trades[:, None]
     ends = np.where(securities.first <= securities.last, securities.first, now)
     stops = np.where(securities.first <= securities.last, securities.last, now)

@@ -1,9 +1,8 @@
-"""The one door of `canonical`: of all best answers the first by `rank`, proven in exact integers."""
+"""The exact search over ties and small gaps: it finds the optimum, and of equals the first by `rank`."""
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal
 
 from models_app.portfolio.units import CENT
 from rebalance_app.optimiser.milp.highs import ProgramInfeasible, Relaxed
@@ -27,13 +26,13 @@ def first_of_equals(relaxed: Relaxed, start: tuple[int, ...] | None, good: Good,
     """
     search = BranchAndBound.of(relaxed, start)
     begun_with = search.incumbent_score
-    cut_short = search.run((deadline - time.monotonic()) * FIRST_LOOK)
+    timed_out = search.run((deadline - time.monotonic()) * FIRST_LOOK)
     if search.lower_bound is None:
         return _proven(search)
     ip, found = relaxed.points.ip, good(search.incumbent, search.lower_bound)
     score = total_score(ip, found.trades)
     better = begun_with is None or score < begun_with
-    if not (better or cut_short) or ip.score_money(score) - (found.bound or 0) > CENT:
+    if not (better or timed_out) or ip.score_money(score) - found.bound > CENT:
         return found
     search.offer(found.trades)
     if better:
@@ -41,7 +40,7 @@ def first_of_equals(relaxed: Relaxed, start: tuple[int, ...] | None, good: Good,
     search.run(deadline - time.monotonic())
     if search.lower_bound is None:
         return _proven(search)
-    bound = max(found.bound or Decimal(0), ip.score_money(search.lower_bound))
+    bound = max(found.bound, ip.score_money(search.lower_bound))
     return replace(found, trades=known(search.incumbent, "an answer was offered"), bound=bound)
 
 
@@ -49,4 +48,5 @@ def _proven(search: BranchAndBound) -> Candidate:
     """What a search that came to its end knows to be the first. Raises ProgramInfeasible."""
     if search.incumbent is None:
         raise ProgramInfeasible
-    return Candidate(search.incumbent, "milp")
+    bound = search.ip.score_money(total_score(search.ip, search.incumbent))
+    return Candidate(search.incumbent, "milp", bound, first=True)

@@ -3,7 +3,7 @@
 Each node has a relaxation, multipliers and a Lagrangian bound of its own. The node with the lowest bound is looked at
 first, and ever further from its bound, until `at_bound` or `dominance` finds its first answer; where they would have to
 try too many, `branching` divides it. When the bounds of all other nodes are above the incumbent, that is the first of
-all. HiGHS only says where to look: each decision is made in whole numbers.
+all. HiGHS only says where to look: bounds and ranks are compared in whole numbers.
 """
 
 import time
@@ -28,8 +28,8 @@ from .lexicographic import SearchLimit
 
 MOST_NODES = 200  # relaxations; counted, so that within the time limit a slow machine gives no other answer
 MOST_LOOKS = 400
-NEAR = 10**6  # the first look goes as far as this part of the market value,
-FURTHER = 4  # and each look so many times as far as the last
+FIRST_RADIUS_DIVISOR = 10**6  # of the market value
+RADIUS_GROWTH = 4  # from one look to the next
 
 
 def _is_infeasible(points: BreakpointTable) -> bool:
@@ -92,7 +92,7 @@ class BranchAndBound:
         return self.root.relaxed.points.ip
 
     def run(self, seconds: float) -> bool:
-        """Look at nodes, those with the lowest bounds first, until too much was tried or time runs out; True then.
+        """Look at nodes, those with the lowest bounds first, until none or too much is left; whether time ran out.
 
         Where `lower_bound` is None then, `incumbent` is the first of all answers by `rank`, or there is none.
         """
@@ -133,7 +133,7 @@ class BranchAndBound:
         return max(1, worst - node.relaxed.bound)
 
     def _widened(self, node: _Node) -> list[_Node]:
-        """The node, to be looked at further from its bound: to where nothing was proven yet, or four times as far.
+        """The node, with a larger radius: to where nothing was proven yet, or RADIUS_GROWTH times as far.
 
         Nothing, where all answers that matter were looked at.
         """
@@ -141,10 +141,10 @@ class BranchAndBound:
         if node.radius and node.radius >= worst:
             return []
         bound = node.relaxed.bound
-        nearest = max(1, self.ip.market_value * ONE // NEAR, node.lower_bound - bound)
+        first = max(1, self.ip.market_value * ONE // FIRST_RADIUS_DIVISOR, node.lower_bound - bound)
         least = max(node.lower_bound, bound + node.radius + 1) if node.radius else node.lower_bound
-        reach = min(max(nearest, FURTHER * node.radius), worst)
-        return [replace(node, lower_bound=least, radius=reach)]
+        radius = min(max(first, RADIUS_GROWTH * node.radius), worst)
+        return [replace(node, lower_bound=least, radius=radius)]
 
     def _solve_subproblem(self, points: BreakpointTable) -> tuple[int, ...] | None:
         """The first answer of a problem that is a step of this one, None for none. Raises SearchLimit."""

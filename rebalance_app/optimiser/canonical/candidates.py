@@ -24,7 +24,7 @@ from .lexicographic import SearchLimit
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 MOST_STEPS = 2000  # of all securities but those that fill; beyond, the combinations are too many
-MOST_DEVIATING = 62  # securities that may fill or not: each is a bit
+MOST_DEVIATING = 63  # securities that may fill or not: each is a bit
 SHIFTS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of multipliers, where other bounds are looked for
 LARGEST = 2**62
 PRECISION = 1e-12  # of sums of some thousand floats
@@ -44,7 +44,7 @@ def _shifted(multipliers: Multipliers, rows: Sequence[str]) -> list[Multipliers]
 
 @dataclass(frozen=True, slots=True)
 class RowUse:
-    """A coupling row: what each point uses of it, what indifferent_side adds, and what all together may use.
+    """A coupling row: what each point uses of it, what indifferent securities add, and what all together may use.
 
     used   (m,) more than its security's first point; room: less what all first points use
     fill   what a unit of `Indifferent` uses, below 0 where it makes room
@@ -85,13 +85,13 @@ class CandidateTrades:
 
     @property
     def open_securities(self) -> list[int]:
-        """Lines with more than one point, those first whose second-best takes most of any distance."""
+        """Securities with more than one point, those first whose second-best takes most of any distance."""
         several = [i for i, at in enumerate(self.places) if len(at) > 1]
         second = {i: float(np.partition(self.distance[self.places[i], 0], 1)[1]) for i in several}
         return sorted(several, key=lambda i: second[i], reverse=True)
 
 
-def money(ip: IntegerProblem) -> int:
+def score_per_money(ip: IntegerProblem) -> int:
     """A unit of money in score units."""
     return int(ONE * 10**ip.places)
 
@@ -139,7 +139,7 @@ def _distances(
     unit = np.array([float(row.unit / 10**ip.places) for row in rows])
     used = np.array([row.used for row in rows]).reshape(len(rows), len(points.security)).T * unit
     adds, room = unit * [row.fill for row in rows], unit * [float(row.room) for row in rows]
-    costs = ((points.lagrangian_costs(multipliers) - least[points.security]) / money(ip)).astype(float)[
+    costs = ((points.lagrangian_costs(multipliers) - least[points.security]) / score_per_money(ip)).astype(float)[
         :, None
     ] + used @ shift.T
     costs += np.minimum(0, fills[:, None] * (shift @ adds))
@@ -171,7 +171,7 @@ def candidate_trades(relaxed: Relaxed, gap: int) -> CandidateTrades:
     fills = np.zeros(len(table.security), dtype=np.int64)
     deviates = np.zeros(len(table.security), dtype=np.int64)
     for bit, i in enumerate(i for i in indifferent.sets if len(steps[i]) > 1):
-        if bit > MOST_DEVIATING:
+        if bit >= MOST_DEVIATING:
             raise SearchLimit
         deviates[table.start[i] + 1 : table.start[i] + len(steps[i])] = 1 << bit
     for i in indifferent.sets:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rebalance_app.optimiser.milp.highs import Relaxed
 from rebalance_app.optimiser.problem.objective import rank
 
-from .candidates import CandidateTrades, Floats, Ints, candidate_trades, largest_unit, money
+from .candidates import CandidateTrades, Floats, Ints, candidate_trades, largest_unit, score_per_money
 from .lexicographic import Search, SearchLimit
 
 Bools = NDArray[np.bool_]
@@ -240,7 +240,7 @@ def best_within(relaxed: Relaxed, gap: int, until: float = math.inf) -> tuple[in
     """
     points = candidate_trades(relaxed, gap)
     ip, multipliers = points.table.ip, relaxed.multipliers
-    labels = _LabelSetting.within(points, float(gap / money(ip))).run(until)
+    labels = _LabelSetting.within(points, float(gap / score_per_money(ip))).run(until)
     slope = points.indifferent.side * (
         multipliers.get("cash_floor", 0) - multipliers.get("cash_ceiling", 0)
     ) + multipliers.get("turnover", 0)

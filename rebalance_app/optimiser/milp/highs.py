@@ -189,7 +189,7 @@ def solve_whole(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: f
     """
     stated = programme(table(ip, choices))
     if not stated.width:
-        return Candidate(stated.base, "milp")
+        return Candidate(stated.base, "milp", ip.score_money(stated.base_score))  # the only choice
     refuse_beyond_floats(ip)
     problem, filled, _ = statement(stated)
     solve_statement(problem, seconds)

@@ -2,7 +2,7 @@
 
 For any multipliers y ≥ 0 on rows g(k) ≤ 0,   min_k score(k) + y·g(k)   is a lower bound on the best score, and it falls
 apart into one small minimum per security, each at a breakpoint. It is evaluated in exact integers, so that wherever the
-multipliers came from (here: the duals of the relaxation that CVXPY states), the bound is a proof.
+multipliers came from (here: the duals of a linear relaxation), the bound is a proof.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """The relaxation of a node, straight to HiGHS: one of dozens, each of which CVXPY would take thrice as long to state.
 
 The columns and rows are those that CVXPY is told of the root. Where a node has no answer, its coupling rows may be
-broken at a penalty that nothing is worth; the multipliers that come of it prove a bound above every answer.
+broken at a penalty that nothing is worth; the multipliers that come of it usually prove a bound above every answer.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""A problem restated in whole numbers, so that no comparison is ever made in floating point.
+"""A problem restated in whole numbers, so that limits, scores and ranks are compared exactly.
 
 Every value is counted in *minor units*: 1 unit of money = 10**places minor units, where `places` is chosen per problem
 so that quantity × price, market value × weight and every limit are whole. Weights and prices of any finite length are

@@ -32,7 +32,7 @@ MOST_PAIRS = 20_000
 SLACK = 1e-7  # money; what floats may be wrong by before the exact check
 SEGMENTS = 3
 NO_SECURITY = -1
-EFFECTS = ("score", "bought", "traded", "orders")  # of gains the search knows nothing
+EFFECTS = ("score", "net_bought", "traded", "orders")  # of gains the search knows nothing
 MOST_EXCHANGES = 100  # of equally good answers
 TRADED_PLACES = MONEY_PLACES  # what is saved less than that is not told apart from nothing
 
@@ -89,14 +89,14 @@ class _Securities:
         return np.where(self.sold_out, whole, np.maximum(below, value - self.high))
 
     def sums(self, ip: IntegerProblem, k: Ints) -> Floats:
-        """(4, n, m): score, bought, traded and orders of each number of steps, in money."""
-        bought = k * self.step
-        value = self.held + bought
-        total = ip.drift_weight / ONE * np.abs(self.target - value) + ip.trade_weight / ONE * np.abs(bought)
+        """(4, n, m): score, net bought, traded and orders of each number of steps, in money."""
+        net = k * self.step
+        value = self.held + net
+        total = ip.drift_weight / ONE * np.abs(self.target - value) + ip.trade_weight / ONE * np.abs(net)
         if ip.soft:
             total += EXCESS_WEIGHT / ONE * self.excess(ip, value)
         total += ip.ticket / (ONE * 10**ip.places) * (k != 0)
-        return np.stack([total, bought, np.abs(bought), (k != 0).astype(float)])
+        return np.stack([total, net, np.abs(net), (k != 0).astype(float)])
 
 
 @dataclass(frozen=True, slots=True)

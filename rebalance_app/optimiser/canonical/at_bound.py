@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from rebalance_app.optimiser.failures import SearchLimit
 from rebalance_app.optimiser.milp.breakpoints import BreakpointTable, Whole, table
 from rebalance_app.optimiser.milp.lagrangian import steps_within_gap
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
@@ -27,11 +28,11 @@ from .branching import min_trades
 from .cardinality import Orders
 from .gain_bound import Gains
 from .indifferent import Sets
-from .lexicographic import Kept, Search, SearchLimit
+from .lexicographic import Kept, Search
 from .slack_levels import SlackLevel, slack_levels
 from .subset_sum import Piece, Sums, TwoSums, pieces
 
-BOUGHT_OR_TRADED = "a level says what is bought or what is traded"
+BOUGHT_OR_TRADED = "a level says what is bought less sold, or what is traded"
 MOST_LEAPS = 2000  # sums of sales looked at for the least trading
 
 Chosen = dict[int, int] | None  # by security, the first trades; None where there are none
@@ -63,7 +64,7 @@ class _AtLevel:
     """Securities with the steps they may trade at a level.
 
     until          when to give up, by the monotonic clock
-    fixed          the trades of those that have but one; bought, sold   what these come to, in minor units
+    fixed          the trades of those that have but one; buys, sales   what these come to, in minor units
     free           the steps of the others
     """
 
@@ -72,8 +73,8 @@ class _AtLevel:
     until: float
     fixed: dict[int, int]
     free: Sets
-    bought: int
-    sold: int
+    buys: int
+    sales: int
 
     @classmethod
     def of(cls, points: BreakpointTable, sets: Sets, level: SlackLevel, until: float) -> "_AtLevel":
@@ -81,8 +82,8 @@ class _AtLevel:
         ip = points.ip
         fixed = {i: of[0][0] for i, of in sets.items() if of[0][0] == of[-1][1]}
         amounts = [k * ip.securities[i].step for i, k in fixed.items()]
-        bought, sold = sum(x for x in amounts if x > 0), -sum(x for x in amounts if x < 0)
-        return cls(points, level, until, fixed, {i: of for i, of in sets.items() if i not in fixed}, bought, sold)
+        buys, sales = sum(x for x in amounts if x > 0), -sum(x for x in amounts if x < 0)
+        return cls(points, level, until, fixed, {i: of for i, of in sets.items() if i not in fixed}, buys, sales)
 
     @property
     def ip(self) -> IntegerProblem:
@@ -117,21 +118,21 @@ class _AtLevel:
 
     def trading(self, traded: int) -> Chosen:
         """The first trades that come to a sum."""
-        return self.first(self.search(Sums(*self.pieces())), traded - self.bought - self.sold)
+        return self.first(self.search(Sums(*self.pieces())), traded - self.buys - self.sales)
 
     def buying(self, traded: int, least: int, most: int) -> Chosen:
         """The first trades that come to a sum of which `least` to `most` is bought."""
         search = self.search(TwoSums(*self.pieces()))
-        return self.first(search, (traded - self.bought - self.sold, least - self.bought, most - self.bought))
+        return self.first(search, (traded - self.buys - self.sales, least - self.buys, most - self.buys))
 
-    def with_least_trading(self, bought: int) -> Chosen:
-        """The first trades that come to `bought`, buys less sales, with as little trading as that can take.
+    def with_least_trading(self, net_bought: int) -> Chosen:
+        """The first trades that come to `net_bought` with as little trading as that can take.
 
         Raises _TakesMoreSales where a gain budget decides how much that is.
         """
         sums = TwoSums(*self.pieces())
         search = self.search(sums)
-        more = bought + self.sold - self.bought  # is to be bought than sold
+        more = net_bought + self.sales - self.buys  # is to be bought than sold
         least = max(sums.sales.least[0], sums.buys.least[0] - more)
         begin = (2 * least + more, least + more, least + more)
         if not all(gains.possible(0, begin, left) for gains, left in search.kept if isinstance(gains, Gains)):
@@ -173,19 +174,19 @@ def _within_cash(securities: _AtLevel, traded: int) -> Chosen:
 
 def _chosen(securities: _AtLevel, sets: Sets, level: SlackLevel) -> Chosen:
     """The first trades of a level. Raises SearchLimit, and _TakesMoreSales."""
-    bought, traded = level.bought, level.traded
+    net_bought, traded = level.net_bought, level.traded
     if traded is None:
-        return securities.with_least_trading(known(bought, BOUGHT_OR_TRADED))
-    if bought is None:
+        return securities.with_least_trading(known(net_bought, BOUGHT_OR_TRADED))
+    if net_bought is None:
         return _within_cash(securities, traded)
-    even = (traded + bought) % 2 == 0
-    return _on_each_side(securities, sets, (traded + bought) // 2, (traded - bought) // 2) if even else None
+    even = (traded + net_bought) % 2 == 0
+    return _on_each_side(securities, sets, (traded + net_bought) // 2, (traded - net_bought) // 2) if even else None
 
 
 def _as_least_trading(ip: IntegerProblem, sets: Sets, level: SlackLevel) -> BreakpointTable:
     """A level that says what is bought, with as little trading as that can take, as a problem of its own."""
-    bought = known(level.bought, BOUGHT_OR_TRADED)
-    cash, (fewest, most) = ip.cash - bought, level.orders or (0, None)
+    net_bought = known(level.net_bought, BOUGHT_OR_TRADED)
+    cash, (fewest, most) = ip.cash - net_bought, level.orders or (0, None)
     kept = replace(ip, floor=cash, ceiling=cash, most_orders=most)
     stated = replace(kept, drift_weight=0, trade_weight=ONE, ticket=0, soft=False)
     choices = tuple(AllowedTrades(security, tuple(sets[i])) for i, security in enumerate(ip.securities))

@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 
 import numpy as np
 
-from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
+from rebalance_app.optimiser.failures import NoAnswerInTime, SearchLimit, SolverFailed
 from rebalance_app.optimiser.milp.breakpoints import BreakpointTable
 from rebalance_app.optimiser.milp.highs import Relaxed
 from rebalance_app.optimiser.milp.lagrangian import rounded
@@ -24,7 +24,6 @@ from rebalance_app.optimiser.problem.objective import Rank, rank
 from .at_bound import first_at_bound
 from .branching import branches
 from .dominance import best_within
-from .lexicographic import SearchLimit
 
 MOST_NODES = 200  # relaxations; counted, so that within the time limit a slow machine gives no other answer
 MOST_LOOKS = 400

@@ -5,12 +5,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from rebalance_app.optimiser.failures import SearchLimit
 from rebalance_app.optimiser.milp.breakpoints import BreakpointTable, Whole, convex_parts, listed, needs_gate, table
 from rebalance_app.optimiser.milp.highs import Relaxed
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
 from rebalance_app.optimiser.problem.constraints import CouplingRow, Interval, max_trades
-
-from .lexicographic import SearchLimit
 
 WHOLE = 1e-6  # steps or orders: nearer than that to a whole number, a relaxed one is whole
 

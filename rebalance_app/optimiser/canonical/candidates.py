@@ -13,13 +13,13 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from rebalance_app.optimiser.failures import SearchLimit
 from rebalance_app.optimiser.milp.breakpoints import BreakpointTable, Whole, listed
 from rebalance_app.optimiser.milp.highs import Relaxed
 from rebalance_app.optimiser.milp.lagrangian import steps_within_gap
 from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
 
 from .indifferent import Indifferent, count, indifferent_side, without
-from .lexicographic import SearchLimit
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -179,7 +179,7 @@ def candidate_trades(relaxed: Relaxed, gap: int) -> CandidateTrades:
         fills[table.start[i]] = abs(largest - smallest) * ip.securities[i].step // indifferent.unit
     rows = _rows(table, multipliers, indifferent, fills)
     distance, above, error = _distances(table, np.minimum.reduceat(values, points.start), multipliers, rows, fills)
-    traded, score = np.abs(table.bought), table.score
+    traded, score = np.abs(table.net_bought), table.score
     return CandidateTrades(
         table=table,
         indifferent=indifferent,

@@ -5,16 +5,15 @@ what it can come to at least and at most, and which sums just below the most it 
 the first securities runs into those. What two orders come to, number theory decides.
 """
 
-from array import array
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, product
 
+from rebalance_app.optimiser.failures import SearchLimit
 from rebalance_app.optimiser.problem.constraints import Interval
 
-from .lexicographic import SearchLimit
-from .subset_sum import Piece, State, Sums, TwoSums, dividing
+from .subset_sum import Piece, State, Sums, TwoSums, compact, dividing
 
 KNOWN = 2**25  # sums below the most are known, over securities times orders,
 MOST_KNOWN = 2**21
@@ -24,15 +23,6 @@ MOST_SUMS = 64  # of buys that are tried one by one
 MOST_TRIED = 100_000  # pairs of securities, or of numbers of buys and sales, until a search is given up
 
 Number = tuple[int, int]  # the fewest and the most orders
-
-
-def compact(numbers: Iterable[int]) -> Sequence[int]:
-    """Whole numbers in 64 bits each, where they fit: such lists grow with the square of the securities."""
-    every = list(numbers)
-    try:
-        return array("q", every)
-    except OverflowError:
-        return every
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rebalance_app.optimiser.failures import SearchLimit
 from rebalance_app.optimiser.milp.highs import Relaxed
 from rebalance_app.optimiser.problem.objective import rank
 
 from .candidates import CandidateTrades, Floats, Ints, candidate_trades, largest_unit, score_per_money
-from .lexicographic import Search, SearchLimit
+from .lexicographic import Search
 
 Bools = NDArray[np.bool_]
 MOST_LABELS = 300
@@ -201,7 +202,7 @@ class _Filled:
     def in_order(self, most: int, until: float) -> Iterator[tuple[int, ...]]:
         """Answers by score, which is `most` at most, and then by what is traded. Raises SearchLimit."""
         p, table = self.labels, self.points.table
-        unit, traded_unit = (largest_unit(column, table) for column in (table.score, np.abs(table.bought)))
+        unit, traded_unit = (largest_unit(column, table) for column in (table.score, np.abs(table.net_bought)))
         begin, minor_units = table.score[table.start].sum(), self.points.indifferent.unit
         toward = -1 if self.slope > 0 else 1  # from the best amount to others
         waiting = list[tuple[int, int, int, int, int, int]]()

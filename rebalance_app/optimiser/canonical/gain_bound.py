@@ -18,8 +18,7 @@ from rebalance_app.optimiser.problem.constraints import Interval
 from rebalance_app.optimiser.problem.integer_problem import FLOAT_EXACT, Security
 from rebalance_app.optimiser.problem.objective import realised_gain
 
-from .cardinality import compact
-from .subset_sum import Piece, State
+from .subset_sum import Piece, State, compact
 
 Floats = NDArray[np.floating[Any]]
 Point = tuple[int, int]  # amount and gain, in minor units

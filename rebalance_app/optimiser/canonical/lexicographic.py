@@ -9,16 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rebalance_app.optimiser.failures import SearchLimit
+
 from .subset_sum import Piece, Sums, Trades, TwoSums
 
 PATIENCE = 1000  # looks at single trades, until all that the last securities come to is held,
 MOST_LOOKS = 100_000  # and until a search is given up
 MOST_HELD = 2**20
 WIDE = 2**31
-
-
-class SearchLimit(Exception):  # noqa: N818
-    """More would have to be tried than pays, to know which is the first, or whether there is any."""
 
 
 class SideConstraint(Protocol):

@@ -21,12 +21,12 @@ NET, COUNTED = frozenset({"cash_floor", "cash_ceiling"}), frozenset({"max_trades
 class SlackLevel:
     """Answers of one score: `cost` above the bound, in score units, with what must come to what, in minor units.
 
-    bought, traded   buys less sales, and buys plus sales; None where that may be anything, but not both are None
-    orders           the fewest and the most; None where any number will do
+    net_bought, traded   buys less sales, and buys plus sales; None where that may be anything, but not both are None
+    orders               the fewest and the most; None where any number will do
     """
 
     cost: int
-    bought: int | None
+    net_bought: int | None
     traded: int | None
     orders: tuple[int, int] | None
 
@@ -62,11 +62,11 @@ def slack_levels(points: BreakpointTable, multipliers: Mapping[str, int]) -> Ite
 
     def level(cost: int, left: tuple[int, ...]) -> SlackLevel:
         at = {name: limits[name] - n * unit for name, n, unit in zip(used, left, units, strict=True)}
-        bought = at["cash_floor"] if "cash_floor" in at else -at["cash_ceiling"] if net else None
+        net_bought = at["cash_floor"] if "cash_floor" in at else -at["cash_ceiling"] if net else None
         orders = None if free else (fewest, most_orders)
         if counted:
             orders = (abs(at[next(iter(counted))]) // order,) * 2
-        return SlackLevel(cost, bought, at.get("turnover"), orders)
+        return SlackLevel(cost, net_bought, at.get("turnover"), orders)
 
     costs = [unit * multipliers[name] for unit, name in zip(units, used, strict=True)]
     tried = 0

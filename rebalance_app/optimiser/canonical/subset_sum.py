@@ -6,6 +6,7 @@ almost without turning back. Where the securities can make more sums than are wo
 the most are known, and the others are taken to be possible until they come near.
 """
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -25,6 +26,15 @@ FEW = 3_000  # sums of the last securities are held one by one
 FEWEST = 200  # and looked through
 
 Ordered = Iterator[tuple[int, int, int]]  # (−steps, −k, amount) of trades, the largest first
+
+
+def compact(numbers: Iterable[int]) -> Sequence[int]:
+    """Whole numbers in 64 bits each, where they fit: such lists grow with the square of the securities."""
+    every = list(numbers)
+    try:
+        return array("q", every)
+    except OverflowError:
+        return every
 
 
 class Piece(NamedTuple):  # and no dataclass, because hundreds are made for each look

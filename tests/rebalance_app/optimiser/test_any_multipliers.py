@@ -13,8 +13,8 @@ from models_app.portfolio.types import TaxLot
 from rebalance_app.optimiser.canonical import candidates, dominance, indifferent
 from rebalance_app.optimiser.canonical.at_bound import first_at_bound
 from rebalance_app.optimiser.canonical.dominance import best_within
-from rebalance_app.optimiser.canonical.lexicographic import SearchLimit
 from rebalance_app.optimiser.closed_form import solve_alone
+from rebalance_app.optimiser.failures import SearchLimit
 from rebalance_app.optimiser.milp.breakpoints import table
 from rebalance_app.optimiser.milp.highs import Relaxed
 from rebalance_app.optimiser.milp.lagrangian import lagrangian_bound

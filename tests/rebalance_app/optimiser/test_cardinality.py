@@ -11,8 +11,9 @@ from models_app.portfolio.types import TaxLot
 from rebalance_app.optimiser.canonical import cardinality, gain_bound
 from rebalance_app.optimiser.canonical.cardinality import Counted, Orders
 from rebalance_app.optimiser.canonical.gain_bound import Gains
-from rebalance_app.optimiser.canonical.lexicographic import Search, SearchLimit
+from rebalance_app.optimiser.canonical.lexicographic import Search
 from rebalance_app.optimiser.canonical.subset_sum import Sums, TwoSums, pieces
+from rebalance_app.optimiser.failures import SearchLimit
 from rebalance_app.optimiser.problem.integer_problem import integer_problem
 from rebalance_app.optimiser.problem.objective import realised_gain
 from tests.rebalance_app.optimiser.build import D, position, problem

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rebalance_app.optimiser.canonical import lexicographic, subset_sum
-from rebalance_app.optimiser.canonical.lexicographic import Search, SearchLimit
+from rebalance_app.optimiser.canonical.lexicographic import Search
 from rebalance_app.optimiser.canonical.subset_sum import Piece, Sums, TwoSums, dividing, pieces
+from rebalance_app.optimiser.failures import SearchLimit
 
 RANGES = st.tuples(st.integers(-6, 6), st.integers(0, 4)).map(lambda x: (x[0], x[0] + x[1]))
 

@@ -13,8 +13,8 @@ from rebalance_app.optimiser.problem.objective import total_score
 
 from .canonical import first_of_equals
 from .failures import NoAnswerInTime, SolverFailed
-from .local_search import Exchanges, Spare
-from .milp.highs import ProgramInfeasible, Relaxed, solve_relaxed, solve_whole
+from .local_search import Exchanges, OpenGap
+from .milp.highs import LpRelaxation, ProgramInfeasible, solve_relaxed, solve_whole
 from .milp.lagrangian import reduced_cost_fixing, rounded
 
 ROUNDS = 20  # of exchanges
@@ -25,10 +25,10 @@ class Fallback:
     """One coupled problem with its relaxation and its exchanges. Every answer here honours every row, exactly."""
 
     ip: IntegerProblem
-    relaxed: Relaxed
+    relaxed: LpRelaxation
     exchanges: Exchanges
 
-    def above_bound(self, trades: Sequence[int]) -> int:
+    def lagrangian_gap(self, trades: Sequence[int]) -> int:
         """The score of the trades, less the Lagrangian bound."""
         return total_score(self.ip, trades) - self.relaxed.bound
 
@@ -36,9 +36,9 @@ class Fallback:
         """What the trades may be above the best, in money."""
         return self.ip.score_money(total_score(self.ip, found.trades)) - found.bound
 
-    def spare(self, found: Candidate) -> Spare:
+    def open_gap(self, found: Candidate) -> OpenGap:
         """What the multipliers leave open, given an answer."""
-        return Spare(self.relaxed.multipliers, float(self.ip.score_money(self.above_bound(found.trades))))
+        return OpenGap(self.relaxed.multipliers, float(self.ip.score_money(self.lagrangian_gap(found.trades))))
 
     def improved(self, found: Candidate) -> Candidate:
         """The trades, or better ones that exchanges reach, if possible within a cent of the bound."""
@@ -48,7 +48,7 @@ class Fallback:
                 break
             gap = float(exact_gap)
             windows = ((gap - float(CENT), gap), (gap * 0.9, gap), (gap * 0.5, gap), (gap * 0.1, gap))
-            trades = self.exchanges.closer(found.trades, self.spare(found), windows)
+            trades = self.exchanges.closer(found.trades, self.open_gap(found), windows)
             better = found if trades is None else replace(found, trades=trades)
             if self.gap(better) >= exact_gap:
                 break
@@ -69,7 +69,7 @@ class Fallback:
         points = self.relaxed.points
         if best is None:
             return self.improved(solve_whole(self.ip, points.choices, seconds))
-        left = reduced_cost_fixing(points, self.relaxed.multipliers, self.above_bound(best.trades))
+        left = reduced_cost_fixing(points, self.relaxed.multipliers, self.lagrangian_gap(best.trades))
         try:
             found = solve_whole(self.ip, left, seconds)
         except (NoAnswerInTime, ProgramInfeasible, SolverFailed):
@@ -79,7 +79,7 @@ class Fallback:
 
     def before_equals(self, found: Candidate) -> Candidate:
         """Trades as good that come first by `rank`, as far as exchanges of two securities tell."""
-        return replace(found, trades=self.exchanges.less_trading(found.trades, self.spare(found)))
+        return replace(found, trades=self.exchanges.less_trading(found.trades, self.open_gap(found)))
 
 
 def solve_jointly(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: float) -> Candidate:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from models_app.portfolio.units import CENT
-from rebalance_app.optimiser.milp.highs import ProgramInfeasible, Relaxed
+from rebalance_app.optimiser.milp.highs import LpRelaxation, ProgramInfeasible
 from rebalance_app.optimiser.problem.candidate import Candidate
 from rebalance_app.optimiser.problem.objective import total_score
-from rebalance_app.optimiser.problem.promises import known
+from rebalance_app.optimiser.problem.promises import required
 
 from .branch_and_bound import BranchAndBound
 
@@ -17,7 +17,7 @@ FIRST_LOOK = 0.5  # of the time at most, before any good answer is looked for
 Good = Callable[[tuple[int, ...] | None, int], Candidate]  # from trades to begin with, and a bound on the score
 
 
-def first_of_equals(relaxed: Relaxed, start: tuple[int, ...] | None, good: Good, deadline: float) -> Candidate:
+def first_of_equals(relaxed: LpRelaxation, start: tuple[int, ...] | None, good: Good, deadline: float) -> Candidate:
     """The first of all best answers, or else what `good` finds, within a cent of what is proven if that can.
 
     `start` are trades to begin with, `deadline` is by the monotonic clock. An answer of `good` is also one to search on
@@ -41,7 +41,7 @@ def first_of_equals(relaxed: Relaxed, start: tuple[int, ...] | None, good: Good,
     if search.lower_bound is None:
         return _proven(search)
     bound = max(found.bound, ip.score_money(search.lower_bound))
-    return replace(found, trades=known(search.incumbent, "an answer was offered"), bound=bound)
+    return replace(found, trades=required(search.incumbent, "an answer was offered"), bound=bound)
 
 
 def _proven(search: BranchAndBound) -> Candidate:

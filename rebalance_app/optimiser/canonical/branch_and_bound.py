@@ -15,7 +15,7 @@ import numpy as np
 
 from rebalance_app.optimiser.failures import NoAnswerInTime, SearchLimit, SolverFailed
 from rebalance_app.optimiser.milp.breakpoints import BreakpointTable
-from rebalance_app.optimiser.milp.highs import Relaxed
+from rebalance_app.optimiser.milp.highs import LpRelaxation
 from rebalance_app.optimiser.milp.lagrangian import rounded
 from rebalance_app.optimiser.milp.node_relaxation import solve_node
 from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
@@ -52,7 +52,7 @@ class _Node:
 
     lower_bound: int
     made: int
-    relaxed: Relaxed = field(compare=False)
+    relaxed: LpRelaxation = field(compare=False)
     radius: int = field(default=0, compare=False)
     branchable: bool = field(default=True, compare=False)
 
@@ -77,7 +77,7 @@ class BranchAndBound:
     deadline: float = 0.0
 
     @classmethod
-    def of(cls, relaxed: Relaxed, start: tuple[int, ...] | None) -> "BranchAndBound":
+    def of(cls, relaxed: LpRelaxation, start: tuple[int, ...] | None) -> "BranchAndBound":
         """Begun with the relaxation of all choices as the only node, and trades, if any, as the incumbent."""
         root = _Node(relaxed.bound, 0, relaxed)
         begun = cls(root, [root])
@@ -194,8 +194,8 @@ class BranchAndBound:
                 trades = best_within(node.relaxed, node.radius, self.deadline)
             else:
                 points, multipliers = node.relaxed.points, node.relaxed.multipliers
-                trades, nearer = first_at_bound(points, multipliers, self.deadline, self._solve_subproblem)
-                node = replace(node, lower_bound=max(node.lower_bound, node.relaxed.bound + nearer))
+                trades, distance = first_at_bound(points, multipliers, self.deadline, self._solve_subproblem)
+                node = replace(node, lower_bound=max(node.lower_bound, node.relaxed.bound + distance))
         except SearchLimit:
             if not node.radius:
                 return [replace(each, branchable=False) for each in self._widened(node)]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from rebalance_app.optimiser.failures import SearchLimit
 from rebalance_app.optimiser.milp.breakpoints import BreakpointTable, Whole, listed
-from rebalance_app.optimiser.milp.highs import Relaxed
-from rebalance_app.optimiser.milp.lagrangian import steps_within_gap
+from rebalance_app.optimiser.milp.highs import LpRelaxation
+from rebalance_app.optimiser.milp.lagrangian import steps_within
 from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
 
 from .indifferent import Indifferent, count, indifferent_side, without
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 MOST_STEPS = 2000  # of all securities but those that fill; beyond, the combinations are too many
 MOST_DEVIATING = 63  # securities that may fill or not: each is a bit
 SHIFTS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of multipliers, where other bounds are looked for
-LARGEST = 2**62
+LARGEST_SUM = 2**62
 PRECISION = 1e-12  # of sums of some thousand floats
 
 Multipliers = Mapping[str, int]
@@ -99,7 +99,7 @@ def score_per_money(ip: IntegerProblem) -> int:
 def _counted(column: Whole, points: BreakpointTable, unit: int) -> Ints:
     """A column less what its security begins with, in units. Raises SearchLimit where sums do not fit into 64 bits."""
     away = (column - column[points.start][points.security]) // unit
-    if np.maximum.reduceat(np.abs(away), points.start).sum() >= LARGEST:
+    if np.maximum.reduceat(np.abs(away), points.start).sum() >= LARGEST_SUM:
         raise SearchLimit
     counted: Ints = away.astype(np.int64)
     return counted
@@ -121,7 +121,7 @@ def _rows(points: BreakpointTable, multipliers: Multipliers, indifferent: Indiff
             unit = largest_unit(uses, points, indifferent.unit if adds else 0)
             room = (limit - uses[points.start].sum()) // unit
             used, per_fill = _counted(uses, points, unit), adds * indifferent.unit // unit
-            rows.append(RowUse(name, used, max(-LARGEST, min(room, LARGEST)), per_fill, unit))
+            rows.append(RowUse(name, used, max(-LARGEST_SUM, min(room, LARGEST_SUM)), per_fill, unit))
     return rows
 
 
@@ -156,12 +156,12 @@ def _later(points: BreakpointTable) -> Ints:
     return later
 
 
-def candidate_trades(relaxed: Relaxed, gap: int) -> CandidateTrades:
+def candidate_trades(relaxed: LpRelaxation, distance: int) -> CandidateTrades:
     """The trades within a distance of the bound. Raises SearchLimit."""
     points, multipliers = relaxed.points, relaxed.multipliers
     ip, values = points.ip, points.lagrangian_costs(relaxed.multipliers)
-    indifferent = indifferent_side(points, steps_within_gap(points, values, 0))
-    tried = {i: without(of, indifferent.sets.get(i, ())) for i, of in steps_within_gap(points, values, gap).items()}
+    indifferent = indifferent_side(points, steps_within(points, values, 0))
+    tried = {i: without(of, indifferent.sets.get(i, ())) for i, of in steps_within(points, values, distance).items()}
     if sum(map(count, tried.values())) > MOST_STEPS:
         raise SearchLimit
     steps = [[indifferent.ends(i)[0]] if i in indifferent.sets else [] for i in range(len(ip.securities))]
@@ -178,7 +178,7 @@ def candidate_trades(relaxed: Relaxed, gap: int) -> CandidateTrades:
         smallest, largest = indifferent.ends(i)
         fills[table.start[i]] = abs(largest - smallest) * ip.securities[i].step // indifferent.unit
     rows = _rows(table, multipliers, indifferent, fills)
-    distance, above, error = _distances(table, np.minimum.reduceat(values, points.start), multipliers, rows, fills)
+    distances, above, error = _distances(table, np.minimum.reduceat(values, points.start), multipliers, rows, fills)
     traded, score = np.abs(table.net_bought), table.score
     return CandidateTrades(
         table=table,
@@ -186,7 +186,7 @@ def candidate_trades(relaxed: Relaxed, gap: int) -> CandidateTrades:
         places=np.split(np.arange(len(table.security)), table.start[1:]),
         fills=fills,
         deviates=deviates,
-        distance=distance,
+        distance=distances,
         above=above,
         error=error,
         score=_counted(score, table, largest_unit(score, table)),

@@ -1,7 +1,7 @@
 """Slack levels: what an answer's sums must come to, for its score to be so far above the Lagrangian bound.
 
-Where every security is at a least of its Lagrangian cost, an answer is above the bound only by what it leaves of rows
-with a multiplier. It leaves whole units: of money what divides all that can be traded, and of orders one.
+Where every security is at a minimiser of its Lagrangian cost, an answer is above the bound only by what it leaves of
+rows with a multiplier. It leaves whole units: of money what divides all that can be traded, and of orders one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -56,8 +56,8 @@ def slack_levels(points: BreakpointTable, multipliers: Mapping[str, int]) -> Ite
         return
     grid, order, (fewest, most_orders) = points.ip.grid, 10**points.ip.places, order_limits(points)
     units = [order if name in COUNTED else grid for name in used]
-    spare = {"max_trades": limits.get("max_trades", 0) // order - fewest, "min_trades": most_orders - fewest}
-    most = [spare.get(name, MOST_LEVELS) for name in used]
+    most_left = {"max_trades": limits.get("max_trades", 0) // order - fewest, "min_trades": most_orders - fewest}
+    most = [most_left.get(name, MOST_LEVELS) for name in used]
     free = fewest == 0 and most_orders == len(points.start)
 
     def level(cost: int, left: tuple[int, ...]) -> SlackLevel:

@@ -13,7 +13,7 @@ from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
 
 from .breakpoints import BreakpointTable
 from .formulation import Programme, matrix_rows, programme
-from .highs import LATE, LEAST_TIME, Relaxed, prepare_solver, relaxed, run_in_time
+from .highs import LATE, LEAST_TIME, LpRelaxation, lp_relaxation, prepare_solver, run_in_time
 
 PENALTY = 10.0**6  # money for money
 
@@ -43,7 +43,7 @@ def _run(solver: Any) -> None:
     solver.run()  # what came of it, its model status tells
 
 
-def solve_node(points: BreakpointTable, seconds: float) -> Relaxed:
+def solve_node(points: BreakpointTable, seconds: float) -> LpRelaxation:
     """The relaxation of the choices whose breakpoints these are. Raises NoAnswerInTime and SolverFailed."""
     import highspy  # noqa: PLC0415
 
@@ -60,7 +60,7 @@ def solve_node(points: BreakpointTable, seconds: float) -> Relaxed:
         if status == highspy.HighsModelStatus.kOptimal:
             found = solver.getSolution()
             filled = np.array(found.col_value[: stated.width])
-            return relaxed(stated, filled, -np.array(found.row_dual))
+            return lp_relaxation(stated, filled, -np.array(found.row_dual))
         if status == highspy.HighsModelStatus.kTimeLimit:
             raise NoAnswerInTime
     raise SolverFailed(str(status))

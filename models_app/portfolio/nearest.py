@@ -1,4 +1,4 @@
-"""The closed form: without coupling rows every security is its own problem, and its optimum is known.
+"""The closed form of plain portfolios, as arrays: each security at the whole number nearest its target, in its band.
 
     u* = clip(nearest whole number to MV·t/p, ⌈MV(t − l)/p⌉⁺, ⌊MV(t + h)/p⌋)
 

@@ -24,7 +24,7 @@ from rebalance_app.optimiser.problem.objective import rank
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-CHANGES = 3000  # of single securities, about: each is moved by up to CHANGES / (2 × securities) steps
+CHANGES = 3000  # of single securities looked at: each is moved up and down by as many steps as that leaves it
 FAR_SECURITIES = 4
 FAR_REACH = 250
 MOST_FIRST = 40  # moves tried where no pair closes the gap by itself
@@ -136,7 +136,7 @@ class _Room:
 
 
 def _moves(ip: IntegerProblem, securities: _Securities, trades: Ints, reach: int) -> tuple[Ints, Ints, Floats]:
-    """Security, new steps and effects (4, m) of every allowed change by up to `reach` steps or to a segment's end."""
+    """Securities, new steps and effects (4, m) of every allowed change by up to `reach` steps or to a segment's end."""
     now = trades[:, None]
     ends = np.where(securities.first <= securities.last, securities.first, now)
     stops = np.where(securities.first <= securities.last, securities.last, now)

@@ -99,10 +99,7 @@ def _jointly(coupled: Coupled, started: float) -> RebalanceSolution:
 
 
 def _without_solver(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | Coupled]:
-    """Verified answers, and what is left of the problems that need the integer programme.
-
-    The `seconds` of an answer count from the first problem on.
-    """
+    """Verified answers, their time counted from the first problem on, and what is left to the integer programme."""
     started = time.monotonic()
     found: list[RebalanceSolution | Coupled] = []
     for problem in problems:

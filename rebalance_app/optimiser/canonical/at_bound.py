@@ -132,8 +132,8 @@ class _AtLevel:
         """
         sums = TwoSums(*self.progressions())
         search = self.search(sums)
-        more = net_bought + self.sales - self.buys  # is to be bought than sold
-        least = max(sums.sales.least[0], sums.buys.least[0] - more)
+        more = net_bought + self.sales - self.buys  # what the free securities buy beyond what they sell
+        least = max(sums.sales.least[0], sums.buys.least[0] - more)  # sold
         begin = (2 * least + more, least + more, least + more)
         if not all(gains.possible(0, begin, left) for gains, left in search.kept if isinstance(gains, Gains)):
             raise _TakesMoreSales

@@ -205,7 +205,9 @@ class _Filled:
         unit, traded_unit = (largest_unit(column, table) for column in (table.score, np.abs(table.net_bought)))
         begin, minor_units = table.score[table.start].sum(), self.candidates.indifferent.unit
         toward = -1 if self.slope > 0 else 1  # from the best amount to others
-        waiting = list[tuple[int, int, int, int, int, int]]()
+        waiting = list[
+            tuple[int, int, int, int, int, int]
+        ]()  # labels, each with the best amount it may yet be filled by
 
         def wait(s: int, amount: int, low: int, high: int) -> None:
             if low <= amount <= high:

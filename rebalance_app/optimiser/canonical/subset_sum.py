@@ -150,7 +150,7 @@ class Sums:
         return from_last[len(self.securities) - i]
 
     def _with_security(self, i: int, after: int, sign: int, *, mirrored: bool) -> int:
-        """What `reached` is for security i, given what it is for the security after it."""
+        """`reached` of security i, from that of the security after it: moved by each of its trades, by doubling."""
         known = self.known[i]
         mask, wider = 0 if mirrored else (1 << known) - 1, known - self.known[i + 1]
         if mirrored and wider:

@@ -162,9 +162,8 @@ def lp_relaxation(stated: Programme, filled: Floats, duals: Floats) -> LpRelaxat
     points = stated.points
     multipliers = whole_multipliers(dict(zip(points.rows, duals, strict=False)))
     orders = float(stated.slopes["orders"] @ filled + stated.constants["orders"])
-    return LpRelaxation(
-        points, filled_steps(stated, filled), multipliers, lagrangian_bound(points, multipliers), orders
-    )
+    bound = lagrangian_bound(points, multipliers)
+    return LpRelaxation(points, filled_steps(stated, filled), multipliers, bound, orders)
 
 
 def solve_relaxed(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: float) -> LpRelaxation:

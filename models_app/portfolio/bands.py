@@ -42,7 +42,7 @@ def total_value(positions: Iterable[Position], cash: Decimal, s: Scale) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class SteppedPosition:
     """One position in minor units. A trade of k steps (buys positive) makes its value `held + k·step`.
 
     lot     shares in a step: 1 where a position to be sold out has an odd lot, which leaves with it
@@ -61,7 +61,7 @@ class Steps:
         return self.high <= 0
 
 
-def steps_of(p: Position, market_value: int, s: Scale) -> Steps:
+def steps_of(p: Position, market_value: int, s: Scale) -> SteppedPosition:
     """The position against target and band, weights of `market_value`. Raises ProblemError where it has no price."""
     if p.price is None:
         raise ProblemError("price", f"{p.security_id} has no price")
@@ -71,7 +71,7 @@ def steps_of(p: Position, market_value: int, s: Scale) -> Steps:
     held = share * scaled(p.quantity, s.quantity) // 10**s.quantity
     odd = held % (share * p.lot_size) >= share
     lot = 1 if target + high <= 0 and odd else p.lot_size
-    return Steps(share * lot, held, target, target - low, target + high, lot)
+    return SteppedPosition(share * lot, held, target, target - low, target + high, lot)
 
 
 def band(held: int, step: int, low: int, high: int) -> tuple[int, int]:
@@ -85,6 +85,6 @@ def sold_out(held: int, step: int) -> tuple[int, int]:
     return least, least
 
 
-def band_interval(at: Steps) -> tuple[int, int]:
+def band_interval(at: SteppedPosition) -> tuple[int, int]:
     """First and last steps that the band permits."""
     return sold_out(at.held, at.step) if at.sold_out else band(at.held, at.step, at.low, at.high)

@@ -1,4 +1,4 @@
-"""The closed form: without coupling rows every security is its own problem, and its optimum is known.
+"""The closed form of plain portfolios, as arrays: each security at the whole number nearest its target, in its band.
 
     u* = clip(nearest whole number to MV·t/p, ⌈MV(t − l)/p⌉⁺, ⌊MV(t + h)/p⌋)
 
@@ -8,7 +8,7 @@ held wins. Where the coupling rows hold at u*, it is the optimum of the whole pr
 
 import numpy as np
 
-from .bands import Steps, band_interval
+from .bands import SteppedPosition, band_interval
 from .batch import Batch, BatchAnswer, Bools, Ints, stacked
 from .units import WEIGHT_SCALE
 
@@ -16,7 +16,7 @@ CHUNK = 256  # rows at a time: five inputs and the scratch arrays of 256 × 100 
 LIMIT = 2.0**62
 
 
-def nearest_trade(at: Steps) -> int:
+def nearest_trade(at: SteppedPosition) -> int:
     """Steps to the whole number nearest to target, in the band if it holds one; of two, the smaller trade."""
     below = (at.target - at.held) // at.step
     floor = -(at.held // at.step)

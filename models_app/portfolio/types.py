@@ -76,7 +76,8 @@ class Options:
     soft_bands              bands may be left, at 1000 times the price of drift
     hold                    nothing is traded
     nearest                 where there is no solution, also find the nearest one with bands and limits softened
-    time_limit              seconds for everything
+    time_limit              seconds for the integer programme, from when the closed form does not do; `nearest` may take
+                            it twice more, and a solver is left behind half a second late
     """
 
     min_cash: Decimal = ZERO
@@ -138,12 +139,15 @@ class RebalanceSolution:
     """The answer for one portfolio, with its certificate.
 
     status     optimal     proven within a cent of the best (closed form: exactly the best), and checked in integers
-               time_limit  checked, but not proven optimal: `gap` says how far it can be at most
+               time_limit  checked, but not proven optimal, in time or within the solver's tries: `gap` says how far it
+                           can be at most
                infeasible  there is no answer; `reasons` say why, `quantities` and `trades` are empty
                error       the problem cannot be solved as given (a price is missing, ...); likewise without trades
     objective, lower_bound, gap are in money; `drift_value` is the total drift after the trades, Σ|MV·t − p·u|.
     first      whether it is known to be the first of all equally good answers: least trading, then by id
-    binding    constraints that shaped the answer: cash_floor, turnover, ..., band:<security_id>
+    seconds    what it took; of a closed form among many, from the first of them on
+    binding    cash_floor, turnover, ...: coupling limits that every security's best trade alone would break, whether
+               the answer uses them up or not; band:<security_id>: positions that their band keeps from their target
     """
 
     portfolio_id: str

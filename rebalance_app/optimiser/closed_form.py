@@ -1,4 +1,4 @@
-"""The closed form of one problem: without coupling rows every security is its own problem, and its optimum is known."""
+"""Each security's best trade alone, of its breakpoints: together the optimum, where they keep every coupling row."""
 
 from .problem.bounds import AllowedTrades, allowed_trades
 from .problem.integer_problem import IntegerProblem

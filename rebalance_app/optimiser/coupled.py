@@ -13,32 +13,32 @@ from rebalance_app.optimiser.problem.objective import total_score
 
 from .canonical import first_of_equals
 from .failures import NoAnswerInTime, SolverFailed
-from .local_search import Exchanges, Spare
-from .milp.highs import ProgramInfeasible, Relaxed, solve_relaxed, solve_whole
+from .local_search import Exchanges, OpenGap
+from .milp.highs import LpRelaxation, ProgramInfeasible, solve_relaxed, solve_whole
 from .milp.lagrangian import reduced_cost_fixing, rounded
 
 ROUNDS = 20  # of exchanges
 
 
 @dataclass(frozen=True, slots=True)
-class Joint:
+class Fallback:
     """One coupled problem with its relaxation and its exchanges. Every answer here honours every row, exactly."""
 
     ip: IntegerProblem
-    relaxed: Relaxed
+    relaxed: LpRelaxation
     exchanges: Exchanges
 
-    def above_bound(self, trades: Sequence[int]) -> int:
+    def lagrangian_gap(self, trades: Sequence[int]) -> int:
         """The score of the trades, less the Lagrangian bound."""
         return total_score(self.ip, trades) - self.relaxed.bound
 
     def gap(self, found: Candidate) -> Decimal:
         """What the trades may be above the best, in money."""
-        return self.ip.score_money(total_score(self.ip, found.trades)) - (found.bound or 0)
+        return self.ip.score_money(total_score(self.ip, found.trades)) - found.bound
 
-    def spare(self, found: Candidate) -> Spare:
+    def open_gap(self, found: Candidate) -> OpenGap:
         """What the multipliers leave open, given an answer."""
-        return Spare(self.relaxed.multipliers, float(self.ip.score_money(self.above_bound(found.trades))))
+        return OpenGap(self.relaxed.multipliers, float(self.ip.score_money(self.lagrangian_gap(found.trades))))
 
     def improved(self, found: Candidate) -> Candidate:
         """The trades, or better ones that exchanges reach, if possible within a cent of the bound."""
@@ -48,7 +48,7 @@ class Joint:
                 break
             gap = float(exact_gap)
             windows = ((gap - float(CENT), gap), (gap * 0.9, gap), (gap * 0.5, gap), (gap * 0.1, gap))
-            trades = self.exchanges.closer(found.trades, self.spare(found), windows)
+            trades = self.exchanges.closer(found.trades, self.open_gap(found), windows)
             better = found if trades is None else replace(found, trades=trades)
             if self.gap(better) >= exact_gap:
                 break
@@ -64,24 +64,23 @@ class Joint:
         if trades is not None:
             found = self.improved(Candidate(trades, "milp", self.ip.score_money(bound)))
         if found is None or self.gap(found) > CENT:
-            found = self.branch_and_bound(found, deadline - time.monotonic())
+            found = self.highs_on_reduced(found, deadline - time.monotonic())
         if self.gap(found) > CENT:
             return found
-        return replace(found, trades=self.exchanges.less_trading(found.trades, self.spare(found)))
+        return replace(found, trades=self.exchanges.less_trading(found.trades, self.open_gap(found)))
 
-    def branch_and_bound(self, best: Candidate | None, seconds: float) -> Candidate:
+    def highs_on_reduced(self, best: Candidate | None, seconds: float) -> Candidate:
         """HiGHS's answer of what the multipliers leave open; the known answer where that fails or time runs out."""
         points = self.relaxed.points
         if best is None:
             return self.improved(solve_whole(self.ip, points.choices, seconds))
-        left = reduced_cost_fixing(points, self.relaxed.multipliers, self.above_bound(best.trades))
+        left = reduced_cost_fixing(points, self.relaxed.multipliers, self.lagrangian_gap(best.trades))
         try:
             found = solve_whole(self.ip, left, seconds)
         except (NoAnswerInTime, ProgramInfeasible, SolverFailed):
             return best
-        bound = max(x.bound for x in (best, found) if x.bound is not None)
         better = min((best, found), key=lambda x: total_score(self.ip, x.trades))
-        return self.improved(replace(better, bound=bound))
+        return self.improved(replace(better, bound=max(best.bound, found.bound)))
 
 
 def solve_jointly(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: float) -> Candidate:
@@ -96,7 +95,7 @@ def solve_jointly(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds:
     start = rounded(relaxed.points, relaxed.steps.tolist())
 
     def within_a_cent(trades: tuple[int, ...] | None, bound: int) -> Candidate:
-        return Joint(ip, relaxed, Exchanges.of(ip, choices)).within_a_cent(trades, bound, deadline)
+        return Fallback(ip, relaxed, Exchanges.of(ip, choices)).within_a_cent(trades, bound, deadline)
 
     # Without `canonical` this is `within_a_cent(start, relaxed.bound)`: as good to a cent, but any of the equals.
     return first_of_equals(relaxed, start, within_a_cent, deadline)

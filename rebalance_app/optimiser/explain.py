@@ -96,8 +96,8 @@ def _still_short(problem: RebalanceProblem, added: Decimal) -> Decimal | None:
     choices = [allowed_trades(ip, security) for security in ip.securities]
     if not all(c.segments for c in choices):
         return None
-    bought: int = totals_of(ip, [c.least for c in choices]).bought
-    return ip.money(ip.floor - ip.cash + bought)
+    net_bought: int = totals_of(ip, [c.least for c in choices]).net_bought
+    return ip.money(ip.floor - ip.cash + net_bought)
 
 
 def _least_cash(problem: RebalanceProblem, enough: Decimal) -> Decimal:
@@ -146,7 +146,7 @@ def _ceiling_twice(ip: IntegerProblem) -> bool:
 def _short_of_cash(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
     """The lowest whole numbers of all bands leave less than the floor: by how much, because of what."""
     least = [c.least for c in choices]
-    highest_cash = ip.cash - totals_of(ip, least).bought
+    highest_cash = ip.cash - totals_of(ip, least).net_bought
     if highest_cash >= ip.floor:
         return None
     numbers = {
@@ -165,7 +165,7 @@ def _above_ceiling(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reas
     """The highest whole numbers of all bands leave more cash than the ceiling."""
     if ip.ceiling is None:
         return None
-    lowest_cash = ip.cash - totals_of(ip, [c.most for c in choices]).bought
+    lowest_cash = ip.cash - totals_of(ip, [c.most for c in choices]).net_bought
     if lowest_cash <= ip.ceiling:
         return None
     numbers = {"over": ip.money(lowest_cash - ip.ceiling), "cash_at_least": ip.money(lowest_cash)}

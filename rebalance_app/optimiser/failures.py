@@ -13,6 +13,10 @@ class SolverFailed(Exception):  # noqa: N818
     """The solver gave up for a reason of its own. Solving again may help; the message is the solver's."""
 
 
+class SearchLimit(Exception):  # noqa: N818
+    """`canonical` would have to try more than pays, to know which is the first, or whether there is any."""
+
+
 def of_optimiser(error: NoAnswerInTime | SolverFailed, seconds: float) -> Reason:
     """What ended the integer programme, which had so many seconds."""
     if isinstance(error, SolverFailed):

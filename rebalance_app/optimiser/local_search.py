@@ -1,4 +1,4 @@
-"""Closing the last cents: exchanges between two securities, searched in floats and judged in exact integers.
+"""Closing the last cents: exchanges between two or three securities, searched in floats and judged in exact integers.
 
 Near the optimum the coupling rows make a subset-sum problem: many combinations of a few shares more of one security and
 a few less of another differ by fractions of a cent. Branch and bound is slow at it; sorting is not. With all small
@@ -27,12 +27,12 @@ Ints = NDArray[np.int64]
 CHANGES = 3000  # of single securities looked at: each is moved up and down by as many steps as that leaves it
 FAR_SECURITIES = 4
 FAR_REACH = 250
-THIRDS = 40  # first moves tried where no pair closes the gap by itself
+MOST_FIRST = 40  # moves tried where no pair closes the gap by itself
 MOST_PAIRS = 20_000
 SLACK = 1e-7  # money; what floats may be wrong by before the exact check
 SEGMENTS = 3
 NO_SECURITY = -1
-EFFECTS = ("score", "bought", "traded", "orders")  # of gains the search knows nothing
+EFFECTS = ("score", "net_bought", "traded", "orders")  # of gains the search knows nothing
 MOST_EXCHANGES = 100  # of equally good answers
 TRADED_PLACES = MONEY_PLACES  # what is saved less than that is not told apart from nothing
 
@@ -77,14 +77,14 @@ class _Securities:
         return np.where(self.sold_out, whole, np.maximum(below, value - self.high))
 
     def sums(self, ip: IntegerProblem, k: Ints) -> Floats:
-        """(4, n, m): score, bought, traded and orders of each number of steps, in money."""
-        bought = k * self.step
-        value = self.held + bought
-        total = ip.drift_weight / ONE * np.abs(self.target - value) + ip.trade_weight / ONE * np.abs(bought)
+        """(4, n, m): score, net bought, traded and orders of each number of steps, in money."""
+        net = k * self.step
+        value = self.held + net
+        total = ip.drift_weight / ONE * np.abs(self.target - value) + ip.trade_weight / ONE * np.abs(net)
         if ip.soft:
             total += EXCESS_WEIGHT / ONE * self.excess(ip, value)
         total += ip.ticket / (ONE * 10**ip.places) * (k != 0)
-        return np.stack([total, bought, np.abs(bought), (k != 0).astype(float)])
+        return np.stack([total, net, np.abs(net), (k != 0).astype(float)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _moves(ip: IntegerProblem, securities: _Securities, trades: Ints, reach: int
 
 
 @dataclass(frozen=True, slots=True)
-class Spare:
+class OpenGap:
     """What an answer may still lose: the multipliers of the rows, and the gap (money) to the bound that they prove."""
 
     multipliers: Mapping[str, int]
@@ -151,7 +151,7 @@ class Spare:
         return np.asarray(each @ effects <= self.gap + SLACK)
 
 
-def _changes(ip: IntegerProblem, securities: _Securities, trades: Ints, spare: Spare) -> _Changes:
+def _changes(ip: IntegerProblem, securities: _Securities, trades: Ints, open_gap: OpenGap) -> _Changes:
     """All small changes worth a look, and longer ones of the few securities that are furthest from their target.
 
     The relaxation leaves what is missing in few securities; only these can take up what the others give.
@@ -164,7 +164,7 @@ def _changes(ip: IntegerProblem, securities: _Securities, trades: Ints, spare: S
     security = np.concatenate([security, far[far_security], [NO_SECURITY]])
     steps = np.concatenate([steps, far_steps, [0]])
     effects = np.concatenate([effects, far_effects, np.zeros((4, 1))], axis=1)
-    useful = _Changes(security, steps, effects).only(spare.allows(effects))
+    useful = _Changes(security, steps, effects).only(open_gap.allows(effects))
     return useful.only(np.argsort(useful.effects[0], kind="stable"))
 
 
@@ -199,19 +199,19 @@ def _applied(trades: Ints, changes: _Changes, *picked: int) -> Ints:
     return moved
 
 
-def _thirds(changes: _Changes) -> Ints:
+def _first_moves(changes: _Changes) -> Ints:
     """Which changes to try first: those that raise the score or those that lower it, whichever are fewer.
 
     The others are many, so that nearly any amount is the sum of two of them.
     """
     scores = changes.effects[0]
     common = 1 if np.count_nonzero(scores > 0) > np.count_nonzero(scores < 0) else -1
-    return np.lexsort((np.abs(scores), np.sign(scores) == common))[:THIRDS]
+    return np.lexsort((np.abs(scores), np.sign(scores) == common))[:MOST_FIRST]
 
 
 def _with_third(changes: _Changes, trades: Ints, room: _Room, window: tuple[float, float]) -> Ints | None:
     """The first single change that a pair completes into the window."""
-    for first in _thirds(changes):
+    for first in _first_moves(changes):
         effect = changes.effects[:, first]
         rest = changes.only(changes.security != changes.security[first])
         found = _pairs(rest, room.after(effect), (window[0] - effect[0], window[1] - effect[0]))
@@ -255,13 +255,13 @@ class Exchanges:
         small = all(max(abs(c.least), abs(c.most)) < FLOAT_EXACT for c in choices)
         return cls(ip, _Securities.of(ip, choices) if small and ip.gain_budget is None else None)
 
-    def _around(self, securities: _Securities, trades: Ints, spare: Spare) -> tuple[_Changes, _Room]:
+    def _around(self, securities: _Securities, trades: Ints, open_gap: OpenGap) -> tuple[_Changes, _Room]:
         """Changes of the trades that are worth a look, and the room that the rows leave for them."""
         room = _Room.of(self.ip, securities.sums(self.ip, trades[:, None]).sum(axis=(1, 2)))
-        return _changes(self.ip, securities, trades, spare), room
+        return _changes(self.ip, securities, trades, open_gap), room
 
     def closer(
-        self, trades: tuple[int, ...], spare: Spare, windows: Sequence[tuple[float, float]]
+        self, trades: tuple[int, ...], open_gap: OpenGap, windows: Sequence[tuple[float, float]]
     ) -> tuple[int, ...] | None:
         """Trades whose score, in money, is lower by window[0] to window[1] for the first window possible.
 
@@ -270,12 +270,12 @@ class Exchanges:
         if self.securities is None:
             return None
         now = np.array(trades, dtype=np.int64)
-        changes, room = self._around(self.securities, now, spare)
+        changes, room = self._around(self.securities, now, open_gap)
         found = _closed(changes, now, room, [(-most - SLACK, SLACK - least) for least, most in windows])
         moved = None if found is None else tuple(found.tolist())
         return moved if moved and not broken_rows(self.ip, moved) else None
 
-    def less_trading(self, trades: tuple[int, ...], spare: Spare) -> tuple[int, ...]:
+    def less_trading(self, trades: tuple[int, ...], open_gap: OpenGap) -> tuple[int, ...]:
         """Trades of the same score that come before these by `rank`, after up to MOST_EXCHANGES of two securities each.
 
         Counted, not timed, so that a slow machine gives no other answer.
@@ -284,7 +284,7 @@ class Exchanges:
             return trades
         for _ in range(MOST_EXCHANGES):
             now = np.array(trades, dtype=np.int64)
-            changes, room = self._around(self.securities, now, spare)
+            changes, room = self._around(self.securities, now, open_gap)
             pairs = _ranked_pairs(changes, now, room)
             moves = (tuple(_applied(now, changes, *pair).tolist()) for pair in pairs)
             best = rank(self.ip, trades)

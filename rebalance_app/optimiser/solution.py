@@ -57,12 +57,12 @@ def answer(
 ) -> RebalanceSolution:
     """The solution with exact objective, bound and gap; `optimal` when the gap is at most a cent.
 
-    `binding` are the coupling rows that shaped it, `reasons` what is to be said of single positions.
+    `binding` are the coupling rows that fail at the closed form, `reasons` what is to be said of single positions.
     """
     pairs = list(zip(ip.securities, found.trades, strict=True))
     shares = {security.position.security_id: k * security.lot for security, k in pairs}
     objective = ip.score_money(total_score(ip, found.trades))
-    bound = objective if found.bound is None else min(found.bound, objective)
+    bound = min(found.bound, objective)
     return RebalanceSolution(
         portfolio_id=ip.problem.portfolio_id,
         status="optimal" if objective - bound <= CENT else "time_limit",
@@ -76,6 +76,6 @@ def answer(
         cash_after=ip.money(ip.cash - sum(k * security.step for security, k in pairs)),
         reasons=reasons,
         binding=binding + binding_options(ip) + binding_bands(ip, found.trades),
-        first=found.bound is None,
+        first=found.first,
         drift_value=ip.money(sum(drift_value(security, k) for security, k in pairs)),
     )

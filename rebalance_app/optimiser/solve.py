@@ -1,8 +1,9 @@
-"""One way from a problem to an answer: check, bounds, closed form, integer programme, independent check.
+"""One way from a problem to an answer: closed form, integer programme, independent check.
 
+plain        the closed form as arrays, and every row holds        -> optimal, separable
 refusals     what cannot be solved at all                          -> error
-closed form  every security by itself; one without any choice      -> infeasible
-             every coupling row holds                              -> optimal, separable
+closed form  every security by itself; every coupling row holds    -> optimal, separable
+             worth less than nothing, or a limit no trades keep    -> infeasible
 coupled      relaxation and search under the coupling rows         -> optimal | time_limit | infeasible
 check        exact and independent; an answer that fails is none   -> error
 
@@ -24,6 +25,7 @@ from rebalance_app.optimiser.problem.bounds import AllowedTrades
 from rebalance_app.optimiser.problem.candidate import Candidate
 from rebalance_app.optimiser.problem.coupling import broken_rows
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, integer_problem
+from rebalance_app.optimiser.problem.objective import total_score
 from rebalance_app.optimiser.problem.validate import refusals
 
 from .batch_solve import solve_plain
@@ -32,13 +34,13 @@ from .explain import conflict_reason, excess_reasons, fraction_reasons, infeasib
 from .failures import NoAnswerInTime, SolverFailed, of_optimiser, verify_failed
 from .solution import answer, refused
 
-RESERVE = 0.9  # of the remaining time goes to the solver, which looks at its clock only between steps
+SOLVER_SHARE = 0.9  # of the remaining time: a solver looks at its clock only between steps
 
 EXPLAIN_SECONDS = 5.0  # at most, to find which limit to relax
 
 
 def checked(problem: RebalanceProblem, solution: RebalanceSolution, started: float) -> RebalanceSolution:
-    """The solution with its time, or an error in its place when the independent check finds fault with it."""
+    """The solution with its time since `started`, or an error in its place when the check finds fault with it."""
     seconds = time.monotonic() - started
     faults = violations(problem, solution) if solution.solved else ()
     if faults:
@@ -54,7 +56,7 @@ def _refusal(problem: RebalanceProblem) -> RebalanceSolution | None:
 
 @dataclass(frozen=True, slots=True)
 class Coupled:
-    """A problem that the closed form leaves open: `broken` are the coupling rows that fail at it."""
+    """A problem that the closed form leaves open. The rows that are `broken` there are the solution's `binding`."""
 
     ip: IntegerProblem
     choices: tuple[AllowedTrades, ...]
@@ -75,7 +77,8 @@ def _closed_form(problem: RebalanceProblem) -> RebalanceSolution | Coupled:
     choices, trades = solve_alone(ip)
     broken = () if trades is None else broken_rows(ip, trades)
     if trades is not None and not broken:
-        return _answer(ip, Candidate(trades))
+        bound = ip.score_money(total_score(ip, trades))
+        return _answer(ip, Candidate(trades, "separable", bound, first=True))
     reasons = infeasible_reasons(ip, choices)
     return refused(problem, "infeasible", reasons, value) if reasons else Coupled(ip, choices, broken)
 
@@ -85,10 +88,10 @@ def _jointly(coupled: Coupled, started: float) -> RebalanceSolution:
     problem, value = ip.problem, ip.money(ip.market_value)
     left = problem.options.time_limit - (time.monotonic() - started)
     try:
-        found = solve_jointly(ip, coupled.choices, left * RESERVE)
+        found = solve_jointly(ip, coupled.choices, left * SOLVER_SHARE)
     except ProgramInfeasible:
         rest = problem.options.time_limit - (time.monotonic() - started)
-        needed = relaxations(ip, coupled.choices, min(EXPLAIN_SECONDS, rest * RESERVE))
+        needed = relaxations(ip, coupled.choices, min(EXPLAIN_SECONDS, rest * SOLVER_SHARE))
         return refused(problem, "infeasible", (conflict_reason(ip, coupled.broken, needed),), value)
     except (NoAnswerInTime, SolverFailed) as error:
         return refused(problem, "error", (of_optimiser(error, problem.options.time_limit),), value)
@@ -96,7 +99,7 @@ def _jointly(coupled: Coupled, started: float) -> RebalanceSolution:
 
 
 def _without_solver(problems: Sequence[RebalanceProblem]) -> list[RebalanceSolution | Coupled]:
-    """Verified answers, and what is left of the problems that need the integer programme."""
+    """Verified answers, their time counted from the first problem on, and what is left to the integer programme."""
     started = time.monotonic()
     found: list[RebalanceSolution | Coupled] = []
     for problem in problems:
@@ -136,7 +139,7 @@ def solve(problem: RebalanceProblem) -> RebalanceSolution:
     return solve_many([problem])[0]
 
 
-RELAXED: dict[str, Callable[[Decimal], dict[str, Any]]] = {  # by what a reason says is needed, options that grant it
+LOOSENED: dict[str, Callable[[Decimal], dict[str, Any]]] = {  # by what a reason says is needed, options that grant it
     "turnover": lambda needed: {"max_turnover": needed},
     "turnover_needed": lambda needed: {"max_turnover": needed},
     "max_trades": lambda needed: {"max_trades": int(needed)},
@@ -151,9 +154,9 @@ RELAXED: dict[str, Callable[[Decimal], dict[str, Any]]] = {  # by what a reason 
 }
 
 
-def relaxed(options: Options, reason: Reason) -> list[Options]:
+def loosened(options: Options, reason: Reason) -> list[Options]:
     """The options with one limit relaxed to what a reason says is needed, for each limit that alone would do."""
-    return [replace(options, **RELAXED[name](value)) for name, value in reason.numbers.items() if name in RELAXED]
+    return [replace(options, **LOOSENED[name](value)) for name, value in reason.numbers.items() if name in LOOSENED]
 
 
 RELAXABLE = ("min_cash", "max_cash", "min_trade_value", "max_turnover", "max_trades", "gain_budget")
@@ -163,13 +166,13 @@ def nearest(problem: RebalanceProblem) -> RebalanceSolution:
     """The nearest answer to an infeasible problem: bands may be left, each excess weighing a thousand times drift.
 
     Where that is not enough, limits are relaxed to what they need, of alternatives the first. Its reasons name every
-    excess (OUTSIDE_BAND) and the limits that were relaxed (LIMIT_RELAXED).
+    excess (OUTSIDE_BAND) and the limits that were relaxed (LIMIT_RELAXED). Each of the two has a time limit of its own.
     """
     options = replace(problem.options, soft_bands=True, nearest=False)
     solution, easier = solve(replace(problem, options=options)), options
     if solution.status == "infeasible":
         for reason in solution.reasons:
-            easier = next(iter(relaxed(easier, reason)), easier)
+            easier = next(iter(loosened(easier, reason)), easier)
     if easier == options:
         return solution
     told = tuple(

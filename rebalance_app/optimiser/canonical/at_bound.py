@@ -2,10 +2,10 @@
 
 Where a cash floor keeps a model from being bought in full, drift does not care which securities are short of it:
 thousands of answers are equally good. By complementary slackness an answer attains the bound exactly when every
-security is at a least of its Lagrangian cost and every row with a multiplier is used up. The leasts of a security are a
-few intervals of steps; using up a row is a sum that must come out to the minor unit, or a number of orders. Least
-trading uses up that row once more. The first by id is then found security by security: the largest trade whose rest the
-securities after it can still make up, within what rows without a multiplier permit.
+security is at a minimiser of its Lagrangian cost and every row with a multiplier is used up. The minimisers are a few
+intervals of steps; using up a row is a sum that must come out to the grid, or a number of orders. Of these answers the
+first trades least, which fixes a second sum. The first by id is then found security by security: the largest trade
+whose rest the securities after it can still make up, within what rows without a multiplier permit.
 """
 
 import math
@@ -15,23 +15,24 @@ from typing import Any
 
 import numpy as np
 
+from rebalance_app.optimiser.failures import SearchLimit
 from rebalance_app.optimiser.milp.breakpoints import BreakpointTable, Whole, table
-from rebalance_app.optimiser.milp.lagrangian import steps_within_gap
+from rebalance_app.optimiser.milp.lagrangian import steps_within
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
 from rebalance_app.optimiser.problem.coupling import broken, coupling_rows, totals_of
 from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
 from rebalance_app.optimiser.problem.objective import rank, realised_gain
-from rebalance_app.optimiser.problem.promises import known
+from rebalance_app.optimiser.problem.promises import required
 
 from .branching import min_trades
 from .cardinality import Orders
 from .gain_bound import Gains
 from .indifferent import Sets
-from .lexicographic import Kept, Search, SearchLimit
+from .lexicographic import Kept, Search
 from .slack_levels import SlackLevel, slack_levels
-from .subset_sum import Piece, Sums, TwoSums, pieces
+from .subset_sum import Progression, Sums, TwoSums, progressions
 
-BOUGHT_OR_TRADED = "a level says what is bought or what is traded"
+BOUGHT_OR_TRADED = "a level says what is bought less sold, or what is traded"
 MOST_LEAPS = 2000  # sums of sales looked at for the least trading
 
 Chosen = dict[int, int] | None  # by security, the first trades; None where there are none
@@ -43,7 +44,7 @@ class _TakesMoreSales(SearchLimit):
     """A gain budget takes more sales than anything else does."""
 
 
-def _next_spare(points: BreakpointTable, values: Whole) -> float:
+def _next_distance(points: BreakpointTable, values: Whole) -> float:
     """At most the least reduced cost, in score units, of any trade that has one."""
     over = values - np.minimum.reduceat(values, points.start)[points.security]
     within = points.part[1:] == points.part[:-1]
@@ -56,27 +57,27 @@ def _next_spare(points: BreakpointTable, values: Whole) -> float:
 class _AtLevel:
     """Securities with the steps they may trade at a level.
 
-    until          when to give up, by the monotonic clock
-    fixed          the trades of those that have but one; bought, sold   what these come to, in minor units
+    deadline       when to give up, by the monotonic clock
+    fixed          the trades of those that have but one; buys, sales   what these come to, in minor units
     free           the steps of the others
     """
 
     points: BreakpointTable
     level: SlackLevel
-    until: float
+    deadline: float
     fixed: dict[int, int]
     free: Sets
-    bought: int
-    sold: int
+    buys: int
+    sales: int
 
     @classmethod
-    def of(cls, points: BreakpointTable, sets: Sets, level: SlackLevel, until: float) -> "_AtLevel":
+    def of(cls, points: BreakpointTable, sets: Sets, level: SlackLevel, deadline: float) -> "_AtLevel":
         """Of the given steps."""
         ip = points.ip
         fixed = {i: of[0][0] for i, of in sets.items() if of[0][0] == of[-1][1]}
         amounts = [k * ip.securities[i].step for i, k in fixed.items()]
-        bought, sold = sum(x for x in amounts if x > 0), -sum(x for x in amounts if x < 0)
-        return cls(points, level, until, fixed, {i: of for i, of in sets.items() if i not in fixed}, bought, sold)
+        buys, sales = sum(x for x in amounts if x > 0), -sum(x for x in amounts if x < 0)
+        return cls(points, level, deadline, fixed, {i: of for i, of in sets.items() if i not in fixed}, buys, sales)
 
     @property
     def ip(self) -> IntegerProblem:
@@ -98,11 +99,11 @@ class _AtLevel:
 
     def search(self, sums: Sums | TwoSums) -> Search:
         """The search for the first trades of the securities that are free, by their sums."""
-        return Search(sums, self.side_constraints(sums), self.until)
+        return Search(sums, self.side_constraints(sums), self.deadline)
 
-    def pieces(self) -> tuple[list[list[Piece]], int]:
+    def progressions(self) -> tuple[list[list[Progression]], int]:
         """Of the securities that are free, and what divides them all."""
-        return [pieces(of, self.ip.securities[i].step) for i, of in self.free.items()], self.ip.grid
+        return [progressions(of, self.ip.securities[i].step) for i, of in self.free.items()], self.ip.grid
 
     def first(self, search: Search, start: Any) -> Chosen:
         """The first trades of all securities, where those that are free begin at a state of their sums."""
@@ -111,22 +112,22 @@ class _AtLevel:
 
     def trading(self, traded: int) -> Chosen:
         """The first trades that come to a sum."""
-        return self.first(self.search(Sums(*self.pieces())), traded - self.bought - self.sold)
+        return self.first(self.search(Sums(*self.progressions())), traded - self.buys - self.sales)
 
     def buying(self, traded: int, least: int, most: int) -> Chosen:
         """The first trades that come to a sum of which `least` to `most` is bought."""
-        search = self.search(TwoSums(*self.pieces()))
-        return self.first(search, (traded - self.bought - self.sold, least - self.bought, most - self.bought))
+        search = self.search(TwoSums(*self.progressions()))
+        return self.first(search, (traded - self.buys - self.sales, least - self.buys, most - self.buys))
 
-    def with_least_trading(self, bought: int) -> Chosen:
-        """The first trades that come to `bought`, buys less sales, with as little trading as that can take.
+    def with_least_trading(self, net_bought: int) -> Chosen:
+        """The first trades that come to `net_bought` with as little trading as that can take.
 
         Raises _TakesMoreSales where a gain budget decides how much that is.
         """
-        sums = TwoSums(*self.pieces())
+        sums = TwoSums(*self.progressions())
         search = self.search(sums)
-        more = bought + self.sold - self.bought  # is to be bought than sold
-        least = max(sums.sales.least[0], sums.buys.least[0] - more)
+        more = net_bought + self.sales - self.buys  # what the free securities buy beyond what they sell
+        least = max(sums.sales.least[0], sums.buys.least[0] - more)  # sold
         begin = (2 * least + more, least + more, least + more)
         if not all(gains.possible(0, begin, left) for gains, left in search.kept if isinstance(gains, Gains)):
             raise _TakesMoreSales
@@ -144,13 +145,13 @@ class _AtLevel:
 
 def _on_each_side(securities: _AtLevel, sets: Sets, buys: int, sales: int) -> Chosen:
     """The first trades where buys and sales must each come to a sum of their own."""
-    points, level, until = securities.points, securities.level, securities.until
+    points, level, deadline = securities.points, securities.level, securities.deadline
     buyers = {i: of for i, of in sets.items() if of[0][0] >= 0}
     sellers = {i: of for i, of in sets.items() if of[-1][1] <= 0 and i not in buyers}
     if len(buyers) + len(sellers) < len(sets) or level.orders or points.ip.gain_budget is not None:
         return securities.buying(buys + sales, buys, buys)
-    first_buys = _AtLevel.of(points, buyers, level, until).trading(buys)
-    first_sales = None if first_buys is None else _AtLevel.of(points, sellers, level, until).trading(sales)
+    first_buys = _AtLevel.of(points, buyers, level, deadline).trading(buys)
+    first_sales = None if first_buys is None else _AtLevel.of(points, sellers, level, deadline).trading(sales)
     return None if first_buys is None or first_sales is None else first_buys | first_sales
 
 
@@ -167,19 +168,19 @@ def _within_cash(securities: _AtLevel, traded: int) -> Chosen:
 
 def _chosen(securities: _AtLevel, sets: Sets, level: SlackLevel) -> Chosen:
     """The first trades of a level. Raises SearchLimit, and _TakesMoreSales."""
-    bought, traded = level.bought, level.traded
+    net_bought, traded = level.net_bought, level.traded
     if traded is None:
-        return securities.with_least_trading(known(bought, BOUGHT_OR_TRADED))
-    if bought is None:
+        return securities.with_least_trading(required(net_bought, BOUGHT_OR_TRADED))
+    if net_bought is None:
         return _within_cash(securities, traded)
-    even = (traded + bought) % 2 == 0
-    return _on_each_side(securities, sets, (traded + bought) // 2, (traded - bought) // 2) if even else None
+    even = (traded + net_bought) % 2 == 0
+    return _on_each_side(securities, sets, (traded + net_bought) // 2, (traded - net_bought) // 2) if even else None
 
 
 def _as_least_trading(ip: IntegerProblem, sets: Sets, level: SlackLevel) -> BreakpointTable:
     """A level that says what is bought, with as little trading as that can take, as a problem of its own."""
-    bought = known(level.bought, BOUGHT_OR_TRADED)
-    cash, (fewest, most) = ip.cash - bought, level.orders or (0, None)
+    net_bought = required(level.net_bought, BOUGHT_OR_TRADED)
+    cash, (fewest, most) = ip.cash - net_bought, level.orders or (0, None)
     kept = replace(ip, floor=cash, ceiling=cash, most_orders=most)
     stated = replace(kept, drift_weight=0, trade_weight=ONE, ticket=0, soft=False)
     choices = tuple(AllowedTrades(security, tuple(sets[i])) for i, security in enumerate(ip.securities))
@@ -187,12 +188,12 @@ def _as_least_trading(ip: IntegerProblem, sets: Sets, level: SlackLevel) -> Brea
 
 
 def _first_at(
-    points: BreakpointTable, sets: Sets, level: SlackLevel, until: float, solve_subproblem: SubproblemSolver
+    points: BreakpointTable, sets: Sets, level: SlackLevel, deadline: float, solve_subproblem: SubproblemSolver
 ) -> tuple[int, ...] | None:
     """The first answer of a level by `rank`; None for none. Raises SearchLimit."""
     ip = points.ip
     try:
-        found = _chosen(_AtLevel.of(points, sets, level, until), sets, level)
+        found = _chosen(_AtLevel.of(points, sets, level, deadline), sets, level)
         trades = None if found is None else tuple(found[i] for i in range(len(ip.securities)))
     except _TakesMoreSales:
         trades = solve_subproblem(_as_least_trading(ip, sets, level))
@@ -207,7 +208,7 @@ def _first_at(
 
 
 def first_at_bound(
-    points: BreakpointTable, multipliers: Mapping[str, int], until: float, solve_subproblem: SubproblemSolver
+    points: BreakpointTable, multipliers: Mapping[str, int], deadline: float, solve_subproblem: SubproblemSolver
 ) -> tuple[tuple[int, ...] | None, int]:
     """The first of all answers by `rank`, where one attains the bound of the multipliers or just misses it.
 
@@ -215,15 +216,14 @@ def first_at_bound(
     problem of its own. Raises SearchLimit, also when the monotonic clock says so.
     """
     ip, values = points.ip, points.lagrangian_costs(multipliers)
-    sets, spare = steps_within_gap(points, values, 0), _next_spare(points, values)
-    nearer = 0
+    sets, next_distance = steps_within(points, values, 0), _next_distance(points, values)
+    distance = 0
     for level in slack_levels(points, multipliers):
-        nearer = level[0].cost
-        if nearer >= spare:
+        distance = level[0].cost
+        if distance >= next_distance:
             break
-        found = [
-            trades for each in level if (trades := _first_at(points, sets, each, until, solve_subproblem)) is not None
-        ]
+        tried = (_first_at(points, sets, each, deadline, solve_subproblem) for each in level)
+        found = [trades for trades in tried if trades is not None]
         if found:
-            return min(found, key=lambda trades: rank(ip, trades)), nearer
-    return None, int(min(spare, nearer))
+            return min(found, key=lambda trades: rank(ip, trades)), distance
+    return None, int(min(next_distance, distance))

@@ -3,7 +3,7 @@
 Each node has a relaxation, multipliers and a Lagrangian bound of its own. The node with the lowest bound is looked at
 first, and ever further from its bound, until `at_bound` or `dominance` finds its first answer; where they would have to
 try too many, `branching` divides it. When the bounds of all other nodes are above the incumbent, that is the first of
-all. HiGHS only says where to look: each decision is made in whole numbers.
+all. HiGHS only says where to look: bounds and ranks are compared in whole numbers.
 """
 
 import time
@@ -13,9 +13,9 @@ from heapq import heappop, heappush
 
 import numpy as np
 
-from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
+from rebalance_app.optimiser.failures import NoAnswerInTime, SearchLimit, SolverFailed
 from rebalance_app.optimiser.milp.breakpoints import BreakpointTable
-from rebalance_app.optimiser.milp.highs import Relaxed
+from rebalance_app.optimiser.milp.highs import LpRelaxation
 from rebalance_app.optimiser.milp.lagrangian import rounded
 from rebalance_app.optimiser.milp.node_relaxation import solve_node
 from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
@@ -24,12 +24,11 @@ from rebalance_app.optimiser.problem.objective import Rank, rank
 from .at_bound import first_at_bound
 from .branching import branches
 from .dominance import best_within
-from .lexicographic import SearchLimit
 
 MOST_NODES = 200  # relaxations; counted, so that within the time limit a slow machine gives no other answer
 MOST_LOOKS = 400
-NEAR = 10**6  # the first look goes as far as this part of the market value,
-FURTHER = 4  # and each look so many times as far as the last
+FIRST_RADIUS_DIVISOR = 10**6  # of the market value
+RADIUS_GROWTH = 4  # from one look to the next
 
 
 def _is_infeasible(points: BreakpointTable) -> bool:
@@ -53,7 +52,7 @@ class _Node:
 
     lower_bound: int
     made: int
-    relaxed: Relaxed = field(compare=False)
+    relaxed: LpRelaxation = field(compare=False)
     radius: int = field(default=0, compare=False)
     branchable: bool = field(default=True, compare=False)
 
@@ -78,7 +77,7 @@ class BranchAndBound:
     deadline: float = 0.0
 
     @classmethod
-    def of(cls, relaxed: Relaxed, start: tuple[int, ...] | None) -> "BranchAndBound":
+    def of(cls, relaxed: LpRelaxation, start: tuple[int, ...] | None) -> "BranchAndBound":
         """Begun with the relaxation of all choices as the only node, and trades, if any, as the incumbent."""
         root = _Node(relaxed.bound, 0, relaxed)
         begun = cls(root, [root])
@@ -92,7 +91,7 @@ class BranchAndBound:
         return self.root.relaxed.points.ip
 
     def run(self, seconds: float) -> bool:
-        """Look at nodes, those with the lowest bounds first, until too much was tried or time runs out; True then.
+        """Look at nodes, those with the lowest bounds first, until none or too much is left; whether time ran out.
 
         Where `lower_bound` is None then, `incumbent` is the first of all answers by `rank`, or there is none.
         """
@@ -133,7 +132,7 @@ class BranchAndBound:
         return max(1, worst - node.relaxed.bound)
 
     def _widened(self, node: _Node) -> list[_Node]:
-        """The node, to be looked at further from its bound: to where nothing was proven yet, or four times as far.
+        """The node, with a larger radius: to where nothing was proven yet, or RADIUS_GROWTH times as far.
 
         Nothing, where all answers that matter were looked at.
         """
@@ -141,10 +140,10 @@ class BranchAndBound:
         if node.radius and node.radius >= worst:
             return []
         bound = node.relaxed.bound
-        nearest = max(1, self.ip.market_value * ONE // NEAR, node.lower_bound - bound)
+        first = max(1, self.ip.market_value * ONE // FIRST_RADIUS_DIVISOR, node.lower_bound - bound)
         least = max(node.lower_bound, bound + node.radius + 1) if node.radius else node.lower_bound
-        reach = min(max(nearest, FURTHER * node.radius), worst)
-        return [replace(node, lower_bound=least, radius=reach)]
+        radius = min(max(first, RADIUS_GROWTH * node.radius), worst)
+        return [replace(node, lower_bound=least, radius=radius)]
 
     def _solve_subproblem(self, points: BreakpointTable) -> tuple[int, ...] | None:
         """The first answer of a problem that is a step of this one, None for none. Raises SearchLimit."""
@@ -195,8 +194,8 @@ class BranchAndBound:
                 trades = best_within(node.relaxed, node.radius, self.deadline)
             else:
                 points, multipliers = node.relaxed.points, node.relaxed.multipliers
-                trades, nearer = first_at_bound(points, multipliers, self.deadline, self._solve_subproblem)
-                node = replace(node, lower_bound=max(node.lower_bound, node.relaxed.bound + nearer))
+                trades, distance = first_at_bound(points, multipliers, self.deadline, self._solve_subproblem)
+                node = replace(node, lower_bound=max(node.lower_bound, node.relaxed.bound + distance))
         except SearchLimit:
             if not node.radius:
                 return [replace(each, branchable=False) for each in self._widened(node)]

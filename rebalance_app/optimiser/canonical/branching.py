@@ -5,12 +5,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from rebalance_app.optimiser.failures import SearchLimit
 from rebalance_app.optimiser.milp.breakpoints import BreakpointTable, Whole, convex_parts, listed, needs_gate, table
-from rebalance_app.optimiser.milp.highs import Relaxed
+from rebalance_app.optimiser.milp.highs import LpRelaxation
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
 from rebalance_app.optimiser.problem.constraints import CouplingRow, Interval, max_trades
-
-from .lexicographic import SearchLimit
 
 WHOLE = 1e-6  # steps or orders: nearer than that to a whole number, a relaxed one is whole
 
@@ -27,7 +26,7 @@ def order_limits(points: BreakpointTable) -> tuple[int, int]:
     return fewest, min(rows["max_trades"].limit, securities) if "max_trades" in rows else securities
 
 
-def _between_segments(relaxed: Relaxed) -> NDArray[np.float64]:
+def _between_segments(relaxed: LpRelaxation) -> NDArray[np.float64]:
     """(n,) money from each security's relaxed trade to the nearest allowed one, where it lies between segments."""
 
     def away(allowed: AllowedTrades, steps: float) -> float:
@@ -37,7 +36,7 @@ def _between_segments(relaxed: Relaxed) -> NDArray[np.float64]:
     return np.array([away(*each) for each in zip(relaxed.points.choices, relaxed.steps.tolist(), strict=True)])
 
 
-def _rounding_cost(relaxed: Relaxed) -> Whole:
+def _rounding_cost(relaxed: LpRelaxation) -> Whole:
     """(n,) the reduced cost of each security at the better whole neighbour of its relaxed trade."""
     points = relaxed.points
     floors = [math.floor(steps + WHOLE) for steps in relaxed.steps.tolist()]  # of any size
@@ -50,13 +49,13 @@ def _rounding_cost(relaxed: Relaxed) -> Whole:
     return np.asarray(np.minimum.reduceat(near.lagrangian_costs(relaxed.multipliers), near.start) - least)
 
 
-def _fractional(relaxed: Relaxed) -> NDArray[np.float64]:
+def _fractional(relaxed: LpRelaxation) -> NDArray[np.float64]:
     """(n,) what a step of each security is worth, where its relaxed trade is no whole number."""
     is_whole = np.abs(relaxed.steps - np.rint(relaxed.steps)) <= WHOLE
     return np.where(is_whole, 0.0, np.array([float(allowed.security.step) for allowed in relaxed.points.choices]))
 
 
-def _branching_security(relaxed: Relaxed) -> Interval:
+def _branching_security(relaxed: LpRelaxation) -> Interval:
     """The security to branch on, and the last step of its lower branch. Raises SearchLimit where all are whole."""
     choices = relaxed.points.choices
     for measured in (_between_segments, _rounding_cost):
@@ -73,7 +72,7 @@ def _branching_security(relaxed: Relaxed) -> Interval:
     return i, int(np.floor(relaxed.steps[i]))
 
 
-def _by_security(relaxed: Relaxed) -> list[BreakpointTable]:
+def _by_security(relaxed: LpRelaxation) -> list[BreakpointTable]:
     """One security up to a step, and beyond it. Raises SearchLimit where the relaxation is whole."""
     points, (i, last) = relaxed.points, _branching_security(relaxed)
     allowed = points.choices[i]
@@ -85,7 +84,7 @@ def _by_security(relaxed: Relaxed) -> list[BreakpointTable]:
     return [table(points.ip, (*before, half, *after), points.rows) for half in halves]
 
 
-def branches(relaxed: Relaxed) -> list[BreakpointTable]:
+def branches(relaxed: LpRelaxation) -> list[BreakpointTable]:
     """The two branches of a node, together all that it permits. Raises SearchLimit where the relaxation is whole.
 
     By the number of orders, where they matter and the relaxation makes a fraction of one; else by a security.

@@ -13,20 +13,20 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from rebalance_app.optimiser.failures import SearchLimit
 from rebalance_app.optimiser.milp.breakpoints import BreakpointTable, Whole, listed
-from rebalance_app.optimiser.milp.highs import Relaxed
-from rebalance_app.optimiser.milp.lagrangian import steps_within_gap
+from rebalance_app.optimiser.milp.highs import LpRelaxation
+from rebalance_app.optimiser.milp.lagrangian import steps_within
 from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem
 
 from .indifferent import Indifferent, count, indifferent_side, without
-from .lexicographic import SearchLimit
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 MOST_STEPS = 2000  # of all securities but those that fill; beyond, the combinations are too many
-MOST_DEVIATING = 62  # securities that may fill or not: each is a bit
+MOST_DEVIATING = 63  # securities that may fill or not: each is a bit
 SHIFTS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of multipliers, where other bounds are looked for
-LARGEST = 2**62
+LARGEST_SUM = 2**62
 PRECISION = 1e-12  # of sums of some thousand floats
 
 Multipliers = Mapping[str, int]
@@ -44,7 +44,7 @@ def _shifted(multipliers: Multipliers, rows: Sequence[str]) -> list[Multipliers]
 
 @dataclass(frozen=True, slots=True)
 class RowUse:
-    """A coupling row: what each point uses of it, what indifferent_side adds, and what all together may use.
+    """A coupling row: what each point uses of it, what indifferent securities add, and what all together may use.
 
     used   (m,) more than its security's first point; room: less what all first points use
     fill   what a unit of `Indifferent` uses, below 0 where it makes room
@@ -91,7 +91,7 @@ class CandidateTrades:
         return sorted(several, key=lambda i: second[i], reverse=True)
 
 
-def money(ip: IntegerProblem) -> int:
+def score_per_money(ip: IntegerProblem) -> int:
     """A unit of money in score units."""
     return int(ONE * 10**ip.places)
 
@@ -99,7 +99,7 @@ def money(ip: IntegerProblem) -> int:
 def _counted(column: Whole, points: BreakpointTable, unit: int) -> Ints:
     """A column less what its security begins with, in units. Raises SearchLimit where sums do not fit into 64 bits."""
     away = (column - column[points.start][points.security]) // unit
-    if np.maximum.reduceat(np.abs(away), points.start).sum() >= LARGEST:
+    if np.maximum.reduceat(np.abs(away), points.start).sum() >= LARGEST_SUM:
         raise SearchLimit
     counted: Ints = away.astype(np.int64)
     return counted
@@ -121,7 +121,7 @@ def _rows(points: BreakpointTable, multipliers: Multipliers, indifferent: Indiff
             unit = largest_unit(uses, points, indifferent.unit if adds else 0)
             room = (limit - uses[points.start].sum()) // unit
             used, per_fill = _counted(uses, points, unit), adds * indifferent.unit // unit
-            rows.append(RowUse(name, used, max(-LARGEST, min(room, LARGEST)), per_fill, unit))
+            rows.append(RowUse(name, used, max(-LARGEST_SUM, min(room, LARGEST_SUM)), per_fill, unit))
     return rows
 
 
@@ -139,7 +139,7 @@ def _distances(
     unit = np.array([float(row.unit / 10**ip.places) for row in rows])
     used = np.array([row.used for row in rows]).reshape(len(rows), len(points.security)).T * unit
     adds, room = unit * [row.fill for row in rows], unit * [float(row.room) for row in rows]
-    costs = ((points.lagrangian_costs(multipliers) - least[points.security]) / money(ip)).astype(float)[
+    costs = ((points.lagrangian_costs(multipliers) - least[points.security]) / score_per_money(ip)).astype(float)[
         :, None
     ] + used @ shift.T
     costs += np.minimum(0, fills[:, None] * (shift @ adds))
@@ -156,12 +156,12 @@ def _later(points: BreakpointTable) -> Ints:
     return later
 
 
-def candidate_trades(relaxed: Relaxed, gap: int) -> CandidateTrades:
+def candidate_trades(relaxed: LpRelaxation, distance: int) -> CandidateTrades:
     """The trades within a distance of the bound. Raises SearchLimit."""
     points, multipliers = relaxed.points, relaxed.multipliers
     ip, values = points.ip, points.lagrangian_costs(relaxed.multipliers)
-    indifferent = indifferent_side(points, steps_within_gap(points, values, 0))
-    tried = {i: without(of, indifferent.sets.get(i, ())) for i, of in steps_within_gap(points, values, gap).items()}
+    indifferent = indifferent_side(points, steps_within(points, values, 0))
+    tried = {i: without(of, indifferent.sets.get(i, ())) for i, of in steps_within(points, values, distance).items()}
     if sum(map(count, tried.values())) > MOST_STEPS:
         raise SearchLimit
     steps = [[indifferent.ends(i)[0]] if i in indifferent.sets else [] for i in range(len(ip.securities))]
@@ -171,22 +171,22 @@ def candidate_trades(relaxed: Relaxed, gap: int) -> CandidateTrades:
     fills = np.zeros(len(table.security), dtype=np.int64)
     deviates = np.zeros(len(table.security), dtype=np.int64)
     for bit, i in enumerate(i for i in indifferent.sets if len(steps[i]) > 1):
-        if bit > MOST_DEVIATING:
+        if bit >= MOST_DEVIATING:
             raise SearchLimit
         deviates[table.start[i] + 1 : table.start[i] + len(steps[i])] = 1 << bit
     for i in indifferent.sets:
         smallest, largest = indifferent.ends(i)
         fills[table.start[i]] = abs(largest - smallest) * ip.securities[i].step // indifferent.unit
     rows = _rows(table, multipliers, indifferent, fills)
-    distance, above, error = _distances(table, np.minimum.reduceat(values, points.start), multipliers, rows, fills)
-    traded, score = np.abs(table.bought), table.score
+    distances, above, error = _distances(table, np.minimum.reduceat(values, points.start), multipliers, rows, fills)
+    traded, score = np.abs(table.net_bought), table.score
     return CandidateTrades(
         table=table,
         indifferent=indifferent,
         places=np.split(np.arange(len(table.security)), table.start[1:]),
         fills=fills,
         deviates=deviates,
-        distance=distance,
+        distance=distances,
         above=above,
         error=error,
         score=_counted(score, table, largest_unit(score, table)),

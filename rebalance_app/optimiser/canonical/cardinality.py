@@ -5,16 +5,15 @@ what it can come to at least and at most, and which sums just below the most it 
 the first securities runs into those. What two orders come to, number theory decides.
 """
 
-from array import array
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, product
 
+from rebalance_app.optimiser.failures import SearchLimit
 from rebalance_app.optimiser.problem.constraints import Interval
 
-from .lexicographic import SearchLimit
-from .subset_sum import Piece, State, Sums, TwoSums, dividing
+from .subset_sum import Progression, State, Sums, TwoSums, compact, dividing
 
 KNOWN = 2**25  # sums below the most are known, over securities times orders,
 MOST_KNOWN = 2**21
@@ -24,15 +23,6 @@ MOST_SUMS = 64  # of buys that are tried one by one
 MOST_TRIED = 100_000  # pairs of securities, or of numbers of buys and sales, until a search is given up
 
 Number = tuple[int, int]  # the fewest and the most orders
-
-
-def compact(numbers: Iterable[int]) -> Sequence[int]:
-    """Whole numbers in 64 bits each, where they fit: such lists grow with the square of the securities."""
-    every = list(numbers)
-    try:
-        return array("q", every)
-    except OverflowError:
-        return every
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +38,7 @@ class _Rest:
     most: Sequence[int]
 
 
-def _rests(orders: Sequence[Sequence[Piece]], must: Sequence[bool]) -> list[_Rest]:
+def _rests(orders: Sequence[Sequence[Progression]], must: Sequence[bool]) -> list[_Rest]:
     """Of the securities from each one on, and of none; a security without orders is left out."""
     found = [_Rest((), (), [0], [0])]
     those, others, least, certain = list[tuple[int, int]](), list[tuple[int, int]](), list[int](), (0, 0)
@@ -67,10 +57,10 @@ def _rests(orders: Sequence[Sequence[Piece]], must: Sequence[bool]) -> list[_Res
 
 
 class Counted:
-    """What securities of pieces can come to with so many orders: with exactly so many, or at most."""
+    """What securities of progressions can come to with so many orders: with exactly so many, or at most."""
 
     def __init__(self, sums: Sums | TwoSums, *, exact: bool) -> None:
-        """Of the securities of some sums. A piece of 0 steps, or of 0 a step, is no order."""
+        """Of the securities of some sums. A progression of 0 steps, or of 0 a step, is no order."""
         self.unit, self.exact = sums.unit, exact
         self.orders = [
             [p._replace(least=max(1, p.least)) for p in security if p.most * p.unit] for security in sums.securities
@@ -177,7 +167,7 @@ class Counted:
         return DECIDED in numbers and any(self._together(*both, total) for both in self._pairs_of(i, total))
 
     def possible(self, i: int, total: int, number: int) -> bool:
-        """Whether so many orders of the securities from i on may come to the total; never wrong where it says no."""
+        """Whether so many orders of the securities from i on may come to the total; no false negatives."""
         ends = self.ends(i, number)
         if ends is None or not ends[0] <= total <= ends[1] or total % self.unit:
             return False
@@ -200,16 +190,16 @@ class Orders:
         """What is left after a trade."""
         return (max(0, left[0] - 1), left[1] - 1) if k else left
 
-    def narrowed(self, i: int, piece: Piece, steps: range, state: int | State, left: Number) -> range:
+    def narrowed(self, i: int, progression: Progression, steps: range, state: int | State, left: Number) -> range:
         """Of some steps those that leave what so many orders may come to; 0 steps are no order."""
         if 0 in steps:
             return steps if left[1] else steps[:1]
         most = max(0, left[1])
         numbers = range(min(most, 1) if isinstance(state, int) else most)  # one sum does not ask who makes them
-        ranges = [self._between(i + 1, piece.side, state, (n, most - 1 - n)) for n in numbers]
+        ranges = [self._between(i + 1, progression.side, state, (n, most - 1 - n)) for n in numbers]
         low = min((each[0] for each in ranges if each), default=1)
         high = max((each[1] for each in ranges if each), default=0)
-        some = piece.between(low, high)
+        some = progression.between(low, high)
         return steps[bisect_left(steps, some.start) : bisect_left(steps, some.stop)]
 
     def _between(self, i: int, side: int, state: int | State, numbers: Number) -> Interval | None:
@@ -247,10 +237,10 @@ class Orders:
         if (high - low) // self.unit < MOST_SUMS:
             some = range(low, high + 1, self.unit)
             return any(buys.possible(i, each, bought) and sales.possible(i, both - each, sold) for each in some)
-        spare = (of_buys[1] + of_sales[1] - both) // self.unit  # what both are below their most, together
+        below = (of_buys[1] + of_sales[1] - both) // self.unit  # what both are below their most, together
         first, last = ((of_buys[1] - end) // self.unit for end in (high, low))
         known = sales.known(i, sold)
-        if spare >= known or last >= buys.known(i, bought):
+        if below >= known or last >= buys.known(i, bought):
             return True
-        met = buys.reached(i, bought) & sales.mirrored(i, sold) >> known - 1 - spare
+        met = buys.reached(i, bought) & sales.mirrored(i, sold) >> known - 1 - below
         return bool(met >> first & (2 << last - first) - 1)

@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rebalance_app.optimiser.milp.highs import Relaxed
+from rebalance_app.optimiser.failures import SearchLimit
+from rebalance_app.optimiser.milp.highs import LpRelaxation
 from rebalance_app.optimiser.problem.objective import rank
 
-from .candidates import CandidateTrades, Floats, Ints, candidate_trades, largest_unit, money
-from .lexicographic import Search, SearchLimit
+from .candidates import CandidateTrades, Floats, Ints, candidate_trades, largest_unit, score_per_money
+from .lexicographic import Search
 
 Bools = NDArray[np.bool_]
 MOST_LABELS = 300
-MOST_TRIED = 30_000
+MOST_EXTENDED = 30_000
 MOST_FILLS = 300
 COMPARED = 64  # labels with which all others are compared
 MARGIN = 1e-9
@@ -80,27 +81,27 @@ class _LabelSetting:
     least, most  (securities + 1, r) what those from each on use of each row
     """
 
-    points: CandidateTrades
+    candidates: CandidateTrades
     limit: Floats
     securities: list[int]
     least: Ints
     most: Ints
 
     @classmethod
-    def within(cls, points: CandidateTrades, distance: float) -> "_LabelSetting":
+    def within(cls, candidates: CandidateTrades, distance: float) -> "_LabelSetting":
         """With limits that are a little too large, because they are floats."""
-        securities, rows, fills = points.open_securities, points.rows, points.fills
+        securities, rows, fills = candidates.open_securities, candidates.rows, candidates.fills
         least, most = np.zeros((2, len(securities) + 1, len(rows)), dtype=np.int64)
         for j in reversed(range(len(securities))):
-            at = points.places[securities[j]]
+            at = candidates.places[securities[j]]
             for r, row in enumerate(rows):
                 least[j, r] = least[j + 1, r] + (row.used[at] + min(row.fill, 0) * fills[at]).min()
                 most[j, r] = most[j + 1, r] + (row.used[at] + max(row.fill, 0) * fills[at]).max()
-        return cls(points, distance + MARGIN * (1 + distance) + points.error, securities, least, most)
+        return cls(candidates, distance + MARGIN * (1 + distance) + candidates.error, securities, least, most)
 
     def initial(self) -> _Labels:
         """The one answer for no security, but for those that have no choice."""
-        p = self.points
+        p = self.candidates
         alone = sum(int(p.fills[at[0]]) for at in p.places if len(at) == 1)
         none = np.zeros(1, dtype=np.int64)
         used = np.zeros((len(p.rows), 1), dtype=np.int64)
@@ -108,23 +109,23 @@ class _LabelSetting:
 
     def extended(self, labels: _Labels, at: Ints) -> _Labels:
         """Every one of them with every point of one more security."""
-        points = self.points
-        of, which = np.nonzero(labels.distance[:, :1] + points.distance[at, 0] <= self.limit[0])
-        if len(of) > MOST_TRIED:
+        candidates = self.candidates
+        of, which = np.nonzero(labels.distance[:, :1] + candidates.distance[at, 0] <= self.limit[0])
+        if len(of) > MOST_EXTENDED:
             raise SearchLimit
-        distance = labels.distance[of] + points.distance[at[which]]
+        distance = labels.distance[of] + candidates.distance[at[which]]
         near = (distance <= self.limit).all(axis=1)
         of, which = of[near], which[near]
         added, p = labels.only(of), at[which]
-        used = [row.used[p] for row in points.rows]
+        used = [row.used[p] for row in candidates.rows]
         return _Labels(
             chosen=np.column_stack([added.chosen, p]),
             distance=distance[near],
-            score=added.score + points.score[p],
-            traded=added.traded + points.traded[p],
+            score=added.score + candidates.score[p],
+            traded=added.traded + candidates.traded[p],
             used=added.used + np.array(used, dtype=np.int64).reshape(len(used), len(p)),
-            fills=added.fills + points.fills[p],
-            deviates=added.deviates | points.deviates[p],
+            fills=added.fills + candidates.fills[p],
+            deviates=added.deviates | candidates.deviates[p],
         )
 
     def possible(self, labels: _Labels) -> _Labels:
@@ -134,7 +135,7 @@ class _LabelSetting:
         """
         kept, used = np.ones(len(labels.score), dtype=np.bool_), labels.used.copy()
         at = labels.chosen.shape[1]
-        for row, now, least, most in zip(self.points.rows, used, self.least[at], self.most[at], strict=True):
+        for row, now, least, most in zip(self.candidates.rows, used, self.least[at], self.most[at], strict=True):
             kept &= now + min(row.fill, 0) * labels.fills + least <= row.room
             np.maximum(now, row.room - most - max(row.fill, 0) * labels.fills, out=now)
         return replace(labels, used=used).only(kept)
@@ -148,22 +149,22 @@ class _LabelSetting:
         start = _starts(np.stack([labels.score, labels.traded, labels.deviates, *labels.used]))
         several = np.flatnonzero(np.bincount(start, minlength=len(start))[start] > 1)
         by_id = np.argsort(self.securities[: labels.chosen.shape[1]])
-        later = self.points.later[labels.chosen[several][:, by_id]]
+        later = self.candidates.later[labels.chosen[several][:, by_id]]
         several = several[np.lexsort((*later.T[::-1], start[several]))]
         keep = np.bincount(start, minlength=len(start))[start] == 1
         keep[several[_starts(start[several][None]) == np.arange(len(several))]] = True
         return labels.only(keep)
 
-    def run(self, until: float) -> _Labels:
+    def run(self, deadline: float) -> _Labels:
         """Labels of all securities that none dominates, but for what is filled. Raises SearchLimit."""
-        labels, places = self.possible(self.initial()), [self.points.places[i] for i in self.securities]
+        labels, places = self.possible(self.initial()), [self.candidates.places[i] for i in self.securities]
         for j, at in enumerate(places):
             labels = self.undominated(self.possible(self.extended(labels, at)))
             many = (
                 len(labels.score) > MOST_LABELS
-                and len(labels.score) * math.prod(map(len, places[j + 1 :])) > MOST_TRIED
+                and len(labels.score) * math.prod(map(len, places[j + 1 :])) > MOST_EXTENDED
             )
-            if many or time.monotonic() > until:
+            if many or time.monotonic() > deadline:
                 raise SearchLimit
         return labels
 
@@ -175,14 +176,14 @@ class _Filled:
     slope   score units by which a minor unit that is filled lowers the score
     """
 
-    points: CandidateTrades
+    candidates: CandidateTrades
     labels: _Labels
     slope: int
 
     def ranges(self) -> tuple[Ints, Ints]:
         """(s,) the least and the most that rows permit to fill, in units of what is indifferent."""
         low, high = np.zeros_like(self.labels.fills), self.labels.fills.copy()
-        for row, used in zip(self.points.rows, self.labels.used, strict=True):
+        for row, used in zip(self.candidates.rows, self.labels.used, strict=True):
             if row.fill > 0:
                 high = np.minimum(high, (row.room - used) // row.fill)
             elif row.fill < 0:
@@ -191,20 +192,22 @@ class _Filled:
 
     def chosen(self, s: int) -> tuple[dict[int, int], tuple[int, ...], int]:
         """The trades of one answer before any is filled, the securities that fill, and what these trade at least."""
-        table, places = self.points.table, self.points.places
+        table, places = self.candidates.table, self.candidates.places
         at = np.array([of[0] for of in places])
         at[table.security[self.labels.chosen[s]]] = self.labels.chosen[s]
         trades = dict(enumerate(table.steps[at].tolist()))
-        securities = tuple(i for i in self.points.indifferent.sets if at[i] == table.start[i])
+        securities = tuple(i for i in self.candidates.indifferent.sets if at[i] == table.start[i])
         return trades, securities, sum(abs(trades[i]) * table.ip.securities[i].step for i in securities)
 
-    def in_order(self, most: int, until: float) -> Iterator[tuple[int, ...]]:
+    def in_order(self, most: int, deadline: float) -> Iterator[tuple[int, ...]]:
         """Answers by score, which is `most` at most, and then by what is traded. Raises SearchLimit."""
-        p, table = self.labels, self.points.table
-        unit, traded_unit = (largest_unit(column, table) for column in (table.score, np.abs(table.bought)))
-        begin, minor_units = table.score[table.start].sum(), self.points.indifferent.unit
+        p, table = self.labels, self.candidates.table
+        unit, traded_unit = (largest_unit(column, table) for column in (table.score, np.abs(table.net_bought)))
+        begin, minor_units = table.score[table.start].sum(), self.candidates.indifferent.unit
         toward = -1 if self.slope > 0 else 1  # from the best amount to others
-        waiting = list[tuple[int, int, int, int, int, int]]()
+        waiting = list[
+            tuple[int, int, int, int, int, int]
+        ]()  # labels, each with the best amount it may yet be filled by
 
         def wait(s: int, amount: int, low: int, high: int) -> None:
             if low <= amount <= high:
@@ -219,13 +222,13 @@ class _Filled:
                 return
             _, _, s, amount, low, high = heappop(waiting)
             trades, securities, least = self.chosen(s)
-            sums = self.points.indifferent.sums(securities)
+            sums = self.candidates.indifferent.sums(securities)
             nearest = sums.nearest(least + amount * minor_units, toward)
             if nearest != least + amount * minor_units:
                 if nearest is not None:
                     wait(s, (nearest - least) // minor_units, low, high)
                 continue
-            filled = Search(sums, until=until).first(nearest)
+            filled = Search(sums, deadline=deadline).first(nearest)
             if filled is None:
                 wait(s, amount + toward, low, high)
             else:
@@ -233,19 +236,19 @@ class _Filled:
         raise SearchLimit
 
 
-def best_within(relaxed: Relaxed, gap: int, until: float = math.inf) -> tuple[int, ...] | None:
-    """The first of all answers by `rank`, if any is within `gap` (score) of the bound.
+def best_within(relaxed: LpRelaxation, distance: int, deadline: float = math.inf) -> tuple[int, ...] | None:
+    """The first of all answers by `rank`, if any is within a distance (score) of the bound.
 
     Raises SearchLimit, also when the monotonic clock says so.
     """
-    points = candidate_trades(relaxed, gap)
-    ip, multipliers = points.table.ip, relaxed.multipliers
-    labels = _LabelSetting.within(points, float(gap / money(ip))).run(until)
-    slope = points.indifferent.side * (
+    candidates = candidate_trades(relaxed, distance)
+    ip, multipliers = candidates.table.ip, relaxed.multipliers
+    labels = _LabelSetting.within(candidates, float(distance / score_per_money(ip))).run(deadline)
+    slope = candidates.indifferent.side * (
         multipliers.get("cash_floor", 0) - multipliers.get("cash_ceiling", 0)
     ) + multipliers.get("turnover", 0)
     best = None
-    for trades in _Filled(points, labels, slope).in_order(relaxed.bound + gap, until):
+    for trades in _Filled(candidates, labels, slope).in_order(relaxed.bound + distance, deadline):
         here = rank(ip, trades)
         if best is not None and here[:2] > best[0][:2]:
             break

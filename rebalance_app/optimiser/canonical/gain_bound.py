@@ -18,8 +18,7 @@ from rebalance_app.optimiser.problem.constraints import Interval
 from rebalance_app.optimiser.problem.integer_problem import FLOAT_EXACT, Security
 from rebalance_app.optimiser.problem.objective import realised_gain
 
-from .cardinality import compact
-from .subset_sum import Piece, State
+from .subset_sum import Progression, State, compact
 
 Floats = NDArray[np.floating[Any]]
 Point = tuple[int, int]  # amount and gain, in minor units
@@ -114,18 +113,18 @@ class Gains:
         both, low, high = (state, least, most) if isinstance(state, int) else state
         return of.within(both - min(high, most), both - max(low, least)) <= left
 
-    def narrowed(self, i: int, piece: Piece, steps: range, state: int | State, left: int) -> range:
+    def narrowed(self, i: int, progression: Progression, steps: range, state: int | State, left: int) -> range:
         """Of some steps those after which the gain may be kept, as far as floats tell; it is convex in them."""
         if steps.stop > FLOAT_EXACT or len(steps) not in AT_ONCE:
             return steps
         of, (least, most) = self.least[i + 1], self.least[i + 1].buys
         both, low, high = (state, least, most) if isinstance(state, int) else state
-        amount = np.arange(steps.start, steps.stop, steps.step) * float(piece.unit)
-        bought = amount if piece.side > 0 and not isinstance(state, int) else 0.0
+        amount = np.arange(steps.start, steps.stop, steps.step) * float(progression.unit)
+        bought = amount if progression.side > 0 and not isinstance(state, int) else 0.0
         rest = both - amount
         gain = of.about(rest - np.minimum(high - bought, most), rest - np.maximum(low - bought, least))
         error = ROUNDING * (of.largest + abs(left) + self.steepest * (abs(both) + abs(low) + abs(high) + amount[-1]))
-        if piece.side < 0:
+        if progression.side < 0:
             gain += np.interp(amount, *self.sales[i])
             error += ROUNDING * float(np.abs(self.sales[i][1]).max())
         kept = np.flatnonzero(gain <= left + error + 1)

@@ -13,9 +13,9 @@ from rebalance_app.optimiser.milp.breakpoints import BreakpointTable
 from rebalance_app.optimiser.problem.constraints import Interval
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
 
-from .subset_sum import Sums, pieces
+from .subset_sum import Sums, progressions
 
-LARGEST = 2**48  # units of money that a security may fill: thousands of securities together need less than 62 bits
+LARGEST_FILL = 2**48  # units of money that a security may fill: thousands of securities together need less than 62 bits
 
 Sets = Mapping[int, Sequence[Interval]]  # by security, ascending intervals of steps
 
@@ -55,7 +55,7 @@ class Indifferent:
         """What some of the securities can come to, in minor units."""
         if securities not in self._sums:
             step = [security.step for security in self.ip.securities]
-            self._sums[securities] = Sums([pieces(self.sets[i], step[i]) for i in securities], self.unit or 1)
+            self._sums[securities] = Sums([progressions(self.sets[i], step[i]) for i in securities], self.unit or 1)
         return self._sums[securities]
 
 
@@ -67,7 +67,7 @@ def indifferent_side(points: BreakpointTable, sets: Sets) -> Indifferent:
     """
     ip, rows, unit = points.ip, points.rows, points.ip.grid
     largest = {i: max(-of[0][0], of[-1][1]) * ip.securities[i].step for i, of in sets.items()}
-    several = {i: of for i, of in sets.items() if count(of) > 1 and largest[i] < LARGEST * unit}
+    several = {i: of for i, of in sets.items() if count(of) > 1 and largest[i] < LARGEST_FILL * unit}
     if any(row.total == "orders" for row in rows.values()):
         several = {i: of for i, of in several.items() if not any(a <= 0 <= b for a, b in of)}
     buys = {i: of for i, of in several.items() if of[0][0] >= 0}

@@ -9,16 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .subset_sum import Piece, Sums, Trades, TwoSums
+from rebalance_app.optimiser.failures import SearchLimit
 
-PATIENCE = 1000  # looks at single trades, until all that the last securities come to is held,
-MOST_LOOKS = 100_000  # and until a search is given up
+from .subset_sum import Progression, Sums, Trades, TwoSums
+
+PATIENCE = 1000  # looks at single trades until all that the last securities come to is held
+MOST_TRADES = 100_000  # single trades looked at until a search is given up
 MOST_HELD = 2**20
 WIDE = 2**31
-
-
-class SearchLimit(Exception):  # noqa: N818
-    """More would have to be tried than pays, to know which is the first, or whether there is any."""
 
 
 class SideConstraint(Protocol):
@@ -28,10 +26,10 @@ class SideConstraint(Protocol):
         """What is left after security i trades k steps."""
 
     def possible(self, i: int, state: Any, left: Any) -> bool:
-        """Whether securities from i on may come to a state of the sums with what is left; what is impossible is."""
+        """Whether securities from i on may come to a state of the sums with what is left; no false negatives."""
 
-    def narrowed(self, i: int, piece: Piece, steps: range, state: Any, left: Any) -> range:
-        """Of some steps of a piece of security i, ascending, those after which it may be possible, and maybe others."""
+    def narrowed(self, i: int, progression: Progression, steps: range, state: Any, left: Any) -> range:
+        """Of ascending steps of security i's progression, those after which it may be possible, and maybe others."""
 
 
 Kept = Sequence[tuple[SideConstraint, Any]]  # with what there is of each
@@ -46,7 +44,7 @@ class _Held:
     sums: NDArray[np.int64]
 
     @classmethod
-    def of(cls, securities: Sequence[Sequence[Piece]], unit: int) -> "_Held":
+    def of(cls, securities: Sequence[Sequence[Progression]], unit: int) -> "_Held":
         """Of as many of the last securities as do not come to too much; of none where 64 bits are too few."""
         if sum(max(p.ends[1] for p in security) for security in securities) >= WIDE * unit:
             return _NOTHING
@@ -88,9 +86,9 @@ class _Together:
         """The trades of security i, with the state after each."""
         of, *lefts = state
 
-        def narrowed(piece: Piece, steps: range) -> range:
+        def narrowed(progression: Progression, steps: range) -> range:
             for side, left in zip(self.kept, lefts, strict=True):
-                steps = side.narrowed(i, piece, steps, of, left)
+                steps = side.narrowed(i, progression, steps, of, left)
             return steps
 
         for k, rest in self.sums.trades(i, of, narrowed):
@@ -100,9 +98,9 @@ class _Together:
 class Search:
     """A search for first ways to trade some securities, from one state of the sums or another."""
 
-    def __init__(self, sums: Sums | TwoSums, kept: Kept = (), until: float = math.inf) -> None:
-        """Of the securities of the sums; `until` when it is given up, by the monotonic clock."""
-        self.sums, self.kept, self.until = sums, kept, until
+    def __init__(self, sums: Sums | TwoSums, kept: Kept = (), deadline: float = math.inf) -> None:
+        """Of the securities of the sums; `deadline` when it is given up, by the monotonic clock."""
+        self.sums, self.kept, self.deadline = sums, kept, deadline
         self._states: Any = _Together(sums, tuple(side for side, _ in kept)) if kept else sums
         self._looks, self._held, self._dead = 0, _NOTHING, set[tuple[int, Any]]()
 
@@ -134,7 +132,7 @@ class Search:
         self._looks += 1
         if self._looks == PATIENCE:
             self._held = _Held.of(self.sums.securities, self.sums.unit)
-        if self._looks > MOST_LOOKS or time.monotonic() > self.until:
+        if self._looks > MOST_TRADES or time.monotonic() > self.deadline:
             raise SearchLimit
         if i == self._held.begin and not self._held.has(state[0] if self.kept else state):
             return False

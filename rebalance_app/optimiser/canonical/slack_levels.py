@@ -1,7 +1,7 @@
 """Slack levels: what an answer's sums must come to, for its score to be so far above the Lagrangian bound.
 
-Where every security is at a least of its Lagrangian cost, an answer is above the bound only by what it leaves of rows
-with a multiplier. It leaves whole units: of money what divides all that can be traded, and of orders one.
+Where every security is at a minimiser of its Lagrangian cost, an answer is above the bound only by what it leaves of
+rows with a multiplier. It leaves whole units: of money what divides all that can be traded, and of orders one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,12 +21,12 @@ NET, COUNTED = frozenset({"cash_floor", "cash_ceiling"}), frozenset({"max_trades
 class SlackLevel:
     """Answers of one score: `cost` above the bound, in score units, with what must come to what, in minor units.
 
-    bought, traded   buys less sales, and buys plus sales; None where that may be anything, but not both are None
-    orders           the fewest and the most; None where any number will do
+    net_bought, traded   buys less sales, and buys plus sales; None where that may be anything, but not both are None
+    orders               the fewest and the most; None where any number will do
     """
 
     cost: int
-    bought: int | None
+    net_bought: int | None
     traded: int | None
     orders: tuple[int, int] | None
 
@@ -56,17 +56,17 @@ def slack_levels(points: BreakpointTable, multipliers: Mapping[str, int]) -> Ite
         return
     grid, order, (fewest, most_orders) = points.ip.grid, 10**points.ip.places, order_limits(points)
     units = [order if name in COUNTED else grid for name in used]
-    spare = {"max_trades": limits.get("max_trades", 0) // order - fewest, "min_trades": most_orders - fewest}
-    most = [spare.get(name, MOST_LEVELS) for name in used]
+    most_left = {"max_trades": limits.get("max_trades", 0) // order - fewest, "min_trades": most_orders - fewest}
+    most = [most_left.get(name, MOST_LEVELS) for name in used]
     free = fewest == 0 and most_orders == len(points.start)
 
     def level(cost: int, left: tuple[int, ...]) -> SlackLevel:
         at = {name: limits[name] - n * unit for name, n, unit in zip(used, left, units, strict=True)}
-        bought = at["cash_floor"] if "cash_floor" in at else -at["cash_ceiling"] if net else None
+        net_bought = at["cash_floor"] if "cash_floor" in at else -at["cash_ceiling"] if net else None
         orders = None if free else (fewest, most_orders)
         if counted:
             orders = (abs(at[next(iter(counted))]) // order,) * 2
-        return SlackLevel(cost, bought, at.get("turnover"), orders)
+        return SlackLevel(cost, net_bought, at.get("turnover"), orders)
 
     costs = [unit * multipliers[name] for unit, name in zip(units, used, strict=True)]
     tried = 0

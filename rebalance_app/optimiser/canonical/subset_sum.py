@@ -6,6 +6,7 @@ almost without turning back. Where the securities can make more sums than are wo
 the most are known, and the others are taken to be possible until they come near.
 """
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -16,18 +17,26 @@ from typing import Any, NamedTuple
 
 from rebalance_app.optimiser.problem.constraints import Interval
 
-KNOWN = 2**19  # sums: where securities can make no more of them, all are known
-WINDOW = 2**16  # else so many at either end, or more:
-JUMPS = 4  # how often the longest step of a sum fits into them,
-BITS_IF_FEW = 2**27  # or so many over the square of the securities;
-BITS_IF_MANY = 2**27  # but beyond a window no more than so many for all securities together
-FEW = 3_000  # sums of the last securities are held one by one
-FEWEST = 200  # and looked through
+FULLY_KNOWN = 2**19  # sums: up to so many are all known, where MOST_BITS permit
+WINDOW = 2**16  # sums that are known at either end, at least, where not all are
+JUMPS = 4  # longest steps of a sum that a window should hold
+MOST_BITS = 2**27  # for n securities: of each 1/n of them beyond a window, and 1/n² in any case
+FEW = 3_000  # sums of the last securities that are held one by one
+FEWEST = 200  # of these, that are looked through
 
 Ordered = Iterator[tuple[int, int, int]]  # (−steps, −k, amount) of trades, the largest first
 
 
-class Piece(NamedTuple):  # and no dataclass, because hundreds are made for each look
+def compact(numbers: Iterable[int]) -> Sequence[int]:
+    """Whole numbers in 64 bits each, where they fit: such lists grow with the square of the securities."""
+    every = list(numbers)
+    try:
+        return array("q", every)
+    except OverflowError:
+        return every
+
+
+class Progression(NamedTuple):  # and no dataclass, because hundreds are made for each look
     """Trades of one side, `least` to `most` steps, each of which adds `unit` to a sum; 0 where it adds nothing."""
 
     side: int
@@ -56,14 +65,14 @@ class Piece(NamedTuple):  # and no dataclass, because hundreds are made for each
             yield -n, -n * self.side, n * self.unit
 
 
-def pieces(intervals: Sequence[Interval], step: int) -> list[Piece]:
+def progressions(intervals: Sequence[Interval], step: int) -> list[Progression]:
     """The intervals by side; a step bought or sold adds `step` to a sum, and no trade is a buy of 0."""
     found = []
     for a, b in intervals:
         if b >= 0:
-            found.append(Piece(1, max(a, 0), b, step))
+            found.append(Progression(1, max(a, 0), b, step))
         if a < 0:
-            found.append(Piece(-1, max(1, -b), -a, step))
+            found.append(Progression(-1, max(1, -b), -a, step))
     return found
 
 
@@ -74,15 +83,15 @@ def _common(one: int, other: int) -> tuple[int, int]:
     return unit, pow(one // unit, -1, other // unit)
 
 
-def dividing(piece: Piece, unit: int, total: int, low: int, high: int) -> range:
-    """The steps of a piece that amount to `low` to `high` and leave of a total a multiple of a unit, which may be 0.
+def dividing(progression: Progression, unit: int, total: int, low: int, high: int) -> range:
+    """A progression's steps that amount to `low` to `high` and leave of a total a multiple of a unit, which may be 0.
 
     By the extended Euclid's algorithm they are a first one and every so many-th after it.
     """
-    steps = piece.between(low, high)
+    steps = progression.between(low, high)
     if not unit:
         return steps
-    common, inverse = _common(piece.unit, unit)
+    common, inverse = _common(progression.unit, unit)
     if total % common:
         return range(0)
     every = unit // common
@@ -90,11 +99,13 @@ def dividing(piece: Piece, unit: int, total: int, low: int, high: int) -> range:
 
 
 Trades = Iterator[tuple[int, Any]]  # k and what is to be made up after it
-Narrowed = Callable[[Piece, range], range] | None  # the steps of a piece that are worth a look; None: every step is
+Narrowed = (
+    Callable[[Progression, range], range] | None
+)  # the steps worth a look; None: all are
 
 
-def _merged(some: Iterable[tuple[Piece, range]], narrowed: Narrowed) -> Ordered:
-    """The trades of one security's pieces, so many steps of each, together."""
+def _merged(some: Iterable[tuple[Progression, range]], narrowed: Narrowed) -> Ordered:
+    """The trades of one security's progressions, so many steps of each, together."""
     trades = [p.trades(narrowed(p, steps) if narrowed else steps) for p, steps in some]
     return trades[0] if len(trades) == 1 else merge(*trades)
 
@@ -105,15 +116,15 @@ class Sums:
     What the last two securities that add anything come to, number theory decides.
     """
 
-    def __init__(self, securities: Sequence[Sequence[Piece]], unit: int) -> None:
-        """Each security needs a piece; `unit` divides what every one of its trades adds."""
+    def __init__(self, securities: Sequence[Sequence[Progression]], unit: int) -> None:
+        """Each security needs a progression; `unit` divides what every one of its trades adds."""
         self.securities, self.unit = securities, unit
         ends = [[p.ends for p in security] for security in securities]
         self.least = [*accumulate((min(a for a, _ in security) for security in reversed(ends)), initial=0)][::-1]
         self.most = [*accumulate((max(b for _, b in security) for security in reversed(ends)), initial=0)][::-1]
         jumps = [p.unit * max(1, p.least if len(security) > 1 else 1) for security in securities for p in security]
         number = max(1, len(securities))
-        wider, most = BITS_IF_FEW // number**2, min(KNOWN, max(WINDOW, BITS_IF_MANY // number))
+        wider, most = MOST_BITS // number**2, min(FULLY_KNOWN, max(WINDOW, MOST_BITS // number))
         window = max(wider, min(most, max(WINDOW, JUMPS * max(jumps, default=1) // unit)))
         ranges = ((high - low) // unit + 1 for low, high in zip(self.least, self.most, strict=True))
         self.known = [every if every <= max(wider, most) else window for every in ranges]
@@ -136,7 +147,7 @@ class Sums:
         return from_last[len(self.securities) - i]
 
     def _with_security(self, i: int, after: int, sign: int, *, mirrored: bool) -> int:
-        """What `reached` is for security i, given what it is for the security after it."""
+        """`reached` of security i, from that of the security after it: moved by each of its trades, by doubling."""
         known = self.known[i]
         mask, wider = 0 if mirrored else (1 << known) - 1, known - self.known[i + 1]
         if mirrored and wider:
@@ -179,19 +190,19 @@ class Sums:
         at = bisect_left(self.adding, i)
         return self.adding[at : at + 3]
 
-    def steps(self, i: int, piece: Piece, total: int) -> list[range]:
-        """The steps of a piece of security i after which the securities to come may make up the rest of a total."""
+    def steps(self, i: int, progression: Progression, total: int) -> list[range]:
+        """The steps of security i's progression after which the securities to come may make up the rest of a total."""
         adding = self._adding(i + 1)
         if len(adding) == 1:
-            return [dividing(piece, p.unit, total, *p.rest(total)) for p in self.securities[adding[0]]]
-        return [dividing(piece, self.units[i + 1], total, total - self.most[i + 1], total - self.least[i + 1])]
+            return [dividing(progression, p.unit, total, *p.rest(total)) for p in self.securities[adding[0]]]
+        return [dividing(progression, self.units[i + 1], total, total - self.most[i + 1], total - self.least[i + 1])]
 
     def away(self, i: int, total: int, sign: int) -> int:
         """Units from the least (sign 1) or the most (−1) of the securities from i on."""
         return (total - self.least[i] if sign > 0 else self.most[i] - total) // self.unit
 
     def possible(self, i: int, total: int) -> bool:
-        """Whether the securities from i on may add up to the total; what is said to be impossible is."""
+        """Whether the securities from i on may add up to the total; no false negatives."""
         if not self.least[i] <= total <= self.most[i] or total % (self.units[i] or self.unit):
             return False
         few = self.few(i)
@@ -238,10 +249,10 @@ class Sums:
                 yield -minus_k, total - amount
 
 
-def _one_side(security: Sequence[Piece], side: int) -> list[Piece]:
+def _one_side(security: Sequence[Progression], side: int) -> list[Progression]:
     """What a security may add on one side: nothing, where it may trade on the other."""
     these = [p for p in security if p.side == side]
-    return these if len(these) == len(security) else [*these, Piece(side, 0, 0, 0)]
+    return these if len(these) == len(security) else [*these, Progression(side, 0, 0, 0)]
 
 
 State = tuple[int, int, int]  # what all trades come to together, and the least and the most of it that is bought
@@ -250,16 +261,16 @@ State = tuple[int, int, int]  # what all trades come to together, and the least 
 class TwoSums:
     """What securities can buy and sell, where both together must come to a sum, and buys to one of a range."""
 
-    def __init__(self, securities: Sequence[Sequence[Piece]], unit: int) -> None:
+    def __init__(self, securities: Sequence[Sequence[Progression]], unit: int) -> None:
         """As `Sums` has them; a step sold adds what it sells."""
         self.securities, self.unit = securities, unit
         self.buys, self.sales = (Sums([_one_side(security, side) for security in securities], unit) for side in (1, -1))
 
     def _meet(self, i: int, both: int, low: int, high: int) -> bool:
-        """Whether sums are known, or not known not to be, with buys of `low` to `high` and sales for the rest.
+        """Whether buys of `low` to `high` and sales for the rest are among known sums; true where windows end first.
 
-        Looked at from one of two ends of the buys and of the sales, where the windows tell. A bit r stands for a buy of
-        r units short of the one that is furthest from the end.
+        The buys' window at one end is laid over the sales' at the end that tells: bit r is a buy r units nearer to its
+        end than the furthest one asked for.
         """
         buys, sales, width = self.buys, self.sales, (high - low) // self.unit
         for sign in (1, -1):
@@ -276,7 +287,7 @@ class TwoSums:
         return True
 
     def possible(self, i: int, state: State) -> bool:
-        """Whether the securities from i on may come to the state; what is said to be impossible is."""
+        """Whether the securities from i on may come to the state; no false negatives."""
         both, low, high = state
         buys, sales, unit = self.buys, self.sales, self.unit
         low = max(low, buys.least[i], both - sales.most[i])
@@ -293,28 +304,28 @@ class TwoSums:
             return self._meet(i, both, low, high)
         return any(low <= bought <= high and both - bought in others for bought in some)
 
-    def _steps(self, i: int, piece: Piece, state: State) -> list[range]:
-        """The steps of a piece of security i after which the securities to come may make up the rest of a state."""
+    def _steps(self, i: int, progression: Progression, state: State) -> list[range]:
+        """The steps of security i's progression after which the securities to come may make up the rest of a state."""
         both, low, high = state
-        same = self.buys if piece.side > 0 else self.sales
-        first, last = (low, high) if piece.side > 0 else (both - high, both - low)
+        same = self.buys if progression.side > 0 else self.sales
+        first, last = (low, high) if progression.side > 0 else (both - high, both - low)
         if first == last:
-            return same.steps(i, piece, first)
+            return same.steps(i, progression, first)
         if i == len(self.securities) - 2:
-            return [self._steps_with(piece, other, state) for other in self.securities[i + 1]]
+            return [self._steps_with(progression, other, state) for other in self.securities[i + 1]]
         least = max(first - same.most[i + 1], both - self.buys.most[i + 1] - self.sales.most[i + 1])
         most = min(last - same.least[i + 1], both - self.buys.least[i + 1] - self.sales.least[i + 1])
-        return [dividing(piece, gcd(self.buys.units[i + 1], self.sales.units[i + 1]), both, least, most)]
+        return [dividing(progression, gcd(self.buys.units[i + 1], self.sales.units[i + 1]), both, least, most)]
 
-    def _steps_with(self, piece: Piece, other: Piece, state: State) -> range:
-        """The steps of a piece with which another one makes up a state."""
+    def _steps_with(self, progression: Progression, other: Progression, state: State) -> range:
+        """The steps of a progression with which another one makes up a state."""
         both, low, high = state
         least, most = other.rest(both)
-        if piece.side != other.side:
-            first, last = (low, high) if piece.side > 0 else (both - high, both - low)
-            return dividing(piece, other.unit, both, max(first, least), min(last, most))
-        bought = both if piece.side > 0 else 0
-        return dividing(piece, other.unit, both, least, most) if low <= bought <= high else range(0)
+        if progression.side != other.side:
+            first, last = (low, high) if progression.side > 0 else (both - high, both - low)
+            return dividing(progression, other.unit, both, max(first, least), min(last, most))
+        bought = both if progression.side > 0 else 0
+        return dividing(progression, other.unit, both, least, most) if low <= bought <= high else range(0)
 
     def trades(self, i: int, state: State, narrowed: Narrowed = None) -> Trades:
         """The trades of security i, largest first, a buy before a sale, and the state after it."""

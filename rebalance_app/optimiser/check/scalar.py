@@ -1,7 +1,9 @@
-"""An independent check of an answer: no solver module and no solver is imported, nothing is taken from the solution.
+"""An independent check of an answer's feasibility and arithmetic; no solver and no module of one is imported.
 
+Quantities are held against the problem, figures against the quantities; a closed form without gates is proven optimal
+again. Taken from the solution are `status`, `method` and, of a coupled answer, `lower_bound`, which is not re-proven.
 Every sum and product is exact: they are made in a decimal context that raises as soon as a digit would be lost, so this
-is integer arithmetic with a decimal point. An answer that is not found perfect here is never shown as one.
+is integer arithmetic with a decimal point. An answer that it finds fault with is never shown.
 """
 
 from collections.abc import Iterator, Mapping

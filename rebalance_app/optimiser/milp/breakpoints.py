@@ -48,7 +48,7 @@ class BreakpointTable:
     security, part   (m,) which security, and which part, counted over all securities
     gated            (m,) whether the security has gates
     start            (n,) where each security begins
-    steps, score, bought, orders, gain   (m,) of each point; score in score units, bought and gain in minor units
+    steps, score, net_bought, orders, gain   (m,) of each point; score in score units, money in minor units
     """
 
     ip: IntegerProblem
@@ -60,14 +60,15 @@ class BreakpointTable:
     start: NDArray[np.int64]
     steps: Whole
     score: Whole
-    bought: Whole
+    net_bought: Whole
     orders: Whole
     gain: Whole
 
     @property
     def totals(self) -> dict[Total, Whole]:
         """(m,) what each point adds to each sum that a row may limit."""
-        return {"bought": self.bought, "traded": np.abs(self.bought), "orders": self.orders, "gain": self.gain}
+        net = self.net_bought
+        return {"net_bought": net, "traded": np.abs(net), "orders": self.orders, "gain": self.gain}
 
     @property
     def uses(self) -> dict[str, Whole]:
@@ -97,7 +98,7 @@ class BreakpointTable:
 
 
 def _point(ip: IntegerProblem, security: Security, k: int) -> tuple[int, int, int, int, int]:
-    """Steps, score, bought, orders and gain of one trade."""
+    """Steps, score, net bought, orders and gain of one trade."""
     gain = realised_gain(security, k) if ip.gain_budget is not None else 0
     return k, score(ip, security, k), k * security.step, int(k != 0), gain
 

@@ -137,7 +137,7 @@ def variable(stated: Programme, *, whole: bool = True) -> Any:
     return cp.Variable(stated.width, integer=whole, bounds=[np.zeros(stated.width), stated.columns.length])
 
 
-def steps_of(stated: Programme, filled: Floats) -> Floats:
+def filled_steps(stated: Programme, filled: Floats) -> Floats:
     """Steps of each security that fillings of the columns amount to."""
     moved = np.bincount(stated.columns.security, stated.columns.steps * filled, len(stated.base))
     return np.array(stated.base, dtype=float) + moved
@@ -145,4 +145,4 @@ def steps_of(stated: Programme, filled: Floats) -> Floats:
 
 def whole_trades(stated: Programme, filled: Any) -> tuple[int, ...]:  # a solved CVXPY variable
     """The trades that whole fillings amount to."""
-    return tuple(map(round, steps_of(stated, np.rint(filled.value)).tolist()))
+    return tuple(map(round, filled_steps(stated, np.rint(filled.value)).tolist()))

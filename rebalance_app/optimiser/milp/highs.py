@@ -26,7 +26,7 @@ from rebalance_app.optimiser.problem.coupling import broken_rows
 from rebalance_app.optimiser.problem.integer_problem import IntegerProblem
 
 from .breakpoints import BreakpointTable, table
-from .formulation import Programme, matrix_rows, programme, steps_of, variable, whole_trades
+from .formulation import Programme, filled_steps, matrix_rows, programme, variable, whole_trades
 from .lagrangian import lagrangian_bound, whole_multipliers
 
 Floats = NDArray[np.float64]
@@ -141,12 +141,12 @@ def proven_bound(problem: Any, stated: Programme) -> Decimal:
 
 
 @dataclass(frozen=True, slots=True)
-class Relaxed:
+class LpRelaxation:
     """What the relaxation gives.
 
     points   breakpoints of the choices
     steps    (n,) trade of each security
-    multipliers   of the rows, over ONE, and the exact `bound` on the score that they prove
+    multipliers   of the rows, by the denominator ONE, and the exact `bound` on the score that they prove
     orders   how many orders it makes
     """
 
@@ -157,22 +157,23 @@ class Relaxed:
     orders: float
 
 
-def relaxed(stated: Programme, filled: Floats, duals: Floats) -> Relaxed:
+def lp_relaxation(stated: Programme, filled: Floats, duals: Floats) -> LpRelaxation:
     """What fillings of the columns and duals of the rows, the coupling rows first, come to."""
     points = stated.points
     multipliers = whole_multipliers(dict(zip(points.rows, duals, strict=False)))
     orders = float(stated.slopes["orders"] @ filled + stated.constants["orders"])
-    return Relaxed(points, steps_of(stated, filled), multipliers, lagrangian_bound(points, multipliers), orders)
+    bound = lagrangian_bound(points, multipliers)
+    return LpRelaxation(points, filled_steps(stated, filled), multipliers, bound, orders)
 
 
-def solve_relaxed(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: float) -> Relaxed:
+def solve_relaxed(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: float) -> LpRelaxation:
     """Solve the statement without whole numbers. Raises ProgramInfeasible and NoAnswerInTime."""
     stated = programme(table(ip, choices))
     if not stated.width:
         raise ProgramInfeasible  # nothing is left to choose, and the coupling rows were seen to fail
     problem, filled, rows = statement(stated, whole=False)
     solve_statement(problem, seconds, presolve="off")  # it takes longer than the relaxation itself
-    return relaxed(stated, filled.value, rows.dual_value)
+    return lp_relaxation(stated, filled.value, rows.dual_value)
 
 
 def refuse_beyond_floats(ip: IntegerProblem) -> None:
@@ -189,7 +190,7 @@ def solve_whole(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: f
     """
     stated = programme(table(ip, choices))
     if not stated.width:
-        return Candidate(stated.base, "milp")
+        return Candidate(stated.base, "milp", ip.score_money(stated.base_score))  # the only choice
     refuse_beyond_floats(ip)
     problem, filled, _ = statement(stated)
     solve_statement(problem, seconds)

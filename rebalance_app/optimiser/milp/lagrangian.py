@@ -2,7 +2,7 @@
 
 For any multipliers y ≥ 0 on rows g(k) ≤ 0,   min_k score(k) + y·g(k)   is a lower bound on the best score, and it falls
 apart into one small minimum per security, each at a breakpoint. It is evaluated in exact integers, so that wherever the
-multipliers came from (here: the duals of the relaxation that CVXPY states), the bound is a proof.
+multipliers came from (here: the duals of a linear relaxation), the bound is a proof.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ NEAR_WHOLE = 1e-6  # steps
 
 
 def whole_multipliers(duals: Mapping[str, float]) -> dict[str, int]:
-    """Dual values as whole numbers over ONE, never below 0."""
+    """Dual values as fixed-point numbers with the denominator ONE, never below 0."""
     return {name: max(0, round(float(value) * ONE)) for name, value in duals.items()}
 
 
@@ -35,9 +35,9 @@ def lagrangian_bound(points: BreakpointTable, multipliers: Mapping[str, int]) ->
     return least - sum(each * limits[name] for name, each in multipliers.items())
 
 
-def steps_within_gap(points: BreakpointTable, values: Whole, gap: int) -> dict[int, list[Interval]]:
-    """By security, the steps of each part where the values, linear between points, are within `gap` of the least."""
-    limit = np.minimum.reduceat(values, points.start)[points.security] + gap
+def steps_within(points: BreakpointTable, values: Whole, distance: int) -> dict[int, list[Interval]]:
+    """By security, the steps of each part where values, linear between points, are within a distance of the least."""
+    limit = np.minimum.reduceat(values, points.start)[points.security] + distance
     inside, k = values <= limit, points.steps
     low, high = k.copy(), k.copy()
     at = np.flatnonzero(points.part[1:] == points.part[:-1])
@@ -67,7 +67,7 @@ def reduced_cost_fixing(points: BreakpointTable, multipliers: Mapping[str, int],
     the gap to an answer already known, the trade belongs to no better one. What is left for branch and bound is often a
     handful of securities.
     """
-    kept = steps_within_gap(points, points.lagrangian_costs(multipliers), gap)
+    kept = steps_within(points, points.lagrangian_costs(multipliers), gap)
     return tuple(_fixed(c, kept[i]) for i, c in enumerate(points.choices))
 
 
@@ -80,18 +80,18 @@ def neighbours(allowed: AllowedTrades, steps: float, reach: int) -> tuple[int, .
     return tuple(sorted(near))
 
 
-def rounded(points: BreakpointTable, relaxed: Sequence[float]) -> tuple[int, ...] | None:
+def rounded(points: BreakpointTable, fractional: Sequence[float]) -> tuple[int, ...] | None:
     """The best whole answer among the neighbours of the relaxation's fractional steps that honours every row."""
     for reach in (1, 3):
-        found = _rounded(points, relaxed, reach)
+        found = _rounded(points, fractional, reach)
         if found is not None:
             return found
     return None
 
 
-def _rounded(points: BreakpointTable, relaxed: Sequence[float], reach: int) -> tuple[int, ...] | None:
+def _rounded(points: BreakpointTable, fractional: Sequence[float], reach: int) -> tuple[int, ...] | None:
     options, ip = [], points.ip
-    for c, steps in zip(points.choices, relaxed, strict=True):
+    for c, steps in zip(points.choices, fractional, strict=True):
         whole = round(steps)
         is_whole = abs(steps - whole) < NEAR_WHOLE and any(a <= whole <= b for a, b in c.segments)
         options.append((whole,) if is_whole else neighbours(c, steps, reach))

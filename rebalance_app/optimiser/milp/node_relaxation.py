@@ -1,7 +1,7 @@
 """The relaxation of a node, straight to HiGHS: one of dozens, each of which CVXPY would take thrice as long to state.
 
 The columns and rows are those that CVXPY is told of the root. Where a node has no answer, its coupling rows may be
-broken at a penalty that nothing is worth; the multipliers that come of it prove a bound above every answer.
+broken at a penalty that nothing is worth; the multipliers that come of it usually prove a bound above every answer.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
 
 from .breakpoints import BreakpointTable
 from .formulation import Programme, matrix_rows, programme
-from .highs import LATE, LEAST_TIME, Relaxed, prepare_solver, relaxed, run_in_time
+from .highs import LATE, LEAST_TIME, LpRelaxation, lp_relaxation, prepare_solver, run_in_time
 
 PENALTY = 10.0**6  # money for money
 
@@ -38,7 +38,7 @@ def _model(stated: Programme, *, penalised: bool) -> Any:  # a HiGHS model
     return model
 
 
-def solve_node(points: BreakpointTable, seconds: float) -> Relaxed:
+def solve_node(points: BreakpointTable, seconds: float) -> LpRelaxation:
     """The relaxation of the choices whose breakpoints these are. Raises NoAnswerInTime and SolverFailed."""
     import highspy  # noqa: PLC0415
 
@@ -55,7 +55,7 @@ def solve_node(points: BreakpointTable, seconds: float) -> Relaxed:
         if status == highspy.HighsModelStatus.kOptimal:
             found = solver.getSolution()
             filled = np.array(found.col_value[: stated.width])
-            return relaxed(stated, filled, -np.array(found.row_dual))
+            return lp_relaxation(stated, filled, -np.array(found.row_dual))
         if status == highspy.HighsModelStatus.kTimeLimit:
             raise NoAnswerInTime
     raise SolverFailed(str(status))

@@ -8,8 +8,13 @@ from models_app.portfolio.types import Method
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Trades in steps per security, `bound` in money: proven to be below no answer; None for the first of the best."""
+    """Trades in steps per security.
+
+    bound   money: no answer scores below it, as far as is proven
+    first   whether they are proven to be the first of all best answers by `rank`; `bound` is then their score
+    """
 
     trades: tuple[int, ...]
-    method: Method = "separable"
-    bound: Decimal | None = None
+    method: Method
+    bound: Decimal
+    first: bool = False

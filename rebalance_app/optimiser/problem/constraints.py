@@ -1,4 +1,4 @@
-"""Every limit, stated once: a function each, with its inequality.
+"""Every limit but the bands (`models_app.portfolio.bands`), stated once: a function each, with its inequality.
 
 Δu is what is traded of a security and p·u what it is worth afterwards. Of one security, a limit says which numbers k of
 steps it permits, a step being a lot at its price: value afterwards = held + k·step, all in whole numbers.
@@ -11,7 +11,7 @@ from typing import Literal
 
 from models_app.portfolio.units import ceil_div
 
-Total = Literal["bought", "traded", "orders", "gain"]
+Total = Literal["net_bought", "traded", "orders", "gain"]
 Interval = tuple[int, int]  # of steps, both ends included; empty when the first exceeds the second
 
 
@@ -79,12 +79,12 @@ class CouplingRow:
 
 def cash_floor(cash: int, floor: int) -> CouplingRow:
     """cash − Σ p·Δu ≥ floor: what is left after buys and sells is at least the floor."""
-    return CouplingRow("bought", 1, cash - floor)
+    return CouplingRow("net_bought", 1, cash - floor)
 
 
 def cash_ceiling(cash: int, ceiling: int) -> CouplingRow:
     """cash − Σ p·Δu ≤ ceiling: no more cash is left idle than allowed."""
-    return CouplingRow("bought", -1, ceiling - cash)
+    return CouplingRow("net_bought", -1, ceiling - cash)
 
 
 def turnover(cap: int) -> CouplingRow:

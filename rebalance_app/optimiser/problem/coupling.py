@@ -12,9 +12,9 @@ Rows = Mapping[str, CouplingRow]
 
 @dataclass(frozen=True, slots=True)
 class TradeTotals:
-    """Sums over all securities of a proposed set of trades: money bought net of sales, traded, orders, gain."""
+    """Sums over all securities of a proposed set of trades: money bought less sold, traded, orders, gain."""
 
-    bought: int
+    net_bought: int
     traded: int
     orders: int
     gain: int
@@ -40,7 +40,7 @@ def totals_of(ip: IntegerProblem, trades: Sequence[int]) -> TradeTotals:
     """The sums, in minor units, of trading `trades[i]` steps of security i."""
     pairs = list(zip(ip.securities, trades, strict=True))
     return TradeTotals(
-        bought=sum(k * security.step for security, k in pairs),
+        net_bought=sum(k * security.step for security, k in pairs),
         traded=sum(abs(k) * security.step for security, k in pairs),
         orders=sum(1 for k in trades if k),
         gain=sum(realised_gain(security, k) for security, k in pairs if k < 0) if ip.gain_budget is not None else 0,

@@ -1,4 +1,4 @@
-"""A problem restated in whole numbers, so that no comparison is ever made in floating point.
+"""A problem restated in whole numbers, so that limits, scores and ranks are compared exactly.
 
 Every value is counted in *minor units*: 1 unit of money = 10**places minor units, where `places` is chosen per problem
 so that quantity × price, market value × weight and every limit are whole. Weights and prices of any finite length are
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import gcd
 
-from models_app.portfolio.bands import Scale, Steps, scale_of, steps_of, total_value
+from models_app.portfolio.bands import Scale, SteppedPosition, scale_of, steps_of, total_value
 from models_app.portfolio.types import Options, Position, RebalanceProblem
 from models_app.portfolio.units import BASIS_POINT_PLACES, scaled, unscaled
 
-# The objective is a weighted sum; its weights are whole numbers over ONE.
+# The objective is a weighted sum; its weights are fixed-point numbers with the denominator ONE.
 SCORE_PLACES = 9
 ONE = 10**SCORE_PLACES
 FLOAT_EXACT = 2**53  # up to it floats are exact
@@ -31,7 +31,7 @@ SOFT_MODES = frozenset({"invest_cash", "raise_cash"})
 
 
 @dataclass(frozen=True, slots=True)
-class Security(Steps):
+class Security(SteppedPosition):
     """One security in minor units.
 
     closing    steps that sell all whole shares; 0 where no number of steps does

@@ -1,4 +1,4 @@
-"""What the algorithms promise each other, held also where `python -O` drops every `assert`."""
+"""Invariants between the algorithms, held also where `python -O` drops every `assert`."""
 
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ class ImpossibleError(RuntimeError):
     """A defect: the algorithm met what it rules out, and no answer may be built on that."""
 
 
-def known(value: Value | None, why: str) -> Value:
+def required(value: Value | None, why: str) -> Value:
     """The value that must be there by now. Raises ImpossibleError."""
     if value is None:
         raise ImpossibleError(why)

@@ -14,10 +14,10 @@ from models_app.portfolio.types import TaxLot
 from rebalance_app.optimiser.canonical import candidates, dominance, indifferent
 from rebalance_app.optimiser.canonical.at_bound import first_at_bound
 from rebalance_app.optimiser.canonical.dominance import best_within
-from rebalance_app.optimiser.canonical.lexicographic import SearchLimit
 from rebalance_app.optimiser.closed_form import solve_alone
+from rebalance_app.optimiser.failures import SearchLimit
 from rebalance_app.optimiser.milp.breakpoints import table
-from rebalance_app.optimiser.milp.highs import Relaxed
+from rebalance_app.optimiser.milp.highs import LpRelaxation
 from rebalance_app.optimiser.milp.lagrangian import lagrangian_bound
 from rebalance_app.optimiser.problem.coupling import coupling_rows
 from rebalance_app.optimiser.problem.integer_problem import ONE, integer_problem
@@ -68,7 +68,7 @@ def open_ones():
 
 def at_multipliers(stated, book, points, multipliers, expected):
     """The problem at multipliers, its first answer in steps, and how far this is from the bound; None for none."""
-    at = Relaxed(points, None, multipliers, lagrangian_bound(points, multipliers), 0.0)
+    at = LpRelaxation(points, None, multipliers, lagrangian_bound(points, multipliers), 0.0)
     if expected is None:
         return at, None, None
     trades = tuple(expected[2][security.position.security_id] // security.lot for security in book.securities)
@@ -78,7 +78,7 @@ def at_multipliers(stated, book, points, multipliers, expected):
 LITTLE = {
     "as it is": {},
     "few to compare with": {(dominance, "COMPARED"): 2},
-    "nothing to fill with": {(indifferent, "LARGEST"): 1},
+    "nothing to fill with": {(indifferent, "LARGEST_FILL"): 1},
     "few steps": {(candidates, "MOST_STEPS"): 25},
 }
 

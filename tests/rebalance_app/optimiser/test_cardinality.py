@@ -11,8 +11,9 @@ from models_app.portfolio.types import TaxLot
 from rebalance_app.optimiser.canonical import cardinality, gain_bound
 from rebalance_app.optimiser.canonical.cardinality import Counted, Orders
 from rebalance_app.optimiser.canonical.gain_bound import Gains
-from rebalance_app.optimiser.canonical.lexicographic import Search, SearchLimit
-from rebalance_app.optimiser.canonical.subset_sum import Sums, TwoSums, pieces
+from rebalance_app.optimiser.canonical.lexicographic import Search
+from rebalance_app.optimiser.canonical.subset_sum import Sums, TwoSums, progressions
+from rebalance_app.optimiser.failures import SearchLimit
 from rebalance_app.optimiser.problem.integer_problem import integer_problem
 from rebalance_app.optimiser.problem.objective import realised_gain
 from tests.rebalance_app.optimiser.build import D, position, problem
@@ -49,7 +50,7 @@ def test_the_first_way_with_a_number_of_orders_is_that_of_trying_all():
         every_way = every(securities)
         total = traded(securities, every_way[which % len(every_way)]) + which % 5 // 4
         right = (way for way in every_way if traded(securities, way) == total and number[0] <= made(way) <= number[1])
-        sums = Sums([pieces(of, step) for of, step in securities], 1)
+        sums = Sums([progressions(of, step) for of, step in securities], 1)
         assert Search(sums, [(Orders(sums, number), number)]).first(total) == next(map(list, right), None)
 
     promise()
@@ -72,7 +73,7 @@ def test_the_first_way_to_two_sums_with_a_number_of_orders_is_that_of_trying_all
             within = low <= (both + bought(securities, way)) / 2 <= high
             return within and traded(securities, way) == both and number[0] <= made(way) <= number[1]
 
-        sums = TwoSums([pieces(of, step) for of, step in securities], 1)
+        sums = TwoSums([progressions(of, step) for of, step in securities], 1)
         expected = next(map(list, filter(right, every_way)), None)
         assert Search(sums, [(Orders(sums, number), number)]).first((both, low, high)) == expected
 
@@ -82,16 +83,16 @@ def test_the_first_way_to_two_sums_with_a_number_of_orders_is_that_of_trying_all
 @settings(max_examples=200, deadline=None)
 @given(SECURITIES, st.integers(0, 5), st.booleans())
 def test_where_all_sums_below_the_most_are_known_orders_come_to_what_trying_all_says(securities, number, exact):
-    counted = Counted(Sums([pieces(of, step) for of, step in securities], 1), exact=exact)
+    counted = Counted(Sums([progressions(of, step) for of, step in securities], 1), exact=exact)
     right = (way for way in every(securities) if (made(way) == number if exact else made(way) <= number))
     sums = {traded(securities, way) for way in right}
     assert sums == {total for total in range(4 * 10 * 9 + 1) if counted.possible(0, total, number)}
 
 
 def test_a_search_that_tries_too_many_pairs_of_securities_or_takes_too_long_is_given_up_not_answered(monkeypatch):
-    sums, number = Sums([pieces([(-40, 40)], step) for step in range(101, 131)], 1), (3, 3)
+    sums, number = Sums([progressions([(-40, 40)], step) for step in range(101, 131)], 1), (3, 3)
     with pytest.raises(SearchLimit):
-        Search(sums, [(Orders(sums, number), number)], until=0.0).first(7919)
+        Search(sums, [(Orders(sums, number), number)], deadline=0.0).first(7919)
     monkeypatch.setattr(cardinality, "MOST_TRIED", 0)
     with pytest.raises(SearchLimit):
         Search(sums, [(Orders(sums, number), number)]).first(7919)
@@ -143,7 +144,7 @@ def test_the_first_way_within_a_budget_for_gains_is_that_of_trying_all(two, monk
             within = low <= amount(way, 1) <= high
             return within and amount(way, 1) + amount(way, -1) == both and gain(way) <= most_gain
 
-        sums = (TwoSums if two else Sums)([pieces(of, step) for of, step in zip(sets, steps, strict=True)], 1)
+        sums = (TwoSums if two else Sums)([progressions(of, step) for of, step in zip(sets, steps, strict=True)], 1)
         start = (both, low, high) if two else both
         assert Search(sums, [(Gains(securities, sets), most_gain)]).first(start) == next(
             map(list, filter(right, all_ways)), None
@@ -157,7 +158,7 @@ def test_a_step_that_sells_the_rest_of_one_lot_and_begins_the_next_is_found_with
     book = integer_problem(problem(1000, position("A", 8, 10, "0.1", lot_size=2, lots=lots), gain_budget=D(7)))
     step, sets = book.securities[0].step, [[(-4, -1)]]
     kept = [(Gains(book.securities, sets), book.gain_budget)]
-    assert Search(Sums([pieces(sets[0], step)], step), kept).first(2 * step) == [-2]
+    assert Search(Sums([progressions(sets[0], step)], step), kept).first(2 * step) == [-2]
 
 
 def test_a_sale_that_ends_where_losses_do_is_found_between_smaller_and_larger_ones_that_gain_too_much():
@@ -171,7 +172,7 @@ def test_a_sale_that_ends_where_losses_do_is_found_between_smaller_and_larger_on
         )
     )
     step, sets = book.securities[0].step, [[(-800, 0)], [(-800, 0)]]
-    sums, kept = Sums([pieces(of, step) for of in sets], step), [(Gains(book.securities, sets), book.gain_budget)]
+    sums, kept = Sums([progressions(of, step) for of in sets], step), [(Gains(book.securities, sets), book.gain_budget)]
     assert Search(sums, kept).first(800 * step) == [-300, -500]
 
 
@@ -182,7 +183,7 @@ def test_where_floats_lose_grains_a_way_within_the_gain_budget_is_found_all_the_
         replace(SECURITY, step=step, shares=shares, tax_lots=of)
         for step, shares, of in zip(steps, (10, 1, 10), lots, strict=True)
     ]
-    sums = TwoSums([pieces(of, step) for of, step in zip(sets, steps, strict=True)], 1)
+    sums = TwoSums([progressions(of, step) for of, step in zip(sets, steps, strict=True)], 1)
     kept = [(Gains(securities, sets), 45035996265)]
     assert Search(sums, kept).first((54043195528445964, 0, 0)) == [-2, -4, -1]
 
@@ -191,7 +192,7 @@ def test_gains_beyond_64_bits_are_kept_within_a_budget():
     securities = [replace(SECURITY, step=2**66 + odd, shares=1, tax_lots=((20, -(2**64)),)) for odd in (1, 3, 5)]
     sets = [[(-20, 0)] for _ in securities]
     sums, kept = (
-        Sums([pieces(of, security.step) for of, security in zip(sets, securities, strict=True)], 1),
+        Sums([progressions(of, security.step) for of, security in zip(sets, securities, strict=True)], 1),
         Gains(securities, sets),
     )
     total = sum(sold * security.step for sold, security in zip((4, 5, 6), securities, strict=True))

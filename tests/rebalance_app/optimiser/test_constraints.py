@@ -15,17 +15,18 @@ from tests.rebalance_app.optimiser.build import D, position, problem
 
 def keeps(row, **sums):
     """Whether a row permits sums, all others of which are 0."""
-    return broken({"row": row}, TradeTotals(**dict.fromkeys(("bought", "traded", "orders", "gain"), 0) | sums)) == ()
+    totals = dict.fromkeys(("net_bought", "traded", "orders", "gain"), 0) | sums
+    return broken({"row": row}, TradeTotals(**totals)) == ()
 
 
-@pytest.mark.parametrize(("bought", "kept"), [(90, True), (91, False), (-500, True)])
-def test_cash_floor(bought, kept):
-    assert keeps(constraints.cash_floor(100, 10), bought=bought) is kept
+@pytest.mark.parametrize(("net_bought", "kept"), [(90, True), (91, False), (-500, True)])
+def test_cash_floor(net_bought, kept):
+    assert keeps(constraints.cash_floor(100, 10), net_bought=net_bought) is kept
 
 
-@pytest.mark.parametrize(("bought", "kept"), [(90, True), (89, False)])
-def test_cash_ceiling(bought, kept):
-    assert keeps(constraints.cash_ceiling(100, 10), bought=bought) is kept
+@pytest.mark.parametrize(("net_bought", "kept"), [(90, True), (89, False)])
+def test_cash_ceiling(net_bought, kept):
+    assert keeps(constraints.cash_ceiling(100, 10), net_bought=net_bought) is kept
 
 
 @pytest.mark.parametrize(("traded", "kept"), [(100, True), (101, False)])
@@ -159,7 +160,7 @@ def test_totals_and_broken_rows_of_a_set_of_trades():
         )
     )
     totals = totals_of(book, (-6, 4))
-    assert [book.money(x) for x in (totals.bought, totals.traded, totals.gain)] == [20, 140, -4]
+    assert [book.money(x) for x in (totals.net_bought, totals.traded, totals.gain)] == [20, 140, -4]
     assert totals.orders == 2
     assert broken_rows(book, (0, 0)) == ()
     assert broken_rows(book, (-6, 4)) == ("turnover", "max_trades")

@@ -17,7 +17,7 @@ from rebalance_app.optimiser.check.scalar import violations
 from rebalance_app.optimiser.closed_form import solve_alone
 from rebalance_app.optimiser.coupled import solve_jointly
 from rebalance_app.optimiser.failures import NoAnswerInTime, SolverFailed
-from rebalance_app.optimiser.local_search import Exchanges, Spare
+from rebalance_app.optimiser.local_search import Exchanges, OpenGap
 from rebalance_app.optimiser.milp.breakpoints import table
 from rebalance_app.optimiser.milp.formulation import programme
 from rebalance_app.optimiser.milp.highs import ProgramInfeasible, solve_relaxed, solve_whole
@@ -80,7 +80,7 @@ def test_exchanges_only_ever_return_something_better_that_honours_every_row():
         trades = rounded(relaxed.points, relaxed.steps.tolist())
         if trades is None:
             continue
-        found = Exchanges.of(book, choices).closer(trades, Spare({}, np.inf), [(0.001, 1000.0)])
+        found = Exchanges.of(book, choices).closer(trades, OpenGap({}, np.inf), [(0.001, 1000.0)])
         if found is not None:
             tried += 1
             assert total_score(book, found) < total_score(book, trades)

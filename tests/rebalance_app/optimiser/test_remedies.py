@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from benchmarks.instances import alike, small
 from models_app.portfolio.types import TaxLot
 from rebalance_app.formats.sentences import sentence
-from rebalance_app.optimiser.solve import relaxed, solve
+from rebalance_app.optimiser.solve import loosened, solve
 from tests.rebalance_app.optimiser.build import D, codes, position, problem
 
 DRIFTS = {"low_drift_needed": "low_drift", "high_drift_needed": "high_drift"}
@@ -55,7 +55,7 @@ def with_remedies(stated, market_value, reason):
         yield "lifted", replace(stated, positions=tuple(lifted))
     names = [name for name in reason.numbers if name in ADVICE or reason.code == "LIMITS_CONFLICT"]
     limits = [name for name in names if name not in DRIFTS and name not in {"cash_needed", "market_value_needed"}]
-    for name, options in zip(limits, relaxed(stated.options, reason), strict=True):
+    for name, options in zip(limits, loosened(stated.options, reason), strict=True):
         yield name, replace(stated, options=options)
 
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rebalance_app.optimiser.canonical import lexicographic, subset_sum
-from rebalance_app.optimiser.canonical.lexicographic import Search, SearchLimit
-from rebalance_app.optimiser.canonical.subset_sum import Piece, Sums, TwoSums, dividing, pieces
+from rebalance_app.optimiser.canonical.lexicographic import Search
+from rebalance_app.optimiser.canonical.subset_sum import Progression, Sums, TwoSums, dividing, progressions
+from rebalance_app.optimiser.failures import SearchLimit
 
 RANGES = st.tuples(st.integers(-6, 6), st.integers(0, 4)).map(lambda x: (x[0], x[0] + x[1]))
 
@@ -47,7 +48,7 @@ def _known(request, monkeypatch):
         monkeypatch.setattr(lexicographic, "PATIENCE", 1)
         monkeypatch.setattr(lexicographic, "MOST_HELD", 60)
     if request.param:
-        for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("BITS_IF_FEW", 2), ("FEW", 2)):
+        for name, value in (("FULLY_KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("MOST_BITS", 2), ("FEW", 2)):
             monkeypatch.setattr(subset_sum, name, value)
 
 
@@ -59,7 +60,7 @@ def test_the_first_way_to_a_sum_is_that_of_trying_all():
         every_way = every(securities)
         total = traded(securities, every_way[which % len(every_way)]) + which % 3 - 1
         expected = next((list(way) for way in every_way if traded(securities, way) == total), None)
-        assert Search(Sums([pieces(of, step) for of, step in securities], 1)).first(total) == expected
+        assert Search(Sums([progressions(of, step) for of, step in securities], 1)).first(total) == expected
 
     promise()
 
@@ -78,7 +79,9 @@ def test_the_first_way_to_two_sums_is_that_of_trying_all():
             return traded(securities, way) == both and low <= (both + bought(securities, way)) / 2 <= high
 
         expected = next((list(way) for way in every_way if right(way)), None)
-        assert Search(TwoSums([pieces(of, step) for of, step in securities], 1)).first((both, low, high)) == expected
+        assert (
+            Search(TwoSums([progressions(of, step) for of, step in securities], 1)).first((both, low, high)) == expected
+        )
 
     promise()
 
@@ -92,7 +95,7 @@ def test_the_nearest_sum_is_that_of_trying_all_or_a_nearer_one_that_is_not_known
         total = sums_of[which % len(sums_of)] + which % 7 - 3
         beyond = [each for each in sums_of if (each - total) * sign >= 0]
         expected = min(beyond, key=lambda each: abs(each - total), default=None)
-        adding_up = Sums([pieces(of, step) for of, step in securities], 1)
+        adding_up = Sums([progressions(of, step) for of, step in securities], 1)
         found = adding_up.nearest(total, sign)
         if found != expected:
             assert found is not None
@@ -106,14 +109,14 @@ def test_the_nearest_sum_is_that_of_trying_all_or_a_nearer_one_that_is_not_known
 @pytest.mark.parametrize(("sign", "nearest"), [(1, 120), (-1, 110)])
 @pytest.mark.usefixtures("_known")
 def test_the_nearest_sum_to_one_between_multiples_of_the_unit_is_a_multiple(sign, nearest):
-    securities = [pieces([(0, 9)], 30), pieces([(0, 9)], 50)]
+    securities = [progressions([(0, 9)], 30), progressions([(0, 9)], 50)]
     assert Sums(securities, 10).nearest(115, sign) == nearest
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.tuples(RANGES, RANGES), st.tuples(st.integers(1, 40), st.integers(1, 40)), st.integers(-400, 400), RANGES)
 def test_two_securities_come_to_a_total_exactly_where_trying_all_says_so(ranges, units, total, part):
-    one, other = (Piece(1, max(a, 0), max(b, 0), unit) for (a, b), unit in zip(ranges, units, strict=True))
+    one, other = (Progression(1, max(a, 0), max(b, 0), unit) for (a, b), unit in zip(ranges, units, strict=True))
     low, high = (10 * end for end in part)
     expected = any(
         x * one.unit + y * other.unit == total and low <= x * one.unit <= high
@@ -125,7 +128,11 @@ def test_two_securities_come_to_a_total_exactly_where_trying_all_says_so(ranges,
 
 
 def test_a_sum_in_the_middle_of_millions_is_found_by_the_last_two_securities():
-    securities = [pieces([(0, 18_549)], 1285), pieces([(21, 12_667)], 2418), pieces([(9, 1109)], 5747)]
+    securities = [
+        progressions([(0, 18_549)], 1285),
+        progressions([(21, 12_667)], 2418),
+        progressions([(9, 1109)], 5747),
+    ]
     found = Search(Sums(securities, 1)).first(30_000_001)
     assert sum(k * unit for k, unit in zip(found, (1285, 2418, 5747), strict=True)) == 30_000_001
     assert all(
@@ -134,24 +141,26 @@ def test_a_sum_in_the_middle_of_millions_is_found_by_the_last_two_securities():
 
 
 def test_a_coarse_unit_says_that_a_sum_between_its_multiples_is_impossible():
-    securities = [pieces([(0, 9)], 30), pieces([(0, 9)], 50)]
+    securities = [progressions([(0, 9)], 30), progressions([(0, 9)], 50)]
     assert Search(Sums(securities, 10)).first(110) == [2, 1]
     assert Search(Sums(securities, 10)).first(115) is None
 
 
 def test_a_search_that_would_take_too_long_is_given_up_not_answered(monkeypatch):
-    for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("BITS_IF_FEW", 2), ("FEW", 2)):
+    for name, value in (("FULLY_KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("MOST_BITS", 2), ("FEW", 2)):
         monkeypatch.setattr(subset_sum, name, value)
-    monkeypatch.setattr(lexicographic, "MOST_LOOKS", 200)
-    securities = [pieces([(0, 0), (3, 3)], 20 * number) for number in range(1, 13)]
+    monkeypatch.setattr(lexicographic, "MOST_TRADES", 200)
+    securities = [progressions([(0, 0), (3, 3)], 20 * number) for number in range(1, 13)]
     with pytest.raises(SearchLimit):
         Search(Sums(securities, 20)).first(2000)
 
 
 def test_a_search_from_one_start_knows_of_the_starts_before_it_only_what_holds_for_all(monkeypatch):
-    for name, value in (("KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("BITS_IF_FEW", 2), ("FEW", 2)):
+    for name, value in (("FULLY_KNOWN", 3), ("WINDOW", 2), ("JUMPS", 1), ("MOST_BITS", 2), ("FEW", 2)):
         monkeypatch.setattr(subset_sum, name, value)
-    securities = [pieces([(2, 4)] if number == 3 else [(0, 0), (3, 5)], 20 * number) for number in (1, 2, 3, 5, 7)]
+    securities = [
+        progressions([(2, 4)] if number == 3 else [(0, 0), (3, 5)], 20 * number) for number in (1, 2, 3, 5, 7)
+    ]
     search = Search(Sums(securities, 20))
     for total in range(0, 1800, 20):
         assert search.first(total) == Search(Sums(securities, 20)).first(total)

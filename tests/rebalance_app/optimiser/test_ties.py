@@ -82,12 +82,12 @@ LITTLE = {  # at a time: what a search may try, until it has to divide, look fur
     "as it is": {},
     "few steps": {(candidates, "MOST_STEPS"): 12},
     "few labels": {(dominance, "MOST_LABELS"): 5, (dominance, "COMPARED"): 2},
-    "nothing to fill with": {(indifferent, "LARGEST"): 1},
+    "nothing to fill with": {(indifferent, "LARGEST_FILL"): 1},
     "few sums": {
-        (subset_sum, "KNOWN"): 3,
+        (subset_sum, "FULLY_KNOWN"): 3,
         (subset_sum, "WINDOW"): 2,
         (subset_sum, "JUMPS"): 1,
-        (subset_sum, "BITS_IF_FEW"): 2,
+        (subset_sum, "MOST_BITS"): 2,
         (subset_sum, "FEW"): 2,
     },
 }

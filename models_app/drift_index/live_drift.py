@@ -203,4 +203,4 @@ def _value_only(positions: Iterable[Position], cash: Decimal) -> PortfolioDrift:
     """A portfolio without a model has a value and cash, and nothing to drift from."""
     value = market_value(list(positions), cash)
     weight = cash / value if value is not None and value > 0 else None
-    return PortfolioDrift((), value, cash, weight, None, None, None, None, 0, 0, None, None)
+    return PortfolioDrift((), value, cash, weight, None, None, None, 0, 0, None, None)

@@ -99,9 +99,7 @@ def dividing(progression: Progression, unit: int, total: int, low: int, high: in
 
 
 Trades = Iterator[tuple[int, Any]]  # k and what is to be made up after it
-Narrowed = (
-    Callable[[Progression, range], range] | None
-)  # the steps worth a look; None: all are
+Narrowed = Callable[[Progression, range], range] | None  # the steps worth a look; None: all are
 
 
 def _merged(some: Iterable[tuple[Progression, range]], narrowed: Narrowed) -> Ordered:

@@ -76,8 +76,7 @@ class Options:
     soft_bands              bands may be left, at 1000 times the price of drift
     hold                    nothing is traded
     nearest                 where there is no solution, also find the nearest one with bands and limits softened
-    time_limit              seconds for the integer programme, from when the closed form does not do; `nearest` may take
-                            it twice more, and a solver is left behind half a second late
+    time_limit              seconds for the integer programme; `nearest` may take it twice more
     """
 
     min_cash: Decimal = ZERO
@@ -139,8 +138,7 @@ class RebalanceSolution:
     """The answer for one portfolio, with its certificate.
 
     status     optimal     proven within a cent of the best (closed form: exactly the best), and checked in integers
-               time_limit  checked, but not proven optimal, in time or within the solver's tries: `gap` says how far it
-                           can be at most
+               time_limit  checked, but not proven optimal in time, or in so many tries: it is off by `gap` at most
                infeasible  there is no answer; `reasons` say why, `quantities` and `trades` are empty
                error       the problem cannot be solved as given (a price is missing, ...); likewise without trades
     objective, lower_bound, gap are in money; `drift_value` is the total drift after the trades, Σ|MV·t − p·u|.

@@ -56,10 +56,7 @@ class Fallback:
         return found
 
     def within_a_cent(self, trades: tuple[int, ...] | None, bound: int, deadline: float) -> Candidate:
-        """An answer within a cent of what is proven, if possible, from trades, if any, and a bound on the score.
-
-        Of answers as good, the first by `rank`, as far as exchanges of two securities tell.
-        """
+        """An answer within a cent of the bound if possible, and before its equals as far as exchanges of two tell."""
         found = None
         if trades is not None:
             found = self.improved(Candidate(trades, "milp", self.ip.score_money(bound)))

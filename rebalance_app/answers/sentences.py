@@ -76,9 +76,10 @@ def _money(amount: Decimal, rounding: str = ROUND_HALF_EVEN) -> str:
     return f"{amount.quantize(CENT, rounding=rounding, context=EXACT):,}"
 
 
-def _cash(amount: Decimal) -> str:
-    """Rounded down, so that what is below a floor is never said to be at it."""
-    return _money(amount, ROUND_FLOOR).replace("-", "\N{MINUS SIGN}")
+def _below(cash: Decimal, floor: Decimal) -> str:
+    """Each rounded away from the other, so that what is below the floor is never said to be at it."""
+    left = _money(cash, ROUND_FLOOR).replace("-", "\N{MINUS SIGN}")
+    return f"leave {left} in cash, below the floor of {_money(floor, ROUND_CEILING)}"
 
 
 def _price(price: Decimal) -> str:
@@ -268,16 +269,13 @@ MOMENTS = {"now": "", "then": "at the cash and prices of the proposal "}
 
 def _cash_below_floor(said: Said) -> str:
     remedy = "approve the sales with them, or rebalance again" if said["sales_left"] else "rebalance again"
-    return (
-        f"These buys {MOMENTS[said['moment']]}would leave {_cash(said['cash_after'])} in cash, below the floor of "
-        f"{_cash(said['floor'])}: {remedy}."
-    )
+    return f"These buys {MOMENTS[said['moment']]}would {_below(said['cash_after'], said['floor'])}: {remedy}."
 
 
 def _funding_withdrawn(said: Said) -> str:
     return (
-        f"Without these sales the buys approved before (of {said['largest']}) {MOMENTS[said['moment']]}would leave "
-        f"{_cash(said['cash_after'])} in cash, below the floor of {_cash(said['floor'])}: reject the buys first."
+        f"Without these sales the buys approved before (of {said['largest']}) {MOMENTS[said['moment']]}would "
+        f"{_below(said['cash_after'], said['floor'])}: reject the buys first."
     )
 
 

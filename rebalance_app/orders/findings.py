@@ -163,10 +163,10 @@ def _funds(chosen: Mapping[str, Sequence[OrderLine]], book: Book) -> dict[str, F
     """By proposal what pays for its orders; nothing of a portfolio that the book has no more."""
     stored = {}
     for batch in in_batches(chosen):
-        rows = PortfolioRebalance.objects.filter(pk__in=batch, cash_before__isnull=False, market_value__isnull=False)
-        stored.update(
-            {pk: Proposed(*row) for pk, *row in rows.values_list("pk", "cash_before", "market_value", "cash_after")}
+        rows = PortfolioRebalance.objects.filter(pk__in=batch).values_list(
+            "pk", "cash_before", "market_value", "cash_after"
         )
+        stored.update({pk: Proposed(*figures) for pk, *figures in rows if None not in figures})
     return {
         key: Funds(
             inputs_of(order.rebalance_id).options_of(order.portfolio_id)[0],

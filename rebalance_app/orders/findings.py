@@ -125,11 +125,13 @@ def _judge_funding(judged: Judgement, orders: Sequence[OrderLine], book: Book, t
         o.proposal_id for o in together if o.side == "SELL" and o.state == OrderState.PROPOSED and o.pk not in approve
     }
     for proposal_id, funds in _funds(chosen, book).items():
-        before, now = approved[proposal_id], chosen[proposal_id]
-        buys = [order for order in now if order.side == "BUY"]
-        if buys and (reason := funds.unfunded(before, now, sales_left=proposal_id in selling)):
-            judged.leave_alone(buys, f"{now[0].portfolio_name}: {_said(reason, now[0])}")
-        judged.cash.append(CashLine(now[0].portfolio_name, funds.now(before, judged.open(now))))
+        before, some = approved[proposal_id], chosen[proposal_id]
+        buys = [order for order in some if order.side == "BUY"]
+        now, then = funds.now(before, some), funds.then(before, some)
+        if buys and (reason := funds.unfunded(now, then, sales_left=proposal_id in selling)):
+            judged.leave_alone(buys, f"{some[0].portfolio_name}: {_said(reason, some[0])}")
+            now = funds.now(before, judged.open(some))
+        judged.cash.append(CashLine(some[0].portfolio_name, now))
 
 
 def _judge_withdrawal(judged: Judgement, orders: Sequence[OrderLine], book: Book) -> None:
@@ -144,12 +146,12 @@ def _judge_withdrawal(judged: Judgement, orders: Sequence[OrderLine], book: Book
     }
     book.must_tell_of(some[0].portfolio_id for some in at_stake.values())
     for proposal_id, funds in _funds(at_stake, book).items():
-        before, now = approved[proposal_id], chosen[proposal_id]
+        before, some = approved[proposal_id], chosen[proposal_id]
         if reason := funds.withdrawn([order for order in before if order.pk not in reject]):
-            judged.leave_alone(sales[proposal_id], f"{now[0].portfolio_name}: {_said(reason, now[0])}")
-        rejected = {order.pk for order in judged.open(now)}
+            judged.leave_alone(sales[proposal_id], f"{some[0].portfolio_name}: {_said(reason, some[0])}")
+        rejected = {order.pk for order in judged.open(some)}
         kept = funds.now([order for order in before if order.pk not in rejected])
-        judged.cash.append(CashLine(now[0].portfolio_name, replace(kept, approved=funds.now(before).approved)))
+        judged.cash.append(CashLine(some[0].portfolio_name, replace(kept, approved=funds.now(before).approved)))
 
 
 def _by_proposal(orders: Iterable[OrderLine]) -> defaultdict[str, list[OrderLine]]:

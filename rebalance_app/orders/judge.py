@@ -113,13 +113,11 @@ class Funds:
         """At the proposal's own cash and prices."""
         return outlook_then(self.proposed, self.options, approved, chosen) if self.proposed else None
 
-    def unfunded(
-        self, approved: Sequence[OrderLine], chosen: Sequence[OrderLine], *, sales_left: bool
-    ) -> Reason | None:
-        """Why buys among the chosen cannot be paid for; `sales_left`: sales of the proposal await a decision beside."""
+    def unfunded(self, now: Outlook, then: Outlook | None, *, sales_left: bool) -> Reason | None:
+        """Why the chosen buys in these outlooks cannot be paid for; `sales_left`: sales beside await a decision."""
         if self.options.min_cash_weight and (unpriced := sorted(self.balances.quantities.keys() - self.prices.keys())):
             return Reason("MISSING_PRICE", unpriced[0])  # the market value, of which the floor is a part, is not known
-        short, moment = _short(self.now(approved, chosen), self.then(approved, chosen))
+        short, moment = _short(now, then)
         if short is None:
             return None
         numbers = {"cash_after": short.after, "floor": short.floor}

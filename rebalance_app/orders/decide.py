@@ -19,7 +19,7 @@ from ordergen.audit.services import record, recorded
 from ordergen.core.db import bulk_insert, in_batches, is_busy, object_id
 from ordergen.core.errors import ConflictError, InvalidInputError, NotFoundError, OrdergenError, PartlyDoneError
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
-from rebalance_app.orders.book import Book, Verdict, read_book
+from rebalance_app.orders.book_now import Book, Verdict, read_book
 from rebalance_app.orders.findings import judge_approval, judge_rejection, policy
 from rebalance_app.orders.lines import OrderLine, lines_of, lines_where
 

@@ -21,8 +21,8 @@ from ordergen.accounts.models import User
 from ordergen.core.db import in_batches
 from rebalance_app.answers.sentences import sentence
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, Rebalance
-from rebalance_app.orders.book import Book, Verdict, already_traded, lots_changed, out_of_date
-from rebalance_app.orders.judge import Finding, Funds, Proposed, price_finding
+from rebalance_app.orders.book_now import Book, Verdict, already_traded, lots_changed, out_of_date
+from rebalance_app.orders.judge import Funds, Objection, Proposed, price_objection
 from rebalance_app.orders.lines import OrderLine, lines_of
 from rebalance_app.orders.selectors import CashLine
 from rebalance_app.proposals.run_inputs import inputs_of
@@ -107,12 +107,12 @@ def _judge_policy(by: User, orders: Sequence[OrderLine], verdict: Verdict) -> Ju
 
 def _judge_prices(judged: Judgement, orders: Sequence[OrderLine], book: Book, *, has_reason: bool) -> None:
     limits = {"soft": settings.PRICE_MOVED_SOFT, "hard": settings.PRICE_MOVED_HARD}
-    found: dict[tuple[str, str], tuple[Finding, str] | None] = {}  # a run has one price for all orders of a security
+    found: dict[tuple[str, str], tuple[Objection, str] | None] = {}  # a run has one price for all orders of a security
     for order in orders:
         key = (order.rebalance_id, order.security_id)
         if key not in found:
-            finding = price_finding(order, book.prices.get(order.security_id), **limits)
-            found[key] = (finding, _said(finding.reason, order)) if finding else None
+            objection = price_objection(order, book.prices.get(order.security_id), **limits)
+            found[key] = (objection, _said(objection.reason, order)) if objection else None
         if told := found[key]:
             (judged.asks if told[0].is_soft and has_reason else judged.left_alone)[order.pk] = told[1]
 

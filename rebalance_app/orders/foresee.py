@@ -10,7 +10,7 @@ from ordergen.accounts.models import User
 from ordergen.core.db import in_batches
 from ordergen.core.errors import NotFoundError, UnavailableError
 from rebalance_app.models import OrderState, Rebalance
-from rebalance_app.orders.book import Verdict, read_book
+from rebalance_app.orders.book_now import Verdict, read_book
 from rebalance_app.orders.decide import portfolios_awaiting, with_others
 from rebalance_app.orders.findings import Judgement, judge_approval, judge_rejection, policy
 from rebalance_app.orders.lines import OrderLine, lines_where

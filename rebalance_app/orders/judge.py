@@ -38,24 +38,24 @@ AnOrder = TypeVar("AnOrder", bound=Traded)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Objection:
     """What speaks against an approval; a soft one is overcome by a person's reason."""
 
     reason: Reason
     is_soft: bool = False
 
 
-def price_finding(order: OrderLine, price: Decimal | None, *, soft: Decimal, hard: Decimal) -> Finding | None:
+def price_objection(order: OrderLine, price: Decimal | None, *, soft: Decimal, hard: Decimal) -> Objection | None:
     """Whether the newest price is too far from the order's; `soft` and `hard` are fractions of the order's."""
     if price is None:
-        return Finding(Reason("MISSING_PRICE", order.security_id))
+        return Objection(Reason("MISSING_PRICE", order.security_id))
     with localcontext(WIDE):
         moved = abs(price - order.price)
         if moved <= min(soft, hard) * order.price:
             return None
         is_soft = moved <= hard * order.price
     said = {"price": price, "price_then": order.price}
-    return Finding(Reason("PRICE_MOVED", order.security_id, said, {"case": "soft" if is_soft else "hard"}), is_soft)
+    return Objection(Reason("PRICE_MOVED", order.security_id, said, {"case": "soft" if is_soft else "hard"}), is_soft)
 
 
 @dataclass(frozen=True, slots=True)

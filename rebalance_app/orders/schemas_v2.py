@@ -10,7 +10,7 @@ from ninja import Field, Schema
 
 from ordergen.apis.conventions import HexId, Strict
 from rebalance_app.models import Decision, Order, OrderState
-from rebalance_app.orders.book import Verdict
+from rebalance_app.orders.book_now import Verdict
 from rebalance_app.orders.decide import DecisionOutcome
 
 MAX_ORDERS = 5_000

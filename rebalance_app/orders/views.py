@@ -16,7 +16,7 @@ from ordergen.web.http import SignedInRequest, page, refuses_nul, wants_fragment
 from rebalance_app.models import Order, Rebalance
 from rebalance_app.orders import paging as pages
 from rebalance_app.orders import selectors
-from rebalance_app.orders.book import Verdict
+from rebalance_app.orders.book_now import Verdict
 from rebalance_app.orders.decide import DecisionOutcome, content_hash, order_decide, run_decide
 from rebalance_app.orders.findings import why_not
 from rebalance_app.orders.foresee import orders_foresee, run_foresee

@@ -7,6 +7,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from models_app.models import Holding, Portfolio, Price
 from models_app.sources.local import LocalSource
 from ordergen.core.errors import UnavailableError
 from ordergen.ops.verify import verify_all
+from ordergen.settings import _fraction
 from rebalance_app.limits.services import limits_set
 from rebalance_app.models import Decision, Order
 from rebalance_app.orders import decide, foresee
@@ -438,3 +440,10 @@ def test_a_run_is_decided_as_it_was_foreseen(fell, manager, approver, proposal):
     decided = run_decide(by=approver, run_id=proposal.run.pk, verdict="approved", comment="because")
     assert (decided.n_decided, decided.n_skipped) == (shown.totals.count, 0) == (3, 0)
     assert [asked.count for asked in shown.asks] == [1]
+
+
+@pytest.mark.parametrize("given", ["5 %", "-0.1", "1.01", "NaN", ""])
+def test_a_tolerance_that_is_no_fraction_is_refused_at_start(monkeypatch, given):
+    monkeypatch.setenv("ORDERGEN_PRICE_MOVED_SOFT", given)
+    with pytest.raises(ImproperlyConfigured, match="ORDERGEN_PRICE_MOVED_SOFT"):
+        _fraction("ORDERGEN_PRICE_MOVED_SOFT", "0.05")

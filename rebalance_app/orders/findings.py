@@ -32,7 +32,7 @@ from rebalance_app.proposals.run_inputs import inputs_of
 class Judgement:
     """By order id, why it is left alone, and why approving it takes a reason; what becomes of each portfolio's cash.
 
-    `runs` are those of the orders, by id.
+    What takes a reason that was not given is in both. `runs` are those of the orders, by id.
     """
 
     runs: Mapping[str, Rebalance]
@@ -111,18 +111,25 @@ def _judge_prices(judged: Judgement, orders: Sequence[OrderLine], book: Book, *,
     for order in orders:
         key = (order.rebalance_id, order.security_id)
         if key not in found:
-            objection = price_objection(order, book.prices.get(order.security_id), **limits)
-            found[key] = (objection, _said(objection.reason, order)) if objection else None
+            against = price_objection(order, book.prices.get(order.security_id), **limits)
+            found[key] = (against, _said(against.reason, order)) if against else None
         if told := found[key]:
-            (judged.asks if told[0].is_soft and has_reason else judged.left_alone)[order.pk] = told[1]
+            objection, text = told
+            if objection.is_soft:
+                judged.asks[order.pk] = text
+            if not (objection.is_soft and has_reason):
+                judged.left_alone[order.pk] = text
 
 
 def _judge_funding(judged: Judgement, orders: Sequence[OrderLine], book: Book, together: Sequence[OrderLine]) -> None:
     """Leaves alone the buys of each proposal that cannot be paid for by what was approved before and is chosen now."""
     chosen, approve = _by_proposal(orders), {order.pk for order in orders}
     approved = _by_proposal(lines_of(chosen, OrderState.APPROVED))
+    hopeless = judged.left_alone.keys() - judged.asks.keys()
     selling = {
-        o.proposal_id for o in together if o.side == "SELL" and o.state == OrderState.PROPOSED and o.pk not in approve
+        o.proposal_id
+        for o in together
+        if o.side == "SELL" and o.state == OrderState.PROPOSED and o.pk not in approve and o.pk not in hopeless
     }
     for proposal_id, funds in _funds(chosen, book).items():
         before, some = approved[proposal_id], chosen[proposal_id]

@@ -280,6 +280,15 @@ def test_its_two_edges_are_exact(fell, approver, proposal, close, is_soft):
     assert (bool(shown.asks), bool(shown.excluded)) == (is_soft, not is_soft)
 
 
+@pytest.mark.parametrize(("close", "remedy"), [("30", "rebalance again"), ("37", "approve the sales with them, or")])
+def test_buys_are_sent_to_their_sale_only_where_that_can_be_approved(fell, approver, proposal, close, remedy):
+    price_now(fell.kelp, close)
+    decided = approve(approver, *proposal.of.values())
+    assert decided.n_decided == 0
+    (of_buys,) = (reason for reason, count in decided.reasons.items() if count == 2)
+    assert f"below the floor of 0.00: {remedy}" in of_buys
+
+
 def test_how_far_a_price_may_move_is_a_setting(fell, approver, proposal):
     price_now(fell.moss, "129.60")
     with override_settings(PRICE_MOVED_SOFT=Decimal("0.08")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import suppress
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +23,15 @@ STATE_DIR = Path(env("ORDERGEN_HOME", default=str(BASE_DIR / "var")))
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+
+def _fraction(name: str, default: str) -> Decimal:
+    """A setting between 0 and 1, exact."""
+    text = str(env(name, default=default))
+    with suppress(InvalidOperation):
+        if 0 <= (number := Decimal(text)) <= 1:
+            return number
+    raise ImproperlyConfigured(f"{name} is {text!r}; it has to be a fraction such as {default}.")
 
 
 def _secret_key() -> str:
@@ -246,6 +256,10 @@ FIGURES_SECONDS = env.int("ORDERGEN_FIGURES_SECONDS", default=300)
 RUNS_PER_PERSON = env.int("ORDERGEN_RUNS_PER_PERSON", default=20)  # under way at a time
 MAX_QUEUED = env.int("ORDERGEN_MAX_QUEUED", default=100_000)  # portfolios that may wait for the workers, of everybody
 PRICE_MAX_AGE_DAYS = env.int("ORDERGEN_PRICE_MAX_AGE_DAYS", default=7)  # behind the newest price of the book
+# How far the newest price may be from an order's, as a fraction of it: beyond the first an approval needs a reason,
+# beyond the second it is refused.
+PRICE_MOVED_SOFT = _fraction("ORDERGEN_PRICE_MOVED_SOFT", "0.05")
+PRICE_MOVED_HARD = _fraction("ORDERGEN_PRICE_MOVED_HARD", "0.20")
 WEB_THREADS = 16  # of each of the web server's processes
 V1_WAIT_SECONDS = env.float("ORDERGEN_V1_WAIT_SECONDS", default=25)  # API v1's triggers wait this long for their run
 API_READS_PER_MINUTE = env.int("ORDERGEN_API_READS_PER_MINUTE", default=600)  # of API v2, for each person

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 
 def test_every_setting_of_the_environment_stands_in_the_readme():
     source = (ROOT / "ordergen/settings.py").read_text()
-    names = set(re.findall(r"""(?:env(?:\.\w+)?|_service_url)\(\s*"([A-Z][A-Z0-9_]+)\"""", source))
+    names = set(re.findall(r"""(?:env(?:\.\w+)?|_service_url|_fraction)\(\s*"([A-Z][A-Z0-9_]+)\"""", source))
     readme = (ROOT / "README.md").read_text()
 
     assert len(names) > 30

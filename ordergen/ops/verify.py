@@ -42,6 +42,7 @@ from rebalance_app.models import (
     RunState,
 )
 from rebalance_app.orders.decide import content_hash
+from rebalance_app.orders.judge import Proposed, outlook_then
 from rebalance_app.proposals.recheck import proposal_faults
 from rebalance_app.proposals.run_inputs import inputs_of
 from rebalance_app.solving.failures import AFTER_ALL_ATTEMPTS
@@ -133,7 +134,7 @@ def _faults_of_rows() -> Iterator[tuple[str, str]]:
 
 
 def _answered() -> Iterator[PortfolioRebalance]:
-    fields = ("proposal_id", "rebalance_id", "security_id", "ticker", "side", "quantity", "price", "value")
+    fields = ("proposal_id", "rebalance_id", "security_id", "ticker", "side", "quantity", "price", "value", "state")
     orders = Prefetch("orders", Order.objects.only(*fields))
     rows = PortfolioRebalance.objects.filter(state__in=ANSWERED).select_related("rebalance").prefetch_related(orders)
     rows = rows.defer("rebalance__options", "rebalance__limits")
@@ -290,6 +291,19 @@ def prices_are_those_of_the_run(row: PortfolioRebalance, orders: Sequence[Order]
         known = prices.get(order.security_id)
         if order.price != known or order.price <= 0 or order.rebalance_id != row.rebalance_id:
             yield f"order {order.pk} is at {order.price}, its run has {known}"
+
+
+@proves_of_each("I8", "I24")
+def approved_orders_can_be_paid_for(row: PortfolioRebalance, orders: Sequence[Order]) -> Faults:
+    """What is approved of a proposal keeps its cash floor without the rest, at the proposal's own cash and prices."""
+    approved = [order for order in orders if order.state == OrderState.APPROVED]
+    figures = (row.cash_before, row.market_value, row.cash_after)
+    if None in figures or not any(order.side == "BUY" for order in approved):
+        return
+    options, _ = inputs_of(row.rebalance_id).options_of(row.portfolio_id)
+    outlook = outlook_then(Proposed(*figures), options, approved)
+    if outlook.is_short:
+        yield f"what is approved of it leaves {outlook.after} in cash, below the floor of {outlook.floor}"
 
 
 @proves("I12")

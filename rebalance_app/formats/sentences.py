@@ -22,6 +22,9 @@ INVALID_PROBLEM        of its case: times, lot_size, option and value, said
 UNKNOWN_GAIN           none, or in_lots and held; more (securities)
 STALE_PRICE            day, newest
 TOO_LARGE              value
+PRICE_MOVED            price, price_then
+CASH_BELOW_FLOOR       cash_after, floor; moment (now, or then: when the proposal was computed), sales_left
+FUNDING_WITHDRAWN      cash_after, floor; moment, largest
 failures               said (an exception's own words), fault (the check's), seconds, attempts
 
 Numbers stand before the semicolon, details behind it; a question mark: only where it helps. Money and shares are
@@ -71,6 +74,17 @@ def _named(key: str, value: Any, name: Name) -> Any:
 def _money(amount: Decimal, rounding: str = ROUND_HALF_EVEN) -> str:
     """To the cent; what is said to suffice is rounded to the side that does."""
     return f"{amount.quantize(CENT, rounding=rounding, context=EXACT):,}"
+
+
+def _below(cash: Decimal, floor: Decimal) -> str:
+    """Each rounded away from the other, so that what is below the floor is never said to be at it."""
+    left = _money(cash, ROUND_FLOOR).replace("-", "\N{MINUS SIGN}")
+    return f"leave {left} in cash, below the floor of {_money(floor, ROUND_CEILING)}"
+
+
+def _price(price: Decimal) -> str:
+    """To the cent, or as far beyond as it takes."""
+    return f"{price.normalize(EXACT):,f}" if price.quantize(CENT, context=EXACT) != price else _money(price)
 
 
 def _percent(part: Decimal, whole: Decimal) -> str:
@@ -241,6 +255,30 @@ def _outside_band(said: Said) -> str:
     return f"{said['name']} stays {_money(said['excess'])} ({part}) {said['side']} its band."
 
 
+def _price_moved(said: Said) -> str:
+    now, then = said["price"], said["price_then"]
+    less_or_more = "more" if now > then else "less"
+    return (
+        f"{said['name']} costs {_price(now)} now and {_price(then)} when this was proposed, "
+        f"{_percent(abs(now - then), then)} {less_or_more}"
+    )
+
+
+MOMENTS = {"now": "", "then": "at the cash and prices of the proposal "}
+
+
+def _cash_below_floor(said: Said) -> str:
+    remedy = "approve the sales with them, or rebalance again" if said["sales_left"] else "rebalance again"
+    return f"These buys {MOMENTS[said['moment']]}would {_below(said['cash_after'], said['floor'])}: {remedy}."
+
+
+def _funding_withdrawn(said: Said) -> str:
+    return (
+        f"Without these sales the buys approved before (of {said['largest']}) {MOMENTS[said['moment']]}would "
+        f"{_below(said['cash_after'], said['floor'])}: reject the buys first."
+    )
+
+
 SENTENCES: dict[str, str | Callable[[Said], str]] = {  # by code, and case where a code has several
     "BAND_TOO_NARROW": _band_too_narrow,
     "RESTRICTION_CONFLICT": _restriction_conflict,
@@ -271,6 +309,10 @@ SENTENCES: dict[str, str | Callable[[Said], str]] = {  # by code, and case where
     "UNKNOWN_GAIN": "{name} is held without tax lots. What a sale gains is unknown, so the gain budget cannot be kept: "
     "give its lots, or solve without a gain budget.",
     "UNKNOWN_GAIN lots_differ": _lots_differ,
+    "PRICE_MOVED hard": lambda said: f"{_price_moved(said)}: rebalance again.",
+    "PRICE_MOVED soft": lambda said: f"{_price_moved(said)}: say why it is approved all the same, or rebalance again.",
+    "CASH_BELOW_FLOOR": _cash_below_floor,
+    "FUNDING_WITHDRAWN": _funding_withdrawn,
     "UNKNOWN_PORTFOLIO": "The book has no such portfolio any more.",
     "TOO_LARGE": "Trading {name} for {value:,.2f} is more than can be kept: correct the book or the price.",
     "SOLVER_FAILED": "The solver gave up: {said}",

@@ -8,30 +8,28 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from itertools import islice
-from typing import Literal, NamedTuple
 
 from django.db import DatabaseError
 from django.db.models import F, Q
 from django.utils import timezone
 
-from models_app.sources import get_source
-from models_app.sources.book_source import Balances
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.core.db import bulk_insert, in_batches, is_busy, object_id
 from ordergen.core.errors import ConflictError, InvalidInputError, NotFoundError, OrdergenError, PartlyDoneError
-from rebalance_app.models import Decision, Order, OrderState, PortfolioRebalance, Rebalance
-from rebalance_app.proposals.run_inputs import has_gain_budget
-from rebalance_app.proposals.stored import pack_lots
+from rebalance_app.models import Decision, Order, OrderState, Rebalance
+from rebalance_app.orders.book_now import Book, Verdict, read_book
+from rebalance_app.orders.findings import judge_approval, judge_rejection, policy
+from rebalance_app.orders.lines import OrderLine, lines_of, lines_where
 
-Verdict = Literal["approved", "rejected"]
 DECISION_FIELDS = ("id", "order", "verdict", "decided_by", "decided_at", "comment", "content_hash")
 SIGNED = ("pk", "rebalance_id", "portfolio_id", "security_id", "side", "quantity", "price")
 MAX_COMMENT = 500
 PORTFOLIOS_AT_ONCE = 200  # of a run, decided in one transaction: others wait for it, and it is kept in memory
 MOST_NAMED = 1_000  # orders left alone that are named; of a large run the rest is only counted
+MOST_REASONS = 100  # that are told apart: those of money have the numbers of each portfolio in them
+OTHER_REASONS = "Other reasons of the same kinds."
 
 
 @dataclass
@@ -49,24 +47,10 @@ class DecisionOutcome:
     def add(self, n_decided: int, skipped: Mapping[str, str]) -> None:
         """Counts some more orders, those left alone by id."""
         self.n_decided += n_decided
-        self.reasons.update(skipped.values())
+        for reason in skipped.values():
+            is_told = reason in self.reasons or len(self.reasons) < MOST_REASONS
+            self.reasons[reason if is_told else OTHER_REASONS] += 1
         self.skipped += sorted(skipped.items())[: MOST_NAMED - len(self.skipped)]
-
-
-class OrderLine(NamedTuple):
-    """An order as deciding on it needs it; a million model instances would take gigabytes and minutes."""
-
-    pk: str
-    rebalance_id: str
-    proposal_id: str
-    portfolio_id: str
-    security_id: str
-    ticker: str
-    side: str
-    quantity: int
-    quantity_before: Decimal
-    price: Decimal
-    state: str
 
 
 def order_decide(*, by: User, order_ids: Sequence[str], verdict: Verdict, comment: str = "") -> DecisionOutcome:
@@ -77,13 +61,13 @@ def order_decide(*, by: User, order_ids: Sequence[str], verdict: Verdict, commen
     """
     _check(by, verdict, comment)
     wanted = dict.fromkeys(order_ids)
-    book = _book([Q(pk__in=batch) for batch in in_batches(wanted)], verdict)
+    book = read_book([Q(pk__in=batch) for batch in in_batches(wanted)], verdict)
     with recorded():
-        orders = [line for batch in in_batches(wanted) for line in _lines(Q(pk__in=batch))]
+        orders = [line for batch in in_batches(wanted) for line in lines_where(Q(pk__in=batch))]
         if missing := wanted.keys() - {order.pk for order in orders}:
             raise NotFoundError(f"No such order: {min(missing)}.")
         decided = DecisionOutcome()
-        together = _with_others(orders) if verdict == "approved" else orders
+        together = with_others(orders) if verdict == "approved" else orders
         decided.add(*_decide(by, orders, verdict, comment, book, together))
         return decided
 
@@ -102,10 +86,10 @@ def run_decide(
     run = Rebalance.objects.filter(pk=run_id).first()
     if run is None:
         raise NotFoundError("No such run.")
-    if refused := _policy(by, run.launched_by_id, OrderState.PROPOSED, verdict):
+    if refused := policy(by, run.launched_by_id, OrderState.PROPOSED, verdict):
         return _refused(run, refused, expected_count)
     decided = DecisionOutcome()
-    for at_once in _portfolios_awaiting(run):
+    for at_once in portfolios_awaiting(run):
         try:
             with_count = expected_count if not decided.n_decided and not decided.skipped else None
             decided.add(*_decide_portfolios(by, run, at_once, verdict, comment, with_count))
@@ -132,7 +116,7 @@ def _count(run: Rebalance, expected_count: int | None) -> int:
     return count
 
 
-def _portfolios_awaiting(run: Rebalance) -> Iterator[list[str]]:
+def portfolios_awaiting(run: Rebalance) -> Iterator[list[str]]:
     """The proposals of a run that have orders, PORTFOLIOS_AT_ONCE at a time; once at least, to see that none await."""
     proposals = iter(run.portfolios.filter(n_orders__gt=0).order_by("pk").values_list("pk", flat=True))
     yield list(islice(proposals, PORTFOLIOS_AT_ONCE))
@@ -144,30 +128,12 @@ def _decide_portfolios(
     by: User, run: Rebalance, proposal_ids: Sequence[str], verdict: Verdict, comment: str, expected_count: int | None
 ) -> tuple[int, Mapping[str, str]]:
     awaiting = Q(proposal__in=proposal_ids, state=OrderState.PROPOSED)
-    book = _book([awaiting], verdict)
+    book = read_book([awaiting], verdict)
     with recorded():
         if expected_count is not None:
             _count(run, expected_count)
-        orders = _lines(awaiting)
+        orders = lines_where(awaiting)
         return _decide(by, orders, verdict, comment, book, orders)
-
-
-def why_not(user: User, order: Order, verdict: Verdict = "approved") -> str:
-    """Why this person may not decide so on this order, in words; empty when they may.
-
-    What can be told from the order alone; approving also looks at the book and at earlier approvals.
-    """
-    return _policy(user, order.rebalance.launched_by_id, order.state, verdict)
-
-
-def _policy(user: User, launched_by_id: str | None, state: str, verdict: Verdict) -> str:
-    if not user.can("order.decide"):
-        return "Deciding on orders needs the role approver."
-    if verdict == "approved" and launched_by_id == user.pk:
-        return "You launched this run: another approver must decide."
-    if state == OrderState.PROPOSED or (state == OrderState.APPROVED and verdict == "rejected"):
-        return ""
-    return f"It is {OrderState(state).label.lower()} already."
 
 
 def content_hash(order: Order | OrderLine) -> str:
@@ -176,34 +142,11 @@ def content_hash(order: Order | OrderLine) -> str:
     return hashlib.sha256(json.dumps(signed, sort_keys=True).encode()).hexdigest()
 
 
-def _with_others(orders: Sequence[OrderLine]) -> list[OrderLine]:
+def with_others(orders: Sequence[OrderLine]) -> list[OrderLine]:
     """The orders, and what else awaits a decision of the proposals that they are of."""
     chosen = {order.pk for order in orders}
-    of_proposals = in_batches({order.proposal_id for order in orders})
-    awaiting = (line for batch in of_proposals for line in _lines(Q(proposal__in=batch, state=OrderState.PROPOSED)))
+    awaiting = lines_of((order.proposal_id for order in orders), OrderState.PROPOSED)
     return [*orders, *(line for line in awaiting if line.pk not in chosen)]
-
-
-def _lines(which: Q) -> list[OrderLine]:
-    return [OrderLine(*row) for row in Order.objects.filter(which).order_by("pk").values_list(*OrderLine._fields)]
-
-
-@dataclass(frozen=True)
-class _Book:
-    """What the portfolios of the orders own, read before the transaction because it may come from another service."""
-
-    version: str
-    portfolio_ids: frozenset[str]
-    balances: Mapping[str, Balances]
-
-
-def _book(which: Iterable[Q], verdict: str) -> _Book:
-    """Only an approval is held against the book: a rejection needs no other service to answer."""
-    source = get_source()
-    version = source.data_version()  # first: a change while we read voids what we read
-    orders = [Order.objects.filter(some).order_by().values_list("portfolio_id", flat=True).distinct() for some in which]
-    ids = frozenset(key for some in orders for key in some)
-    return _Book(version, ids, source.balances(ids) if verdict == "approved" else {})
 
 
 def _decide(
@@ -211,31 +154,18 @@ def _decide(
     orders: Sequence[OrderLine],
     verdict: Verdict,
     comment: str,
-    book: _Book,
+    book: Book,
     together: Sequence[OrderLine],
 ) -> tuple[int, Mapping[str, str]]:
     """How many were decided, and by id why the others were not; `together` is all that awaits of their proposals."""
-    runs = Rebalance.objects.in_bulk({order.rebalance_id for order in orders})
-    why = {
-        order.pk: reason
-        for order in orders
-        if (reason := _policy(by, runs[order.rebalance_id].launched_by_id, order.state, verdict))
-    }
     if verdict == "approved":
-        if get_source().data_version() != book.version or not book.portfolio_ids.issuperset(
-            order.portfolio_id for order in orders
-        ):
-            raise ConflictError("The book or the run changed at this moment: look again.")
-        open_orders = [order for order in orders if order.pk not in why]
-        why |= (
-            _lots_changed(open_orders, runs)
-            | _out_of_date(open_orders, together, book.balances)
-            | _already_traded(open_orders, book.balances)
-        )
-    allowed = [order for order in orders if order.pk not in why]
+        judged = judge_approval(by, orders, book, together, has_reason=bool(comment.strip()))
+    else:
+        judged = judge_rejection(by, orders, book)
+    allowed = judged.open(orders)
     if allowed:
-        _write(by, allowed, verdict, comment, runs)
-    return len(allowed), why
+        _write(by, allowed, verdict, comment, judged.runs)
+    return len(allowed), judged.left_alone
 
 
 def _check(by: User, verdict: str, comment: str) -> None:
@@ -247,72 +177,6 @@ def _check(by: User, verdict: str, comment: str) -> None:
         raise InvalidInputError(f"A comment is {message}.", fields={"comment": message})
     if verdict == "rejected" and not comment.strip():
         raise InvalidInputError("Say why the orders are rejected.", fields={"comment": "say why"})
-
-
-def _out_of_date(
-    orders: Sequence[OrderLine], together: Sequence[OrderLine], now: Mapping[str, Balances]
-) -> dict[str, str]:
-    """Orders whose portfolio no longer holds what they were computed from, by order id.
-
-    Where that is so of one order that awaits a decision, it is of all of its proposal, chosen with it or not: a buy
-    counts on the cash of a sale.
-    """
-    cash: dict[str, Decimal | None] = {}
-    for batch in in_batches({order.proposal_id for order in orders}):
-        cash |= PortfolioRebalance.objects.filter(pk__in=batch).values_list("pk", "cash_before")
-    moved: dict[str, str] = {}
-    for order in together:
-        if order.proposal_id in cash and order.state == OrderState.PROPOSED:
-            reason = _moved(order, cash[order.proposal_id], now.get(order.portfolio_id))
-            if reason:
-                moved[order.proposal_id] = reason
-    return {order.pk: moved[order.proposal_id] for order in orders if order.proposal_id in moved}
-
-
-def _moved(order: OrderLine, cash_before: Decimal | None, balances: Balances | None) -> str:
-    if balances is None:
-        return "The book has no such portfolio any more."
-    if balances.quantities.get(order.security_id, 0) != order.quantity_before:
-        return f"The holding of {order.ticker} has changed since this was proposed: rebalance again."
-    if cash_before is not None and balances.cash < cash_before:
-        return "The portfolio has less cash than when this was proposed: rebalance again."
-    return ""
-
-
-def _lots_changed(orders: Sequence[OrderLine], runs: Mapping[str, Rebalance]) -> dict[str, str]:
-    """Orders under a gain budget whose portfolio has other tax lots than they were computed from, by order id.
-
-    Only a book of our own has lots, so this reads no other service; any other book leaves such orders out of date.
-    """
-    limited = {key for key, run in runs.items() if has_gain_budget(run.options, run.limits)}
-    changed = set()
-    for batch in in_batches({order.proposal_id for order in orders if order.rebalance_id in limited}):
-        rows = PortfolioRebalance.objects.filter(pk__in=batch, document__has_key="lots")
-        stored = {pk: (key, lots) for pk, key, lots in rows.values_list("pk", "portfolio_id", "document__lots")}
-        now = get_source().tax_lots({portfolio_id for portfolio_id, _ in stored.values()})
-        changed |= {pk for pk, (key, lots) in stored.items() if pack_lots(now.get(key, {})) != lots}
-    message = "The tax lots of the portfolio have changed since this was proposed: rebalance again."
-    return {order.pk: message for order in orders if order.proposal_id in changed}
-
-
-def _already_traded(orders: Sequence[OrderLine], now: Mapping[str, Balances]) -> dict[str, str]:
-    """Orders of portfolios with approved orders of another run that the holdings do not show yet, by order id.
-
-    Both were computed from the same holdings and would spend the same cash, whichever securities they trade.
-    """
-    under_way: dict[str, dict[str, int]] = {}
-    for batch in in_batches({order.portfolio_id for order in orders}):
-        approved = Order.objects.filter(portfolio_id__in=batch, state=OrderState.APPROVED).order_by("pk")
-        columns = ("portfolio_id", "security_id", "quantity_before", "rebalance_id", "rebalance__number")
-        for portfolio_id, security_id, before, run_id, number in approved.values_list(*columns):
-            if portfolio_id in now and now[portfolio_id].quantities.get(security_id, 0) == before:
-                under_way.setdefault(portfolio_id, {})[run_id] = number
-    return {
-        order.pk: f"Run #{number} has approved orders that the holdings do not show yet: reject those first."
-        for order in orders
-        for run_id, number in under_way.get(order.portfolio_id, {}).items()
-        if run_id != order.rebalance_id
-    }
 
 
 def _write(

@@ -9,7 +9,7 @@ from django import forms
 from models_app.portfolio.units import COLUMN_DIGITS
 from rebalance_app.limits.forms import NUMBER
 from rebalance_app.orders.decide import MAX_COMMENT
-from rebalance_app.orders.selectors import SORTS, TABS, BlotterFilter
+from rebalance_app.orders.selectors import SORTS, TABS, BlotterFilter, Preview
 
 _SEPARATORS = str.maketrans("", "", " ,.\N{NO-BREAK SPACE}\N{APOSTROPHE}")
 
@@ -67,13 +67,23 @@ class DecisionForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "rejected" in (self.data.get("verdict"), self.initial.get("verdict")):
-            self.fields["comment"].widget.attrs["required"] = True  # the browser asks before we have to
+            self.require_comment()
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         if data.get("verdict") == "rejected" and not data.get("comment"):
             self.add_error("comment", "Say why the orders are rejected.")
         return data
+
+    def require_comment(self) -> None:
+        self.fields["comment"].widget.attrs["required"] = True  # the browser asks before we have to
+
+    def agrees(self, preview: Preview) -> bool:
+        """Whether what an approval takes was given: a reason, the number of orders. Says at the fields what was not."""
+        has_reason = not preview.asks or bool(self.cleaned_data["comment"])
+        if not has_reason:
+            self.add_error("comment", "Say why: the price of some of these orders moved.")
+        return (not preview.is_large or self.confirms(preview.totals.count)) and has_reason
 
     def confirms(self, count: int) -> bool:
         """Whether the number of orders was typed, with or without separators; says so at the field when it was not."""

@@ -10,7 +10,8 @@ from ninja import Field, Schema
 
 from ordergen.apis.conventions import HexId, Strict
 from rebalance_app.models import Decision, Order, OrderState
-from rebalance_app.orders.decide import DecisionOutcome, Verdict
+from rebalance_app.orders.book_now import Verdict
+from rebalance_app.orders.decide import DecisionOutcome
 
 MAX_ORDERS = 5_000
 
@@ -18,12 +19,12 @@ MAX_ORDERS = 5_000
 class DecisionsIn(Strict):
     order_ids: list[HexId] = Field(min_length=1, max_length=MAX_ORDERS)
     verdict: Verdict
-    comment: str = Field("", max_length=500, description="Needed for a rejection")
+    comment: str = Field("", max_length=500, description="Needed for a rejection, and to approve where a price moved")
 
 
 class RunDecisionIn(Strict):
     verdict: Verdict
-    comment: str = Field("", max_length=500, description="Needed for a rejection")
+    comment: str = Field("", max_length=500, description="Needed for a rejection, and to approve where a price moved")
     expected_count: int = Field(ge=0, description="How many orders you saw awaiting a decision; 409 if that changed")
 
 
@@ -72,7 +73,7 @@ class Decided(Schema):
     n_decided: int
     n_skipped: int = Field(description="Orders left alone")
     reasons: dict[str, int] = Field(
-        description="Why, each with how many orders: four-eyes, decided before, out of date",
+        description="Why, each with how many orders: four-eyes, decided before, out of date, a price, the cash floor",
         examples=[{"You launched this run: another approver must decide.": 12}],
     )
     skipped: list[Skipped] = Field(description="The first 1,000 of them by id, each with the reason")

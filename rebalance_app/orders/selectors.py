@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from django.db.models import QuerySet, Sum
 
@@ -13,6 +14,8 @@ from models_app.portfolio.lots import gain, lots_sold
 from models_app.portfolio.types import ZERO
 from ordergen.core.errors import NotFoundError
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
+from rebalance_app.orders.judge import Outlook
+from rebalance_app.orders.lines import OrderLine
 from rebalance_app.proposals.selectors import LONG
 from rebalance_app.proposals.stored import read_lots
 from rebalance_app.runs.selectors import DECIDED, run_totals
@@ -82,7 +85,7 @@ class OrderTotals:
         return self.sells - self.buys
 
 
-def order_totals(orders: Iterable[Order]) -> OrderTotals:
+def order_totals(orders: Iterable[OrderLine]) -> OrderTotals:
     return _totals((order.portfolio_id, order.side, order.value) for order in orders)
 
 
@@ -112,38 +115,41 @@ class Exclusion:
     count: int
 
 
+def exclusions(reasons: Iterable[str]) -> list[Exclusion]:
+    """Each reason with how many orders have it, the commonest first."""
+    return [Exclusion(reason, count) for reason, count in Counter(reasons).most_common()]
+
+
+class CashLine(NamedTuple):
+    """What becomes of one portfolio's cash, at the book's newest prices."""
+
+    portfolio_name: str
+    outlook: Outlook
+
+
 @dataclass(frozen=True)
 class Preview:
-    """What a decision would cover, and what it would leave out and why."""
+    """What a decision would cover, what it would leave out and why, and what of it takes a reason to approve.
+
+    `cash` has the portfolios with the least left, of `n_cash`. `is_whole`: nothing will be left out that is not named.
+    """
 
     totals: OrderTotals
-    largest: Sequence[Order]
+    largest: Sequence[Order | OrderLine]
     excluded: Sequence[Exclusion]
+    asks: Sequence[Exclusion] = ()
+    cash: Sequence[CashLine] = ()
+    n_cash: int = 0
+    is_whole: bool = True
 
     @property
     def is_large(self) -> bool:
         """Whether so much is covered that somebody who approves it must type how many orders that is."""
         return self.totals.count > LARGE_COUNT or self.totals.buys + self.totals.sells > LARGE_VALUE
 
-
-def preview(orders: Sequence[Order], why_not: Mapping[str, str]) -> Preview:
-    """`why_not` gives, by order id, the policy's reason against deciding on it; empty or absent when there is none."""
-    covered = [order for order in orders if not why_not.get(order.pk)]
-    reasons = Counter(reason for order in orders if (reason := why_not.get(order.pk)))
-    return Preview(
-        order_totals(covered),
-        sorted(covered, key=lambda order: -order.value)[:LARGEST_SHOWN],
-        [Exclusion(reason, count) for reason, count in reasons.most_common()],
-    )
-
-
-def orders_of(ids: Sequence[str]) -> list[Order]:
-    """The orders with these ids; raises NotFoundError when one is unknown."""
-    orders = Order.objects.select_related("rebalance").defer("rebalance__limits")
-    found = list(orders.filter(pk__in=ids).order_by("pk"))
-    if len(found) != len(set(ids)):
-        raise NotFoundError("Some of these orders do not exist. Reload the list and select again.")
-    return found
+    @property
+    def n_cash_more(self) -> int:
+        return self.n_cash - len(self.cash)
 
 
 def run_numbered(number: int | None) -> Rebalance | None:

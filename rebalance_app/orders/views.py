@@ -13,13 +13,18 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from ordergen.web.http import SignedInRequest, page, refuses_nul, wants_fragment
-from rebalance_app.models import Order, OrderState, Rebalance
+from rebalance_app.models import Order, Rebalance
 from rebalance_app.orders import paging as pages
 from rebalance_app.orders import selectors
-from rebalance_app.orders.decide import DecisionOutcome, Verdict, content_hash, order_decide, run_decide, why_not
+from rebalance_app.orders.book_now import Verdict
+from rebalance_app.orders.decide import DecisionOutcome, content_hash, order_decide, run_decide
+from rebalance_app.orders.findings import why_not
+from rebalance_app.orders.foresee import orders_foresee, run_foresee
 from rebalance_app.orders.forms import DecisionForm, OrderFilterForm, SelectionForm
 from rebalance_app.orders.order_csv import order_csv
 from rebalance_app.proposals.selectors import run_get
+
+TOLD = 5  # reasons why orders were left alone, after a decision
 
 
 @page("GET")
@@ -73,14 +78,24 @@ def _row(request: SignedInRequest, order: Order) -> selectors.OrderRow:
 def order_detail(request: SignedInRequest, order_id: str) -> HttpResponse:
     """One order and the record of the decisions on it."""
     view = selectors.order_get(order_id)
+    row, form = _row(request, view.order), DecisionForm()
+    foreseen: dict[str, selectors.Preview] = {}
+    if request.user.can("order.decide") and row.is_open:
+        open_to: tuple[Verdict, ...] = ("rejected",) if row.why_not else ("approved", "rejected")
+        foreseen = {
+            verdict: orders_foresee(by=request.user, order_ids=[order_id], verdict=verdict) for verdict in open_to
+        }
     context = {
         "view": view,
         "order": view.order,
-        "row": _row(request, view.order),
+        "row": row,
         "may_decide": request.user.can("order.decide"),
+        "foreseen": foreseen,
         "content_hash": content_hash(view.order),
-        "form": DecisionForm(),
+        "form": form,
     }
+    if "approved" in foreseen and foreseen["approved"].asks:
+        form.require_comment()
     return render(request, "orders/detail.html", context)
 
 
@@ -105,9 +120,9 @@ def order_decision(request: SignedInRequest) -> HttpResponse:
     run_id = request.POST.get("run", "")
     if not form.is_valid():
         return _review(request, form, run_id, request.POST.get("verdict", ""), status=422)
-    if not _confirmed(request, form, run_id):
-        return _review(request, form, run_id, form.cleaned_data["verdict"], status=422)
     given = form.cleaned_data
+    if given["verdict"] == "approved" and not form.agrees(_preview(request, run_id, "approved")):
+        return _review(request, form, run_id, "approved", status=422)
     terms = {"by": request.user, "verdict": given["verdict"], "comment": given["comment"]}
     if run_id:
         decided = run_decide(run_id=run_id, expected_count=given["expected"], **terms)
@@ -117,33 +132,18 @@ def order_decision(request: SignedInRequest) -> HttpResponse:
     return redirect(_back(request))
 
 
-def _confirmed(request: SignedInRequest, form: DecisionForm, run_id: str) -> bool:
-    """A large approval takes typing how many orders it covers; anything else does not."""
-    if form.cleaned_data["verdict"] != "approved":
-        return True
-    preview = _preview(request, run_id, "approved")
-    return not preview.is_large or form.confirms(preview.totals.count)
-
-
 def _preview(request: SignedInRequest, run_id: str, verdict: Verdict) -> selectors.Preview:
     if run_id:
-        return _preview_of_run(request, run_get(run_id), verdict)
-    orders = selectors.orders_of(request.POST.getlist("order"))
-    return selectors.preview(orders, {order.pk: why_not(request.user, order, verdict) for order in orders})
-
-
-def _preview_of_run(request: SignedInRequest, run: Rebalance, verdict: Verdict) -> selectors.Preview:
-    """Of a whole run without reading its orders: what awaits a decision awaits it for the same reason."""
-    reason = why_not(request.user, Order(rebalance=run, state=OrderState.PROPOSED), verdict)
-    if reason and run.n_awaiting:
-        return selectors.Preview(selectors.order_totals(()), [], [selectors.Exclusion(reason, run.n_awaiting)])
-    largest = pages.order_list(pages.order_scope(selectors.BlotterFilter(run=run.number, sort=pages.BY_VALUE)))
-    return selectors.Preview(selectors.awaiting_totals(run), largest.rows[: selectors.LARGEST_SHOWN], [])
+        return run_foresee(by=request.user, run=run_get(run_id), verdict=verdict)
+    return orders_foresee(by=request.user, order_ids=request.POST.getlist("order"), verdict=verdict)
 
 
 def _review(request: SignedInRequest, form: DecisionForm, run_id: str, verdict: str, status: int = 200) -> HttpResponse:
     chosen: Verdict = "rejected" if verdict == "rejected" else "approved"
     run = run_get(run_id) if run_id else None
+    preview = _preview(request, run_id, chosen)
+    if preview.asks:
+        form.require_comment()
     context: dict[str, Any] = {
         "form": form,
         "verdict": chosen,
@@ -151,7 +151,7 @@ def _review(request: SignedInRequest, form: DecisionForm, run_id: str, verdict: 
         "run": run,
         "orders": [] if run_id else request.POST.getlist("order"),
         "expected": run.n_awaiting if run else None,
-        "preview": _preview(request, run_id, chosen),
+        "preview": preview,
         "back": _back(request),
     }
     template = "orders/review.html#dialog" if wants_fragment(request) else "orders/review.html"
@@ -161,8 +161,11 @@ def _review(request: SignedInRequest, form: DecisionForm, run_id: str, verdict: 
 def _tell(request: SignedInRequest, decided: DecisionOutcome, verdict: str) -> None:
     if decided.n_decided:
         messages.success(request, f"{decided.n_decided:,} {_orders(decided.n_decided)} {verdict}.")
-    for reason, count in decided.reasons.most_common():
+    reasons = decided.reasons.most_common()
+    for reason, count in reasons[:TOLD]:
         messages.warning(request, f"{count:,} {_orders(count)} left as they were. {reason}")
+    if further := sum(count for _, count in reasons[TOLD:]):
+        messages.warning(request, f"{further:,} more {_orders(further)} left as they were, for reasons like these.")
 
 
 def _orders(count: int) -> str:

@@ -14,9 +14,10 @@ from models_app.sources import globeco as source_module
 from models_app.sources.book_source import PortfolioInfo
 from models_app.sources.globeco import GlobecoSource
 from ordergen.audit.models import AuditEvent
-from ordergen.core.errors import InvalidInputError
+from ordergen.core.errors import InvalidInputError, UnavailableError
 from ordergen.ops.verify import verify_all
 from rebalance_app.models import PortfolioRebalance, PriceSnapshot, Rebalance
+from rebalance_app.orders.decide import run_decide
 from rebalance_app.runs.launch import run_launch
 from rebalance_app.runs.solve_chunk import chunk_solve
 from tests.callers import Api
@@ -315,3 +316,25 @@ def test_two_portfolios_of_one_name_are_told_apart_in_an_export_by_their_ids(glo
     rows = "".join(export("holdings")).splitlines()[1:]
 
     assert {row.split(",")[0] for row in rows} == set(ids[0][:-1]), "the last one holds nothing"
+
+
+def test_an_approval_asks_once_for_each_portfolio_and_takes_the_prices_that_are_kept(
+    globeco, model, manager, approver, run_worker
+):
+    run = run_worker(run_launch(by=manager, model_id=model.pk))
+    globeco.forget()
+    decided = run_decide(by=approver, run_id=run.pk, verdict="approved")
+
+    assert (decided.n_decided, decided.reasons) == (run.n_orders, {})
+    assert {call["service"] for call in globeco.calls()} == {"accounting"}
+    assert len(globeco.calls()) == run.portfolios.filter(n_orders__gt=0).count()
+
+
+def test_while_accounting_is_down_nothing_is_approved_and_anything_that_pays_for_nothing_rejected(
+    globeco, model, manager, approver, run_worker
+):
+    run = run_worker(run_launch(by=manager, model_id=model.pk))
+    globeco.fault("accounting", "down")
+    with pytest.raises(UnavailableError, match="accounting"):
+        run_decide(by=approver, run_id=run.pk, verdict="approved")
+    assert run_decide(by=approver, run_id=run.pk, verdict="rejected", comment="no").n_decided == run.n_orders

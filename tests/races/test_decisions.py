@@ -3,11 +3,15 @@
 import multiprocessing
 import os
 import signal
+from decimal import Decimal
 from functools import partial
 
 import pytest
 from django.db import connection
 
+from models_app.investment_models.rules import ModelDraft, PositionDraft
+from models_app.modelling.services import model_create
+from models_app.models import Holding
 from ordergen.core.errors import ConflictError
 from ordergen.ops.verify import verify_all
 from rebalance_app.models import Decision, Order
@@ -16,6 +20,7 @@ from rebalance_app.orders.decide import order_decide, run_decide
 from rebalance_app.runs.launch import run_launch
 from rebalance_app.runs.lifecycle import run_cancel
 from rebalance_app.runs.solve_chunk import chunk_solve
+from tests.builders import portfolio, security, together
 
 TRIALS = 6
 
@@ -56,6 +61,59 @@ def test_one_approves_while_the_other_rejects(book, manager, approver, person, r
         assert not _unexpected(outcomes)
         # the rejection stands either way: it came first, or it took the approval back
         assert set(run.orders.values_list("state", flat=True)) == {"rejected"}
+    assert verify_all()["faults"] == []
+
+
+def test_of_two_buys_that_only_a_sale_pays_for_together_one_is_approved(manager, approver, person, run_worker, at_once):
+    """7,000 in cash pay for 6,000 of RUNE or for 3,500 of MOSS; both need the 3,000 of the sale."""
+    with together():
+        security("KELP", "40")
+        rune, moss = security("RUNE", "8"), security("MOSS", "100")
+        owner = portfolio("Fell", "7000", KELP="75")
+    lines = tuple(
+        PositionDraft(s.pk, Decimal(t), Decimal("0.05"), Decimal("0.05")) for s, t in ((rune, "0.6"), (moss, "0.35"))
+    )
+    model = model_create(draft=ModelDraft("Core", lines, (owner.pk,)), by=manager)
+    ann = person("approver", name="ann")
+    for _ in range(TRIALS):
+        run = run_worker(run_launch(by=manager, model_id=model.pk))
+        rune_buy, moss_buy = (run.orders.get(ticker=ticker).pk for ticker in ("RUNE", "MOSS"))
+        outcomes = at_once(
+            partial(order_decide, by=approver, order_ids=[rune_buy], verdict="approved"),
+            partial(order_decide, by=ann, order_ids=[moss_buy], verdict="approved"),
+        )
+
+        assert not _unexpected(outcomes)
+        (approved,) = run.orders.filter(state="approved").values_list("pk", flat=True)
+        order_decide(by=ann, order_ids=[approved], verdict="rejected", comment="makes room for the next trial")
+    assert verify_all()["faults"] == []
+
+
+def test_buys_are_approved_or_their_sale_is_taken_back_and_never_both(
+    book, manager, approver, person, run_worker, at_once
+):
+    ann = person("approver", name="ann")
+    book.harbour.cash = 0
+    book.harbour.save()
+    Holding.objects.filter(portfolio=book.harbour).update(quantity=100)
+    for _ in range(TRIALS):
+        run = run_worker(run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk]))
+        sale, buys = run.orders.get(side="SELL"), run.orders.filter(side="BUY")
+        ids = list(buys.values_list("pk", flat=True))
+        order_decide(by=approver, order_ids=[sale.pk], verdict="approved")
+        outcomes = at_once(
+            partial(order_decide, by=approver, order_ids=ids, verdict="approved"),
+            partial(order_decide, by=ann, order_ids=[sale.pk], verdict="rejected", comment="no"),
+        )
+        sale.refresh_from_db()
+
+        assert not _unexpected(outcomes)
+        if any(isinstance(outcome, ConflictError) for outcome in outcomes):
+            assert sale.state == "approved", "buys came between its book and its turn"
+        assert (sale.state == "approved") == (buys.filter(state="approved").count() > 0)
+        left = list(run.orders.filter(state="approved").values_list("pk", flat=True))
+        if left:
+            order_decide(by=ann, order_ids=left, verdict="rejected", comment="makes room for the next trial")
     assert verify_all()["faults"] == []
 
 

@@ -63,6 +63,7 @@ DAMAGE = {
     ],
     "failures_propose_nothing": [("rebalance_app_portfoliorebalance", "state = 'failed'", HARBOUR)],
     "prices_are_those_of_the_run": [("rebalance_app_order", "price = price + 1", AAA)],
+    "approved_orders_can_be_paid_for": [("rebalance_app_order", "quantity = quantity * 100", AAA)],
     "snapshots_are_as_recorded": [("rebalance_app_pricesnapshot", "sha256 = 'x'", "1 = 1")],
     "four_eyes": [
         ("rebalance_app_decision", "decided_by_id = (SELECT id FROM accounts_user WHERE username = 'maya')", "1 = 1"),

@@ -13,6 +13,7 @@ from ordergen.audit.models import AuditEvent
 from ordergen.core.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError, UnavailableError
 from ordergen.ops.verify import verify_all
 from rebalance_app.models import Decision
+from rebalance_app.orders import book_now
 from rebalance_app.orders import decide as approve
 from rebalance_app.orders.decide import content_hash, order_decide, run_decide
 from rebalance_app.runs.launch import run_launch
@@ -157,7 +158,7 @@ def test_a_large_decision_that_is_stopped_says_how_much_of_it_was_done(run, appr
 
     source = ChangingSource()
     monkeypatch.setattr(approve, "PORTFOLIOS_AT_ONCE", 1)
-    monkeypatch.setattr(approve, "get_source", lambda: source)
+    monkeypatch.setattr(book_now, "get_source", lambda: source)
     first = run.portfolios.filter(n_orders__gt=0).order_by("pk").first()
 
     with pytest.raises(ConflictError, match=f"Before that, {first.n_orders} orders were approved"):

@@ -1,0 +1,85 @@
+"""What a decision would do, judged as the decision itself is, and shown before it is taken; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.db.models import Q
+
+from ordergen.accounts.models import User
+from ordergen.core.db import in_batches
+from ordergen.core.errors import NotFoundError, UnavailableError
+from rebalance_app.models import OrderState, Rebalance
+from rebalance_app.orders.book_now import Verdict, read_book
+from rebalance_app.orders.decide import portfolios_awaiting, with_others
+from rebalance_app.orders.findings import Judgement, judge_approval, judge_rejection, policy
+from rebalance_app.orders.lines import OrderLine, lines_where
+from rebalance_app.orders.paging import BY_VALUE, order_list, order_scope
+from rebalance_app.orders.selectors import (
+    LARGEST_SHOWN,
+    BlotterFilter,
+    CashLine,
+    Exclusion,
+    Preview,
+    awaiting_totals,
+    exclusions,
+    order_totals,
+)
+
+FORESEEN = 20_000  # orders of a run that are judged for a page; of more, what drops out is said by the decision
+CASH_SHOWN = 10  # portfolios, those with the least left above their floor
+
+
+def orders_foresee(*, by: User, order_ids: Sequence[str], verdict: Verdict) -> Preview:
+    """What a decision on these orders would cover, by somebody who says why. Raises NotFoundError."""
+    wanted = dict.fromkeys(order_ids)
+    orders = [line for batch in in_batches(wanted) for line in lines_where(Q(pk__in=batch))]
+    if len(orders) != len(wanted):
+        raise NotFoundError("Some of these orders do not exist. Reload the list and select again.")
+    return _preview([(orders, with_others(orders) if verdict == "approved" else orders)], by, verdict)
+
+
+def run_foresee(*, by: User, run: Rebalance, verdict: Verdict) -> Preview:
+    """The same for all orders of a run that await a decision. Of too many, none but the run itself is looked at."""
+    if (reason := policy(by, run.launched_by_id, OrderState.PROPOSED, verdict)) and run.n_awaiting:
+        return Preview(order_totals(()), [], [Exclusion(reason, run.n_awaiting)])
+    if run.n_awaiting > FORESEEN:
+        largest = order_list(order_scope(BlotterFilter(run=run.number, sort=BY_VALUE)))
+        return Preview(awaiting_totals(run), largest.rows[:LARGEST_SHOWN], [], is_whole=False)
+    awaiting = (lines_where(Q(proposal__in=at_once, state=OrderState.PROPOSED)) for at_once in portfolios_awaiting(run))
+    return _preview(((orders, orders) for orders in awaiting), by, verdict)
+
+
+def _preview(parts: Iterable[tuple[list[OrderLine], list[OrderLine]]], by: User, verdict: Verdict) -> Preview:
+    """Of orders, in parts that are each decided on at once with all that awaits of their proposals."""
+    covered: list[OrderLine] = []
+    left_alone: list[str] = []
+    asks: list[str] = []
+    cash: list[CashLine] = []
+    for orders, together in parts:
+        try:
+            judged = _judged(by, orders, verdict, together)
+        except UnavailableError as error:
+            left_alone += [error.message] * len(orders)
+            continue
+        covered += judged.open(orders)
+        left_alone += judged.left_alone.values()
+        asks += judged.asks.values()
+        cash += judged.cash
+    cash.sort(key=lambda line: (line.outlook.after - line.outlook.floor, line.portfolio_name))
+    return Preview(
+        order_totals(covered),
+        sorted(covered, key=lambda order: -order.value)[:LARGEST_SHOWN],
+        exclusions(left_alone),
+        exclusions(asks),
+        cash[:CASH_SHOWN],
+        len(cash),
+    )
+
+
+def _judged(by: User, orders: Sequence[OrderLine], verdict: Verdict, together: Sequence[OrderLine]) -> Judgement:
+    # By their proposals, not by their own ids: nothing else of them is read, and there may be thousands.
+    book = read_book([Q(proposal__in=batch) for batch in in_batches({o.proposal_id for o in orders})], verdict)
+    if verdict == "rejected":
+        return judge_rejection(by, orders, book)
+    return judge_approval(by, orders, book, together, has_reason=True)

@@ -19,7 +19,7 @@ from django.conf import settings
 from models_app.portfolio.types import Reason
 from ordergen.accounts.models import User
 from ordergen.core.db import in_batches
-from rebalance_app.answers.sentences import sentence
+from rebalance_app.formats.sentences import sentence
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, Rebalance
 from rebalance_app.orders.book_now import Book, Verdict, already_traded, lots_changed, out_of_date
 from rebalance_app.orders.judge import Funds, Objection, Proposed, price_objection

@@ -66,8 +66,12 @@ def judge_approval(
         | out_of_date(of_book, together, book.balances)
         | already_traded(of_book, book.balances)
     )
-    _judge_prices(judged, judged.open(orders), book, has_reason=has_reason)
+    _judge_prices(judged, judged.open(orders), book)
     _judge_funding(judged, judged.open(orders), book, together)
+    if judged.asks and not has_reason:  # never more than with a reason: what remains has to be paid for as well
+        judged.left_alone.update(judged.asks)
+        judged.cash.clear()
+        _judge_funding(judged, judged.open(orders), book, together)
     return judged
 
 
@@ -105,7 +109,7 @@ def _judge_policy(by: User, orders: Sequence[OrderLine], verdict: Verdict) -> Ju
     return judged
 
 
-def _judge_prices(judged: Judgement, orders: Sequence[OrderLine], book: Book, *, has_reason: bool) -> None:
+def _judge_prices(judged: Judgement, orders: Sequence[OrderLine], book: Book) -> None:
     limits = {"soft": settings.PRICE_MOVED_SOFT, "hard": settings.PRICE_MOVED_HARD}
     found: dict[tuple[str, str], tuple[Objection, str] | None] = {}  # a run has one price for all orders of a security
     for order in orders:
@@ -115,10 +119,7 @@ def _judge_prices(judged: Judgement, orders: Sequence[OrderLine], book: Book, *,
             found[key] = (against, _said(against.reason, order)) if against else None
         if told := found[key]:
             objection, text = told
-            if objection.is_soft:
-                judged.asks[order.pk] = text
-            if not (objection.is_soft and has_reason):
-                judged.left_alone[order.pk] = text
+            (judged.asks if objection.is_soft else judged.left_alone)[order.pk] = text
 
 
 def _judge_funding(judged: Judgement, orders: Sequence[OrderLine], book: Book, together: Sequence[OrderLine]) -> None:

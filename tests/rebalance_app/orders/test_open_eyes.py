@@ -289,6 +289,16 @@ def test_buys_are_sent_to_their_sale_only_where_that_can_be_approved(fell, appro
     assert f"below the floor of 0.00: {remedy}" in of_buys
 
 
+def test_without_a_reason_no_buy_is_approved_that_would_not_be_with_one(fell, approver, proposal):
+    """And it is left alone for the reason that the preview gave."""
+    price_now(fell.rune, "8.60")
+    ids = [proposal.of["RUNE"]]
+    shown = orders_foresee(by=approver, order_ids=ids, verdict="approved")
+    decided = approve(approver, *ids)
+    assert not shown.asks
+    assert decided.reasons == {left.reason: left.count for left in shown.excluded}
+
+
 def test_how_far_a_price_may_move_is_a_setting(fell, approver, proposal):
     price_now(fell.moss, "129.60")
     with override_settings(PRICE_MOVED_SOFT=Decimal("0.08")):

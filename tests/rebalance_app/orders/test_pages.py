@@ -1,230 +1,157 @@
-"""Pages of orders: whichever way they are found, they neither skip nor repeat, and are in the order promised."""
+"""What the pages of orders promise to each role, with and without script."""
 
 from __future__ import annotations
 
-import itertools
+import csv
+import io
 from decimal import Decimal
 
 import pytest
-from django.db import connection
-from django.db.models import Q
-from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
-from models_app.models import Portfolio
-from ordergen.core.db import along_an_index, object_id
-from ordergen.core.errors import UnavailableError
-from rebalance_app.models import Order, PortfolioRebalance, PriceSnapshot, Rebalance
-from rebalance_app.orders import paging as order_pages
-from rebalance_app.orders.order_csv import order_csv
-from rebalance_app.orders.paging import Road, Stretch, order_list, order_scope, orders_by_id, sort_links
-from rebalance_app.orders.selectors import TABS, BlotterFilter
-from rebalance_app.proposals.selectors import in_state, proposals_by_key
+from ordergen.audit.models import AuditEvent
+from rebalance_app.models import Decision, Order
+from rebalance_app.orders import selectors as order_selectors
+from rebalance_app.runs.launch import run_launch
+from tests.markup import hidden, words
 
 pytestmark = pytest.mark.django_db
-STATES = ("proposed", "approved", "proposed", "superseded", "rejected")
-NARROW = [{}, {"side": "BUY"}, {"ticker": "aaa"}, {"portfolio": "lee"}, {"value": Decimal(30)}, {"portfolio": "zzz"}]
-SORTS = ("", "value", "-value", "ticker", "-ticker")
+HTMX = {"HX-Request": "true"}
 
 
-@pytest.fixture
-def orders():
-    """Two runs of five portfolios with up to four orders, in every state, some of the same value."""
-    now = timezone.now()
-    snapshot = PriceSnapshot.objects.create(source="local", fetched_at=now, sha256="", payload={})
-    names = ("Harbour", "Lee", "Lee Junior", "Orchard", "Pine")
-    keys = {name: Portfolio.objects.create(name=name, cash=0).pk for name in names}
-    for number in (1, 2):
-        run = Rebalance.objects.create(
-            number=number, model_id="m" * 24, model_name="Growth", model_version=1, snapshot=snapshot,
-            state="completed", launched_at=now, n_portfolios=5,
-        )  # fmt: skip
-        for at, name in enumerate(names):
-            row = PortfolioRebalance.objects.create(
-                rebalance=run, portfolio_id=keys[name], portfolio_name=name, chunk=at, state="solved", enqueued_at=now
-            )
-            made = [_order(run, row, n, STATES[(n + at) % 5]) for n in range(at)]
-            Order.objects.bulk_create(made)
-            row.largest_order = max((order.value for order in made), default=0)
-            row.n_orders = len(made)
-            row.save()
-        by_state = {state: run.orders.filter(state=state).count() for state in STATES}
-        run.n_orders, run.n_approved = run.orders.count(), by_state["approved"]
-        run.n_rejected, run.n_superseded = by_state["rejected"], by_state["superseded"]
-        run.save()
-    return list(Order.objects.select_related("rebalance"))
+def test_rows_that_a_person_may_not_approve_say_why_in_the_page(client, book, person, run_worker):
+    both = person("manager", "approver", name="both")
+    run_worker(run_launch(by=both, model_id=book.model.pk))
+    client.force_login(both)
+    assert "You launched this run: another approver must decide." in words(client.get("/orders/"))
+    order = Order.objects.first()
+    page = client.get(f"/orders/{order.pk}/")
+    assert "You launched this run: another approver must decide." in words(page)
+    assert 'value="approved"' not in page.content.decode()
+    assert 'value="rejected"' in page.content.decode()
 
 
-def _order(run, row, n, state) -> Order:
-    return Order(
-        id=object_id(), rebalance=run, proposal=row, portfolio_id=row.portfolio_id, portfolio_name=row.portfolio_name,
-        security_id=str(n) * 24, ticker=("BBB", "AAA", "DDD", "CCC")[n], side="BUY" if n % 2 else "SELL",
-        quantity=1, quantity_before=1, price=10, value=10 * (1 + (7 * n + 3 * row.chunk) % 5), reason="X", state=state,
-    )  # fmt: skip
+def test_who_is_no_approver_sees_orders_but_nothing_to_press(client, run, viewer):
+    client.force_login(viewer)
+    html = client.get("/orders/").content.decode()
+    assert "Approve…" not in html
+    assert 'name="order"' not in html
 
 
-def every_page(wanted: BlotterFilter) -> list[Order]:
-    seen, after = [], ""
-    while True:
-        page = order_list(order_scope(wanted), after=after)
-        seen += page.rows
-        if not (after := page.next):
-            return seen
+def test_a_decision_is_restated_before_it_is_taken(as_approver, run):
+    ids = list(run.orders.values_list("pk", flat=True))[:2]
+    chosen = list(Order.objects.filter(pk__in=ids))
+    for headers in ({}, HTMX):
+        review = as_approver.post("/orders/review", {"order": ids, "verdict": "approved"}, headers=headers)
+        assert ("<html" in review.content.decode()) is not bool(headers)
+        text = words(review)
+        assert "Approve 2 orders?" in text
+        assert f"{sum(o.value for o in chosen if o.side == 'BUY'):,.2f}" in text
+    assert not Decision.objects.exists()
 
 
-def expected(orders: list[Order], wanted: BlotterFilter) -> list[Order]:
-    """The same without any database."""
-    found = [
-        o for o in orders
-        if o.state in TABS[wanted.tab] and (not wanted.run or o.rebalance.number == wanted.run)
-        and wanted.side in ("", o.side) and wanted.ticker.upper() in ("", o.ticker)
-        and wanted.portfolio in o.portfolio_name.lower() and (wanted.value is None or o.value >= wanted.value)
-    ]  # fmt: skip
-    found.sort(key=lambda order: order.pk, reverse=not (wanted.run or wanted.tab == "awaiting"))
-    if wanted.sort:
-        name = wanted.sort.lstrip("-")
-        found.sort(key=lambda order: getattr(order, name), reverse=wanted.sort.startswith("-"))
-    return found
+def test_an_approver_approves_some_orders_with_a_comment(as_approver, run):
+    ids = list(run.orders.values_list("pk", flat=True))[:2]
+    form = {"order": ids, "verdict": "approved", "comment": "checked", "back": "/orders/?run=1"}
+    response = as_approver.post("/orders/decision", form)
+    assert response["Location"] == "/orders/?run=1"
+    assert "2 orders approved." in words(as_approver.get(response["Location"]))
+    assert set(Order.objects.filter(state="approved").values_list("pk", flat=True)) == set(ids)
+    record = words(as_approver.get(f"/orders/{ids[0]}/"))
+    assert "Approved by tom: “checked”" in record
+    assert "as it is now" in record
+    assert AuditEvent.objects.filter(action="orders.approved").exists()
 
 
-def filters(sorts) -> list[BlotterFilter]:
-    given = itertools.product(TABS, (None, 1, 3), NARROW, sorts)
-    return [BlotterFilter(tab=tab, run=run, sort=sort, **narrow) for tab, run, narrow, sort in given]
+def test_a_whole_run_is_decided_at_once_and_only_as_it_was_seen(as_approver, run):
+    review = as_approver.post("/orders/review", {"run": run.pk, "whole_run": "on", "verdict": "rejected"})
+    assert hidden(review, "expected") == str(run.n_orders)
+    form = {"run": run.pk, "expected": run.n_orders - 1, "verdict": "rejected", "comment": "Not today"}
+    assert as_approver.post("/orders/decision", form).status_code == 409
+    as_approver.post("/orders/decision", form | {"expected": run.n_orders})
+    assert set(run.orders.values_list("state", flat=True)) == {"rejected"}
 
 
-def test_few_orders_are_listed_whole_however_they_are_filtered_and_sorted(orders, monkeypatch):
-    monkeypatch.setattr(order_pages, "PAGE_SIZE", 3)
-    for wanted in filters(SORTS):
-        assert every_page(wanted) == expected(orders, wanted), wanted
+@pytest.mark.parametrize("limit", ["LARGE_COUNT", "LARGE_VALUE"])
+def test_a_large_approval_takes_typing_how_many_orders_it_is(as_approver, run, monkeypatch, limit):
+    monkeypatch.setattr(order_selectors, limit, 1)
+    ids = list(run.orders.values_list("pk", flat=True))[:3]
+    form = {"order": ids, "verdict": "approved"}
+    assert "type 3 to confirm" in words(as_approver.post("/orders/review", form))
+    for typed in ("", "2", "<script>", "x" * 10_000):
+        again = as_approver.post("/orders/decision", form | {"typed": typed})
+        assert again.status_code == 422
+        assert not Decision.objects.exists()
+    assert as_approver.post("/orders/decision", form | {"typed": " 3 "}).status_code == 302
+    assert Decision.objects.count() == 3
 
 
-def test_so_are_many_by_key_looking_at_a_few_at_a_time(orders, monkeypatch):
-    monkeypatch.setattr(order_pages, "PAGE_SIZE", 3)
-    for name, limit in (("SORTABLE", 0), ("FEW", 0), ("LOOKED_AT", 2)):
-        monkeypatch.setattr(order_pages, name, limit)
-    for wanted in filters([""]):
-        assert every_page(wanted) == expected(orders, wanted), wanted
+def test_an_ordinary_approval_and_any_rejection_need_no_typing(as_approver, run, monkeypatch):
+    first, second = run.orders.values_list("pk", flat=True)[:2]
+    assert "to confirm" not in words(as_approver.post("/orders/review", {"order": first, "verdict": "approved"}))
+    monkeypatch.setattr(order_selectors, "LARGE_VALUE", 0)
+    form = {"order": second, "verdict": "rejected", "comment": "no"}
+    assert as_approver.post("/orders/decision", form).status_code == 302
 
 
-@pytest.mark.parametrize("compared", [2, 5])
-def test_the_largest_of_many_are_found_and_none_is_shown_before_a_larger(orders, monkeypatch, compared):
-    monkeypatch.setattr(order_pages, "PAGE_SIZE", 2)
-    for name, limit in (("SORTABLE", 0), ("FEW", 0), ("COMPARED", compared)):
-        monkeypatch.setattr(order_pages, name, limit)
-    for wanted in filters(["-value"]):
-        if wanted.run:
-            seen, whole = every_page(wanted), expected(orders, wanted)
-            assert seen == whole[: len(seen)], wanted
-            assert compared < 5 or seen == whole, wanted
+def test_rejecting_without_saying_why_is_asked_again(as_approver, run):
+    order = run.orders.first()
+    response = as_approver.post("/orders/decision", {"order": order.pk, "verdict": "rejected", "comment": " "})
+    assert response.status_code == 422
+    assert "Say why the orders are rejected." in words(response)
+    assert not Decision.objects.exists()
 
 
-def test_the_largest_are_whole_where_all_portfolios_of_a_name_were_compared(orders, monkeypatch):
-    monkeypatch.setattr(order_pages, "PAGE_SIZE", 2)
-    for name, limit in (("SORTABLE", 0), ("FEW", 0), ("COMPARED", 2)):
-        monkeypatch.setattr(order_pages, name, limit)
-    wanted = BlotterFilter(tab="all", run=1, portfolio="lee", sort="-value")
-
-    assert every_page(wanted) == expected(orders, wanted)
-    assert not order_list(order_scope(wanted)).is_partial
+def test_nothing_selected_is_said_and_nothing_is_done(as_approver, run):
+    assert "Select at least one order first." in words(as_approver.post("/orders/review", {"verdict": "approved"}))
+    assert as_approver.get("/orders/review").status_code == 302
+    assert as_approver.get("/orders/decision").status_code == 405
 
 
-def test_what_so_many_orders_cannot_be_sorted_by_is_not_offered(orders, monkeypatch, client, approver):
-    def offered(wanted):
-        return {name: link.ask for name, link in sort_links(order_scope(wanted), wanted).items()}
-
-    assert offered(BlotterFilter()) == {"ticker": "ticker", "value": "-value"}
-    monkeypatch.setattr(order_pages, "SORTABLE", 0)
-    assert offered(BlotterFilter()) == {"ticker": None, "value": None}
-    assert offered(BlotterFilter(run=1)) == {"ticker": None, "value": "-value"}
-    assert offered(BlotterFilter(run=1, sort="-value")) == {"ticker": None, "value": ""}
-    assert offered(BlotterFilter(portfolio="lee")) == {"ticker": "ticker", "value": "-value"}
-    client.force_login(approver)
-    assert "sort=ticker" not in client.get("/orders/?run=1").content.decode()
+def test_after_a_decision_nobody_is_sent_to_a_foreign_address(as_approver, run):
+    for back in ("https://evil.example/", "//evil.example", "javascript:alert(1)", "\\\\evil"):
+        order = run.orders.filter(state="proposed").first()
+        form = {"order": order.pk, "verdict": "approved", "back": back}
+        assert as_approver.post("/orders/decision", form)["Location"] == "/orders/"
 
 
-@pytest.mark.parametrize("is_rising", [True, False])
-@pytest.mark.parametrize("columns", [["state", "id"], ["rebalance", "state", "id"]])
-def test_a_page_of_a_state_begins_in_an_index_of_states_and_is_not_sorted(orders, columns, is_rising):
-    """Not in the primary key, of which a database may have to walk all: the orders of a state lie anywhere in it."""
-    road = Road(is_rising, "proposed", orders[3].rebalance_id if "rebalance" in columns else "")
-    with along_an_index():
-        plan = road.behind(orders[3].pk).values_list("pk", flat=True)[:51].explain()
-
-    assert any(index.name in plan for index in Order._meta.indexes if index.fields[-2:] == ["state", "id"]), plan
-    assert "Sort" not in plan, plan
-    assert "TEMP B-TREE" not in plan, plan
+def test_a_viewer_cannot_decide_by_knowing_the_address(client, run, viewer):
+    client.force_login(viewer)
+    form = {"order": run.orders.first().pk, "verdict": "approved"}
+    assert client.post("/orders/decision", form).status_code == 403
+    assert not Decision.objects.exists()
 
 
-@pytest.mark.parametrize("is_rising", [True, False])
-def test_a_page_of_a_runs_portfolios_begins_in_the_index_of_the_run(orders, is_rising):
-    rows = proposals_by_key(orders[0].rebalance_id, after=orders[0].proposal_id, is_rising=is_rising)
-    with along_an_index():
-        plan = in_state(rows, ["solved"]).values_list("pk", flat=True)[:51].explain()
-
-    (index,) = (index for index in PortfolioRebalance._meta.indexes if index.fields == ["rebalance", "id"])
-    assert index.name in plan
-    assert "Sort" not in plan, plan
-    assert "TEMP B-TREE" not in plan, plan
+def test_the_blotter_sorts_by_a_click_and_keeps_its_filter(as_approver, run):
+    html = as_approver.get("/orders/?run=1&sort=-value").content.decode()
+    assert 'aria-sort="descending"' in html
+    assert "?run=1&amp;sort=value" in html
+    assert as_approver.get("/orders/?sort=<script>&after=zz").status_code == 200
 
 
-def test_what_matches_is_looked_for_in_orders_cut_out_before(orders):
-    """Or a planner that expects to find nothing reads the whole table."""
-    with along_an_index(), CaptureQueriesContext(connection) as queries:
-        stretch = Road(is_rising=True, state="proposed").stretch("", 3, Q(ticker="AAA"))
-
-    proposed = [order for order in orders if order.state == "proposed"][:3]
-    assert stretch == Stretch(3, proposed[-1].pk, [order.pk for order in proposed if order.ticker == "AAA"])
-    (query,) = (query["sql"] for query in queries)
-    assert query.endswith("LIMIT 3) subquery")
-
-
-def test_the_orders_of_a_portfolio_in_a_state_are_looked_for_in_the_portfolio(orders):
-    found = orders_by_id(None, orders[0].portfolio_id, "proposed", after="", limit=50)
-    if connection.vendor == "sqlite":  # PostgreSQL reads so small a table whole
-        assert "(portfolio_id=?)" in found.order_by("pk")[:50].explain()
+def test_the_orders_listed_can_be_taken_away_as_csv(as_approver, run):
+    ticker = run.orders.order_by("-value").first().ticker
+    Order.objects.filter(ticker=ticker).update(portfolio_name="=cmd|' /C calc'!A0")
+    response = as_approver.get(f"/orders/export.csv?run=1&ticker={ticker}&sort=-value")
+    rows = list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode())))
+    kept = run.orders.filter(ticker=ticker).order_by("-value", "pk")
+    assert [row["order_id"] for row in rows] == [order.pk for order in kept]
+    assert [Decimal(row["value"]) for row in rows] == [order.value for order in kept]
+    assert rows[0]["portfolio_name"].startswith("'=cmd")
+    assert as_approver.get("/orders/export.csv?run=1e30&side=up&sort=x").status_code == 200
 
 
-def test_a_page_that_looked_in_vain_says_so_and_looks_further(orders, monkeypatch, client, approver):
-    monkeypatch.setattr(order_pages, "LOOKED_AT", 2)
-    client.force_login(approver)
-    html = client.get("/orders/?ticker=NOSUCH").content.decode()
-    assert "Look further" in html
-    assert "No order matches" not in html
+def test_a_comment_with_a_character_that_cannot_be_kept_stays_and_is_told_at_its_field(as_approver, run):
+    form = {"verdict": "rejected", "order": [run.orders.first().pk], "comment": "too\0late"}
+    page = as_approver.post("/orders/decision", form).content.decode()
+
+    assert "Null characters are not allowed" in page
+    assert "too\0late" in page
+    assert not Decision.objects.exists()
 
 
-def test_the_export_has_every_order_in_the_order_of_the_list(orders, monkeypatch):
-    monkeypatch.setattr("rebalance_app.orders.order_csv.ROWS_PER_PIECE", 2)
-    for wanted in filters(["", "-value"]):
-        lines = "".join(order_csv(order_scope(wanted))).splitlines()[1:]
-        assert [line.split(",")[0] for line in lines] == [order.pk for order in expected(orders, wanted)], wanted
+def test_the_blotter_takes_as_many_queries_for_fifty_orders_as_for_one(as_approver, run, django_assert_max_num_queries):
+    with django_assert_max_num_queries(16):
+        as_approver.get("/orders/?run=1")
 
 
-def test_while_the_book_does_not_answer_portfolios_are_found_by_the_names_in_the_orders(orders, monkeypatch):
-    class Down:
-        def find_portfolios(self, text, limit):
-            raise UnavailableError("down")
-
-    monkeypatch.setattr(order_pages, "get_source", Down)
-    wanted = BlotterFilter(tab="all", portfolio="lee")
-    assert every_page(wanted) == expected(orders, wanted)
-
-
-def test_programs_read_the_orders_of_a_run_in_every_state_by_id(orders):
-    run, portfolio = orders[-1].rebalance_id, orders[-1].portfolio_id
-    for run_id, portfolio_id, state in itertools.product((None, run), (None, portfolio), (None, "proposed")):
-        found = orders_by_id(run_id, portfolio_id, state, after="", limit=100).order_by("pk")
-        assert list(found) == [
-            o for o in orders
-            if run_id in (None, o.rebalance_id) and portfolio_id in (None, o.portfolio_id) and state in (None, o.state)
-        ]  # fmt: skip
-    of_run = [order.pk for order in orders if order.rebalance_id == run]
-    found = orders_by_id(run, None, None, after=of_run[1], limit=3).filter(pk__gt=of_run[1]).order_by("pk")[:3]
-    assert [order.pk for order in found] == of_run[2:5]
-
-
-def test_the_tabs_of_one_run_count_its_own_orders(orders, client, approver):
-    client.force_login(approver)
-    run = orders[0].rebalance
-    of_run, of_all = (client.get("/orders/", query).context["counts"] for query in ({"run": run.number}, {}))
-    assert of_run["all"] == run.orders.count() < of_all["all"] == len(orders)
-    assert of_run["awaiting"] == run.orders.filter(state="proposed").count()
+# Charts

@@ -79,8 +79,8 @@ def test_drift_is_what_independent_arithmetic_says(imported, expected):
     for view in views:
         total, lines = expected[view.info.name]
         assert Fraction(view.drift.market_value) == total
-        assert {line.ticker for line in view.lines} == set(lines)
-        for line in view.lines:
+        assert {line.ticker for line in view.positions} == set(lines)
+        for line in view.positions:
             weight, target, low, high = lines[line.ticker]
             assert abs(Fraction(line.drift.drift) - (weight - target)) < TENTH_OF_A_BASIS_POINT
             assert (line.state == "over") == (weight > target + high)

@@ -20,7 +20,7 @@ supervise({'sleeper': [sys.executable, '-c', sys.argv[1], sys.argv[2]]})
 """
 DYING = """
 import sys
-from ordergen import supervisor
+from ordergen.ops import supervisor
 supervisor.supervise({'dying': [sys.executable, '-c', 'raise SystemExit(3)']})
 """
 

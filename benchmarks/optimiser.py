@@ -269,8 +269,8 @@ def memory():
     """Peak megabytes of a worker with a batch of 10,000 portfolios, and of its solver child with the hard cases."""
     from rebalance_app.solving.solver_process import SolverChild
 
-    settings = {"DJANGO_SETTINGS_MODULE": "ordergen.settings"}
-    subprocess.run([sys.executable, "-c", WORKER], check=True, env=os.environ | settings)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "ordergen.settings"  # how long a child may take stands there
+    subprocess.run([sys.executable, "-c", WORKER], check=True)
     worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     child = SolverChild()
     try:

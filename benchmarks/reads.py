@@ -76,8 +76,9 @@ def _fill(options: argparse.Namespace) -> Callable[[str], bytes]:
 
     def read(path: str) -> bytes:
         response = client.get(path)
-        assert response.status_code == 200, response.content
-        return response.content
+        assert response.status_code == 200, response
+        # A streamed answer is written as it is read: that is part of what its reader waits for.
+        return b"".join(response.streaming_content) if response.streaming else response.content
 
     return read
 

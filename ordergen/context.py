@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import F, Sum
+from django.db.models import Sum
 from django.http import HttpRequest
 
 from models_app.models import InvestmentModel
 from ordergen.core.models import Setting
 from rebalance_app.models import ACTIVE, Rebalance
+from rebalance_app.runs.selectors import AWAITING_ORDERS
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -20,9 +21,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 
 def _counts() -> dict[str, int]:
-    awaiting = F("n_orders") - F("n_approved") - F("n_rejected") - F("n_superseded")
     return {
         "models": InvestmentModel.objects.count(),
         "running": Rebalance.objects.filter(state__in=ACTIVE).count(),
-        "awaiting": Rebalance.objects.aggregate(n=Sum(awaiting))["n"] or 0,
+        "awaiting": Rebalance.objects.aggregate(n=Sum(AWAITING_ORDERS))["n"] or 0,
     }

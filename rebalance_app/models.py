@@ -52,14 +52,41 @@ class ProposalState(TextChoices):
 OPEN = (ProposalState.QUEUED, ProposalState.SOLVING)
 ANSWERED = (ProposalState.SOLVED, ProposalState.TIME_LIMIT, ProposalState.NO_TRADES)
 FAILURES = (ProposalState.INFEASIBLE, ProposalState.FAILED)
+DECIDED_COUNTERS = ("n_approved", "n_ended", "n_rejected", "n_superseded", "n_outdated")  # of a run's orders
 OUTCOMES = ("solved", "no_trades", "time_limit", "infeasible", "failed", "cancelled")  # a run has a counter for each
 
 
 class OrderState(TextChoices):
+    """What can be said of an order; `order_states.table` says who moves it from where to where."""
+
     PROPOSED = "proposed", "Proposed"
+    HELD = "held", "Held"
+    APPROVED_ONCE = "approved_once", "Approved 1 of 2"
     APPROVED = "approved", "Approved"
+    SENDING = "sending", "Sending"
+    NOT_SENT = "not_sent", "Not sent"
+    UNKNOWN = "unknown", "Unknown"
+    SENT = "sent", "Sent"
+    EXPORTED = "exported", "Exported"
+    ACKNOWLEDGED = "acknowledged", "Acknowledged"
+    PARTLY_FILLED = "partly_filled", "Partly filled"
+    FILLED = "filled", "Filled"
+    REFUSED = "refused", "Refused"  # by its destination
+    CANCELLED = "cancelled", "Cancelled"
+    LAPSED = "lapsed", "Lapsed"
+    CLOSED = "closed", "Done outside"
     REJECTED = "rejected", "Rejected"
     SUPERSEDED = "superseded", "Superseded"  # a later run proposes for the same portfolio
+    OUTDATED = "outdated", "Outdated"
+    APPROVED_EARLIER = "approved_earlier", "Approved earlier"  # before orders were followed to their end
+
+
+class OpenOrders(TextChoices):
+    """What a run does about orders of earlier runs that are on their way."""
+
+    NET = "net", "Count them as done"
+    LEAVE_OUT = "leave_out", "Leave their portfolios out"
+    IGNORE = "ignore", "Not counted"  # what API v1 promises, and what earlier releases did
 
 
 class PriceSnapshot(models.Model):
@@ -88,6 +115,7 @@ class Rebalance(models.Model):
     snapshot = models.ForeignKey(PriceSnapshot, models.PROTECT, related_name="+")
     options = models.JSONField(default=dict)
     limits = models.JSONField(default=dict)  # at launch: {"model": {…}, "portfolios": {id: {…}}, "securities": {…}}
+    open_orders = models.CharField(max_length=10, choices=OpenOrders, default=OpenOrders.IGNORE)
     note = models.CharField(max_length=500, blank=True)
     state = models.CharField(max_length=12, choices=RunState, default=RunState.QUEUED, db_index=True)
     launched_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
@@ -107,9 +135,11 @@ class Rebalance(models.Model):
     n_failed = models.PositiveIntegerField(default=0)
     n_cancelled = models.PositiveIntegerField(default=0)
     n_orders = models.PositiveIntegerField(default=0)
-    n_approved = models.PositiveIntegerField(default=0)
+    n_approved = models.PositiveIntegerField(default=0)  # and open: on their way
+    n_ended = models.PositiveIntegerField(default=0)  # after their approval: done, cancelled, lapsed, refused
     n_rejected = models.PositiveIntegerField(default=0)
     n_superseded = models.PositiveIntegerField(default=0)
+    n_outdated = models.PositiveIntegerField(default=0)
 
     class Meta:
         ordering = ("-number",)
@@ -129,7 +159,8 @@ class Rebalance(models.Model):
     @property
     def n_awaiting(self) -> int:
         """Orders nobody has decided on yet."""
-        return self.n_orders - self.n_approved - self.n_rejected - self.n_superseded
+        decided: int = sum(getattr(self, name) for name in DECIDED_COUNTERS)
+        return self.n_orders - decided
 
     @property
     def is_active(self) -> bool:
@@ -202,7 +233,9 @@ class Order(models.Model):
     weight_before = weight()
     weight_after = weight()
     reason = models.CharField(max_length=20)
-    state = models.CharField(max_length=12, choices=OrderState, default=OrderState.PROPOSED)
+    state = models.CharField(max_length=20, choices=OrderState, default=OrderState.PROPOSED)
+    quantity_done = models.PositiveBigIntegerField(null=True, blank=True)  # null while nobody said anything of it
+    known_at = models.DateTimeField(null=True, blank=True)  # when it was approved, or what came of it last known
 
     class Meta:
         constraints = (
@@ -214,10 +247,31 @@ class Order(models.Model):
             models.Index(fields=["state", "id"]),
             # SQLite, which keeps no statistics, would look for a portfolio's open orders among all open ones.
             models.Index(fields=["portfolio_id", "state"]),
+            models.Index(
+                fields=["portfolio_id", "known_at"],
+                condition=models.Q(quantity_done__isnull=False),
+                name="orders_of_which_some_is_done",
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.side} {self.quantity} {self.ticker}"
+
+
+class OrderMove(models.Model):
+    """What became of an order after its approval, or why it can have none: who said so, when, and how much was done."""
+
+    id = id_field()
+    order = models.ForeignKey(Order, models.PROTECT, related_name="moves")
+    state_before = models.CharField(max_length=20, choices=OrderState)
+    state_after = models.CharField(max_length=20, choices=OrderState)
+    moved_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    moved_at = models.DateTimeField()
+    quantity_done = models.PositiveBigIntegerField(null=True, blank=True)  # of the order, in all
+    reason = models.CharField(max_length=500, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.state_before} to {self.state_after} {self.order_id}"
 
 
 class Decision(models.Model):

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from django.db import models
+from django.utils import timezone
 
 from models_app.drift_index.changed import book_changed
 from models_app.imports.import_progress import ImportProgress
@@ -20,7 +21,7 @@ from models_app.portfolio.lots import mismatches
 from models_app.portfolio.types import ZERO
 from models_app.sources.local import IDS_PER_QUERY, LocalSource, rows_where
 from ordergen.accounts.models import User
-from ordergen.core.db import bulk_insert, object_id
+from ordergen.core.db import bulk_insert, in_batches, object_id
 
 _IMPORT_FIRST = "Import {kind} first, or correct the row."
 _ROWS_PER_UPDATE = 500
@@ -35,6 +36,7 @@ class RecordsWork:
     fields: tuple[str, ...]  # "id" first
     new: list[tuple[Any, ...]] = field(default_factory=list)
     changed: list[tuple[Any, ...]] = field(default_factory=list)
+    stated: set[str] = field(default_factory=set)  # portfolios whose cash the file states, changed or not
 
     def write(self, *, by: User | None, reason: str, progress: ImportProgress) -> None:  # noqa: ARG002  the audit event has them
         bulk_insert(self.table, self.fields, progress.each("Writing rows", self.new, len(self.new)))
@@ -55,6 +57,7 @@ class EntriesWork:
     new: list[tuple[Any, ...]] = field(default_factory=list)
     changed: list[tuple[Any, ...]] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    stated: set[str] = field(default_factory=set)  # portfolios whose holdings the file states, changed or not
 
     def write(self, *, by: User | None, reason: str, progress: ImportProgress) -> None:  # noqa: ARG002  the audit event has them
         owners = self._owners()
@@ -71,6 +74,12 @@ class EntriesWork:
             return set() if self.table is TaxLot else None
         removed = rows_where(Holding.objects.order_by(), "pk", self.removed, "portfolio_id")
         return {row[1] for row in [*self.new, *self.changed]} | {key for (key,) in removed}
+
+
+def portfolios_stated(portfolio_ids: Iterable[str]) -> None:
+    """Keeps that it was said just now what these portfolios own, for what is on its way to them."""
+    for batch in in_batches(portfolio_ids):
+        Portfolio.objects.filter(pk__in=batch).update(stated_at=timezone.now())
 
 
 class Seen:
@@ -101,7 +110,7 @@ def diff_securities(rows: list[FileRow], found: Findings) -> RecordsWork:
 def diff_portfolios(rows: list[FileRow], found: Findings) -> RecordsWork:
     work = RecordsWork(Portfolio, ("id", "name", "cash"))
     known = {pk: (name, cash) for pk, name, cash in Portfolio.objects.values_list(*work.fields)}
-    _diff_records(rows, ("portfolio_id", "name", "cash"), known, found, work)
+    work.stated = _diff_records(rows, ("portfolio_id", "name", "cash"), known, found, work)
     return work
 
 
@@ -111,11 +120,11 @@ def _diff_records(
     known: dict[str, tuple[Any, ...]],
     found: Findings,
     work: RecordsWork,
-) -> None:
-    """Finds each row's record by id, else by its unique word (`columns[1]`: the ticker or the name)."""
+) -> set[str]:
+    """Finds each row's record by id, else by its unique word (`columns[1]`: the ticker or the name); returns all."""
     id_column, unique, _ = columns
     owners = {values[0]: pk for pk, values in known.items()}
-    seen = Seen(found.problems)
+    seen, found_ids = Seen(found.problems), set[str]()
     for row in rows:
         given, word = row.values.get(id_column), row.values[unique]
         owner = owners.get(word)
@@ -130,6 +139,8 @@ def _diff_records(
         found.changes.add(what, word if before is None else before[0], columns[1:], before or (), after)
         if what != "unchanged":
             (work.new if before is None else work.changed).append((pk, *after))
+        found_ids.add(pk)
+    return found_ids
 
 
 def diff_prices(rows: list[FileRow], found: Findings) -> EntriesWork:
@@ -176,7 +187,10 @@ def _place(
 
 
 def diff_holdings(rows: list[FileRow], found: Findings) -> EntriesWork:
-    return _diff_owned(rows, Holding, (), ("quantity",), found)
+    work = _diff_owned(rows, Holding, (), ("quantity",), found)
+    book = _Names()
+    work.stated = {owner for row in rows if (owner := book.portfolio(row))}
+    return work
 
 
 def diff_lots(rows: list[FileRow], found: Findings) -> EntriesWork:

@@ -26,6 +26,7 @@ class ModelsWork:
 
     new: list[ModelDraft] = field(default_factory=list)
     changed: list[tuple[str, int, ModelDraft]] = field(default_factory=list)  # id, version, content
+    stated: frozenset[str] = frozenset()  # a model says nothing of what portfolios own
 
     def write(self, *, by: User | None, reason: str, progress: ImportProgress) -> None:
         """Saves each through the models' own services, which refuse a version that has moved on."""

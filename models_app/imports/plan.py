@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
@@ -100,7 +100,10 @@ class Findings:
 
 
 class ImportWork(Protocol):
-    """The writing that a plan stands for."""
+    """The writing that a plan stands for, and the portfolios of which the file says what they own, changed or not."""
+
+    @property
+    def stated(self) -> Collection[str]: ...
 
     def write(self, *, by: User | None, reason: str, progress: ImportProgress) -> None:
         """Writes everything; call it inside a transaction."""

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from models_app.files.kinds import FileKind, get_kind, is_kept_elsewhere
-from models_app.imports.book import diff_holdings, diff_lots, diff_portfolios, diff_prices, diff_securities
+from models_app.imports.book import (
+    diff_holdings,
+    diff_lots,
+    diff_portfolios,
+    diff_prices,
+    diff_securities,
+    portfolios_stated,
+)
 from models_app.imports.import_progress import ImportProgress
 from models_app.imports.investment_models import diff_models, state_of_models
 from models_app.imports.plan import Findings, ImportPlan, ImportWork
@@ -79,6 +86,7 @@ def apply_import(plan: ImportPlan, *, by: User | None, progress: ImportProgress 
             raise ConflictError("The book has changed since this file was looked at. Upload the file again.")
         if plan.n_writes:
             _write(plan, by, progress or ImportProgress())
+        portfolios_stated(plan.work.stated)
     return plan
 
 

@@ -93,7 +93,7 @@ def has_only_floor(o: Options) -> bool:
 
 def are_plain_securities(positions: Collection[Position]) -> bool:
     """Whether columns can hold them: prices in whole ticks, weights in whole millionths, shares that trade freely."""
-    if not all(p.price and (p.lot_size, p.can_buy, p.can_sell) == (1, True, True) for p in positions):
+    if not all(p.price and (p.lot_size, p.can_buy, p.can_sell, p.on_order) == (1, True, True, ZERO) for p in positions):
         return False
     prices = {p.price or ZERO for p in positions}
     weights = {weight for p in positions for weight in (p.target, p.low_drift, p.high_drift)}

@@ -44,6 +44,7 @@ class Position:
 
     A security that is held but not in the model has target, low_drift and high_drift 0 and is sold out. Trades are
     multiples of `lot_size`; a position that is sold out with an odd lot leaves in full, or, where it may stay, stays.
+    Of the quantity, `on_order` is bought and not there yet: it counts, and cannot be sold.
     """
 
     security_id: str
@@ -55,6 +56,7 @@ class Position:
     lot_size: int = 1
     can_buy: bool = True
     can_sell: bool = True
+    on_order: Decimal = ZERO
     lots: tuple[TaxLot, ...] = ()
 
 

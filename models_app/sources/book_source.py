@@ -7,8 +7,8 @@ answer, never guessed: a security without a price has no entry in `latest_prices
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
@@ -47,11 +47,15 @@ class Balances:
     """What a portfolio owns: cash, and quantities by security id, none of them zero. Both may be negative.
 
     `lots` is None where nobody asked for them: only a gain budget needs them, so only then are they read.
+    `stated_at` is when it was last said or read to be so; None where it never was. Of the quantities, `on_order` are
+    bought and not there yet, which only a portfolio has that is looked at as it will be.
     """
 
     cash: Decimal
     quantities: Mapping[str, Decimal]
     lots: Lots | None = None
+    stated_at: datetime | None = None
+    on_order: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 class BookSource(Protocol):

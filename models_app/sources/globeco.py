@@ -13,6 +13,7 @@ import logging
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import ROUND_FLOOR, Decimal
 from functools import cache, partial
@@ -20,6 +21,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from django.conf import settings
+from django.utils import timezone
 
 from models_app.portfolio.types import ZERO
 from models_app.portfolio.units import MONEY_PLACES, TICK
@@ -93,7 +95,8 @@ class GlobecoSource:
         if empty := [key for key in wanted if found.get(key) is None]:
             known = self.portfolios(empty)
             found |= {key: Balances(ZERO, {}) for key in empty if key in known}
-        return {key: held for key in wanted if (held := found.get(key)) is not None}
+        now = timezone.now()  # read anew: whatever was approved before may be in it, or not
+        return {key: replace(held, stated_at=now) for key in wanted if (held := found.get(key)) is not None}
 
     def tax_lots(self, portfolio_ids: Iterable[str]) -> dict[str, Lots]:  # noqa: ARG002  BookSource's
         """None: portfolio accounting knows quantities only."""

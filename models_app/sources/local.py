@@ -49,14 +49,14 @@ class LocalSource:
 
     def balances(self, portfolio_ids: Iterable[str]) -> dict[str, Balances]:
         wanted = list(portfolio_ids)
-        cash = dict(rows_where(Portfolio.objects.order_by(), "pk", wanted, "id", "cash"))
-        quantities: dict[str, dict[str, Any]] = {portfolio_id: {} for portfolio_id in cash}
+        owners = list(rows_where(Portfolio.objects.order_by(), "pk", wanted, "id", "cash", "stated_at"))
+        quantities: dict[str, dict[str, Any]] = {portfolio_id: {} for portfolio_id, _, _ in owners}
         held = Holding.objects.order_by().exclude(quantity=0)
         for portfolio_id, security_id, quantity in rows_where(
             held, "portfolio_id", wanted, "portfolio_id", "security_id", "quantity"
         ):
             quantities[portfolio_id][security_id] = quantity
-        return {key: Balances(amount, quantities[key]) for key, amount in cash.items()}
+        return {key: Balances(cash, quantities[key], stated_at=stated) for key, cash, stated in owners}
 
     def tax_lots(self, portfolio_ids: Iterable[str]) -> dict[str, Lots]:
         found: dict[str, dict[str, list[types.TaxLot]]] = {}

@@ -31,6 +31,7 @@ from ordergen.core.db import as_of_one_moment
 from rebalance_app.models import (
     ACTIVE,
     ANSWERED,
+    DECIDED_COUNTERS,
     OPEN,
     Decision,
     Order,
@@ -41,8 +42,9 @@ from rebalance_app.models import (
     Rebalance,
     RunState,
 )
+from rebalance_app.order_states.table import COUNTERS, ENDED, OPEN_ORDER, bound_quantity
 from rebalance_app.orders.decide import content_hash
-from rebalance_app.orders.judge import Proposed, outlook_then
+from rebalance_app.orders.judge import Bound, Proposed, outlook_then
 from rebalance_app.proposals.recheck import proposal_faults
 from rebalance_app.proposals.run_inputs import inputs_of
 from rebalance_app.solving.failures import AFTER_ALL_ATTEMPTS
@@ -52,6 +54,7 @@ RowCheck = Callable[[PortfolioRebalance, Sequence[Order]], Faults]
 ROWS_AT_ONCE = 50
 SHOWN_FAULTS = 100
 ZERO = Decimal(0)
+APPROVED = OPEN_ORDER | ENDED  # once, whatever became of them
 
 
 @dataclass(frozen=True)
@@ -253,8 +256,9 @@ def counters_count() -> Faults:
     for run in _runs():
         for state in (*ANSWERED, "infeasible", "failed", "cancelled"):
             yield from _compare(run, state, rows[run.pk, state])
-        for state in ("approved", "rejected", "superseded"):
-            yield from _compare(run, state, orders[run.pk, state])
+        for counter in DECIDED_COUNTERS:
+            there = sum(orders[run.pk, state] for state, name in COUNTERS.items() if name == counter)
+            yield from _compare(run, counter.removeprefix("n_"), there)
         yield from _compare(run, "orders", sum(orders[run.pk, state] for state in OrderState.values))
 
 
@@ -296,7 +300,7 @@ def prices_are_those_of_the_run(row: PortfolioRebalance, orders: Sequence[Order]
 @proves_of_each("I8", "I24")
 def approved_orders_can_be_paid_for(row: PortfolioRebalance, orders: Sequence[Order]) -> Faults:
     """What is approved of a proposal keeps its cash floor without the rest, at the proposal's own cash and prices."""
-    approved = [order for order in orders if order.state == OrderState.APPROVED]
+    approved = [Bound(o.security_id, o.side, left, o.price) for o in orders if (left := bound_quantity(o))]
     figures = (row.cash_before, row.market_value, row.cash_after)
     if None in figures or not any(order.side == "BUY" for order in approved):
         return
@@ -343,12 +347,12 @@ def orders_are_as_decided() -> Faults:
     approvals, rejections = (Count("pk", filter=Q(verdict=verdict)) for verdict in ("approved", "rejected"))
     decided = Decision.objects.order_by().values("order_id", "order__state")
     for order in decided.annotate(approvals=approvals, rejections=rejections).exclude(
-        Q(order__state=OrderState.APPROVED, approvals=1, rejections=0)
+        Q(order__state__in=APPROVED, approvals=1, rejections=0)
         | Q(order__state=OrderState.REJECTED, rejections=1, approvals__lte=1)
     ):
         counts = f"{order['approvals']} approvals and {order['rejections']} rejections"
         yield f"order {order['order_id']} is {order['order__state']} with {counts}"
-    marked = Order.objects.filter(state__in=(OrderState.APPROVED, OrderState.REJECTED), decisions__isnull=True)
+    marked = Order.objects.filter(state__in=(*APPROVED, OrderState.REJECTED), decisions__isnull=True)
     for order_id, state in marked.order_by("pk").values_list("pk", "state").iterator(chunk_size=1000):
         yield f"order {order_id} is {state}, though nobody decided on it"
 

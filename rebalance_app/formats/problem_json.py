@@ -200,6 +200,7 @@ POSITION = {
     "lot_size": _lot_size,
     "can_buy": _boolean,
     "can_sell": _boolean,
+    "on_order": _at_least_zero,
     "lots": _tax_lots,
 }
 OPTIONS = {

@@ -22,6 +22,7 @@ INVALID_PROBLEM        of its case: times, lot_size, option and value, said
 UNKNOWN_GAIN           none, or in_lots and held; more (securities)
 STALE_PRICE            day, newest
 TOO_LARGE              value
+OPEN_ORDER             quantity; side, run, more (orders)
 PRICE_MOVED            price, price_then
 CASH_BELOW_FLOOR       cash_after, floor; moment (now, or then: when the proposal was computed), sales_left
 FUNDING_WITHDRAWN      cash_after, floor; moment, largest
@@ -264,6 +265,13 @@ def _price_moved(said: Said) -> str:
     )
 
 
+def _open_order(said: Said) -> str:
+    more = int(said["more"])
+    others = "" if not more else " and 1 more order" if more == 1 else f" and {more} more orders"
+    verb = "are" if more else "is"
+    return f"{said['side']} {said['quantity']:,} {said['name']} of run #{said['run']:.0f}{others} {verb}"
+
+
 MOMENTS = {"now": "", "then": "at the cash and prices of the proposal "}
 
 
@@ -313,6 +321,14 @@ SENTENCES: dict[str, str | Callable[[Said], str]] = {  # by code, and case where
     "PRICE_MOVED soft": lambda said: f"{_price_moved(said)}: say why it is approved all the same, or rebalance again.",
     "CASH_BELOW_FLOOR": _cash_below_floor,
     "FUNDING_WITHDRAWN": _funding_withdrawn,
+    "OPEN_ORDER left_out": lambda said: f"{_open_order(said)} on its way, and this run leaves such portfolios out.",
+    "OPEN_ORDER unclear": lambda said: (
+        f"{_open_order(said)} open, and the holdings were stated anew since: say first what became of it."
+    ),
+    "OPEN_ORDER lots": lambda said: (
+        f"{_open_order(said)} on its way. Which tax lots it takes is not known, so the gain budget cannot be kept: "
+        "wait until it is done, or solve without a gain budget."
+    ),
     "UNKNOWN_PORTFOLIO": "The book has no such portfolio any more.",
     "TOO_LARGE": "Trading {name} for {value:,.2f} is more than can be kept: correct the book or the price.",
     "SOLVER_FAILED": "The solver gave up: {said}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -14,8 +14,10 @@ from models_app.sources.book_source import Balances
 from ordergen.core.db import in_batches
 from ordergen.core.errors import ConflictError
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, Rebalance
+from rebalance_app.order_states.on_the_way import Coming, expected, followed, on_their_way
+from rebalance_app.order_states.table import OPEN_ORDER
 from rebalance_app.orders.lines import OrderLine
-from rebalance_app.proposals.run_inputs import has_gain_budget
+from rebalance_app.proposals.run_inputs import has_gain_budget, inputs_of
 from rebalance_app.proposals.stored import pack_lots
 
 Verdict = Literal["approved", "rejected"]
@@ -67,13 +69,32 @@ def _owners(which: Iterable[Q]) -> dict[str, str]:
 def _owners_with_approved_buys(which: Iterable[Q]) -> dict[str, str]:
     """The same of those proposals only that have buys approved before, and sales among these orders."""
     of_sales = in_batches(_owners([some & Q(side="SELL") for some in which]))
-    return _owners([Q(proposal__in=batch, side="BUY", state=OrderState.APPROVED) for batch in of_sales])
+    return _owners([Q(proposal__in=batch, side="BUY", state__in=OPEN_ORDER) for batch in of_sales])
 
 
-def out_of_date(
-    orders: Sequence[OrderLine], together: Sequence[OrderLine], now: Mapping[str, Balances]
-) -> dict[str, str]:
-    """Orders whose portfolio no longer holds what they were computed from, by order id.
+class Expected:
+    """What portfolios will own once the orders of other proposals are done that are on their way to them.
+
+    Make it inside the transaction that decides: what is on its way changes with every approval.
+    """
+
+    def __init__(self, book: Book, orders: Iterable[OrderLine]) -> None:
+        self._there = {o.portfolio_id: book.balances[o.portfolio_id] for o in orders if o.portfolio_id in book.balances}
+        self._coming = on_their_way(self._there)
+
+    def others(self, order: OrderLine) -> list[Coming]:
+        """What is on its way to the order's portfolio, but for its own proposal."""
+        coming = self._coming.get(order.portfolio_id, ())
+        return [one for one in coming if one.order.proposal_id != order.proposal_id]
+
+    def of(self, order: OrderLine, prices: Mapping[str, Decimal]) -> Balances | None:
+        """What the order's portfolio will own, at these prices; None of one that the book has no more."""
+        there = self._there.get(order.portfolio_id)
+        return there and expected(there, self.others(order), prices)
+
+
+def out_of_date(orders: Sequence[OrderLine], together: Sequence[OrderLine], now: Expected) -> dict[str, str]:
+    """Orders whose portfolio is no longer to hold what they were computed from, by order id.
 
     Where that is so of one order that awaits a decision, it is of all of its proposal, chosen with it or not: a buy
     counts on the cash of a sale.
@@ -82,11 +103,14 @@ def out_of_date(
     for batch in in_batches({order.proposal_id for order in orders}):
         cash |= PortfolioRebalance.objects.filter(pk__in=batch).values_list("pk", "cash_before")
     moved: dict[str, str] = {}
+    found: dict[str, Balances | None] = {}
     for order in together:
-        if order.proposal_id in cash and order.state == OrderState.PROPOSED:
-            reason = _moved(order, cash[order.proposal_id], now.get(order.portfolio_id))
-            if reason:
-                moved[order.proposal_id] = reason
+        key = order.proposal_id
+        if key in cash and order.state == OrderState.PROPOSED:
+            if key not in found:
+                found[key] = now.of(order, inputs_of(order.rebalance_id).prices)
+            if reason := _moved(order, cash[key], found[key]):
+                moved[key] = reason
     return {order.pk: moved[order.proposal_id] for order in orders if order.proposal_id in moved}
 
 
@@ -116,21 +140,45 @@ def lots_changed(orders: Sequence[OrderLine], runs: Mapping[str, Rebalance]) -> 
     return {order.pk: message for order in orders if order.proposal_id in changed}
 
 
-def already_traded(orders: Sequence[OrderLine], now: Mapping[str, Balances]) -> dict[str, str]:
-    """Orders of portfolios with approved orders of another run that the holdings do not show yet, by order id.
+def not_counted(orders: Sequence[OrderLine], now: Expected) -> dict[str, str]:
+    """Orders of proposals that do not know of what is on its way to their portfolios, by order id.
 
     Both were computed from the same holdings and would spend the same cash, whichever securities they trade.
     """
-    under_way: dict[str, dict[str, int]] = {}
+    others = {order.proposal_id: some for order in orders if (some := now.others(order))}
+    counted: dict[str, frozenset[str]] = {}
+    for batch in in_batches(others):
+        rows = PortfolioRebalance.objects.filter(pk__in=batch, document__has_key="open_orders")
+        for pk, told in rows.values_list("pk", "document__open_orders"):
+            counted[pk] = frozenset(order["id"] for order in told)
+    reasons = {key: _uncounted(some, counted.get(key, frozenset())) for key, some in others.items()}
+    return {order.pk: reason for order in orders if (reason := reasons.get(order.proposal_id))}
+
+
+def _uncounted(others: Iterable[Coming], counted: Container[str]) -> str:
+    for order, _, is_unclear in others:
+        if is_unclear:
+            return f"{order} is open, and the holdings were stated anew since: say first what became of it."
+        if order.pk not in counted:
+            number = order.rebalance__number
+            return f"Run #{number} has orders on their way that this proposal does not count: rebalance again."
+    return ""
+
+
+def approved_earlier(orders: Sequence[OrderLine], now: Mapping[str, Balances]) -> dict[str, str]:
+    """Orders of portfolios with others of another run that were approved before orders were followed, by order id.
+
+    Of those nothing is known but the holding: while it is as it was before them, they may still be to come.
+    """
+    waiting: dict[str, dict[str, int]] = {}
     for batch in in_batches({order.portfolio_id for order in orders}):
-        approved = Order.objects.filter(portfolio_id__in=batch, state=OrderState.APPROVED).order_by("pk")
-        columns = ("portfolio_id", "security_id", "quantity_before", "rebalance_id", "rebalance__number")
-        for portfolio_id, security_id, before, run_id, number in approved.values_list(*columns):
-            if portfolio_id in now and now[portfolio_id].quantities.get(security_id, 0) == before:
-                under_way.setdefault(portfolio_id, {})[run_id] = number
+        for earlier in followed(Q(portfolio_id__in=batch, state=OrderState.APPROVED_EARLIER)):
+            there = now.get(earlier.portfolio_id)
+            if there and there.quantities.get(earlier.security_id, 0) == earlier.quantity_before:
+                waiting.setdefault(earlier.portfolio_id, {})[earlier.rebalance_id] = earlier.rebalance__number
     return {
-        order.pk: f"Run #{number} has approved orders that the holdings do not show yet: reject those first."
+        order.pk: f"Run #{number} has orders approved earlier that the holdings do not show: say what became of them."
         for order in orders
-        for run_id, number in under_way.get(order.portfolio_id, {}).items()
+        for run_id, number in waiting.get(order.portfolio_id, {}).items()
         if run_id != order.rebalance_id
     }

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
 from django.db import DatabaseError
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from ordergen.accounts.models import User
@@ -19,10 +19,12 @@ from ordergen.audit.services import record, recorded
 from ordergen.core.db import bulk_insert, in_batches, is_busy, object_id
 from ordergen.core.errors import ConflictError, InvalidInputError, NotFoundError, OrdergenError, PartlyDoneError
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
+from rebalance_app.order_states.move import orders_move
 from rebalance_app.orders.book_now import Book, Verdict, read_book
 from rebalance_app.orders.findings import judge_approval, judge_rejection, policy
 from rebalance_app.orders.lines import OrderLine, lines_of, lines_where
 
+MOVE_OF: Mapping[Verdict, str] = {"approved": "approve", "rejected": "reject"}
 DECISION_FIELDS = ("id", "order", "verdict", "decided_by", "decided_at", "comment", "content_hash")
 SIGNED = ("pk", "rebalance_id", "portfolio_id", "security_id", "side", "quantity", "price")
 MAX_COMMENT = 500
@@ -183,12 +185,7 @@ def _write(
     by: User, orders: Sequence[OrderLine], verdict: Verdict, comment: str, runs: Mapping[str, Rebalance]
 ) -> None:
     now, comment = timezone.now(), comment.strip()
-    for state, ids in _by_state(orders).items():
-        changed = sum(
-            Order.objects.filter(pk__in=batch, state=state).update(state=verdict) for batch in in_batches(ids)
-        )
-        if changed != len(ids):
-            raise ConflictError("Somebody else decided on some of these orders meanwhile: look again.")
+    orders_move(MOVE_OF[verdict], orders, known_at=now)
     bulk_insert(Decision, DECISION_FIELDS, _decisions(by, orders, verdict, comment, now))
     for run in sorted(runs.values(), key=lambda run: run.number):
         decided = [order for order in orders if order.rebalance_id == run.pk]
@@ -203,18 +200,6 @@ def _decisions(
 
 
 def _tell(by: User, run: Rebalance, orders: Sequence[OrderLine], verdict: Verdict, comment: str) -> None:
-    """Counts the decided orders of one run at the run, and records them."""
-    withdrawn = sum(order.state == OrderState.APPROVED for order in orders)
-    changes = {f"n_{verdict}": F(f"n_{verdict}") + len(orders)}
-    if withdrawn:
-        changes["n_approved"] = F("n_approved") - withdrawn
-    Rebalance.objects.filter(pk=run.pk).update(**changes)
+    """Records the decided orders of one run."""
     detail = {"orders": [order.pk for order in orders], "comment": comment}
     record(f"orders.{verdict}", run, f"{len(orders)} orders of run #{run.number} {verdict}", by=by, detail=detail)
-
-
-def _by_state(orders: Iterable[OrderLine]) -> Mapping[str, list[str]]:
-    groups: dict[str, list[str]] = {}
-    for order in orders:
-        groups.setdefault(order.state, []).append(order.pk)
-    return groups

@@ -13,17 +13,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
 
 from django.conf import settings
+from django.db.models import Q
 
 from models_app.portfolio.types import Reason
 from ordergen.accounts.models import User
 from ordergen.core.db import in_batches
 from rebalance_app.formats.sentences import sentence
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, Rebalance
-from rebalance_app.orders.book_now import Book, Verdict, already_traded, lots_changed, out_of_date
+from rebalance_app.order_states.on_the_way import FollowedOrder, followed
+from rebalance_app.order_states.table import refusal_of
+from rebalance_app.orders.book_now import (
+    Book,
+    Expected,
+    Verdict,
+    approved_earlier,
+    lots_changed,
+    not_counted,
+    out_of_date,
+)
 from rebalance_app.orders.judge import Funds, Objection, Proposed, price_objection
-from rebalance_app.orders.lines import OrderLine, lines_of
+from rebalance_app.orders.lines import OrderLine
 from rebalance_app.orders.selectors import CashLine
 from rebalance_app.proposals.run_inputs import inputs_of
 
@@ -61,10 +73,12 @@ def judge_approval(
     judged = _judge_policy(by, orders, "approved")
     book.must_tell_of(order.portfolio_id for order in orders)
     of_book = judged.open(orders)
+    to_be = Expected(book, of_book)
     judged.left_alone.update(
         lots_changed(of_book, judged.runs)
-        | out_of_date(of_book, together, book.balances)
-        | already_traded(of_book, book.balances)
+        | out_of_date(of_book, together, to_be)
+        | not_counted(of_book, to_be)
+        | approved_earlier(of_book, book.balances)
     )
     _judge_prices(judged, judged.open(orders), book)
     _judge_funding(judged, judged.open(orders), book, together)
@@ -96,9 +110,7 @@ def policy(user: User, launched_by_id: str | None, state: str, verdict: Verdict)
         return "Deciding on orders needs the role approver."
     if verdict == "approved" and launched_by_id == user.pk:
         return "You launched this run: another approver must decide."
-    if state == OrderState.PROPOSED or (state == OrderState.APPROVED and verdict == "rejected"):
-        return ""
-    return f"It is {OrderState(state).label.lower()} already."
+    return refusal_of("approve" if verdict == "approved" else "reject", state)
 
 
 def _judge_policy(by: User, orders: Sequence[OrderLine], verdict: Verdict) -> Judgement:
@@ -125,7 +137,7 @@ def _judge_prices(judged: Judgement, orders: Sequence[OrderLine], book: Book) ->
 def _judge_funding(judged: Judgement, orders: Sequence[OrderLine], book: Book, together: Sequence[OrderLine]) -> None:
     """Leaves alone the buys of each proposal that cannot be paid for by what was approved before and is chosen now."""
     chosen, approve = _by_proposal(orders), {order.pk for order in orders}
-    approved = _by_proposal(lines_of(chosen, OrderState.APPROVED))
+    approved = _approved_of(chosen)
     hopeless = judged.left_alone.keys() - judged.asks.keys()
     selling = {
         o.proposal_id
@@ -146,7 +158,7 @@ def _judge_withdrawal(judged: Judgement, orders: Sequence[OrderLine], book: Book
     """Leaves alone the sales of each proposal without which buys approved before cannot be paid for."""
     chosen, reject = _by_proposal(orders), {order.pk for order in orders}
     sales = {key: [order for order in some if order.side == "SELL"] for key, some in chosen.items()}
-    approved = _by_proposal(lines_of((key for key, some in sales.items() if some), OrderState.APPROVED))
+    approved = _approved_of(key for key, some in sales.items() if some)
     at_stake = {
         key: chosen[key]
         for key, some in approved.items()
@@ -162,8 +174,22 @@ def _judge_withdrawal(judged: Judgement, orders: Sequence[OrderLine], book: Book
         judged.cash.append(CashLine(some[0].portfolio_name, replace(kept, approved=funds.now(before).approved)))
 
 
-def _by_proposal(orders: Iterable[OrderLine]) -> defaultdict[str, list[OrderLine]]:
-    groups: defaultdict[str, list[OrderLine]] = defaultdict(list)
+def _approved_of(proposal_ids: Iterable[str]) -> defaultdict[str, list[FollowedOrder]]:
+    """By proposal its orders that were approved before, whatever became of them."""
+    batches = in_batches(set(proposal_ids))
+    return _by_proposal(order for batch in batches for order in followed(Q(proposal_id__in=batch)))
+
+
+class _OfProposal(Protocol):
+    @property
+    def proposal_id(self) -> str: ...
+
+
+Some = TypeVar("Some", bound=_OfProposal)
+
+
+def _by_proposal(orders: Iterable[Some]) -> defaultdict[str, list[Some]]:
+    groups: defaultdict[str, list[Some]] = defaultdict(list)
     for order in orders:
         groups[order.proposal_id].append(order)
     return groups
@@ -177,15 +203,11 @@ def _funds(chosen: Mapping[str, Sequence[OrderLine]], book: Book) -> dict[str, F
             "pk", "cash_before", "market_value", "cash_after"
         )
         stored.update({pk: Proposed(*figures) for pk, *figures in rows if None not in figures})
+    to_be = Expected(book, (order for order, *_ in chosen.values()))
     return {
-        key: Funds(
-            inputs_of(order.rebalance_id).options_of(order.portfolio_id)[0],
-            stored.get(key),
-            book.balances[order.portfolio_id],
-            book.prices,
-        )
+        key: Funds(inputs_of(order.rebalance_id).options_of(order.portfolio_id)[0], stored.get(key), owned, book.prices)
         for key, (order, *_) in chosen.items()
-        if order.portfolio_id in book.balances
+        if (owned := to_be.of(order, book.prices)) is not None
     }
 
 

@@ -13,11 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 from models_app.portfolio.types import ZERO, Options, Reason
 from models_app.portfolio.units import WIDE
 from models_app.sources.book_source import Balances
+from rebalance_app.models import OrderState
+from rebalance_app.order_states.on_the_way import FollowedOrder
+from rebalance_app.order_states.table import bound_quantity
 from rebalance_app.orders.lines import OrderLine
 
 NAMED = 3  # buys, the largest of those that a rejection would leave unpaid
@@ -27,6 +30,8 @@ class Traded(Protocol):
     """An order, whichever way it was read."""
 
     @property
+    def security_id(self) -> str: ...
+    @property
     def side(self) -> str: ...
     @property
     def quantity(self) -> int: ...
@@ -34,7 +39,13 @@ class Traded(Protocol):
     def price(self) -> Decimal: ...
 
 
-AnOrder = TypeVar("AnOrder", bound=Traded)
+class Bound(NamedTuple):
+    """What an approved order binds its portfolio to: what is open or done of it."""
+
+    security_id: str
+    side: str
+    quantity: int
+    price: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +109,28 @@ class Funds:
     balances: Balances
     prices: Mapping[str, Decimal]
 
-    def now(self, approved: Iterable[OrderLine], chosen: Iterable[OrderLine] = ()) -> Outlook:
-        """At the book's cash and newest prices.
-
-        A sale that was approved before brings nothing once its holding is another: what it brought is in the cash. A
-        buy is counted whole, whatever is held: how much of it has been done is not known.
-        """
-        held = self.balances.quantities
-        to_come = [o for o in approved if o.side == "BUY" or held.get(o.security_id, 0) == o.quantity_before]
+    def now(self, approved: Iterable[FollowedOrder], chosen: Iterable[OrderLine] = ()) -> Outlook:
+        """At the book's cash and newest prices."""
+        to_come = [Bound(o.security_id, o.side, self._to_come(o), o.price) for o in approved]
         floor = cash_floor(self.options, self._market_value() if self.options.min_cash_weight else ZERO)
         return _outlook(self.balances.cash, floor, self._price_now, to_come, chosen)
 
-    def then(self, approved: Iterable[OrderLine], chosen: Iterable[OrderLine] = ()) -> Outlook | None:
+    def then(self, approved: Iterable[FollowedOrder], chosen: Iterable[OrderLine] = ()) -> Outlook | None:
         """At the proposal's own cash and prices."""
-        return outlook_then(self.proposed, self.options, approved, chosen) if self.proposed else None
+        bound = [Bound(o.security_id, o.side, bound_quantity(o), o.price) for o in approved]
+        return outlook_then(self.proposed, self.options, bound, chosen) if self.proposed else None
+
+    def _to_come(self, order: FollowedOrder) -> int:
+        """Shares of an order approved before that the holdings do not show.
+
+        Where that is not known, a sale brings nothing once its holding is another: what it brought is in the cash. A
+        buy is counted whole, whatever is held.
+        """
+        is_known = order.state != OrderState.APPROVED_EARLIER and not order.is_unclear(self.balances)
+        if is_known:
+            return order.to_come(self.balances)
+        is_as_before = self.balances.quantities.get(order.security_id, 0) == order.quantity_before
+        return order.quantity - order.done if order.side == "BUY" or is_as_before else 0
 
     def unfunded(self, now: Outlook, then: Outlook | None, *, sales_left: bool) -> Reason | None:
         """Why the chosen buys in these outlooks cannot be paid for; `sales_left`: sales beside await a decision."""
@@ -123,17 +142,17 @@ class Funds:
         numbers = {"cash_after": short.after, "floor": short.floor}
         return Reason("CASH_BELOW_FLOOR", None, numbers, {"moment": moment, "sales_left": float(sales_left)})
 
-    def withdrawn(self, kept: Sequence[OrderLine]) -> Reason | None:
+    def withdrawn(self, kept: Sequence[FollowedOrder]) -> Reason | None:
         """Why sales cannot be rejected: buys among what is kept approved without them would not be paid for."""
         short, moment = _short(self.now(kept), self.then(kept))
         if short is None:
             return None
-        buys = sorted((o for o in kept if o.side == "BUY"), key=lambda order: (-order.value, order.security_id))
+        buys = sorted((o for o in kept if o.side == "BUY"), key=lambda o: (-o.quantity * o.price, o.security_id))
         numbers = {"cash_after": short.after, "floor": short.floor}
         largest = tuple(order.security_id for order in buys[:NAMED])
         return Reason("FUNDING_WITHDRAWN", None, numbers, {"moment": moment, "largest": largest})
 
-    def _price_now(self, order: OrderLine) -> Decimal:
+    def _price_now(self, order: Traded) -> Decimal:
         return self.prices.get(order.security_id, order.price)
 
     def _market_value(self) -> Decimal:
@@ -152,16 +171,16 @@ def cash_floor(options: Options, market_value: Decimal) -> Decimal:
 def _outlook(
     cash: Decimal,
     floor: Decimal,
-    price_of: Callable[[AnOrder], Decimal],
-    approved: Iterable[AnOrder],
-    chosen: Iterable[AnOrder],
+    price_of: Callable[[Traded], Decimal],
+    approved: Iterable[Traded],
+    chosen: Iterable[Traded],
 ) -> Outlook:
     with localcontext(WIDE):
         with_approved = cash + _brought(approved, price_of)
         return Outlook(cash, with_approved, with_approved + _brought(chosen, price_of), floor)
 
 
-def _brought(orders: Iterable[AnOrder], price_of: Callable[[AnOrder], Decimal]) -> Decimal:
+def _brought(orders: Iterable[Traded], price_of: Callable[[Traded], Decimal]) -> Decimal:
     """Cash from sells, less what buys cost."""
     return sum((price_of(o) * (o.quantity if o.side == "SELL" else -o.quantity) for o in orders), ZERO)
 

@@ -3,7 +3,7 @@
     few      few portfolios can hold what is wanted (a name; a large value in a run): the database sorts their orders
     small    by the counters of the runs there are so few that the database may sort them all
     largest  a run's orders by value: portfolios by their largest order, until no further one can have a larger
-    by key   all else, along an index in the order of the key (a road, or one for each state of a run's orders). Of what
+    by key   all else, along an index in the order of the key (a road, or one for each state). Of what
              no index knows (side, security, value) one page looks at LOOKED_AT orders, and says where to look on
 
 The first that fits is taken. What none of them can sort is listed by key, and its column offers no sorting.
@@ -85,7 +85,8 @@ class OrderScope:
         states = TABS[self.wanted.tab]
         if self.run is not None:
             return [Road(self.is_rising, state, self.run.pk) for state in states]
-        return [Road(self.is_rising, states[0] if len(states) == 1 else "")]
+        is_any = len(states) == len(OrderState)
+        return [Road(self.is_rising)] if is_any else [Road(self.is_rising, state) for state in states]
 
 
 @dataclass(frozen=True)

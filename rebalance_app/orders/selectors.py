@@ -14,6 +14,7 @@ from models_app.portfolio.lots import gain, lots_sold
 from models_app.portfolio.types import ZERO
 from ordergen.core.errors import NotFoundError
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
+from rebalance_app.order_states.table import ENDED, OPEN_ORDER
 from rebalance_app.orders.judge import Outlook
 from rebalance_app.orders.lines import OrderLine
 from rebalance_app.proposals.selectors import LONG
@@ -22,7 +23,8 @@ from rebalance_app.runs.selectors import DECIDED, run_totals
 
 TABS: dict[str, tuple[OrderState, ...]] = {
     "awaiting": (OrderState.PROPOSED,),
-    "approved": (OrderState.APPROVED,),
+    "approved": tuple(state for state in OrderState if state in OPEN_ORDER),
+    "ended": tuple(state for state in OrderState if state in ENDED),
     "rejected": (OrderState.REJECTED,),
     "all": tuple(OrderState),
 }
@@ -65,7 +67,11 @@ class OrderRow:
 def order_counts(runs: QuerySet[Rebalance] | None = None) -> dict[str, int]:
     """How many orders each tab has, from the counters of all runs, or of some."""
     counts = (Rebalance.objects.all() if runs is None else runs).aggregate(
-        all=Sum("n_orders"), decided=Sum(DECIDED), approved=Sum("n_approved"), rejected=Sum("n_rejected")
+        all=Sum("n_orders"),
+        decided=Sum(DECIDED),
+        approved=Sum("n_approved"),
+        ended=Sum("n_ended"),
+        rejected=Sum("n_rejected"),
     )
     known = {name: count or 0 for name, count in counts.items()}
     return known | {"awaiting": known["all"] - known["decided"]}

@@ -28,6 +28,7 @@ from ordergen.core.db import object_id
 from ordergen.core.errors import promised
 from rebalance_app.formats.sentences import sentence
 from rebalance_app.models import OrderState, PortfolioRebalance, ProposalState
+from rebalance_app.order_states.on_the_way import Coming
 from rebalance_app.proposals.order_reasons import REASONS, order_reason, order_reasons
 from rebalance_app.proposals.run_inputs import RunInputs
 from rebalance_app.proposals.stored import pack, pack_lots, text
@@ -60,9 +61,16 @@ class Proposal:
 
 
 def proposal(
-    inputs: RunInputs, row: PortfolioRebalance, problem: RebalanceProblem | None, solution: RebalanceSolution
+    inputs: RunInputs,
+    row: PortfolioRebalance,
+    problem: RebalanceProblem | None,
+    solution: RebalanceSolution,
+    coming: Sequence[Coming] = (),
 ) -> Proposal:
-    """The general way: from one solution. Without a problem there is nothing but the reason."""
+    """The general way: from one solution. Without a problem there is nothing but the reason.
+
+    `coming` is what the problem counts as done though it is on its way only.
+    """
     told = [reason_told(inputs, reason) for reason in solution.reasons]
     values: dict[str, Any] = UNKNOWN | {
         "state": _state(solution).value,
@@ -77,10 +85,12 @@ def proposal(
     after = _after(problem, solution)
     orders = list(_orders(inputs, row, problem, solution, (before, after)))
     if too_large := _too_large(orders, after):
-        return proposal(inputs, row, problem, too_large)
+        return proposal(inputs, row, problem, too_large, coming)
     values |= _figures(before, after, orders)
     values["document"] = _certificate(solution, before, after) | _texts(values) | {"reasons": told}
     values["document"]["limits"] = limits_applied(inputs, row.portfolio_id)
+    if coming:
+        values["document"]["open_orders"] = [one.to_json() for one in coming]
     if inputs.needs_lots(row.portfolio_id):
         values["document"] |= _gains(problem, solution)
     if solution.nearest:

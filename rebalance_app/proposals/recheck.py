@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -46,7 +47,12 @@ def _problem(row: PortfolioRebalance, document: dict[str, Any]) -> RebalanceProb
     held = {key: Decimal(quantity) for key, quantity in zip(ids, quantities["before"], strict=True)}
     lots = proposals.read_lots(document)
     outside = {key: held[key] for key in ids if held[key] or key in quantities["outside"]}
-    return inputs.problem(row.portfolio_id, Balances(Decimal(document["cash_before"]), outside, lots))
+    coming: Counter[str] = Counter()
+    for order in document.get("open_orders", ()):
+        coming[order["security_id"]] += order["quantity"] if order["side"] == "BUY" else 0
+    on_order = {key: Decimal(shares) for key, shares in coming.items() if shares and key in outside}
+    cash = Decimal(document["cash_before"])
+    return inputs.problem(row.portfolio_id, Balances(cash, outside, lots, on_order=on_order))
 
 
 def _solution(

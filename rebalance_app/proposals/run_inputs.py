@@ -16,7 +16,7 @@ from models_app.portfolio.batch import are_plain_securities
 from models_app.portfolio.types import ZERO, Options, Position, RebalanceProblem, TaxLot
 from models_app.sources.book_source import Balances
 from rebalance_app.limits.levels import merged
-from rebalance_app.models import Rebalance
+from rebalance_app.models import OpenOrders, Rebalance
 
 Quote = Mapping[str, str | None]
 Band = tuple[Decimal, Decimal, Decimal]
@@ -33,6 +33,7 @@ class RunInputs:
     limits: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict
     )  # model, portfolios, securities: see Rebalance
+    open_orders: str = OpenOrders.IGNORE.value  # what is done about orders that are on their way
 
     @cached_property
     def stale(self) -> frozenset[str]:
@@ -63,9 +64,12 @@ class RunInputs:
         """What is held though the model does not have it, by id."""
         return sorted(key for key in balances.quantities if key not in self.targets)
 
-    def position(self, security_id: str, quantity: Decimal, lots: Sequence[TaxLot] = ()) -> Position:
+    def position(
+        self, security_id: str, quantity: Decimal, lots: Sequence[TaxLot] = (), on_order: Decimal = ZERO
+    ) -> Position:
         band, price = self.targets.get(security_id, NO_PLACE), self.prices.get(security_id)
-        return Position(security_id, quantity, price, *band, lots=tuple(lots), **self.restrictions.get(security_id, {}))
+        own = self.restrictions.get(security_id, {})
+        return Position(security_id, quantity, price, *band, on_order=on_order, lots=tuple(lots), **own)
 
     @cached_property
     def restrictions(self) -> Mapping[str, Mapping[str, Any]]:
@@ -98,9 +102,9 @@ class RunInputs:
     def problem(self, portfolio_id: str, balances: Balances) -> RebalanceProblem:
         """The model's securities in the model's order, then what else is held."""
         options, _ = self.options_of(portfolio_id)
-        held, lots = balances.quantities, balances.lots or {}
+        held, lots, coming = balances.quantities, balances.lots or {}, balances.on_order
         ids = [*self.targets, *self.outside(balances)]
-        positions = [self.position(key, held.get(key, ZERO), lots.get(key, ())) for key in ids]
+        positions = [self.position(key, held.get(key, ZERO), lots.get(key, ()), coming.get(key, ZERO)) for key in ids]
         return RebalanceProblem(portfolio_id, balances.cash, tuple(positions), options)
 
 
@@ -119,4 +123,4 @@ def inputs_of(run_id: str) -> RunInputs:
         line["security_id"]: (Decimal(line["target"]), Decimal(line["low_drift"]), Decimal(line["high_drift"]))
         for line in content["positions"]
     }
-    return RunInputs(run.snapshot.payload, targets, run.options, run.limits)
+    return RunInputs(run.snapshot.payload, targets, run.options, run.limits, run.open_orders)

@@ -23,7 +23,7 @@ from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.core.db import bulk_insert, object_id
 from ordergen.core.errors import ConflictError, InvalidInputError
-from rebalance_app.models import OPEN, PortfolioRebalance, Rebalance
+from rebalance_app.models import OPEN, OpenOrders, PortfolioRebalance, Rebalance
 from rebalance_app.runs.backlog import admit
 from rebalance_app.solving.freeze import checked_options, limits_in_force, prices_now
 
@@ -36,17 +36,19 @@ ROW = (
 )  # fmt: skip
 
 
-def run_launch(
+def run_launch(  # noqa: PLR0913  what somebody says at a launch
     *,
     by: User,
     model_id: str,
     portfolio_ids: Sequence[str] | None = None,
     options: Mapping[str, Any] | None = None,
     note: str = "",
+    open_orders: OpenOrders = OpenOrders.NET,
     idempotency_key: str | None = None,
 ) -> Rebalance:
     """Starts a run over the portfolios of a model, or over some of them, at the prices known now.
 
+    `open_orders` says what is done about orders of earlier runs that are on their way to these portfolios.
     The same `idempotency_key` with the same request gives the run it gave before, and starts nothing.
 
     Raises NotAllowedError, NotFoundError (model), InvalidInputError (an option, an unknown or foreign portfolio, a
@@ -61,6 +63,8 @@ def run_launch(
         "note": note,
         "by": by.pk,
     }
+    if open_orders != OpenOrders.NET:
+        request["open_orders"] = open_orders.value
     key = _scoped(idempotency_key, by)
     if earlier := _earlier_run(key, request):
         return earlier
@@ -86,6 +90,7 @@ def run_launch(
             snapshot=snapshot,
             options=given,
             limits=limits,
+            open_orders=open_orders,
             request_hash=_hash(request),
             note=note,
             launched_by=by,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import add
 from typing import Any
 
 from django.db.models import Count, F, Min, Q
@@ -15,6 +16,7 @@ from ordergen.web.keyset import Keyset, KeysetPage, read_page
 from rebalance_app.models import (
     ACTIVE,
     ANSWERED,
+    DECIDED_COUNTERS,
     FAILURES,
     OPEN,
     PortfolioRebalance,
@@ -26,7 +28,8 @@ from rebalance_app.proposals.selectors import LONG, share
 
 PAGE_SIZE = 50
 MAX_FAILURE_GROUPS = 20
-DECIDED = F("n_approved") + F("n_rejected") + F("n_superseded")
+DECIDED = reduce(add, map(F, DECIDED_COUNTERS))
+AWAITING_ORDERS = F("n_orders") - DECIDED
 RUN_FILTERS: dict[str, Q] = {
     "active": Q(state__in=ACTIVE),
     "awaiting": Q(n_orders__gt=DECIDED),

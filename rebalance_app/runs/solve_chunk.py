@@ -13,7 +13,7 @@ kills its worker takes no other with it), and nothing half-written is ever seen.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -32,6 +32,7 @@ from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, R
 from rebalance_app.optimiser.batch_solve import batch_solve
 from rebalance_app.optimiser.solution import refused
 from rebalance_app.optimiser.solve import solve_separable
+from rebalance_app.order_states.on_the_way import Coming
 from rebalance_app.proposals.document import batch_proposals, proposal
 from rebalance_app.proposals.run_inputs import RunInputs, inputs_of
 from rebalance_app.runs.lifecycle import run_finish, run_stop
@@ -76,21 +77,25 @@ def _answer(claim: Claim) -> None:
         answered = list(batch_proposals(claim.inputs, work.batch_rows, work.batch, answer))
         proposals_store(claim.run, claim.token, answered)
         work = work.without(answer.answered)
-    _solve_one_by_one(claim, work.problems(claim.inputs))
+    _solve_one_by_one(claim, work.problems(claim.inputs), work.coming)
 
 
-def _solve_one_by_one(claim: Claim, problems: Sequence[tuple[PortfolioRebalance, RebalanceProblem]]) -> None:
+def _solve_one_by_one(
+    claim: Claim,
+    problems: Sequence[tuple[PortfolioRebalance, RebalanceProblem]],
+    coming: Mapping[str, Sequence[Coming]],
+) -> None:
     """The general way: closed form with every option, and the integer programme where that is not enough."""
     certified = solve_separable([problem for _, problem in problems])
     answered = [
-        proposal(claim.inputs, row, problem, done)
+        proposal(claim.inputs, row, problem, done, coming.get(row.portfolio_id, ()))
         for (row, problem), done in zip(problems, certified, strict=True)
         if done
     ]
     proposals_store(claim.run, claim.token, answered)
     for (row, problem), done in zip(problems, certified, strict=True):
         if done is None and claim.renew():
-            _solve_alone(claim, row, problem)
+            _solve_alone(claim, row, problem, coming.get(row.portfolio_id, ()))
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ def _claim(run_id: str, chunk: int) -> Claim | None:
     return Claim(run, token, list(run.portfolios.filter(token=token)))
 
 
-def _solve_alone(claim: Claim, row: PortfolioRebalance, problem: RebalanceProblem) -> None:
+def _solve_alone(claim: Claim, row: PortfolioRebalance, problem: RebalanceProblem, coming: Sequence[Coming]) -> None:
     """One integer programme in the child; a failure gives the portfolio back for another attempt, up to the last."""
     try:
         solution = _child.solve(problem)
@@ -165,7 +170,7 @@ def _solve_alone(claim: Claim, row: PortfolioRebalance, problem: RebalanceProble
                 _give_back(claim, row, of_process(error, seconds))
                 return
         solution = refused(problem, "error", (after_attempts(error, row.attempt, seconds),))
-    proposals_store(claim.run, claim.token, [proposal(claim.inputs, row, problem, solution)])
+    proposals_store(claim.run, claim.token, [proposal(claim.inputs, row, problem, solution, coming)])
 
 
 def _give_back(claim: Claim, row: PortfolioRebalance, why: Reason) -> None:

@@ -15,6 +15,7 @@ from ordergen.audit.services import keep_turns_waiting
 from ordergen.core.db import atomic, bulk_insert, bulk_update, is_busy
 from ordergen.core.errors import BrokenPromiseError
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, ProposalState, Rebalance
+from rebalance_app.order_states.table import AWAITING
 from rebalance_app.proposals.document import ORDER_FIELDS, PROPOSAL_FIELDS, Proposal
 from rebalance_app.runs.selectors import DECIDED
 
@@ -102,7 +103,7 @@ def _others_await(run: Rebalance) -> bool:
 def _earlier(run: Rebalance, proposals: Sequence[Proposal]) -> QuerySet[Order]:
     """Orders of other runs for the portfolios that have an answer now, which nobody has decided on."""
     answered = [proposal.row.portfolio_id for proposal in proposals if proposal.is_answer]
-    return Order.objects.filter(portfolio_id__in=answered, state=OrderState.PROPOSED).exclude(rebalance=run)
+    return Order.objects.filter(portfolio_id__in=answered, state__in=AWAITING).exclude(rebalance=run)
 
 
 def _supersede(run: Rebalance, proposals: Sequence[Proposal]) -> dict[str, int]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from models_app.portfolio.batch import Batch, Bools, batch_of, has_only_floor, is_plain_portfolio
 from models_app.portfolio.lots import mismatches, shares_in
 from models_app.portfolio.types import ZERO, Reason, RebalanceProblem, RebalanceSolution
 from models_app.sources import get_source
 from models_app.sources.book_source import Balances
-from rebalance_app.models import PortfolioRebalance
+from rebalance_app.models import OpenOrders, PortfolioRebalance
+from rebalance_app.order_states.on_the_way import Coming, expected, on_their_way
 from rebalance_app.proposals.document import Proposal, proposal
 from rebalance_app.proposals.run_inputs import RunInputs
 
@@ -19,7 +21,8 @@ from rebalance_app.proposals.run_inputs import RunInputs
 class Work:
     """A chunk's rows by what can be done with them. `batch_rows` are the rows of `batch`, in its order."""
 
-    balances: Mapping[str, Balances]
+    balances: Mapping[str, Balances]  # with what is on its way to them, where the run counts that
+    coming: Mapping[str, Sequence[Coming]]  # what it counted of that
     batch: Batch | None
     batch_rows: Sequence[PortfolioRebalance]
     others: Sequence[PortfolioRebalance]
@@ -41,15 +44,23 @@ class Work:
 
 def gather(inputs: RunInputs, rows: Sequence[PortfolioRebalance]) -> Work:
     """Reads the balances of all rows at once and sorts the rows."""
-    balances = with_lots(inputs, get_source().balances([row.portfolio_id for row in rows]))
+    there = with_lots(inputs, get_source().balances([row.portfolio_id for row in rows]))
+    coming = {} if inputs.open_orders == OpenOrders.IGNORE else on_their_way(there)
+    balances = there | {key: expected(there[key], some, inputs.prices) for key, some in coming.items()}
     known = [row for row in rows if row.portfolio_id in balances]
-    unfit = [(row, why) for row in known if (why := _unfit(inputs, balances[row.portfolio_id]))]
+    unfit = [
+        (row, why)
+        for row in known
+        if (why := why_unfit(inputs, balances[row.portfolio_id], coming.get(row.portfolio_id, ())))
+    ]
     refused = {row.pk for row, _ in unfit}
     fit = [row for row in known if row.pk not in refused]
-    plain = [row for row in fit if _is_plain(inputs, row.portfolio_id, balances[row.portfolio_id])]
+    alone = [row for row in fit if row.portfolio_id not in coming]
+    plain = [row for row in alone if _is_plain(inputs, row.portfolio_id, balances[row.portfolio_id])]
     taken = {row.pk for row in plain}
     return Work(
         balances=balances,
+        coming=coming,
         batch=_batch(inputs, {row.portfolio_id: balances[row.portfolio_id] for row in plain}) if plain else None,
         batch_rows=plain,
         others=[row for row in fit if row.pk not in taken],
@@ -63,7 +74,14 @@ def refusals(inputs: RunInputs, work: Work) -> list[Proposal]:
     gone = Reason("UNKNOWN_PORTFOLIO")
     unknown = [proposal(inputs, row, None, refusal(row.portfolio_id, gone)) for row in work.unknown]
     return unknown + [
-        proposal(inputs, row, work.problem(inputs, row), refusal(row.portfolio_id, why)) for row, why in work.unfit
+        proposal(
+            inputs,
+            row,
+            work.problem(inputs, row),
+            refusal(row.portfolio_id, why),
+            work.coming.get(row.portfolio_id, ()),
+        )
+        for row, why in work.unfit
     ]
 
 
@@ -104,8 +122,30 @@ def stale_price(inputs: RunInputs, balances: Balances) -> Reason | None:
     return Reason("STALE_PRICE", old, details={"day": inputs.quotes[old]["date"] or "", "newest": newest})
 
 
-def _unfit(inputs: RunInputs, balances: Balances) -> Reason | None:
-    return stale_price(inputs, balances) or unknown_gain(balances)
+def why_unfit(inputs: RunInputs, balances: Balances, coming: Sequence[Coming] = ()) -> Reason | None:
+    """Why this portfolio is no problem to be solved; None where it is one."""
+    return open_order(inputs, balances, coming) or stale_price(inputs, balances) or unknown_gain(balances)
+
+
+def open_order(inputs: RunInputs, balances: Balances, coming: Sequence[Coming]) -> Reason | None:
+    """The first order on its way for which this portfolio is left out; None where all of them can be counted."""
+    if not coming:
+        return None
+    case, some = "left_out", coming
+    if inputs.open_orders == OpenOrders.NET:
+        case, some = "unclear", [one for one in coming if one.is_unclear]
+        if not some and balances.lots is not None:  # which lots an order that is not done takes is not known
+            case, some = "lots", [one for one in coming if one.order.side == "SELL"]
+    if not some:
+        return None
+    of = some[0].order
+    told: dict[str, float | str] = {
+        "case": case,
+        "side": of.side,
+        "run": float(of.rebalance__number),
+        "more": float(len(some) - 1),
+    }
+    return Reason("OPEN_ORDER", of.security_id, {"quantity": Decimal(of.quantity)}, told)
 
 
 def _is_plain(inputs: RunInputs, portfolio_id: str, balances: Balances) -> bool:

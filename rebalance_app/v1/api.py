@@ -20,7 +20,7 @@ from ordergen.apis.errors import BadRequestError, LazyRouteError, RefusedRunErro
 from ordergen.apis.json import answer, array, streamed
 from ordergen.core.errors import NotFoundError
 from ordergen.core.ids import HEX_ID
-from rebalance_app.models import ACTIVE, PortfolioRebalance, ProposalState, Rebalance, RunState
+from rebalance_app.models import ACTIVE, OpenOrders, PortfolioRebalance, ProposalState, Rebalance, RunState
 from rebalance_app.proposals.selectors import proposals_by_key
 from rebalance_app.runs.launch import run_launch
 from rebalance_app.runs.lifecycle import run_hide
@@ -201,7 +201,13 @@ def list_rebalance_positions(request: HttpRequest, rebalance_id: PathId, portfol
 def _launch(request: HttpRequest, model_id: str, portfolio_ids: list[str] | None) -> Rebalance:
     key = request.headers.get("Idempotency-Key") or None
     try:
-        return run_launch(by=caller(request), model_id=model_id, portfolio_ids=portfolio_ids, idempotency_key=key)
+        return run_launch(
+            by=caller(request),
+            model_id=model_id,
+            portfolio_ids=portfolio_ids,
+            open_orders=OpenOrders.IGNORE,  # its numbers are those of the holdings
+            idempotency_key=key,
+        )
     except UnpricedModelError as error:
         raise RefusedRunError(error.message, HTTPStatus.SERVICE_UNAVAILABLE, extra={}) from error
 

@@ -79,6 +79,8 @@ def _placement(problem: RebalanceProblem, m: _Move) -> Iterator[str]:
     forbidden_sell = not p.can_sell or o.hold or o.mode == "invest_cash"
     if (m.change > 0 and forbidden_buy) or (m.change < 0 and forbidden_sell):
         yield f"{name}: a forbidden trade"
+    if m.change < 0 and m.after < p.on_order:
+        yield f"{name}: more is sold than is there"
     if o.mode == "only_breached" and m.change and max(ZERO, m.low) <= m.price * p.quantity <= m.high:
         yield f"{name}: traded although it was inside its band"
     if m.high <= 0 and m.change > 0 and m.after >= 1:

@@ -50,6 +50,9 @@ def permitted_interval(ip: IntegerProblem, security: Security) -> Interval:
         steps = constraints.raise_cash(steps, security.held)
     if not p.can_buy:
         steps = constraints.do_not_buy(steps)
+    if p.on_order:
+        there = 0 if security.odd else max(0, int((p.quantity - p.on_order) // p.lot_size))
+        steps = constraints.sell_what_is_there(steps, there)
     if not p.can_sell or o.mode == "invest_cash":
         steps = constraints.do_not_sell(steps)
     return steps

@@ -31,6 +31,11 @@ def do_not_sell(steps: Interval) -> Interval:
     return max(steps[0], 0), steps[1]
 
 
+def sell_what_is_there(steps: Interval, most: int) -> Interval:
+    """Δu ≥ −most lots, and none of a position that leaves with an odd lot: what is on order cannot be sold."""
+    return max(steps[0], -most), steps[1]
+
+
 def do_not_trade() -> Interval:
     """Δu = 0: a portfolio on hold, or what *only breached* finds inside its band."""
     return 0, 0

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -165,9 +166,10 @@ def test_a_rejected_sale_pays_for_nothing(approver, proposal):
 def test_what_a_sale_brought_is_counted_once_when_it_is_in_the_book(fell, approver, proposal):
     approve(approver, proposal.sale)
     Holding.objects.filter(portfolio=fell.portfolio, security=fell.kelp).update(quantity=450)
+    Portfolio.objects.filter(pk=fell.portfolio.pk).update(stated_at=timezone.now())
     assert approve(approver, *proposal.buys).n_decided == 0, "sold, but the money is not there"
 
-    Portfolio.objects.filter(pk=fell.portfolio.pk).update(cash=22_000)
+    Portfolio.objects.filter(pk=fell.portfolio.pk).update(cash=22_000, stated_at=timezone.now())
     assert approve(approver, *proposal.buys).n_decided == 2
 
 

@@ -1,0 +1,73 @@
+"""Moving orders: one guarded update for every door, and the counters of their runs with it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from django.db.models import F, Value
+
+from ordergen.core.db import bulk_insert, in_batches, object_id
+from ordergen.core.errors import BrokenPromiseError, ConflictError
+from rebalance_app.models import Order, OrderMove, OrderState, Rebalance
+from rebalance_app.order_states.table import COUNTERS, MOVES
+
+MOVED_MEANWHILE = "Somebody else moved some of these orders meanwhile: look again."
+_FIELDS = ("id", "order", "state_before", "state_after", "moved_by", "moved_at", "quantity_done", "reason")
+
+
+class Movable(Protocol):
+    """An order, whichever way it was read."""
+
+    @property
+    def pk(self) -> str: ...
+    @property
+    def rebalance_id(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+
+
+def orders_move(
+    verb: str, orders: Iterable[Movable], *, known_at: datetime, done: Mapping[str, int] | None = None
+) -> None:
+    """Moves orders that were read in this transaction, and counts them where they are now.
+
+    `done` has, by order id, how much of each was done; without it that stays as it is. Call it inside a transaction
+    that records the event. Raises ConflictError where one of them was moved since it was read; nothing is written then.
+    """
+    move = MOVES[verb]
+    groups: defaultdict[tuple[str, int | None], list[str]] = defaultdict(list)
+    counts: Counter[tuple[str, str]] = Counter()
+    for order in orders:
+        if order.state not in move.origins:
+            raise BrokenPromiseError(f"no order {order.state} is moved by {verb}: whoever calls has asked the table")
+        groups[order.state, done[order.pk] if done is not None else None].append(order.pk)
+        counts[order.rebalance_id, order.state] += 1
+    for (state, quantity), ids in groups.items():
+        changes = {"state": move.to, "known_at": known_at} | ({} if quantity is None else {"quantity_done": quantity})
+        rows = (Order.objects.filter(pk__in=batch, state=state) for batch in in_batches(ids))
+        if sum(some.update(**changes) for some in rows) != len(ids):
+            raise ConflictError(MOVED_MEANWHILE)
+    _count(counts, move.to)
+
+
+def _count(counts: Mapping[tuple[str, str], int], to: OrderState) -> None:
+    changes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for (run_id, state), n in counts.items():
+        changes[run_id][COUNTERS.get(OrderState(state), "")] -= n
+        changes[run_id][COUNTERS.get(to, "")] += n
+    for run_id in sorted(changes):  # in one order for everybody, so that no two wait for each other
+        raised = {name: F(name) + Value(n) for name, n in changes[run_id].items() if name and n}
+        if raised:
+            Rebalance.objects.filter(pk=run_id).update(**raised)
+
+
+def moves_keep(
+    verb: str, orders: Iterable[Movable], *, by: str | None, at: datetime, done: Mapping[str, int], reason: str
+) -> None:
+    """Keeps with each order what became of it; an approval and a rejection keep their signed Decision instead."""
+    to = MOVES[verb].to.value
+    rows = ((object_id(), o.pk, o.state, to, by, at, done.get(o.pk), reason) for o in orders)
+    bulk_insert(OrderMove, _FIELDS, rows)

@@ -1,0 +1,139 @@
+"""What is on its way to portfolios: approved orders, as far as their holdings do not show them yet.
+
+    open   what is not done yet is to come; what is done too, until the holdings are stated anew
+    ended  what was done is to come, until the holdings are stated anew
+
+Where holdings were stated anew after an open order was last heard of, nobody knows how much of it they show: it is
+*unclear*, and a person says what became of it. A holding that happens to fit moves no order by itself.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal, localcontext
+from typing import NamedTuple
+
+from django.db.models import Q
+
+from models_app.portfolio.types import ZERO
+from models_app.portfolio.units import WIDE
+from models_app.sources.book_source import Balances
+from ordergen.core.db import in_batches
+from rebalance_app.models import Order
+from rebalance_app.order_states.table import ENDED, OPEN_ORDER
+
+
+class FollowedOrder(NamedTuple):
+    """An order that was approved, by the names of its columns."""
+
+    pk: str
+    rebalance_id: str
+    rebalance__number: int
+    proposal_id: str
+    portfolio_id: str
+    portfolio_name: str
+    security_id: str
+    ticker: str
+    side: str
+    quantity: int
+    quantity_before: Decimal
+    quantity_done: int | None
+    price: Decimal
+    state: str
+    known_at: datetime | None  # None only of what was approved earlier
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_ORDER
+
+    @property
+    def done(self) -> int:
+        return self.quantity_done or 0
+
+    @property
+    def rest(self) -> int:
+        """What is not done of an open order."""
+        return self.quantity - self.done if self.is_open else 0
+
+    def is_shown_by(self, balances: Balances) -> bool:
+        """Whether the holdings were stated after, or with, what is known of the order."""
+        return None not in (balances.stated_at, self.known_at) and balances.stated_at >= self.known_at  # type: ignore[operator]
+
+    def is_unclear(self, balances: Balances) -> bool:
+        """Whether it is not known how much of it the holdings show."""
+        return self.is_open and self.is_shown_by(balances) and balances.stated_at != self.known_at
+
+    def to_come(self, balances: Balances) -> int:
+        """Shares that the holdings do not show yet, by what is known."""
+        return self.rest + (0 if self.is_shown_by(balances) else self.done)
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity} {self.ticker} of run #{self.rebalance__number}"
+
+
+class Coming(NamedTuple):
+    """Shares of an order that the holdings do not show, as far as is known."""
+
+    order: FollowedOrder
+    shares: int
+    is_unclear: bool
+
+    def to_json(self) -> dict[str, str | int]:
+        """As a proposal keeps what it counted."""
+        of = self.order
+        return {
+            "id": of.pk,
+            "run": of.rebalance__number,
+            "security_id": of.security_id,
+            "ticker": of.ticker,
+            "side": of.side,
+            "quantity": self.shares,
+        }
+
+
+def on_their_way(balances: Mapping[str, Balances]) -> dict[str, list[Coming]]:
+    """By portfolio what is on its way to it, the order approved first coming first."""
+    stated = [owned.stated_at for owned in balances.values() if owned.stated_at is not None]
+    since = Q(known_at__gt=min(stated)) if len(stated) == len(balances) and stated else Q()
+    which = Q(state__in=OPEN_ORDER) | Q(quantity_done__isnull=False) & since
+    found = {}
+    for key, orders in _by_portfolio(balances, which).items():
+        owned = balances[key]
+        coming = [Coming(order, order.to_come(owned), order.is_unclear(owned)) for order in orders]
+        if some := [one for one in coming if one.shares or one.is_unclear]:
+            found[key] = some
+    return found
+
+
+def _by_portfolio(portfolio_ids: Iterable[str], which: Q) -> dict[str, list[FollowedOrder]]:
+    found: defaultdict[str, list[FollowedOrder]] = defaultdict(list)
+    for batch in in_batches(portfolio_ids):
+        for order in followed(which & Q(portfolio_id__in=batch)):
+            found[order.portfolio_id].append(order)
+    return dict(found)
+
+
+def followed(which: Q) -> Iterator[FollowedOrder]:
+    """The approved orders of a filter, the first approved first."""
+    rows = Order.objects.filter(which, state__in=OPEN_ORDER | ENDED).order_by("known_at", "pk")
+    return (FollowedOrder(*row) for row in rows.values_list(*FollowedOrder._fields))
+
+
+def expected(balances: Balances, coming: Iterable[Coming], prices: Mapping[str, Decimal]) -> Balances:
+    """The portfolio as it will be when these orders are done, at `prices`, or at an order's own where there is none.
+
+    What is bought and not there yet counts as held, and is named in `on_order`, for it cannot be sold.
+    """
+    quantities, on_order, cash = dict(balances.quantities), dict(balances.on_order), balances.cash
+    with localcontext(WIDE):
+        for order, shares, _ in coming:
+            change = Decimal(shares if order.side == "BUY" else -shares)
+            quantities[order.security_id] = quantities.get(order.security_id, ZERO) + change
+            cash -= change * prices.get(order.security_id, order.price)
+            if change > 0:
+                on_order[order.security_id] = on_order.get(order.security_id, ZERO) + change
+    held = {key: quantity for key, quantity in quantities.items() if quantity}
+    return replace(balances, cash=cash, quantities=held, on_order={k: n for k, n in on_order.items() if k in held})

@@ -21,7 +21,7 @@ from itertools import chain
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, F, Max, Prefetch, Q, QuerySet
+from django.db.models import Count, F, Max, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from models_app.models import ModelVersion
@@ -35,6 +35,7 @@ from rebalance_app.models import (
     OPEN,
     Decision,
     Order,
+    OrderMove,
     OrderState,
     PortfolioRebalance,
     PriceSnapshot,
@@ -42,7 +43,7 @@ from rebalance_app.models import (
     Rebalance,
     RunState,
 )
-from rebalance_app.order_states.table import COUNTERS, ENDED, OPEN_ORDER, bound_quantity
+from rebalance_app.order_states.table import COUNTERS, ENDED, FINAL, OPEN_ORDER, bound_quantity
 from rebalance_app.orders.decide import content_hash
 from rebalance_app.orders.judge import Bound, Proposed, outlook_then
 from rebalance_app.proposals.recheck import proposal_faults
@@ -355,6 +356,50 @@ def orders_are_as_decided() -> Faults:
     marked = Order.objects.filter(state__in=(*APPROVED, OrderState.REJECTED), decisions__isnull=True)
     for order_id, state in marked.order_by("pk").values_list("pk", "state").iterator(chunk_size=1000):
         yield f"order {order_id} is {state}, though nobody decided on it"
+
+
+@proves("I3", "I20")
+def orders_are_as_moved() -> Faults:
+    """What became of an approved order is what was last said, none left a final state, none is done beyond itself."""
+    before, last = "", None
+    moves = OrderMove.objects.order_by("order_id", "pk").values_list("order_id", "state_before", "state_after")
+    for order_id, came_from, went_to in moves.iterator(chunk_size=1000):
+        if came_from in FINAL or (order_id == before and came_from != last):
+            yield f"order {order_id} was moved from {came_from}, where it was not"
+        before, last = order_id, went_to
+    newest = OrderMove.objects.filter(order_id=OuterRef("pk")).order_by("-pk")
+    followed = Order.objects.filter(moves__isnull=False).annotate(said=Subquery(newest.values("state_after")[:1]))
+    for order in followed.exclude(state=F("said")).order_by("pk").distinct().iterator(chunk_size=1000):
+        yield f"order {order.pk} is {order.state}, and was last said to be {order.said}"
+    by_person = (OrderState.CLOSED, OrderState.CANCELLED, OrderState.LAPSED, OrderState.PARTLY_FILLED)
+    unsaid = Q(state__in=by_person, moves__isnull=True) | Q(quantity_done__gt=F("quantity"))
+    columns = ("pk", "state", "quantity_done", "quantity")
+    for order_id, state, done, quantity in Order.objects.filter(unsaid).order_by("pk").values_list(*columns):
+        yield f"order {order_id} is {state} with {done} of {quantity} done, and nobody said so"
+
+
+@proves("I26")
+def moves_are_recorded() -> Faults:
+    """The trail names exactly what was said of orders after their approval, by whom, and how much of each is done."""
+    if _fingerprint(_told_moves()) == _fingerprint(_made_moves()):
+        return
+    told, made = Counter(_told_moves()), Counter(_made_moves())
+    for order_id, done, _ in (made - told) | (told - made):
+        yield f"order {order_id}: what became of it ({done} done) is not recorded as it was said"
+
+
+def _told_moves() -> Iterator[tuple[str, str, str]]:
+    """Order, quantity done and person, as the trail has them."""
+    actions = [
+        f"orders.{state}" for state in ("closed", "cancelled", "lapsed", "partly_filled", "outdated", "still_open")
+    ]
+    for event in AuditEvent.objects.filter(action__in=actions).order_by("seq").iterator(chunk_size=1):
+        yield from ((key, str(done), event.actor_id) for key, done in event.detail["orders"].items())
+
+
+def _made_moves() -> Iterator[tuple[str, str, str]]:
+    rows = OrderMove.objects.order_by("pk").values_list("order_id", "quantity_done", "moved_by_id")
+    return ((key, str(done), by or "") for key, done, by in rows.iterator(chunk_size=1000))
 
 
 @proves("I26")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from django.db.models import F, Value
 
-from ordergen.core.db import bulk_insert, in_batches, object_id
+from ordergen.core.db import bulk_insert, bulk_update, in_batches, object_id
 from ordergen.core.errors import BrokenPromiseError, ConflictError
 from rebalance_app.models import Order, OrderMove, OrderState, Rebalance
 from rebalance_app.order_states.table import COUNTERS, MOVES
@@ -38,19 +38,36 @@ def orders_move(
     that records the event. Raises ConflictError where one of them was moved since it was read; nothing is written then.
     """
     move = MOVES[verb]
-    groups: defaultdict[tuple[str, int | None], list[str]] = defaultdict(list)
+    groups: defaultdict[str, list[str]] = defaultdict(list)
     counts: Counter[tuple[str, str]] = Counter()
     for order in orders:
         if order.state not in move.origins:
             raise BrokenPromiseError(f"no order {order.state} is moved by {verb}: whoever calls has asked the table")
-        groups[order.state, done[order.pk] if done is not None else None].append(order.pk)
+        groups[order.state].append(order.pk)
         counts[order.rebalance_id, order.state] += 1
-    for (state, quantity), ids in groups.items():
-        changes = {"state": move.to, "known_at": known_at} | ({} if quantity is None else {"quantity_done": quantity})
-        rows = (Order.objects.filter(pk__in=batch, state=state) for batch in in_batches(ids))
-        if sum(some.update(**changes) for some in rows) != len(ids):
+    for state, ids in groups.items():
+        if _update(ids, state, move.to, known_at, done) != len(ids):
             raise ConflictError(MOVED_MEANWHILE)
     _count(counts, move.to)
+
+
+def orders_stay(orders: Sequence[Movable], *, known_at: datetime) -> None:
+    """Keeps that open orders were looked at and nothing further of them is done. Raises what `orders_move` raises."""
+    for state in {order.state for order in orders}:
+        ids = [order.pk for order in orders if order.state == state]
+        if _update(ids, state, OrderState(state), known_at, None) != len(ids):
+            raise ConflictError(MOVED_MEANWHILE)
+
+
+def _update(
+    ids: Sequence[str], before: str, after: OrderState, known_at: datetime, done: Mapping[str, int] | None
+) -> int:
+    """How many of these orders were in the state `before`, and are moved."""
+    if done is not None:
+        rows = ((key, after.value, known_at, done[key]) for key in ids)
+        return bulk_update(Order, ("state", "known_at", "quantity_done"), rows, {"state": before})
+    some = (Order.objects.filter(pk__in=batch, state=before) for batch in in_batches(ids))
+    return sum(orders.update(state=after, known_at=known_at) for orders in some)
 
 
 def _count(counts: Mapping[tuple[str, str], int], to: OrderState) -> None:
@@ -65,9 +82,19 @@ def _count(counts: Mapping[tuple[str, str], int], to: OrderState) -> None:
 
 
 def moves_keep(
-    verb: str, orders: Iterable[Movable], *, by: str | None, at: datetime, done: Mapping[str, int], reason: str
+    to: OrderState | None,
+    orders: Iterable[Movable],
+    *,
+    by: str | None,
+    at: datetime,
+    done: Mapping[str, int],
+    reason: str,
 ) -> None:
-    """Keeps with each order what became of it; an approval and a rejection keep their signed Decision instead."""
-    to = MOVES[verb].to.value
-    rows = ((object_id(), o.pk, o.state, to, by, at, done.get(o.pk), reason) for o in orders)
+    """Keeps with each order what became of it, None: it stays as it is.
+
+    An approval and a rejection keep their signed Decision instead.
+    """
+    rows = (
+        (object_id(), o.pk, o.state, (to or OrderState(o.state)).value, by, at, done.get(o.pk), reason) for o in orders
+    )
     bulk_insert(OrderMove, _FIELDS, rows)

@@ -28,6 +28,7 @@ class OrderLine(NamedTuple):
     quantity_before: Decimal
     price: Decimal
     state: str
+    quantity_done: int | None = None
 
     @property
     def value(self) -> Decimal:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from ordergen.ops import verify
 from ordergen.ops.verify import CHECKS, verify_all
+from rebalance_app.closing.services import Closing, orders_close
 from rebalance_app.models import PriceSnapshot, Rebalance
 from rebalance_app.orders.decide import order_decide
 from rebalance_app.runs.launch import run_launch
@@ -75,6 +76,16 @@ DAMAGE = {
         ("rebalance_app_order", "state = 'proposed'", "state = 'approved'"),
         ("rebalance_app_order", "state = 'rejected'", "state = 'approved'"),
     ],
+    "orders_are_as_moved": [
+        ("rebalance_app_order", "state = 'cancelled'", "state = 'closed'"),
+        ("rebalance_app_order", "quantity_done = quantity + 1", "state = 'closed'"),
+        ("rebalance_app_order", "state = 'lapsed'", AAA),
+        ("rebalance_app_ordermove", "state_before = 'lapsed'", "1 = 1"),
+    ],
+    "moves_are_recorded": [
+        ("rebalance_app_ordermove", "quantity_done = 2", "1 = 1"),
+        ("audit_auditevent", "actor_id = 'somebody-else'", "action = 'orders.closed'"),
+    ],
     "changes_are_recorded": [
         ("audit_auditevent", "action = 'other'", "action = 'rebalance.launched'"),
         ("audit_auditevent", "action = 'other'", "action = 'rebalance.cancelled'"),
@@ -94,11 +105,14 @@ DAMAGE = {
 
 @pytest.fixture
 def history(book, manager, approver, run_worker):
-    """A run with an approved, a rejected and undecided orders, and one that was cancelled."""
+    """A run with an approved, a closed, a rejected and undecided orders, and one that was cancelled."""
     run = run_worker(run_launch(by=manager, model_id=book.model.pk))
     orders = [run.orders.get(portfolio_id=book.harbour.pk, ticker=ticker).pk for ticker in ("AAA", "XXX")]
     order_decide(by=approver, order_ids=orders[:1], verdict="approved")
     order_decide(by=approver, order_ids=orders[1:], verdict="rejected", comment="no")
+    elsewhere = run.orders.get(portfolio_id=book.cash_only.pk, ticker="AAA").pk
+    order_decide(by=approver, order_ids=[elsewhere], verdict="approved")
+    orders_close(by=approver, closings=[Closing(elsewhere, "closed", 1)], reason="by telephone")
     run_cancel(by=manager, run_id=run_launch(by=manager, model_id=book.model.pk).pk)
     return run
 

@@ -4,7 +4,6 @@ import html
 import json
 import re
 from decimal import Decimal
-from types import SimpleNamespace
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -14,8 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models_app.drift_index.changed import book_changed
-from models_app.investment_models.rules import ModelDraft, PositionDraft
-from models_app.modelling.services import model_create
 from models_app.models import Holding, Portfolio, Price
 from models_app.sources.local import LocalSource
 from ordergen.core.errors import UnavailableError
@@ -27,7 +24,6 @@ from rebalance_app.orders import decide, foresee
 from rebalance_app.orders.decide import order_decide, run_decide
 from rebalance_app.orders.foresee import orders_foresee, run_foresee
 from rebalance_app.runs.launch import run_launch
-from tests.builders import portfolio, security, together
 
 pytestmark = pytest.mark.django_db
 BELOW = (
@@ -38,29 +34,6 @@ WITHOUT = (
     "Fell: Without these sales the buys approved before (of RUNE, MOSS) would leave −18,000.00 in cash, below the "
     "floor of 0.00: reject the buys first."
 )
-
-
-@pytest.fixture
-def fell(manager):
-    """Fell has 1,000 KELP at 40 and no cash; its model wants 45 % KELP, 30 % RUNE at 8 and 15 % MOSS at 120."""
-    with together():
-        kelp, rune, moss = security("KELP", "40"), security("RUNE", "8"), security("MOSS", "120")
-        owner = portfolio("Fell", "0", KELP="1000")
-    weights = ((kelp, "0.45"), (rune, "0.30"), (moss, "0.15"))
-    band = Decimal("0.03")
-    positions = tuple(PositionDraft(s.pk, Decimal(weight), band, band) for s, weight in weights)
-    model = model_create(draft=ModelDraft("Core", positions, (owner.pk,)), by=manager)
-    return SimpleNamespace(portfolio=owner, kelp=kelp, rune=rune, moss=moss, model=model)
-
-
-@pytest.fixture
-def proposal(fell, manager, run_worker):
-    """SELL 550 KELP for 22,000, BUY 1,500 RUNE for 12,000 and 50 MOSS for 6,000."""
-    run = run_worker(run_launch(by=manager, model_id=fell.model.pk))
-    orders = {order.ticker: order.pk for order in run.orders.all()}
-    told = {o.ticker: (o.side, o.quantity) for o in run.orders.all()}
-    assert told == {"KELP": ("SELL", 550), "RUNE": ("BUY", 1500), "MOSS": ("BUY", 50)}
-    return SimpleNamespace(run=run, sale=orders["KELP"], buys=[orders["RUNE"], orders["MOSS"]], of=orders)
 
 
 def price_now(security_, close, date="2026-11-23"):

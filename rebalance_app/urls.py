@@ -1,5 +1,6 @@
 from django.urls import path
 
+from rebalance_app.closing import views as closing_views
 from rebalance_app.limits import views as limit_views
 from rebalance_app.orders import views as order_views
 from rebalance_app.proposals import views as proposal_views
@@ -15,6 +16,10 @@ urlpatterns = [
     path("orders/export.csv", order_views.order_export, name="order_export"),
     path("orders/review", order_views.order_review, name="order_review"),
     path("orders/decision", order_views.order_decision, name="order_decision"),
+    path("orders/close", closing_views.close_orders, name="close_orders"),
+    path("orders/close/file", closing_views.close_by_file, name="close_by_file"),
+    path("orders/close/file/<str:token>", closing_views.close_file_preview, name="close_file_preview"),
+    path("orders/fits/", closing_views.fits, name="order_fits"),
     path("orders/<str:order_id>/", order_views.order_detail, name="order"),
     path("limits/", limit_views.limit_list, name="limits"),
     path("limits/<str:scope>/<str:subject_id>/", limit_views.limit_edit, name="limit"),

@@ -76,6 +76,12 @@ STATES: dict[str, dict[str, Look]] = {
         "rejected": Look("Rejected", "cross", "danger"),
         "superseded": Look("Superseded", "dash"),
     },
+    "fit": {
+        "done": Look("Done", "check", "ok"),
+        "partly_done": Look("Partly done", "half", "info"),
+        "not_done": Look("Not done", "clock", "info"),
+        "does_not_fit": Look("Does not fit", "warning", "warn"),
+    },
     "side": {"BUY": Look("BUY", "up", "buy"), "SELL": Look("SELL", "down", "sell")},
 }
 

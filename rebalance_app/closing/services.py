@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import Q
 from django.utils import timezone
 
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
-from ordergen.core.db import in_batches
-from ordergen.core.errors import InvalidInputError, NotFoundError
-from rebalance_app.models import Order, Rebalance
+from ordergen.core.errors import InvalidInputError
+from rebalance_app.models import Rebalance
 from rebalance_app.order_states.move import Movable, moves_keep, orders_move
 from rebalance_app.order_states.table import MOVES, refusal_of
 from rebalance_app.orders.decide import MAX_COMMENT, DecisionOutcome
-from rebalance_app.orders.lines import OrderLine, lines_where
+from rebalance_app.orders.lines import OrderLine, orders_named
 
 VERBS: Mapping[str, str] = {"closed": "close", "cancelled": "cancel", "lapsed": "lapse"}  # by the state that follows
 MAX_CLOSINGS = 100_000
+_REASON = f"say why, in at most {MAX_COMMENT} characters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,79 +36,102 @@ class Closing:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class ClosingsLook:
+    """What closing would do: the orders by id, how much of each is done, which are left alone and why.
+
+    `faults` are what cannot be, by place and field ("3.quantity"): with one, nothing is closed.
+    """
+
+    orders: Mapping[str, OrderLine] = field(default_factory=dict)
+    done: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+def closings_look(closings: Sequence[Closing], reason: str) -> ClosingsLook:
+    """What closing these orders would do, and everything that is wrong with it; nothing is written."""
+    wanted = [closing.order_id for closing in closings]
+    look = ClosingsLook({line.pk: line for line in orders_named(wanted)})
+    if not 1 <= len(closings) <= MAX_CLOSINGS:
+        look.faults[""] = f"1 to {MAX_CLOSINGS:,} orders"
+    times = Counter(wanted)
+    for at, closing in enumerate(closings):
+        order = look.orders.get(closing.order_id)
+        look.faults.update({f"{at}.{name}": why for name, why in _faults(closing, order, times, reason).items()})
+        if order is None or closing.outcome not in VERBS:
+            continue
+        if why := refusal_of(VERBS[closing.outcome], order.state):
+            look.refused[order.pk] = why
+        elif fault := _beyond(order, closing):
+            look.faults[f"{at}.quantity"] = fault
+        else:
+            look.done[order.pk] = _done(order, closing)
+    return look
+
+
+def _faults(closing: Closing, order: OrderLine | None, times: Mapping[str, int], reason: str) -> dict[str, str]:
+    faults: dict[str, str] = {}
+    if order is None:
+        faults["order_id"] = "there is no such order"
+    elif times[closing.order_id] > 1:
+        faults["order_id"] = f"is named {times[closing.order_id]} times"
+    if closing.outcome not in VERBS:
+        faults["outcome"] = f"one of {', '.join(VERBS)}"
+    text = closing.reason or reason
+    if not text.strip() or len(text) > MAX_COMMENT or "\0" in text:
+        faults["reason"] = _REASON
+    return faults
+
+
+def _beyond(order: OrderLine, closing: Closing) -> str:
+    """What is wrong with the quantity, in words; empty where nothing is."""
+    known = order.quantity_done or 0
+    least, most = (max(known, 1), order.quantity) if closing.outcome == "closed" else (known, order.quantity - 1)
+    if closing.quantity is None or least <= closing.quantity <= most:
+        return ""
+    told = f", of which {known:,} are known to be done" if known else ""
+    return f"{least:,} to {most:,} of {order.side} {order.quantity:,} {order.ticker}{told}"
+
+
+def _done(order: OrderLine, closing: Closing) -> int:
+    if closing.quantity is not None:
+        return closing.quantity
+    return order.quantity if closing.outcome == "closed" else order.quantity_done or 0
+
+
 def orders_close(
     *, by: User, closings: Sequence[Closing], reason: str = "", argument: str = "orders"
 ) -> DecisionOutcome:
     """Closes orders that were approved; those that are no longer, or never were, are skipped and said.
 
-    `reason` is of those that bring none. Raises NotAllowedError (role), NotFoundError (an id nobody proposed),
-    InvalidInputError at `argument`.place.field (an outcome or a quantity that cannot be, no reason, an order named
-    twice) and ConflictError when somebody else moved one of them meanwhile; nothing is written then.
+    `reason` is of those that bring none. Raises NotAllowedError (role), InvalidInputError at `argument`.place.field (an
+    id nobody proposed or named twice, an outcome or a quantity that cannot be, no reason) and ConflictError when
+    somebody else moved one of them meanwhile; nothing is written then.
     """
     by.must("order.decide")
-    _check(closings, reason, argument)
     with recorded():
-        found = _read(closings)
+        look = closings_look(closings, reason)
+        if look.faults:
+            fields = {f"{argument}.{where}".rstrip("."): why for where, why in look.faults.items()}
+            if not reason.strip() and any(where.endswith(".reason") for where in look.faults):
+                fields = {"reason": _REASON} | fields
+            where, why = next(iter(fields.items()))
+            raise InvalidInputError(f"{where}: {why}.", fields=fields)
+        for (outcome, why), keys in _grouped(closings, look, reason).items():
+            done = {key: look.done[key] for key in keys}
+            moved_with_event(VERBS[outcome], [look.orders[key] for key in keys], by=by, done=done, reason=why)
         closed = DecisionOutcome()
-        refused = {c.order_id: why for c in closings if (why := refusal_of(VERBS[c.outcome], found[c.order_id].state))}
-        told = {
-            c.order_id: (c, _done(found[c.order_id], c, f"{argument}.{at}"))
-            for at, c in enumerate(closings)
-            if c.order_id not in refused
-        }
-        for (outcome, why), keys in _grouped(told, reason).items():
-            done = {key: told[key][1] for key in keys}
-            moved_with_event(VERBS[outcome], [found[key] for key in keys], by=by, done=done, reason=why)
-        closed.add(len(told), refused)
+        closed.add(len(look.done), look.refused)
         return closed
 
 
-def _check(closings: Sequence[Closing], reason: str, argument: str) -> None:
-    faults: dict[str, str] = {}
-    seen: set[str] = set()
-    if not 1 <= len(closings) <= MAX_CLOSINGS:
-        faults[argument] = f"1 to {MAX_CLOSINGS:,} orders"
-    for at, closing in enumerate(closings):
-        where = f"{argument}.{at}"
-        if closing.outcome not in VERBS:
-            faults[f"{where}.outcome"] = f"one of {', '.join(VERBS)}"
-        if closing.order_id in seen:
-            faults[f"{where}.order_id"] = "named twice"
-        text = closing.reason or reason
-        if not text.strip() or len(text) > MAX_COMMENT or "\0" in text:
-            faults[f"{where}.reason" if closing.reason else "reason"] = f"say why, in at most {MAX_COMMENT} characters"
-        seen.add(closing.order_id)
-    if faults:
-        name, message = next(iter(faults.items()))
-        raise InvalidInputError(f"{name}: {message}.", fields=faults)
-
-
-def _read(closings: Sequence[Closing]) -> dict[str, OrderLine]:
-    wanted = [closing.order_id for closing in closings]
-    found = {line.pk: line for batch in in_batches(wanted) for line in lines_where(Q(pk__in=batch))}
-    if missing := [key for key in wanted if key not in found]:
-        raise NotFoundError(f"No such order: {missing[0]}.")
-    return found
-
-
-def _done(order: OrderLine, closing: Closing, where: str) -> int:
-    """How much of the order was done, as said or, where that is plain, as known."""
-    known = order.quantity_done or 0
-    if closing.quantity is None:
-        return order.quantity if closing.outcome == "closed" else known
-    least, most = (max(known, 1), order.quantity) if closing.outcome == "closed" else (known, order.quantity - 1)
-    if not least <= closing.quantity <= most:
-        of = f"{order.side} {order.quantity:,} {order.ticker}"
-        message = f"{least:,} to {most:,} of {of}" + (f", of which {known:,} are known to be done" if known else "")
-        raise InvalidInputError(f"Closing as {closing.outcome} takes {message}.", fields={f"{where}.quantity": message})
-    return closing.quantity
-
-
-def _grouped(told: Mapping[str, tuple[Closing, int]], reason: str) -> dict[tuple[str, str], list[str]]:
+def _grouped(closings: Sequence[Closing], look: ClosingsLook, reason: str) -> dict[tuple[str, str], list[str]]:
     """The orders of each outcome and reason."""
     groups: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for key, (closing, _) in told.items():
-        groups[closing.outcome, (closing.reason or reason).strip()].append(key)
+    for closing in closings:
+        if closing.order_id in look.done:
+            groups[closing.outcome, (closing.reason or reason).strip()].append(closing.order_id)
     return dict(groups)
 
 
@@ -148,9 +170,3 @@ def record_moves(action: str, orders: Sequence[Movable], *, by: User, done: Mapp
             by=by,
             detail={"orders": told, "comment": reason},
         )
-
-
-def open_order_ids(run_id: str) -> list[str]:
-    """The orders of a run that can be closed, by id."""
-    rows = Order.objects.filter(rebalance_id=run_id, state__in=MOVES["close"].origins).order_by("pk")
-    return list(rows.values_list("pk", flat=True))

@@ -40,6 +40,12 @@ def lines_where(which: Q) -> list[OrderLine]:
     return [OrderLine(*row) for row in Order.objects.filter(which).order_by("pk").values_list(*OrderLine._fields)]
 
 
+def orders_named(order_ids: Iterable[str]) -> list[OrderLine]:
+    """The orders with these ids that exist, each once, by id."""
+    wanted = set(order_ids)
+    return [line for batch in in_batches(wanted) for line in lines_where(Q(pk__in=batch))]
+
+
 def lines_of(proposal_ids: Iterable[str], state: str) -> list[OrderLine]:
     """The orders of these proposals in one state."""
     return [line for batch in in_batches(set(proposal_ids)) for line in lines_where(Q(proposal__in=batch, state=state))]

@@ -14,6 +14,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from ordergen.web.http import SignedInRequest, page, refuses_nul, wants_fragment
 from rebalance_app.models import Order, Rebalance
+from rebalance_app.order_states.table import refusal_of
 from rebalance_app.orders import paging as pages
 from rebalance_app.orders import selectors
 from rebalance_app.orders.book_now import Verdict
@@ -90,6 +91,7 @@ def order_detail(request: SignedInRequest, order_id: str) -> HttpResponse:
         "order": view.order,
         "row": row,
         "may_decide": request.user.can("order.decide"),
+        "may_close": not refusal_of("close", view.order.state),
         "foreseen": foreseen,
         "content_hash": content_hash(view.order),
         "form": form,

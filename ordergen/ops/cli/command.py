@@ -31,17 +31,16 @@ class Command:
     needs_django: bool = True
 
 
-def person(username: str | None) -> User:
-    """The named person, or the only active manager; raises CommandError where that is not one person."""
+def person(username: str | None, role: str = "manager") -> User:
+    """The named person, or the only active one of this role; raises CommandError where that is not one person."""
     from ordergen.accounts.models import User
-    from ordergen.accounts.roles import Role
 
     active = User.objects.filter(is_active=True)
     if username:
         people, found = list(active.filter(username=username)), f"no active user {username}"
     else:
-        people = [user for user in active if Role.MANAGER in user.roles]
+        people = [user for user in active if role in user.roles]
         found = f"there are {len(people)}: name one with --as"
     if len(people) != 1:
-        raise CommandError(f"Who does this? Needs a person with the role {Role.MANAGER}; {found}.")
+        raise CommandError(f"Who does this? Needs a person with the role {role}; {found}.")
     return people[0]

@@ -52,6 +52,8 @@ def line_table(problem, p, mv):
             change < 0 and (not p.can_sell or o.mode == "invest_cash")
         ):
             continue
+        if change < 0 and after < p.on_order:
+            continue
         if o.mode == "only_breached" and inside_before and change:
             continue
         if (odd and change < 0 and after >= 1) or (leaves and change > 0 and after >= 1):

@@ -23,10 +23,12 @@ def positions(draw):
     for name in draw(st.permutations([f"S{i}" for i in range(count)])):
         in_model = draw(st.booleans()) or draw(st.booleans())
         target, low, high = (draw(weights(top)) if in_model else D(0) for top in (0.5, 0.3, 0.3))
+        held = draw(st.one_of(st.integers(-3, 8).map(D), st.integers(0, 60).map(lambda n: D(n) / 10)))
+        on_order = draw(st.integers(1, max(1, int(held)))) if held >= 1 and draw(st.integers(0, 5)) == 0 else 0
         found.append(
             Position(
                 name,
-                draw(st.one_of(st.integers(-3, 8).map(D), st.integers(0, 60).map(lambda n: D(n) / 10))),
+                held,
                 draw(prices),
                 target,
                 low,
@@ -34,6 +36,7 @@ def positions(draw):
                 lot_size=draw(st.sampled_from([1, 1, 2, 3])),
                 can_buy=draw(st.integers(0, 9)) > 0,
                 can_sell=draw(st.integers(0, 9)) > 0,
+                on_order=D(on_order),
             )
         )
     return tuple(found)

@@ -54,7 +54,7 @@ class Balances:
     cash: Decimal
     quantities: Mapping[str, Decimal]
     lots: Lots | None = None
-    stated_at: datetime | None = None
+    stated_at: datetime | None = field(default=None, compare=False)  # two readings of the same are the same
     on_order: Mapping[str, Decimal] = field(default_factory=dict)
 
 

@@ -3,7 +3,7 @@ jq -c . <<'END' | ordergen solve
  "positions": [
   {"security_id": "A", "quantity": "10", "price": "10.00",
    "target": "0.50", "low_drift": "0.05", "high_drift": "0.05",
-   "lot_size": 1, "can_buy": true, "can_sell": true,
+   "lot_size": 1, "can_buy": true, "can_sell": true, "on_order": "0",
    "lots": [{"quantity": "10", "cost": "8.50",
              "acquired_on": "2024-02-01", "reference": "L1"}]},
   {"security_id": "B", "quantity": "40", "price": "12.50",

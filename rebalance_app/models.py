@@ -292,6 +292,39 @@ class Decision(models.Model):
         return f"{self.verdict} {self.order_id}"
 
 
+class Batch(models.Model):
+    """Orders that leave together, in one layout, for one destination. What left is made of its rows again, any time."""
+
+    id = id_field()
+    number = models.PositiveIntegerField(unique=True)
+    layout = models.CharField(max_length=20)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    made_at = models.DateTimeField()
+    n_orders = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)  # of the file
+
+    class Meta:
+        ordering = ("-number",)
+
+    def __str__(self) -> str:
+        return f"Batch #{self.number}"
+
+
+class BatchOrder(models.Model):
+    """One order of a batch, and its place in it. An order is in one batch at most, for it leaves once."""
+
+    id = id_field()
+    batch = models.ForeignKey(Batch, models.PROTECT, related_name="orders", db_index=False)
+    order = models.OneToOneField(Order, models.PROTECT, related_name="batch_order")
+    place = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["batch", "place"], name="one_order_at_a_place_of_a_batch"),)
+
+    def __str__(self) -> str:
+        return f"{self.batch_id} {self.place}"
+
+
 class LimitSet(models.Model):
     """What somebody set as the limits of a model, a portfolio or a security. The latest of a subject is in force."""
 

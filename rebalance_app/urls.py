@@ -5,6 +5,7 @@ from rebalance_app.limits import views as limit_views
 from rebalance_app.orders import views as order_views
 from rebalance_app.proposals import views as proposal_views
 from rebalance_app.runs import views as run_views
+from rebalance_app.sending import views as sending_views
 
 urlpatterns = [
     path("rebalances/", run_views.run_list, name="rebalances"),
@@ -21,6 +22,10 @@ urlpatterns = [
     path("orders/close/file/<str:token>", closing_views.close_file_preview, name="close_file_preview"),
     path("orders/fits/", closing_views.fits, name="order_fits"),
     path("orders/<str:order_id>/", order_views.order_detail, name="order"),
+    path("batches/", sending_views.batch_list, name="batches"),
+    path("batches/new", sending_views.batch_new, name="batch_new"),
+    path("batches/<str:batch_id>/", sending_views.batch_detail, name="batch"),
+    path("batches/<str:batch_id>/file", sending_views.batch_download, name="batch_download"),
     path("limits/", limit_views.limit_list, name="limits"),
     path("limits/<str:scope>/<str:subject_id>/", limit_views.limit_edit, name="limit"),
 ]

@@ -49,6 +49,12 @@ def security(ticker: str, price: str | None = "10", name: str = "") -> Security:
     return made
 
 
+def price_now(of: Security, close: str, date: str = "2026-11-23") -> None:
+    """A newer price."""
+    Price.objects.update_or_create(security=of, date=date, defaults={"close": Decimal(close)})
+    _tell()
+
+
 def portfolio(name: str, cash: str = "0", **shares: str) -> Portfolio:
     """portfolio("Smith", "100", AAA="5") holds 5 of the security with ticker AAA."""
     made = Portfolio.objects.create(name=name, cash=Decimal(cash))

@@ -33,6 +33,7 @@ from rebalance_app.models import (
     ANSWERED,
     DECIDED_COUNTERS,
     OPEN,
+    Batch,
     Decision,
     Order,
     OrderMove,
@@ -48,6 +49,7 @@ from rebalance_app.orders.decide import content_hash
 from rebalance_app.orders.judge import Bound, Proposed, outlook_then
 from rebalance_app.proposals.recheck import proposal_faults
 from rebalance_app.proposals.run_inputs import inputs_of
+from rebalance_app.sending.services import batch_sha256
 from rebalance_app.solving.failures import AFTER_ALL_ATTEMPTS
 
 Faults = Iterator[str]
@@ -376,6 +378,15 @@ def orders_are_as_moved() -> Faults:
     columns = ("pk", "state", "quantity_done", "quantity")
     for order_id, state, done, quantity in Order.objects.filter(unsaid).order_by("pk").values_list(*columns):
         yield f"order {order_id} is {state} with {done} of {quantity} done, and nobody said so"
+
+
+@proves("I21", "I23")
+def batches_are_as_recorded() -> Faults:
+    """The file of each batch is what left: made of its orders again it is the same, and the trail has its hash."""
+    told = dict(AuditEvent.objects.filter(action="batch.exported").values_list("object_id", "detail__sha256"))
+    for batch in Batch.objects.order_by("number").iterator(chunk_size=100):
+        if not batch_sha256(batch) == batch.sha256 == told.get(batch.pk):
+            yield f"batch #{batch.number} is not what left"
 
 
 @proves("I26")

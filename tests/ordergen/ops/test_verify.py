@@ -15,6 +15,7 @@ from rebalance_app.models import PriceSnapshot, Rebalance
 from rebalance_app.orders.decide import order_decide
 from rebalance_app.runs.launch import run_launch
 from rebalance_app.runs.lifecycle import run_cancel
+from rebalance_app.sending.services import batch_make
 
 pytestmark = pytest.mark.django_db
 
@@ -82,6 +83,11 @@ DAMAGE = {
         ("rebalance_app_order", "state = 'lapsed'", AAA),
         ("rebalance_app_ordermove", "state_before = 'lapsed'", "1 = 1"),
     ],
+    "batches_are_as_recorded": [
+        ("rebalance_app_batch", "sha256 = 'x'", "1 = 1"),
+        ("rebalance_app_order", "quantity = quantity + 1", "state = 'exported'"),
+        ("rebalance_app_batchorder", "place = 7", "1 = 1"),
+    ],
     "moves_are_recorded": [
         ("rebalance_app_ordermove", "quantity_done = 2", "1 = 1"),
         ("audit_auditevent", "actor_id = 'somebody-else'", "action = 'orders.closed'"),
@@ -112,6 +118,9 @@ def history(book, manager, approver, run_worker):
     order_decide(by=approver, order_ids=orders[1:], verdict="rejected", comment="no")
     elsewhere = run.orders.get(portfolio_id=book.cash_only.pk, ticker="AAA").pk
     order_decide(by=approver, order_ids=[elsewhere], verdict="approved")
+    another = run.orders.get(portfolio_id=book.cash_only.pk, ticker="BBB").pk
+    order_decide(by=approver, order_ids=[another], verdict="approved")
+    batch_make(by=approver, order_ids=[another], layout="orders")
     orders_close(by=approver, closings=[Closing(elsewhere, "closed", 1)], reason="by telephone")
     run_cancel(by=manager, run_id=run_launch(by=manager, model_id=book.model.pk).pk)
     return run

@@ -13,6 +13,7 @@ from rebalance_app.models import OpenOrders, Order, Rebalance
 from rebalance_app.order_states.table import AWAITING, ENDED, FINAL, MOVES, OPEN_ORDER
 from rebalance_app.orders.decide import order_decide, run_decide
 from rebalance_app.runs.launch import run_launch
+from tests.builders import price_now
 from tests.rebalance_app.closing.book import state_cash, state_holdings
 
 pytestmark = pytest.mark.django_db
@@ -142,8 +143,6 @@ def test_what_was_done_outside_is_counted_until_the_holdings_show_it(approved, f
 
 def test_shares_that_are_not_there_yet_are_not_sold(approved, fell, manager, run_worker):
     """RUNE doubles: 1,500 shares on order are 24,000 of 52,000, above the band; but none of them is there to sell."""
-    from tests.rebalance_app.orders.test_open_eyes import price_now
-
     price_now(fell.rune, "16")
     run = run_worker(run_launch(by=manager, model_id=fell.model.pk))
 

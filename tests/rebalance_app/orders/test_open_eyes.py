@@ -12,7 +12,6 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models_app.drift_index.changed import book_changed
 from models_app.models import Holding, Portfolio, Price
 from models_app.sources.local import LocalSource
 from ordergen.core.errors import UnavailableError
@@ -24,6 +23,7 @@ from rebalance_app.orders import decide, foresee
 from rebalance_app.orders.decide import order_decide, run_decide
 from rebalance_app.orders.foresee import orders_foresee, run_foresee
 from rebalance_app.runs.launch import run_launch
+from tests.builders import price_now
 
 pytestmark = pytest.mark.django_db
 BELOW = (
@@ -34,11 +34,6 @@ WITHOUT = (
     "Fell: Without these sales the buys approved before (of RUNE, MOSS) would leave −18,000.00 in cash, below the "
     "floor of 0.00: reject the buys first."
 )
-
-
-def price_now(security_, close, date="2026-11-23"):
-    Price.objects.update_or_create(security=security_, date=date, defaults={"close": Decimal(close)})
-    book_changed()
 
 
 def states(run):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from models_app.portfolio.batch import Batch, Bools, batch_of, has_only_floor, is_plain_portfolio
+from models_app.portfolio.batch import Batch, Bools, batch_of, has_only_cash_limits, is_plain_portfolio
 from models_app.portfolio.lots import mismatches, shares_in
 from models_app.portfolio.types import ZERO, Reason, RebalanceProblem, RebalanceSolution
 from models_app.sources import get_source
@@ -112,7 +112,7 @@ def _is_plain(inputs: RunInputs, portfolio_id: str, balances: Balances) -> bool:
     """Whether arrays can state this portfolio's problem."""
     options, _ = inputs.options_of(portfolio_id)
     return (
-        has_only_floor(options)
+        has_only_cash_limits(options)
         and inputs.plain_securities.issuperset(balances.quantities)
         and inputs.plain_securities.issuperset(inputs.targets)
         and is_plain_portfolio(balances.quantities.values(), balances.cash)

@@ -29,12 +29,13 @@ def batch_of(*quantities, prices, targets, band, cash=0):
         quantities=np.array(quantities),
         cash=np.array([cash] * len(quantities)),
         floor=np.zeros(len(quantities), dtype=np.int64),
+        ceiling=np.full(len(quantities), 2**62),
     )
 
 
 def answered(batch):
     """The portfolios that arrays can answer for, with the drift of each and what each would hold nearest to target."""
-    found = closed_form(replace(batch, floor=np.full_like(batch.floor, -(2**62))))
+    found = closed_form(replace(batch, floor=np.full(len(batch.cash), -np.inf)))
     rows = np.flatnonzero(found.answered)
     batch, found = batch.rows(rows), found.rows(rows)
     return batch, batch_drift(batch, batch.quantities, found.market_value), found
@@ -95,7 +96,7 @@ def test_of_two_equally_far_out_the_first_is_the_worst_and_what_has_no_band_is_w
     assert answered(equal)[1].worst().tolist() == [0]
     outside = Batch(
         equal.security_ids, equal.prices, equal.targets, np.array([10_000, 10_000, 0]), np.array([10_000, 10_000, 0]),
-        np.array([[30, 30, 1]]), equal.cash, equal.floor,
+        np.array([[30, 30, 1]]), equal.cash, equal.floor, equal.ceiling,
     )  # fmt: skip
     _, found, _ = answered(outside)
     assert (found.worst().tolist(), found.band_use_at(0, 2)) == ([2], None)

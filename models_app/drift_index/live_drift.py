@@ -144,7 +144,7 @@ def portfolio_view(portfolio_id: str, model_id: str | None = None) -> PortfolioV
     info = source.portfolios([portfolio_id]).get(portfolio_id)
     if info is None:
         raise NotFoundError(f"The book has no portfolio {portfolio_id[:40]}.")
-    followed = selectors.model_of_portfolio(portfolio_id)
+    followed = selectors.models_of_portfolio(portfolio_id)
     chosen = [model for model in followed if model_id in (None, model.pk)]
     if model_id and not chosen:
         raise NotFoundError(f"{info.name} does not follow a model {model_id[:40]}.")

@@ -18,7 +18,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from models_app.investment_models.selectors import model_get, model_of_portfolio
+from models_app.investment_models.selectors import model_get, models_of_portfolio
 from models_app.models import InvestmentModel
 from models_app.portfolio.drift import PortfolioDrift, portfolio_drift
 from models_app.portfolio.types import Reason, RebalanceProblem, RebalanceSolution
@@ -110,7 +110,7 @@ def _checked(given: Mapping[str, Any], at: int) -> dict[str, Any]:
 
 
 def _model(portfolio_id: str, model_id: str | None) -> InvestmentModel:
-    followed = model_of_portfolio(portfolio_id)
+    followed = models_of_portfolio(portfolio_id)
     if model_id is None and len(followed) == 1:
         return followed[0]
     if model_id is None:

@@ -12,7 +12,7 @@ from models_app.portfolio.batch_drift import batch_drift, weights
 from models_app.portfolio.drift import portfolio_drift
 from models_app.portfolio.nearest import closed_form
 from models_app.portfolio.units import MILLIONTH, MONEY_SCALE, WEIGHT_SCALE
-from tests.models_app.portfolio.test_batch import batches, problem_of
+from tests.models_app.portfolio.test_batch import batches, money, problem_of
 
 NEAR, ZERO = Decimal("0.8"), Decimal(0)
 STATES = ["in_band", "near", "breach_over", "breach_under", "not_in_model"]
@@ -35,7 +35,9 @@ def batch_of(*quantities, prices, targets, band, cash=0):
 
 def answered(batch):
     """The portfolios that arrays can answer for, with the drift of each and what each would hold nearest to target."""
-    found = closed_form(replace(batch, floor=np.full(len(batch.cash), -np.inf)))
+    n = len(batch.cash)
+    unlimited = {"floor": np.full(n, -np.inf), "ceiling": np.full(n, np.inf), "barred_buys": (), "barred_sales": ()}
+    found = closed_form(replace(batch, **unlimited))
     rows = np.flatnonzero(found.answered)
     batch, found = batch.rows(rows), found.rows(rows)
     return batch, batch_drift(batch, batch.quantities, found.market_value), found
@@ -49,8 +51,8 @@ def compare(batch, near=NEAR):
     for row in range(len(batch.cash)):
         problem = problem_of(batch, row)
         one = portfolio_drift(problem.positions, problem.cash, near=near)
-        assert Decimal(int(found.market_value[row])) / MONEY_SCALE == one.market_value
-        assert Decimal(int(found.total[row])) / MONEY_SCALE / WEIGHT_SCALE == one.total_drift
+        assert money(batch, found.market_value[row]) == one.market_value
+        assert money(batch, found.total[row]) / WEIGHT_SCALE == one.total_drift
         assert (found.breaches[row], trades[row]) == (one.breaches, one.trades)
         assert [STATES[code] for code in states[row]] == [p.state for p in one.positions]
         assert [Decimal(int(w)) / WEIGHT_SCALE for w in share[row]] == [

@@ -108,7 +108,7 @@ def stacked(parts: Sequence[BatchAnswer]) -> BatchAnswer:
 
 def has_only_cash_limits(o: Options) -> bool:
     """Whether nothing but bands and limits on the cash that is left is asked for."""
-    names = ("min_cash", "min_cash_weight", "max_cash", "max_cash_weight", "nearest", "time_limit")
+    names = ("min_cash", "min_cash_weight", "max_cash", "max_cash_weight", "nearest", "reserve_costs", "time_limit")
     return o == Options(**{name: getattr(o, name) for name in names})
 
 

@@ -84,6 +84,7 @@ def _solution(problem: RebalanceProblem, batch: Batch, found: BatchAnswer) -> Re
         quantities=dict(zip(batch.security_ids, map(Decimal, quantities), strict=True)),
         trades=tuple(trade(key, change[key]) for key in sorted(change) if change[key]),
         cash_after=unscaled(cash, batch.places.money),
+        cash_after_costs=unscaled(cash, batch.places.money),  # a plain problem has none
         binding=_binding(problem, change) if _is_clipped(batch, found) else (),
         drift_value=value,
         first=True,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import partial
 from itertools import chain
 
 from models_app.portfolio.bands import band_interval
@@ -90,14 +91,25 @@ def _largest(choices: Sequence[AllowedTrades], steps: Sequence[int]) -> tuple[st
     return tuple(c.security.position.security_id for c, k in ranked[:3] if k)
 
 
+def _least_spent(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> list[int]:
+    """The trade of each security that leaves most above the floor: where costs count, not every sale leaves anything."""
+    if not ip.reserves_costs:
+        return [c.least for c in choices]
+
+    def spent(security: Security, k: int) -> int:
+        net = k * security.step
+        return int(ip.spent(net, abs(net), int(k != 0)))
+
+    return [min(chain(*breakpoints(ip, c.security, c.segments)), key=partial(spent, c.security)) for c in choices]
+
+
 def _still_short(problem: RebalanceProblem, added: Decimal) -> Decimal | None:
     """Money short of the floor after cash is added and as little bought as may be; None: a security has no choice."""
     ip = integer_problem(replace(problem, cash=problem.cash + added))
     choices = [allowed_trades(ip, security) for security in ip.securities]
     if not all(c.segments for c in choices):
         return None
-    net_bought: int = totals_of(ip, [c.least for c in choices]).net_bought
-    return ip.money(ip.floor - ip.cash + net_bought)
+    return ip.money(ip.floor - ip.cash + totals_of(ip, _least_spent(ip, choices)).spent)
 
 
 def _least_cash(problem: RebalanceProblem, enough: Decimal) -> Decimal:
@@ -145,8 +157,8 @@ def _ceiling_twice(ip: IntegerProblem) -> bool:
 
 def _short_of_cash(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
     """The lowest whole numbers of all bands leave less than the floor: by how much, because of what."""
-    least = [c.least for c in choices]
-    highest_cash = ip.cash - totals_of(ip, least).net_bought
+    least = _least_spent(ip, choices)
+    highest_cash = ip.cash - totals_of(ip, least).spent
     if highest_cash >= ip.floor:
         return None
     numbers = {

@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 
 from models_app.portfolio.lots import realised_gain
 from models_app.portfolio.types import ZERO, Options, RebalanceProblem, RebalanceSolution
-from models_app.portfolio.units import BASIS_POINTS, EXACT
+from models_app.portfolio.units import EXACT
 
 from .solve import solve_many
 
@@ -40,12 +40,6 @@ def traded_value(problem: RebalanceProblem, solution: RebalanceSolution) -> Deci
         return sum((prices[trade.security_id] * trade.quantity for trade in solution.trades), ZERO)
 
 
-def trading_cost(options: Options, traded: Decimal, orders: int) -> Decimal:
-    """cost_bps of what is traded plus a ticket for each order, exact."""
-    with localcontext(EXACT):
-        return traded * options.cost_bps / BASIS_POINTS + options.ticket_cost * orders
-
-
 def breaches(problem: RebalanceProblem, solution: RebalanceSolution) -> int:
     """Positions whose value after the trades lies outside their band; a fraction that cannot be sold does not count."""
     value, count = solution.market_value or ZERO, 0
@@ -69,7 +63,7 @@ def scenario(problem: RebalanceProblem, solution: RebalanceSolution) -> Scenario
         orders=len(solution.trades),
         traded=traded,
         turnover=(traded / 2 / value) if value else ZERO,
-        cost=trading_cost(problem.options, traded, len(solution.trades)),
+        cost=(solution.cash_after or ZERO) - (solution.cash_after_costs or ZERO),
         realised_gain=realised_gain(problem, solution.quantities),
         drift_value=solution.drift_value,
         cash_after=solution.cash_after,

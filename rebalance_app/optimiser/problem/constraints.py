@@ -11,7 +11,7 @@ from typing import Literal
 
 from models_app.portfolio.units import ceil_div
 
-Total = Literal["net_bought", "traded", "orders", "gain"]
+Total = Literal["net_bought", "spent", "traded", "orders", "gain"]
 Interval = tuple[int, int]  # of steps, both ends included; empty when the first exceeds the second
 
 
@@ -80,6 +80,11 @@ class CouplingRow:
 def cash_floor(cash: int, floor: int) -> CouplingRow:
     """cash − Σ p·Δu ≥ floor: what is left after buys and sells is at least the floor."""
     return CouplingRow("net_bought", 1, cash - floor)
+
+
+def cash_floor_after_costs(cash: int, floor: int) -> CouplingRow:
+    """cash − Σ p·Δu − Σ costs ≥ floor: what is left after buys, sells and what they cost is at least the floor."""
+    return CouplingRow("spent", 1, cash - floor)
 
 
 def cash_ceiling(cash: int, ceiling: int) -> CouplingRow:

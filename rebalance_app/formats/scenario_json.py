@@ -14,7 +14,7 @@ from .problem_json import options_from_json, problem_from_json
 from .solution_json import solution_to_json, told
 
 CERTIFICATE = ("status", "method", "reasons", "objective", "lower_bound", "gap", "binding", "seconds")
-MONEY = ("traded", "cost", "realised_gain", "cash_after")
+MONEY = ("traded", "cost", "realised_gain", "cash_after", "cash_after_costs")
 
 
 def scenario_to_json(

@@ -6,7 +6,7 @@ BAND_TOO_NARROW        share_value (of one lot), band_low, band_high, value_belo
                        high_drift_needed?, low_drift_needed?; lot, band_width, market_value
 RESTRICTION_CONFLICT   value_now, shares_needed, low_drift_needed? or high_drift_needed?; side
 MIN_TRADE_CONFLICT     value_now, min_trade_needed, the same drifts; side, fewest and most (shares it takes), smallest
-SHORT_OF_CASH          short, cash_at_most, floor, cash_needed?; is_soft, largest, floor_twice
+SHORT_OF_CASH          short, cash_at_most, floor, cash_needed?; is_soft, after_costs, largest, floor_twice
 CASH_ABOVE_CEILING     over, cash_at_least; ceiling, ceiling_twice
 TURNOVER_TOO_LOW       turnover_needed; limit (of buys and sells, in money), market_value, largest
 TOO_FEW_TRADES         trades_needed; limit
@@ -171,7 +171,8 @@ def _short_of_cash(said: Said) -> str:
         remedies.insert(0, f"add {said['cash_needed']:,.2f} of cash{raised}")
     return (
         f"Cash is short by {_money(said['short'])}: with as little bought, and as much sold, as bands, restrictions "
-        f"and mode allow, {_money(said['cash_at_most'])} is left, and the cash floor is {_money(said['floor'])}. "
+        f"and mode allow, {_money(said['cash_at_most'])} is left{' after costs' if said.get('after_costs') else ''}, and the "
+        f"cash floor is {_money(said['floor'])}. "
         f"{_largest(said, 'trades this takes')}{_any_of(remedies)}."
     )
 

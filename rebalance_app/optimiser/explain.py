@@ -170,6 +170,7 @@ def _short_of_cash(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reas
         numbers["cash_needed"] = needed
     largest = _largest(choices, least)
     details: dict[str, Detail] = {"is_soft": ip.soft, "largest": largest, "floor_twice": _floor_twice(ip)}
+    details |= {"after_costs": True} if ip.reserves_costs else {}
     return Reason("SHORT_OF_CASH", None, numbers, details)
 
 

@@ -30,6 +30,7 @@ class Scenario:
     realised_gain: Decimal | None = None
     drift_value: Decimal | None = None
     cash_after: Decimal | None = None
+    cash_after_costs: Decimal | None = None
     breaches_left: int | None = None
 
 
@@ -67,6 +68,7 @@ def scenario(problem: RebalanceProblem, solution: RebalanceSolution) -> Scenario
         realised_gain=realised_gain(problem, solution.quantities),
         drift_value=solution.drift_value,
         cash_after=solution.cash_after,
+        cash_after_costs=solution.cash_after_costs,
         breaches_left=breaches(problem, solution),
     )
 

@@ -80,6 +80,7 @@ def proposal(
         return proposal(inputs, row, problem, too_large)
     values |= _figures(before, after, orders)
     values["document"] = _certificate(solution, before, after) | _texts(values) | {"reasons": told}
+    values["document"]["cash_after_costs"] = text(solution.cash_after_costs)
     values["document"]["limits"] = limits_applied(inputs, row.portfolio_id)
     if inputs.needs_lots(row.portfolio_id):
         values["document"] |= _gains(problem, solution)
@@ -204,6 +205,8 @@ def limits_applied(inputs: RunInputs, portfolio_id: str) -> dict[str, dict[str, 
     """The limits that held for this portfolio, each with the level it comes from: run, portfolio or model."""
     options, levels = inputs.options_of(portfolio_id)
     values = {name: getattr(options, name) for name in levels}
+    if not (options.cost_bps or options.ticket_cost):
+        values.pop("reserve_costs", None)  # of nothing
     return {
         name: {"value": text(value) if isinstance(value, Decimal) else value, "level": levels[name]}
         for name, value in values.items()
@@ -261,6 +264,7 @@ def batch_proposals(
             **dict.fromkeys(("objective", "lower_bound"), text(_fine(totals[at][1]))),
             "gap": "0",
             "first": True,
+            "cash_after_costs": text(values["cash_after"]),  # plain problems have none
             "seconds": 0.0,
             "binding": [],
             "breaches_before": breaches[at][0],

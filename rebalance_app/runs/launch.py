@@ -44,9 +44,11 @@ def run_launch(
     options: Mapping[str, Any] | None = None,
     note: str = "",
     idempotency_key: str | None = None,
+    reserve_costs: bool = True,
 ) -> Rebalance:
     """Starts a run over the portfolios of a model, or over some of them, at the prices known now.
 
+    Where `options` do not say so themselves, `reserve_costs` says whether costs are kept above the cash floor.
     The same `idempotency_key` with the same request gives the run it gave before, and starts nothing.
 
     Raises NotAllowedError, NotFoundError (model), InvalidInputError (an option, an unknown or foreign portfolio, a
@@ -68,7 +70,7 @@ def run_launch(
     model = model_get(model_id)
     source = get_source()
     names = _portfolio_names(model, portfolio_ids, source)
-    given = checked_options(options)
+    given = checked_options(options, reserve_costs=reserve_costs)
     snapshot = prices_now(source, model)
     with recorded():
         if earlier := _earlier_run(key, request):

@@ -201,7 +201,13 @@ def list_rebalance_positions(request: HttpRequest, rebalance_id: PathId, portfol
 def _launch(request: HttpRequest, model_id: str, portfolio_ids: list[str] | None) -> Rebalance:
     key = request.headers.get("Idempotency-Key") or None
     try:
-        return run_launch(by=caller(request), model_id=model_id, portfolio_ids=portfolio_ids, idempotency_key=key)
+        return run_launch(
+            by=caller(request),
+            model_id=model_id,
+            portfolio_ids=portfolio_ids,
+            idempotency_key=key,
+            reserve_costs=False,  # its clients are promised the orders that they always got
+        )
     except UnpricedModelError as error:
         raise RefusedRunError(error.message, HTTPStatus.SERVICE_UNAVAILABLE, extra={}) from error
 

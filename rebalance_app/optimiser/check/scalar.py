@@ -111,6 +111,12 @@ def _costs(o: Options, moves: list[_Move]) -> Decimal:
     return sum((m.traded * o.cost_bps / TEN_THOUSAND + (o.ticket_cost if m.change else 0) for m in moves), ZERO)
 
 
+def total_costs(problem: RebalanceProblem, after: Mapping[str, Decimal]) -> Decimal:
+    """What all orders that lead to the quantities `after` cost."""
+    with localcontext(EXACT):
+        return _costs(problem.options, [_Move(p, ZERO, after[p.security_id]) for p in problem.positions])
+
+
 def _limits(problem: RebalanceProblem, moves: list[_Move], market_value: Decimal) -> Iterator[str]:
     """The limits that couple securities."""
     o = problem.options

@@ -76,8 +76,7 @@ class Batch:
         return np.asarray((self.targets + self.low_drifts + self.high_drifts) > 0)
 
 
-@dataclass(frozen=True, slots=True)
-class BatchAnswer:
+class BatchAnswer(NamedTuple):
     """The best holdings of every portfolio that is `answered`; rows that are not mean nothing.
 
     answered                          (P,)
@@ -94,16 +93,12 @@ class BatchAnswer:
 
     def rows(self, which: Any) -> BatchAnswer:
         """The same with only some of its portfolios."""
-        return BatchAnswer(*(column[which] for column in _columns(self)))
-
-
-def _columns(answer: BatchAnswer) -> tuple[NDArray[Any], ...]:
-    return answer.answered, answer.quantities, answer.market_value, answer.cash_after, answer.drift
+        return BatchAnswer(*(column[which] for column in self))
 
 
 def stacked(parts: Sequence[BatchAnswer]) -> BatchAnswer:
     """One answer of all portfolios of `parts`, which are some."""
-    return BatchAnswer(*(np.concatenate(columns) for columns in zip(*map(_columns, parts), strict=True)))
+    return BatchAnswer(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def has_only_cash_limits(o: Options) -> bool:
@@ -151,7 +146,7 @@ def batch_of(
     dtype        `object` for Python's own integers, where 64 bits are too few for sums and products
     """
     column = {p.security_id: at for at, p in enumerate(securities)}
-    quantities = np.zeros((len(holdings), len(column)), dtype=dtype)
+    quantities: Ints = np.zeros((len(holdings), len(column)), dtype=dtype)
     for row, held in enumerate(holdings):
         quantities[row, [column[key] for key in held]] = [int(shares) for shares in held.values()]
     prices = _whole((p.price or ZERO for p in securities), places.money, dtype)

@@ -169,10 +169,11 @@ def _short_of_cash(said: Said) -> str:
     if "cash_needed" in said:
         raised = "" if said["is_soft"] else ", which raises the bands as well"
         remedies.insert(0, f"add {said['cash_needed']:,.2f} of cash{raised}")
+    after_costs = " after costs" if said.get("after_costs") else ""
     return (
         f"Cash is short by {_money(said['short'])}: with as little bought, and as much sold, as bands, restrictions "
-        f"and mode allow, {_money(said['cash_at_most'])} is left{' after costs' if said.get('after_costs') else ''}, and the "
-        f"cash floor is {_money(said['floor'])}. "
+        f"and mode allow, {_money(said['cash_at_most'])} is left{after_costs}, and the cash floor is "
+        f"{_money(said['floor'])}. "
         f"{_largest(said, 'trades this takes')}{_any_of(remedies)}."
     )
 

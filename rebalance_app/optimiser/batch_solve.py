@@ -4,7 +4,6 @@ A run gives a batch of its chunk; a single problem is a batch of one. What has n
 left to the general way, which also knows how to explain it.
 """
 
-from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -32,7 +31,7 @@ from .solution import binding_bands, trade
 def batch_solve(batch: Batch) -> BatchAnswer:
     """The proven optimum of every portfolio whose cash floor holds at the closed form, checked independently."""
     found = closed_form(batch)
-    return replace(found, answered=found.answered & is_optimal(batch, found.quantities))
+    return found._replace(answered=found.answered & is_optimal(batch, found.quantities))
 
 
 def _own_places(problem: RebalanceProblem) -> Places:
@@ -85,19 +84,18 @@ def _solution(problem: RebalanceProblem, batch: Batch, found: BatchAnswer) -> Re
         trades=tuple(trade(key, change[key]) for key in sorted(change) if change[key]),
         cash_after=unscaled(cash, batch.places.money),
         cash_after_costs=unscaled(cash, batch.places.money),  # a plain problem has none
-        binding=_binding(problem, change) if _is_clipped(batch, found) else (),
+        binding=_binding(problem, batch, found),
         drift_value=value,
         first=True,
     )
 
 
-def _is_clipped(batch: Batch, found: BatchAnswer) -> bool:
-    """Whether a band or a restriction keeps some position from the whole number nearest to its target."""
+def _binding(problem: RebalanceProblem, batch: Batch, found: BatchAnswer) -> tuple[str, ...]:
+    """The bands that keep positions from the whole numbers nearest to their targets, if any is kept from it at all."""
     step = batch.prices * batch.weight_scale
     off = np.abs(found.market_value[:, None] * batch.targets - found.quantities * step)
-    return bool((2 * off > step).any())
-
-
-def _binding(problem: RebalanceProblem, change: dict[str, int]) -> tuple[str, ...]:
+    if not (2 * off > step).any():
+        return ()
+    change = dict(zip(batch.security_ids, (found.quantities - batch.quantities)[0].tolist(), strict=True))
     ip = integer_problem(problem)
     return binding_bands(ip, [change[security.position.security_id] for security in ip.securities])

@@ -44,12 +44,8 @@ def _band_reason(ip: IntegerProblem, security: Security) -> Reason:
     if below >= 0:
         numbers["low_drift_needed"] = _weight_up(security.target - below, mv)
     width = _weight_up(security.high - low, mv)
-    return Reason(
-        "BAND_TOO_NARROW",
-        security.position.security_id,
-        numbers,
-        {"lot": security.lot, "band_width": width, "market_value": ip.money(mv)},
-    )
+    details: dict[str, Detail] = {"lot": security.lot, "band_width": width, "market_value": ip.money(mv)}
+    return Reason("BAND_TOO_NARROW", security.position.security_id, numbers, details)
 
 
 def _drift_needed(ip: IntegerProblem, security: Security) -> dict[str, Decimal]:
@@ -92,7 +88,7 @@ def _largest(choices: Sequence[AllowedTrades], steps: Sequence[int]) -> tuple[st
 
 
 def _least_spent(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> list[int]:
-    """The trade of each security that leaves most above the floor: where costs count, not every sale leaves anything."""
+    """The trade of each security that leaves most above the floor: where costs count, a sale may leave nothing."""
     if not ip.reserves_costs:
         return [c.least for c in choices]
 
@@ -199,16 +195,9 @@ def _forced_turnover(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Re
     traded = totals_of(ip, forced).traded
     if traded <= ip.trade_cap:
         return None
-    return Reason(
-        "TURNOVER_TOO_LOW",
-        None,
-        {"turnover_needed": _weight_up(traded, 2 * ip.market_value)},
-        {
-            "limit": ip.money(ip.trade_cap),
-            "market_value": ip.money(ip.market_value),
-            "largest": _largest(choices, forced),
-        },
-    )
+    details: dict[str, Detail] = {"limit": ip.money(ip.trade_cap), "market_value": ip.money(ip.market_value)}
+    details["largest"] = _largest(choices, forced)
+    return Reason("TURNOVER_TOO_LOW", None, {"turnover_needed": _weight_up(traded, 2 * ip.market_value)}, details)
 
 
 def _forced_orders(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
@@ -232,12 +221,8 @@ def _forced_gain(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason
     least = totals_of(ip, trades).gain
     if least <= ip.gain_budget:
         return None
-    return Reason(
-        "GAIN_BUDGET_TOO_LOW",
-        None,
-        {"gain_needed": ip.money(least)},
-        {"limit": ip.money(ip.gain_budget), "largest": _largest(choices, trades)},
-    )
+    details: dict[str, Detail] = {"limit": ip.money(ip.gain_budget), "largest": _largest(choices, trades)}
+    return Reason("GAIN_BUDGET_TOO_LOW", None, {"gain_needed": ip.money(least)}, details)
 
 
 LIMITS = (_short_of_cash, _above_ceiling, _forced_turnover, _forced_orders, _forced_gain)

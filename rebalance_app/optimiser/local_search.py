@@ -102,7 +102,7 @@ class _Changes:
 
 def uses(ip: IntegerProblem, row: CouplingRow) -> Floats:
     """(4,) how much of a row, in money, a unit of each effect uses."""
-    of = {row.total: 1.0}
+    of: dict[str, float] = {row.total: 1.0}
     if row.total == "spent":
         of = {"net_bought": 1.0, "traded": ip.cost_rate / ONE, "orders": ip.in_float(ip.ticket) / ONE}
     return row.sign * np.array([of.get(name, 0.0) for name in EFFECTS])

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from models_app.portfolio.lots import mismatches, shares_in
 from models_app.portfolio.types import ZERO, RebalanceProblem, RebalanceSolution, Trade
+from models_app.portfolios.tax_lots import mismatches, shares_in
 from models_app.sources.book_source import Balances
 from rebalance_app.models import Order, PortfolioRebalance
 from rebalance_app.optimiser.check.scalar import total_costs, total_gain, violations
@@ -72,9 +72,7 @@ def _solution(
     )
 
 
-def _after_costs(
-    problem: RebalanceProblem, after: Mapping[str, Decimal], document: dict[str, Any]
-) -> Decimal | None:
+def _after_costs(problem: RebalanceProblem, after: Mapping[str, Decimal], document: dict[str, Any]) -> Decimal | None:
     """As it was stored; documents from before it was are as right as their cash."""
     if "cash_after_costs" in document or not document["cash_after"]:
         return _number(document.get("cash_after_costs"))

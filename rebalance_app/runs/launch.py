@@ -36,7 +36,7 @@ ROW = (
 )  # fmt: skip
 
 
-def run_launch(
+def run_launch(  # noqa: PLR0913  what somebody says at a launch
     *,
     by: User,
     model_id: str,

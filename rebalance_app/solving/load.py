@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from models_app.portfolio.batch import Batch, Bools, batch_of, has_only_cash_limits, is_plain_portfolio
-from models_app.portfolio.lots import mismatches, shares_in
 from models_app.portfolio.types import ZERO, Reason, RebalanceProblem, RebalanceSolution
+from models_app.portfolios.tax_lots import mismatches, shares_in
 from models_app.sources import get_source
 from models_app.sources.book_source import Balances
 from rebalance_app.models import PortfolioRebalance

@@ -48,8 +48,8 @@ def _least_first(costs: list[int], most: list[int]) -> Iterator[tuple[int, tuple
 def slack_levels(points: BreakpointTable, multipliers: Mapping[str, int]) -> Iterator[list[SlackLevel]]:
     """What uses up the rows with a multiplier, then what leaves a few units of them, by cost; equal costs together.
 
-    Nothing where gains have a multiplier, or both ends of the cash, or nothing but orders; or the floor, where costs are
-    kept above it: what those come to is no sum of whole steps.
+    Nothing where gains have a multiplier, both ends of the cash, nothing but orders, or the floor after costs:
+    what that comes to is no sum of whole steps.
     """
     used, limits = sorted(name for name, each in multipliers.items() if each), points.limits
     net, counted = NET.intersection(used), COUNTED.intersection(used)

@@ -3,15 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .constraints import (
-    CouplingRow,
-    cash_ceiling,
-    cash_floor,
-    cash_floor_after_costs,
-    gain_budget,
-    max_trades,
-    turnover,
-)
+from .constraints import CouplingRow, cash_ceiling, cash_floor, gain_budget, max_trades, turnover
 from .integer_problem import IntegerProblem
 from .objective import realised_gain
 
@@ -36,7 +28,7 @@ def coupling_rows(ip: IntegerProblem) -> dict[str, CouplingRow]:
     """Every coupling inequality the options ask for, by name."""
     if ip.options.hold:
         return {}
-    rows = {"cash_floor": (cash_floor_after_costs if ip.reserves_costs else cash_floor)(ip.cash, ip.floor)}
+    rows = {"cash_floor": cash_floor(ip.cash, ip.floor, after_costs=ip.reserves_costs)}
     if ip.ceiling is not None:
         rows["cash_ceiling"] = cash_ceiling(ip.cash, ip.ceiling)
     if ip.trade_cap is not None:

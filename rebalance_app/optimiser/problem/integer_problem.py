@@ -153,14 +153,13 @@ def integer_problem(problem: RebalanceProblem) -> IntegerProblem:
     market_value = total_value(problem.positions, problem.cash, s)
     (drift_weight, trade_weight), cost_rate = MODE_WEIGHTS[o.mode], scaled(rate, SCORE_PLACES)
     turnover = _weighted(market_value, o.max_turnover, s)
+    weighted = [market_value * scaled(o.min_cash_weight, s.weight) // 10**s.weight] if o.min_cash_weight else []
     return IntegerProblem(
         problem=problem,
         places=s.places,
         market_value=market_value,
         cash=cash,
-        floor=max(scaled(o.min_cash, s.places), _weighted(market_value, o.min_cash_weight, s) or 0)
-        if o.min_cash_weight
-        else scaled(o.min_cash, s.places),
+        floor=max([scaled(o.min_cash, s.places), *weighted]),
         ceiling=_narrower(money(o.max_cash), _weighted(market_value, o.max_cash_weight, s)),
         trade_cap=None if turnover is None else 2 * turnover,
         gain_budget=money(o.gain_budget),

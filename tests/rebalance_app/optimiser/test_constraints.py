@@ -21,7 +21,7 @@ def keeps(row, **sums):
 
 @pytest.mark.parametrize(("spent", "kept"), [(90, True), (91, False), (-500, True)])
 def test_cash_floor_after_costs(spent, kept):
-    assert keeps(constraints.cash_floor_after_costs(100, 10), spent=spent) is kept
+    assert keeps(constraints.cash_floor(100, 10, after_costs=True), spent=spent) is kept
 
 
 @pytest.mark.parametrize(("net_bought", "kept"), [(90, True), (91, False), (-500, True)])

@@ -7,8 +7,7 @@ from decimal import Decimal, localcontext
 from models_app.portfolio.lots import realised_gain
 from models_app.portfolio.types import ZERO, Options, RebalanceProblem, RebalanceSolution
 from models_app.portfolio.units import EXACT
-
-from .solve import solve_many
+from rebalance_app.optimiser.solve import solve_many
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from models_app.portfolio.types import ZERO
 from models_app.portfolios.tax_lots import mismatches
 from models_app.sources.local import IDS_PER_QUERY, LocalSource, rows_where
 from ordergen.accounts.models import User
-from ordergen.core.db import bulk_insert, object_id
+from ordergen.core.db import bulk_insert
+from ordergen.core.ids import object_id
 
 _IMPORT_FIRST = "Import {kind} first, or correct the row."
 _ROWS_PER_UPDATE = 500

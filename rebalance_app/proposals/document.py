@@ -24,8 +24,8 @@ from models_app.portfolio.units import (
     WEIGHT_SCALE,
     WIDE,
 )
-from ordergen.core.db import object_id
 from ordergen.core.errors import promised
+from ordergen.core.ids import object_id
 from rebalance_app.formats.sentences import sentence
 from rebalance_app.models import OrderState, PortfolioRebalance, ProposalState
 from rebalance_app.proposals.order_reasons import REASONS, order_reason, order_reasons

@@ -21,8 +21,9 @@ from models_app.sources import get_source
 from models_app.sources.book_source import BookSource
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
-from ordergen.core.db import bulk_insert, object_id
+from ordergen.core.db import bulk_insert
 from ordergen.core.errors import ConflictError, InvalidInputError
+from ordergen.core.ids import object_id
 from rebalance_app.models import OPEN, PortfolioRebalance, Rebalance
 from rebalance_app.runs.backlog import admit
 from rebalance_app.solving.freeze import checked_options, limits_in_force, prices_now

@@ -93,6 +93,14 @@ def small(seed, *, plain=False):
     return RebalanceProblem(f"small-{seed}", cash, tuple(positions), options)
 
 
+def costly(problem, seed):
+    """The problem with trading costs that have to be left above its cash floor."""
+    rng = random.Random(f"costly{seed}")
+    rates, tickets = rng.choice([(0, 200), (0, 0), (50, 300)]), rng.choice([(0, 20), (0, 0)])
+    costs = {"cost_bps": D(rng.randint(*rates)), "ticket_cost": decimal_between(rng, *tickets)}
+    return replace(problem, options=replace(problem.options, reserve_costs=True, **costs))
+
+
 def alike(seed):
     """Two to four securities of one price and one target, under limits that leave many answers equally good."""
     rng = random.Random(f"alike{seed}")

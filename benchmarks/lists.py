@@ -121,7 +121,8 @@ def _run(number: int, book: Book, portfolios, decided: str | None) -> None:
     from django.utils import timezone
 
     from ordergen.accounts.models import User
-    from ordergen.core.db import bulk_insert, object_id
+    from ordergen.core.db import bulk_insert
+    from ordergen.core.ids import object_id
     from rebalance_app.models import Order, PortfolioRebalance, Rebalance
     from rebalance_app.proposals.document import ORDER_FIELDS
 

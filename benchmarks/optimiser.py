@@ -231,7 +231,8 @@ def arrays(portfolios=10_000, securities=100):
     held = (value * 0.009 / prices * rng.uniform(0.5, 1.5, (portfolios, securities))).astype(np.int64)
     weights = [np.full(securities, weight) for weight in (9_000, 2_000, 2_000)]
     cash = np.full(portfolios, value // 10)
-    batch = Batch(tuple(map(str, range(securities))), prices, *weights, held, cash, np.zeros_like(cash))
+    ids, floor, ceiling = tuple(map(str, range(securities))), np.zeros_like(cash), np.full(portfolios, np.inf)
+    batch = Batch(ids, prices, *weights, held, cash, floor, ceiling)
     times = []
     for _ in range(7):
         started = time.process_time()

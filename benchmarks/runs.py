@@ -122,7 +122,8 @@ def fill(count: int, positions: int):
     from models_app.modelling.services import model_create
     from models_app.models import Holding, Portfolio, Price, Security
     from ordergen.accounts.models import User
-    from ordergen.core.db import atomic, bulk_insert, object_id
+    from ordergen.core.db import atomic, bulk_insert
+    from ordergen.core.ids import object_id
 
     rng = random.Random(count)
     manager, _ = User.objects.get_or_create(username="bench", defaults={"roles": ["manager"]})
@@ -201,7 +202,8 @@ def _bare_insert(run) -> float:
     """Seconds to insert just the rows that the run wrote, ready-made, into the same tables, emptied first."""
     from django.db import connection
 
-    from ordergen.core.db import atomic, bulk_insert, object_id
+    from ordergen.core.db import atomic, bulk_insert
+    from ordergen.core.ids import object_id
     from rebalance_app.models import Order, PortfolioRebalance
     from rebalance_app.proposals.document import ORDER_FIELDS
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from models_app.portfolio.units import COLUMN_DIGITS, MONEY_PLACES, WEIGHT_PLACES
-from ordergen.core.db import object_id
+from ordergen.core.ids import object_id
 
 
 def id_field() -> models.CharField[str, str]:

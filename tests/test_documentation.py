@@ -12,9 +12,9 @@ import pytest
 from models_app.portfolio.types import Options, Position, ProblemError, TaxLot
 from ordergen.api import v2 as api_v2
 from rebalance_app.formats.problem_json import loads
-from rebalance_app.formats.scenario_json import answer_line
 from rebalance_app.formats.sentences import SENTENCES
 from rebalance_app.limits.services import NAMES
+from rebalance_app.what_if.scenario_json import answer_line
 
 ROOT = Path(__file__).parent.parent
 

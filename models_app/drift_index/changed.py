@@ -17,7 +17,8 @@ from models_app.drift_index.refresh import REFRESH_TASK, are_kept, note_fault
 from models_app.models import DriftFigures
 from models_app.sources import get_source
 from ordergen.audit.services import take_turn
-from ordergen.core.db import atomic, object_id
+from ordergen.core.db import atomic
+from ordergen.core.ids import object_id
 from ordergen.core.models import Setting
 
 logger = logging.getLogger(__name__)

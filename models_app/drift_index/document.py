@@ -21,13 +21,13 @@ from models_app.drift_index.live_drift import (
     PositionView,
     low_cash_word,
     near_band,
+    position_of,
 )
-from models_app.investment_models.rules import PositionDraft
 from models_app.investment_models.selectors import ModelRow
 from models_app.portfolio.batch import Batch, BatchAnswer, are_plain_securities, batch_of, is_plain_portfolio
 from models_app.portfolio.batch_drift import batch_drift, weights
 from models_app.portfolio.nearest import closed_form
-from models_app.portfolio.types import ZERO, Position
+from models_app.portfolio.types import ZERO
 from models_app.portfolio.units import DIVIDE, MILLIONTH, MONEY_PLACES, MONEY_SCALE, WEIGHT_PLACES, WEIGHT_SCALE, WIDE
 from models_app.sources.book_source import Balances
 from ordergen.core.errors import promised
@@ -206,7 +206,8 @@ def documents_at_once(row: ModelRow, portfolio_ids: Iterable[str], inputs: Drift
     aims = {p.security_id: p for p in row.draft.positions}
     balances = {key: inputs.balances[key] for key in portfolio_ids if key in inputs.balances}
     ids = aims.keys() | {key for held in balances.values() for key in held.quantities}
-    securities = {key: p for key in ids if are_plain_securities([p := _position(key, aims.get(key), inputs)])}
+    stated = (position_of(key, ZERO, aims.get(key), inputs.prices.get(key)) for key in ids)
+    securities = {p.security_id: p for p in stated if are_plain_securities([p])}
     plain = {
         key: held
         for key, held in balances.items()
@@ -227,12 +228,6 @@ def documents_at_once(row: ModelRow, portfolio_ids: Iterable[str], inputs: Drift
     maker = _Maker(row, batch.rows(answered), found.rows(answered), inputs)
     keys = list(plain)
     return {keys[at]: maker.document(row_, plain[keys[at]]) for row_, at in enumerate(answered)}
-
-
-def _position(security_id: str, aim: PositionDraft | None, inputs: DriftInputs) -> Position:
-    price = inputs.prices[security_id].price if security_id in inputs.prices else None
-    bands = (aim.target, aim.low_drift, aim.high_drift) if aim else (ZERO, ZERO, ZERO)
-    return Position(security_id, ZERO, price, *bands)
 
 
 class _Maker:

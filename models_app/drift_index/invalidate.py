@@ -18,7 +18,8 @@ from models_app.drift_index.live_drift import near_band
 from models_app.models import DriftFigures, FiguresRefresh, InvestmentModel, ModelFigures, ModelPortfolio
 from models_app.sources import get_source
 from models_app.sources.book_source import BookSource
-from ordergen.core.db import bulk_insert, bulk_update, in_batches, object_id, one_at_a_time
+from ordergen.core.db import bulk_insert, bulk_update, in_batches, one_at_a_time
+from ordergen.core.ids import object_id
 
 Pair = tuple[str, str]  # a portfolio's id and a model's, "" for none
 _FORMAT = 1  # rises with every change of what the figures mean

@@ -144,7 +144,7 @@ def portfolio_view(portfolio_id: str, model_id: str | None = None) -> PortfolioV
     info = source.portfolios([portfolio_id]).get(portfolio_id)
     if info is None:
         raise NotFoundError(f"The book has no portfolio {portfolio_id[:40]}.")
-    followed = selectors.model_of_portfolio(portfolio_id)
+    followed = selectors.models_of_portfolio(portfolio_id)
     chosen = [model for model in followed if model_id in (None, model.pk)]
     if model_id and not chosen:
         raise NotFoundError(f"{info.name} does not follow a model {model_id[:40]}.")
@@ -175,7 +175,8 @@ def view_of(info: PortfolioInfo, row: ModelRow | None, inputs: DriftInputs) -> P
     held = balances or _NOTHING
     targets = {p.security_id: p for p in row.draft.positions} if row else {}
     positions = [
-        _position(key, held, targets, prices) for key in [*targets, *(held.quantities.keys() - targets.keys())]
+        position_of(key, held.quantities.get(key, ZERO), targets.get(key), prices.get(key))
+        for key in [*targets, *(held.quantities.keys() - targets.keys())]
     ]
     if row is None:
         return PortfolioView(info, None, _value_only(positions, held.cash), (), balances is not None)
@@ -184,12 +185,10 @@ def view_of(info: PortfolioInfo, row: ModelRow | None, inputs: DriftInputs) -> P
     return PortfolioView(info, row.model, drift, shown, balances is not None)
 
 
-def _position(
-    key: str, held: Balances, targets: Mapping[str, PositionDraft], prices: Mapping[str, PriceInfo]
-) -> Position:
-    aim, price = targets.get(key), prices.get(key)
-    numbers = (aim.target, aim.low_drift, aim.high_drift) if aim else (ZERO, ZERO, ZERO)
-    return Position(key, held.quantities.get(key, ZERO), price.price if price else None, *numbers)
+def position_of(security_id: str, quantity: Decimal, aim: PositionDraft | None, price: PriceInfo | None) -> Position:
+    """A holding of some shares against the model's position, if it has one; without a price where there is none."""
+    bands = (aim.target, aim.low_drift, aim.high_drift) if aim else (ZERO, ZERO, ZERO)
+    return Position(security_id, quantity, price.price if price else None, *bands)
 
 
 def _position_view(drift: PositionDrift, targets: Mapping[str, PositionDraft], inputs: DriftInputs) -> PositionView:

@@ -28,7 +28,8 @@ from models_app.portfolio.types import ZERO
 from models_app.portfolio.units import WIDE
 from models_app.sources import get_source
 from models_app.sources.book_source import PortfolioInfo
-from ordergen.core.db import atomic, bulk_update, object_id
+from ordergen.core.db import atomic, bulk_update
+from ordergen.core.ids import object_id
 
 AT_ONCE_SECONDS = 1.0  # that a person who saves waits for
 SUMMED_AT_ONCE = 2_000  # portfolios of a model whose sums are made anew meanwhile

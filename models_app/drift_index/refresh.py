@@ -25,8 +25,9 @@ from models_app.drift_index.recompute import OutdatedRow, outdated_rows, recompu
 from models_app.models import DriftFigures, FiguresRefresh, ModelFigures
 from models_app.sources import get_source
 from models_app.sources.parse import MalformedAnswerError
-from ordergen.core.db import atomic, made_at, object_id
+from ordergen.core.db import atomic
 from ordergen.core.errors import UnavailableError
+from ordergen.core.ids import made_at, object_id
 
 logger = logging.getLogger(__name__)
 REFRESH_TASK = "figures.refresh"  # sent by name: what sends it lies below the tasks

@@ -17,11 +17,12 @@ from models_app.imports.import_progress import ImportProgress
 from models_app.imports.plan import FileProblems, Findings, PlannedChanges
 from models_app.imports.reading import FileRow
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
-from models_app.portfolio.lots import mismatches
 from models_app.portfolio.types import ZERO
+from models_app.portfolios.tax_lots import mismatches
 from models_app.sources.local import IDS_PER_QUERY, LocalSource, rows_where
 from ordergen.accounts.models import User
-from ordergen.core.db import bulk_insert, in_batches, object_id
+from ordergen.core.db import bulk_insert, in_batches
+from ordergen.core.ids import object_id
 
 _IMPORT_FIRST = "Import {kind} first, or correct the row."
 _ROWS_PER_UPDATE = 500

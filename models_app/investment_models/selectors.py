@@ -98,7 +98,7 @@ def model_positions(model_ids: Iterable[str]) -> dict[str, list[PositionDraft]]:
     return positions
 
 
-def model_of_portfolio(portfolio_id: str) -> list[InvestmentModel]:
+def models_of_portfolio(portfolio_id: str) -> list[InvestmentModel]:
     """The models this portfolio follows, the most recently created first."""
     ids = ModelPortfolio.objects.filter(portfolio_id=portfolio_id).values("model_id")
     return list(InvestmentModel.objects.filter(pk__in=ids).order_by("-created_at", "-pk"))

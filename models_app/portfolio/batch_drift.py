@@ -81,7 +81,7 @@ class BatchDrift:
 
 
 def batch_drift(batch: Batch, quantities: Ints, market_value: Ints) -> BatchDrift:
-    """The drift of portfolios that hold `quantities` (P, N); market values (P,) are above 0."""
+    """The drift of portfolios that hold `quantities` (P, N); market values (P,) are above 0, weights in millionths."""
     mv = market_value[:, None]
     drift = quantities * batch.prices * WEIGHT_SCALE - mv * batch.targets
     high, low = mv * batch.high_drifts, mv * batch.low_drifts

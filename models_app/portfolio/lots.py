@@ -1,7 +1,6 @@
-"""Tax lots: which a sale takes, the highest cost first, what it gains by them, and whether they add up. Exact."""
+"""Tax lots: which a sale takes, the highest cost first, and what it gains by them. Exact."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, localcontext
 
 from .types import ZERO, RebalanceProblem, TaxLot
@@ -38,29 +37,3 @@ def realised_gain(problem: RebalanceProblem, after: Mapping[str, Decimal]) -> De
                 return None
             total += gain(sold, p.price or ZERO)
     return total
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """Shares of one security that its lots have, and that are held."""
-
-    in_lots: Decimal
-    held: Decimal
-
-    def __str__(self) -> str:
-        in_lots, held = (f"{quantity.normalize():,f}" for quantity in (self.in_lots, self.held))
-        return f"{in_lots} in lots, {held} held"
-
-
-def shares_in(lots: Mapping[str, Sequence[TaxLot]]) -> dict[str, Decimal]:
-    """The shares of all lots of each security."""
-    return {key: sum((lot.quantity for lot in some), ZERO) for key, some in lots.items()}
-
-
-def mismatches(held: Mapping[str, Decimal], in_lots: Mapping[str, Decimal]) -> dict[str, Mismatch]:
-    """By security id, where the lots of a portfolio do not add up to its holding; what is sold short has no lots."""
-    return {
-        key: Mismatch(in_lots.get(key, ZERO), held.get(key, ZERO))
-        for key in sorted(held.keys() | in_lots.keys())
-        if in_lots.get(key, ZERO) != max(ZERO, held.get(key, ZERO))
-    }

@@ -73,7 +73,8 @@ class Options:
     min_trade_value         no trade below this value, except one that closes the position
     max_turnover            half the traded value over market value
     max_trades              number of orders
-    cost_bps, ticket_cost   trading cost, weighed against drift in the objective; not taken from cash
+    cost_bps, ticket_cost   trading cost, weighed against drift in the objective
+    reserve_costs           the cash floor is to be left after these costs, too
     gain_budget             realised gain over all sales with tax lots, highest cost sold first
     soft_bands              bands may be left, at 1000 times the price of drift
     hold                    nothing is traded
@@ -96,6 +97,7 @@ class Options:
     soft_bands: bool = False
     hold: bool = False
     nearest: bool = False
+    reserve_costs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ class RebalanceSolution:
                error       the problem cannot be solved as given (a price is missing, ...); likewise without trades
     objective, lower_bound, gap are in money; `drift_value` is the total drift after the trades, Σ|MV·t − p·u|.
     first      whether it is known to be the first of all equally good answers: least trading, then by id
+    cash_after is before trading costs, cash_after_costs what they leave of it
     seconds    what it took; of a closed form among many, from the first of them on
     binding    cash_floor, turnover, ...: coupling limits that every security's best trade alone would break, whether
                the answer uses them up or not; band:<security_id>: positions that their band keeps from their target
@@ -166,6 +169,7 @@ class RebalanceSolution:
     drift_value: Decimal | None = None
     nearest: "RebalanceSolution | None" = None
     first: bool = False
+    cash_after_costs: Decimal | None = None
 
     @property
     def solved(self) -> bool:

@@ -82,7 +82,7 @@ def get_portfolio(request: HttpRequest, portfolio_id: PathId) -> dict[str, Any]:
     source = get_source()
     view = portfolio_view(portfolio_id)
     balances = source.balances([portfolio_id]).get(portfolio_id)
-    models = selectors.model_of_portfolio(portfolio_id)
+    models = selectors.models_of_portfolio(portfolio_id)
     return {
         "id": view.info.id,
         "name": view.info.name,

@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from models_app.portfolio.lots import Mismatch, gain, mismatches, shares_in
+from models_app.portfolio.lots import gain
 from models_app.portfolio.types import ZERO, TaxLot
 from models_app.sources import get_source
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Shares of one security that its lots have, and that are held."""
+
+    in_lots: Decimal
+    held: Decimal
+
+    def __str__(self) -> str:
+        in_lots, held = (f"{quantity.normalize():,f}" for quantity in (self.in_lots, self.held))
+        return f"{in_lots} in lots, {held} held"
+
+
+def shares_in(lots: Mapping[str, Sequence[TaxLot]]) -> dict[str, Decimal]:
+    """The shares of all lots of each security."""
+    return {key: sum((lot.quantity for lot in some), ZERO) for key, some in lots.items()}
+
+
+def mismatches(held: Mapping[str, Decimal], in_lots: Mapping[str, Decimal]) -> dict[str, Mismatch]:
+    """By security id, where the lots of a portfolio do not add up to its holding; what is sold short has no lots."""
+    return {
+        key: Mismatch(in_lots.get(key, ZERO), held.get(key, ZERO))
+        for key in sorted(held.keys() | in_lots.keys())
+        if in_lots.get(key, ZERO) != max(ZERO, held.get(key, ZERO))
+    }
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,7 @@ def _frame(view: PortfolioView, query: QueryDict) -> dict[str, Any]:
     dates = {position.price_date for position in view.positions if position.price_date}
     return {
         "view": view,
-        "followed": selectors.model_of_portfolio(view.info.id),
+        "followed": selectors.models_of_portfolio(view.info.id),
         "model_suffix": f"?model={view.model.pk}" if view.model and "model" in query else "",
         "prices_as_of": max(dates, default=None),
         "oldest_price": min(dates, default=None),

@@ -9,8 +9,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from ordergen.accounts.roles import PERMISSIONS, Role
-from ordergen.core.db import object_id
 from ordergen.core.errors import NotAllowedError
+from ordergen.core.ids import object_id
 
 
 def check_roles(value: object) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db import models
 
-from ordergen.core.db import object_id
 from ordergen.core.errors import ConflictError
+from ordergen.core.ids import object_id
 
 
 class AuditEvent(models.Model):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
-from itertools import count, islice
+from itertools import islice
 from typing import Any, TypeVar
 
 from django.db import (
@@ -33,32 +29,6 @@ _BEHIND_ALL = "g"  # keys are hexadecimal
 _SQLITE_BUSY = (5, 6)  # SQLITE_BUSY and SQLITE_LOCKED
 # Of PostgreSQL: connection lost, too many connections, shutting down; a lock not had, a deadlock, writers in conflict.
 _POSTGRES_BUSY = ("08", "53", "57P", "55P03", "40")
-
-
-class _Serial:
-    """What tells apart the ids of one second: five random bytes of the process, and a count of three bytes.
-
-    Made as MongoDB's ObjectId is (https://www.mongodb.com/docs/manual/reference/bson-types/#objectid), for a tenth of
-    the time that its Python class takes: a run makes a million of them.
-    """
-
-    def __init__(self) -> None:
-        self.process = secrets.token_hex(5)
-        self.count = count(secrets.randbelow(2**23))
-
-
-_serial = _Serial()
-os.register_at_fork(after_in_child=_serial.__init__)  # type: ignore[misc]  # a child makes ids of its own
-
-
-def object_id() -> str:
-    """A new record id: 24 hex characters, ascending in time."""
-    return f"{int(time.time()):08x}{_serial.process}{next(_serial.count) & 0xFFFFFF:06x}"
-
-
-def made_at(record_id: str) -> datetime:
-    """The second in which `object_id` made this id, in UTC."""
-    return datetime.fromtimestamp(int(record_id[:8], 16), UTC)
 
 
 def atomic() -> AbstractContextManager[None]:

@@ -219,6 +219,7 @@ OPTIONS = {
     "soft_bands": _boolean,
     "hold": _boolean,
     "nearest": _boolean,
+    "reserve_costs": _boolean,
 }
 NULLABLE = {"max_cash", "max_turnover", "max_trades", "gain_budget", "max_cash_weight"}
 

@@ -6,7 +6,7 @@ BAND_TOO_NARROW        share_value (of one lot), band_low, band_high, value_belo
                        high_drift_needed?, low_drift_needed?; lot, band_width, market_value
 RESTRICTION_CONFLICT   value_now, shares_needed, low_drift_needed? or high_drift_needed?; side
 MIN_TRADE_CONFLICT     value_now, min_trade_needed, the same drifts; side, fewest and most (shares it takes), smallest
-SHORT_OF_CASH          short, cash_at_most, floor, cash_needed?; is_soft, largest, floor_twice
+SHORT_OF_CASH          short, cash_at_most, floor, cash_needed?; is_soft, after_costs, largest, floor_twice
 CASH_ABOVE_CEILING     over, cash_at_least; ceiling, ceiling_twice
 TURNOVER_TOO_LOW       turnover_needed; limit (of buys and sells, in money), market_value, largest
 TOO_FEW_TRADES         trades_needed; limit
@@ -170,9 +170,11 @@ def _short_of_cash(said: Said) -> str:
     if "cash_needed" in said:
         raised = "" if said["is_soft"] else ", which raises the bands as well"
         remedies.insert(0, f"add {said['cash_needed']:,.2f} of cash{raised}")
+    after_costs = " after costs" if said.get("after_costs") else ""
     return (
         f"Cash is short by {_money(said['short'])}: with as little bought, and as much sold, as bands, restrictions "
-        f"and mode allow, {_money(said['cash_at_most'])} is left, and the cash floor is {_money(said['floor'])}. "
+        f"and mode allow, {_money(said['cash_at_most'])} is left{after_costs}, and the cash floor is "
+        f"{_money(said['floor'])}. "
         f"{_largest(said, 'trades this takes')}{_any_of(remedies)}."
     )
 
@@ -326,7 +328,7 @@ SENTENCES: dict[str, str | Callable[[Said], str]] = {  # by code, and case where
         f"{_open_order(said)} open, and the holdings were stated anew since: say first what became of it."
     ),
     "OPEN_ORDER lots": lambda said: (
-        f"{_open_order(said)} on its way. Which tax lots it takes is not known, so the gain budget cannot be kept: "
+        f"{_open_order(said)} on its way. Which tax lots there will be is not known, so the gain budget cannot be kept: "
         "wait until it is done, or solve without a gain budget."
     ),
     "UNKNOWN_PORTFOLIO": "The book has no such portfolio any more.",

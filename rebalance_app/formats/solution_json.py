@@ -13,7 +13,7 @@ from .problem_json import plain, written
 from .sentences import sentence
 
 Object = Mapping[str, Any]
-MONEY = ("market_value", "objective", "lower_bound", "gap", "cash_after", "drift_value")
+MONEY = ("market_value", "objective", "lower_bound", "gap", "cash_after", "cash_after_costs", "drift_value")
 
 
 def told(reason: Reason) -> dict[str, Any]:

@@ -2,7 +2,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import ordergen.core.db
+import ordergen.core.ids
 import rebalance_app.models
 
 
@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.CharField(
-                        default=ordergen.core.db.object_id,
+                        default=ordergen.core.ids.object_id,
                         editable=False,
                         max_length=24,
                         primary_key=True,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import partial
 from itertools import chain
 
 from models_app.portfolio.bands import band_interval
@@ -43,12 +44,8 @@ def _band_reason(ip: IntegerProblem, security: Security) -> Reason:
     if below >= 0:
         numbers["low_drift_needed"] = _weight_up(security.target - below, mv)
     width = _weight_up(security.high - low, mv)
-    return Reason(
-        "BAND_TOO_NARROW",
-        security.position.security_id,
-        numbers,
-        {"lot": security.lot, "band_width": width, "market_value": ip.money(mv)},
-    )
+    details: dict[str, Detail] = {"lot": security.lot, "band_width": width, "market_value": ip.money(mv)}
+    return Reason("BAND_TOO_NARROW", security.position.security_id, numbers, details)
 
 
 def _drift_needed(ip: IntegerProblem, security: Security) -> dict[str, Decimal]:
@@ -90,14 +87,25 @@ def _largest(choices: Sequence[AllowedTrades], steps: Sequence[int]) -> tuple[st
     return tuple(c.security.position.security_id for c, k in ranked[:3] if k)
 
 
+def _least_spent(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> list[int]:
+    """The trade of each security that leaves most above the floor: where costs count, a sale may leave nothing."""
+    if not ip.reserves_costs:
+        return [c.least for c in choices]
+
+    def spent(security: Security, k: int) -> int:
+        net = k * security.step
+        return int(ip.spent(net, abs(net), int(k != 0)))
+
+    return [min(chain(*breakpoints(ip, c.security, c.segments)), key=partial(spent, c.security)) for c in choices]
+
+
 def _still_short(problem: RebalanceProblem, added: Decimal) -> Decimal | None:
     """Money short of the floor after cash is added and as little bought as may be; None: a security has no choice."""
     ip = integer_problem(replace(problem, cash=problem.cash + added))
     choices = [allowed_trades(ip, security) for security in ip.securities]
     if not all(c.segments for c in choices):
         return None
-    net_bought: int = totals_of(ip, [c.least for c in choices]).net_bought
-    return ip.money(ip.floor - ip.cash + net_bought)
+    return ip.money(ip.floor - ip.cash + totals_of(ip, _least_spent(ip, choices)).spent)
 
 
 def _least_cash(problem: RebalanceProblem, enough: Decimal) -> Decimal:
@@ -145,8 +153,8 @@ def _ceiling_twice(ip: IntegerProblem) -> bool:
 
 def _short_of_cash(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
     """The lowest whole numbers of all bands leave less than the floor: by how much, because of what."""
-    least = [c.least for c in choices]
-    highest_cash = ip.cash - totals_of(ip, least).net_bought
+    least = _least_spent(ip, choices)
+    highest_cash = ip.cash - totals_of(ip, least).spent
     if highest_cash >= ip.floor:
         return None
     numbers = {
@@ -158,6 +166,7 @@ def _short_of_cash(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reas
         numbers["cash_needed"] = needed
     largest = _largest(choices, least)
     details: dict[str, Detail] = {"is_soft": ip.soft, "largest": largest, "floor_twice": _floor_twice(ip)}
+    details |= {"after_costs": True} if ip.reserves_costs else {}
     return Reason("SHORT_OF_CASH", None, numbers, details)
 
 
@@ -186,16 +195,9 @@ def _forced_turnover(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Re
     traded = totals_of(ip, forced).traded
     if traded <= ip.trade_cap:
         return None
-    return Reason(
-        "TURNOVER_TOO_LOW",
-        None,
-        {"turnover_needed": _weight_up(traded, 2 * ip.market_value)},
-        {
-            "limit": ip.money(ip.trade_cap),
-            "market_value": ip.money(ip.market_value),
-            "largest": _largest(choices, forced),
-        },
-    )
+    details: dict[str, Detail] = {"limit": ip.money(ip.trade_cap), "market_value": ip.money(ip.market_value)}
+    details["largest"] = _largest(choices, forced)
+    return Reason("TURNOVER_TOO_LOW", None, {"turnover_needed": _weight_up(traded, 2 * ip.market_value)}, details)
 
 
 def _forced_orders(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason | None:
@@ -219,12 +221,8 @@ def _forced_gain(ip: IntegerProblem, choices: Sequence[AllowedTrades]) -> Reason
     least = totals_of(ip, trades).gain
     if least <= ip.gain_budget:
         return None
-    return Reason(
-        "GAIN_BUDGET_TOO_LOW",
-        None,
-        {"gain_needed": ip.money(least)},
-        {"limit": ip.money(ip.gain_budget), "largest": _largest(choices, trades)},
-    )
+    details: dict[str, Detail] = {"limit": ip.money(ip.gain_budget), "largest": _largest(choices, trades)}
+    return Reason("GAIN_BUDGET_TOO_LOW", None, {"gain_needed": ip.money(least)}, details)
 
 
 LIMITS = (_short_of_cash, _above_ceiling, _forced_turnover, _forced_orders, _forced_gain)

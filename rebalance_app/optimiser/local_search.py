@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from models_app.portfolio.units import MONEY_PLACES
 from rebalance_app.optimiser.problem.bounds import AllowedTrades
+from rebalance_app.optimiser.problem.constraints import CouplingRow
 from rebalance_app.optimiser.problem.coupling import broken_rows, coupling_rows
 from rebalance_app.optimiser.problem.integer_problem import EXCESS_WEIGHT, FLOAT_EXACT, ONE, IntegerProblem
 from rebalance_app.optimiser.problem.objective import rank
@@ -99,9 +100,17 @@ class _Changes:
         return _Changes(self.security[keep], self.steps[keep], self.effects[:, keep])
 
 
+def uses(ip: IntegerProblem, row: CouplingRow) -> Floats:
+    """(4,) how much of a row, in money, a unit of each effect uses."""
+    of: dict[str, float] = {row.total: 1.0}
+    if row.total == "spent":
+        of = {"net_bought": 1.0, "traded": ip.cost_rate / ONE, "orders": ip.in_float(ip.ticket) / ONE}
+    return row.sign * np.array([of.get(name, 0.0) for name in EFFECTS])
+
+
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """What the coupling rows still leave, in money: signs (r, 4) of the effects that use it, and how much (r,)."""
+    """What the coupling rows still leave, in money: what effects use of it (r, 4), and how much (r,)."""
 
     signs: Floats
     left: Floats
@@ -109,9 +118,9 @@ class _Room:
     @classmethod
     def of(cls, ip: IntegerProblem, sums: Floats) -> "_Room":
         """Beside sums (4,) of all trades."""
-        rows = coupling_rows(ip).values()
-        signs = np.array([[float(row.sign * (name == row.total)) for name in EFFECTS] for row in rows])
-        limits = [float(row.limit) if row.total == "orders" else ip.in_float(row.limit) for row in rows]
+        rows = coupling_rows(ip)
+        signs = np.array([uses(ip, row) for row in rows.values()])
+        limits = [float(row.limit) if row.total == "orders" else ip.in_float(row.limit) for row in rows.values()]
         return cls(signs, np.array(limits) - signs @ sums + SLACK)
 
     def fits(self, effects: Floats) -> NDArray[np.bool_]:
@@ -143,11 +152,11 @@ class OpenGap:
     multipliers: Mapping[str, int]
     gap: float
 
-    def allows(self, effects: Floats) -> NDArray[np.bool_]:
+    def allows(self, ip: IntegerProblem, effects: Floats) -> NDArray[np.bool_]:
         """(m,) which effects (4, m), with what they use of each row at its multiplier, stay within the gap."""
-        of = {name: each / ONE for name, each in self.multipliers.items()}
-        net = of.get("cash_floor", 0.0) - of.get("cash_ceiling", 0.0)
-        each = np.array([1.0, net, of.get("turnover", 0.0), of.get("max_trades", 0.0)])
+        each = np.array([1.0, 0.0, 0.0, 0.0])
+        for name, row in coupling_rows(ip).items():
+            each += self.multipliers.get(name, 0) / ONE * uses(ip, row)
         return np.asarray(each @ effects <= self.gap + SLACK)
 
 
@@ -164,7 +173,7 @@ def _changes(ip: IntegerProblem, securities: _Securities, trades: Ints, open_gap
     security = np.concatenate([security, far[far_security], [NO_SECURITY]])
     steps = np.concatenate([steps, far_steps, [0]])
     effects = np.concatenate([effects, far_effects, np.zeros((4, 1))], axis=1)
-    useful = _Changes(security, steps, effects).only(open_gap.allows(effects))
+    useful = _Changes(security, steps, effects).only(open_gap.allows(ip, effects))
     return useful.only(np.argsort(useful.effects[0], kind="stable"))
 
 

@@ -8,7 +8,8 @@ from models_app.portfolio.types import Reason, RebalanceProblem, RebalanceSoluti
 from models_app.portfolio.units import CENT
 from rebalance_app.optimiser.problem.bounds import AllowedTrades, permitted_interval, smallest_trades
 from rebalance_app.optimiser.problem.candidate import Candidate
-from rebalance_app.optimiser.problem.integer_problem import IntegerProblem, Security
+from rebalance_app.optimiser.problem.coupling import totals_of
+from rebalance_app.optimiser.problem.integer_problem import ONE, IntegerProblem, Security
 from rebalance_app.optimiser.problem.objective import best, drift_value, total_score
 
 
@@ -63,6 +64,8 @@ def answer(
     shares = {security.position.security_id: k * security.lot for security, k in pairs}
     objective = ip.score_money(total_score(ip, found.trades))
     bound = min(found.bound, objective)
+    totals = totals_of(ip, found.trades)
+    left = ip.cash - totals.net_bought
     return RebalanceSolution(
         portfolio_id=ip.problem.portfolio_id,
         status="optimal" if objective - bound <= CENT else "time_limit",
@@ -73,7 +76,8 @@ def answer(
         gap=objective - bound,
         quantities={p.security_id: p.quantity + shares[p.security_id] for p in ip.problem.positions},
         trades=tuple(trade(name, n) for name, n in shares.items() if n),
-        cash_after=ip.money(ip.cash - sum(k * security.step for security, k in pairs)),
+        cash_after=ip.money(left),
+        cash_after_costs=ip.score_money(left * ONE - ip.costs(totals.traded, totals.orders)),
         reasons=reasons,
         binding=binding + binding_options(ip) + binding_bands(ip, found.trades),
         first=found.first,

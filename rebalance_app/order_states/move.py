@@ -9,8 +9,9 @@ from typing import Protocol
 
 from django.db.models import F, Value
 
-from ordergen.core.db import bulk_insert, bulk_update, in_batches, object_id
+from ordergen.core.db import bulk_insert, bulk_update, in_batches
 from ordergen.core.errors import BrokenPromiseError, ConflictError
+from ordergen.core.ids import object_id
 from rebalance_app.models import Order, OrderMove, OrderState, Rebalance
 from rebalance_app.order_states.table import COUNTERS, MOVES
 

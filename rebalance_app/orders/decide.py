@@ -16,8 +16,9 @@ from django.utils import timezone
 
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
-from ordergen.core.db import bulk_insert, in_batches, is_busy, object_id
+from ordergen.core.db import bulk_insert, in_batches, is_busy
 from ordergen.core.errors import ConflictError, InvalidInputError, NotFoundError, OrdergenError, PartlyDoneError
+from ordergen.core.ids import object_id
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
 from rebalance_app.order_states.move import orders_move
 from rebalance_app.orders.book_now import Book, Verdict, read_book

@@ -24,8 +24,8 @@ from models_app.portfolio.units import (
     WEIGHT_SCALE,
     WIDE,
 )
-from ordergen.core.db import object_id
 from ordergen.core.errors import promised
+from ordergen.core.ids import object_id
 from rebalance_app.formats.sentences import sentence
 from rebalance_app.models import OrderState, PortfolioRebalance, ProposalState
 from rebalance_app.order_states.on_the_way import Coming
@@ -88,6 +88,7 @@ def proposal(
         return proposal(inputs, row, problem, too_large, coming)
     values |= _figures(before, after, orders)
     values["document"] = _certificate(solution, before, after) | _texts(values) | {"reasons": told}
+    values["document"]["cash_after_costs"] = text(solution.cash_after_costs)
     values["document"]["limits"] = limits_applied(inputs, row.portfolio_id)
     if coming:
         values["document"]["open_orders"] = [one.to_json() for one in coming]
@@ -214,6 +215,8 @@ def limits_applied(inputs: RunInputs, portfolio_id: str) -> dict[str, dict[str, 
     """The limits that held for this portfolio, each with the level it comes from: run, portfolio or model."""
     options, levels = inputs.options_of(portfolio_id)
     values = {name: getattr(options, name) for name in levels}
+    if not (options.cost_bps or options.ticket_cost):
+        values.pop("reserve_costs", None)  # of nothing
     return {
         name: {"value": text(value) if isinstance(value, Decimal) else value, "level": levels[name]}
         for name, value in values.items()
@@ -271,6 +274,7 @@ def batch_proposals(
             **dict.fromkeys(("objective", "lower_bound"), text(_fine(totals[at][1]))),
             "gap": "0",
             "first": True,
+            "cash_after_costs": text(values["cash_after"]),  # plain problems have none
             "seconds": 0.0,
             "binding": [],
             "breaches_before": breaches[at][0],

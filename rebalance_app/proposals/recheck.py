@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from models_app.portfolio.lots import mismatches, shares_in
 from models_app.portfolio.types import ZERO, RebalanceProblem, RebalanceSolution, Trade
+from models_app.portfolios.tax_lots import mismatches, shares_in
 from models_app.sources.book_source import Balances
 from rebalance_app.models import Order, PortfolioRebalance
-from rebalance_app.optimiser.check.scalar import total_gain, violations
+from rebalance_app.optimiser.check.scalar import total_costs, total_gain, violations
 from rebalance_app.proposals import stored as proposals
 from rebalance_app.proposals.run_inputs import inputs_of
 
@@ -61,6 +61,7 @@ def _solution(
     """The answer as it was stored; market value and total drift, stored to four places, as the quantities make them."""
     worth = [(p.price or ZERO, p, quantity) for p, quantity in zip(problem.positions, after, strict=True)]
     value = problem.cash + sum((price * p.quantity for price, p, _ in worth), ZERO)
+    quantities = {p.security_id: quantity for _, p, quantity in worth}
     return RebalanceSolution(
         problem.portfolio_id,
         document["status"],
@@ -69,11 +70,19 @@ def _solution(
         objective=_number(document["objective"]),
         lower_bound=_number(document["lower_bound"]),
         gap=_number(document["gap"]),
-        quantities={p.security_id: quantity for _, p, quantity in worth},
+        quantities=quantities,
         trades=tuple(Trade(o.security_id, "BUY" if o.side == "BUY" else "SELL", o.quantity) for o in orders),
         cash_after=_number(document["cash_after"]),
+        cash_after_costs=_after_costs(problem, quantities, document),
         drift_value=sum((abs(value * p.target - price * quantity) for price, p, quantity in worth), ZERO),
     )
+
+
+def _after_costs(problem: RebalanceProblem, after: Mapping[str, Decimal], document: dict[str, Any]) -> Decimal | None:
+    """As it was stored; documents from before it was are as right as their cash."""
+    if "cash_after_costs" in document or not document["cash_after"]:
+        return _number(document.get("cash_after_costs"))
+    return Decimal(document["cash_after"]) - total_costs(problem, after)
 
 
 def _number(text: str | None) -> Decimal | None:

@@ -32,6 +32,10 @@ class ProposalSummary(Schema):
 
 
 class ProposalOut(ProposalSummary):
+    cash_after_costs: Decimal | None = Field(
+        description="What the cost of trading leaves of `cash_after`; null where there is no answer, and in proposals "
+        "of before it was told"
+    )
     document: dict[str, Any] | None = Field(
         description="Positions before and after, certificate, reasons; under a gain budget the realised gain, each "
         "position's part of it and the tax lots sold, and all lots it was computed from"
@@ -45,4 +49,5 @@ def proposal_summary(row: PortfolioRebalance) -> dict[str, Any]:
 
 def proposal_out(row: PortfolioRebalance) -> dict[str, Any]:
     document = None if row.document is None else {**row.document, "positions": proposals.lines(row)}
-    return proposal_summary(row) | {"document": document}
+    after_costs = (document or {}).get("cash_after_costs")
+    return proposal_summary(row) | {"document": document, "cash_after_costs": after_costs}

@@ -269,6 +269,12 @@ class ProposalView:
         return None if self.row.cash_after is None else share((bought + sold) / 2, self.row.market_value)
 
     @property
+    def costs(self) -> Decimal:
+        """What the orders cost at the rates of the run; 0 where they cost nothing, or nothing was told of it."""
+        before, after = self.document.get("cash_after"), self.document.get("cash_after_costs")
+        return Decimal(before) - Decimal(after) if before and after else Decimal(0)
+
+    @property
     def cash_share_after(self) -> Decimal | None:
         return share(self.row.cash_after, self.row.market_value)
 

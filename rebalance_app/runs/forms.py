@@ -23,7 +23,7 @@ MODES = (
 )
 OPTION_FIELDS = (
     "mode", "min_cash", "min_cash_weight", "max_cash", "max_cash_weight", "min_trade_value", "max_turnover",
-    "max_trades", "gain_budget", "cost_bps", "ticket_cost", "time_limit", "soft_bands", "nearest",
+    "max_trades", "gain_budget", "cost_bps", "ticket_cost", "reserve_costs", "time_limit", "soft_bands", "nearest",
 )  # fmt: skip
 
 
@@ -34,6 +34,12 @@ class LaunchForm(forms.Form):
     mode = forms.ChoiceField(label="How", choices=MODES, widget=forms.RadioSelect, initial="to_target")
     time_limit = forms.DecimalField(
         label="Seconds per portfolio", max_value=settings.OPTIMIZATION_TIMEOUT, required=False, widget=NUMBER
+    )
+    reserve_costs = forms.BooleanField(
+        label="Costs above the floor",
+        help_text="What the orders cost is not taken from the cash that must remain",
+        required=False,
+        initial=True,
     )
     soft_bands = forms.BooleanField(
         label="Bands are soft",
@@ -70,7 +76,8 @@ class LaunchForm(forms.Form):
     @property
     def has_limits(self) -> bool:
         """Whether it comes with limits filled in, which are not to be missed."""
-        return any(self.initial.get(name) for name in OPTION_FIELDS if name not in ("mode", "time_limit"))
+        usual = ("mode", "time_limit", "reserve_costs")
+        return any(self.initial.get(name) for name in OPTION_FIELDS if name not in usual)
 
     @property
     def chosen(self) -> LaunchScope:
@@ -87,7 +94,8 @@ class LaunchForm(forms.Form):
         return data
 
     def _options(self, data: dict[str, Any]) -> dict[str, Any]:
-        return entered({name: data.get(name) for name in OPTION_FIELDS})
+        given = entered({name: data.get(name) for name in OPTION_FIELDS})
+        return given | {"reserve_costs": bool(data.get("reserve_costs"))}  # a box without its tick says no
 
 
 class RunFilterForm(forms.Form):

@@ -21,8 +21,9 @@ from models_app.sources import get_source
 from models_app.sources.book_source import BookSource
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
-from ordergen.core.db import bulk_insert, object_id
+from ordergen.core.db import bulk_insert
 from ordergen.core.errors import ConflictError, InvalidInputError
+from ordergen.core.ids import object_id
 from rebalance_app.models import OPEN, OpenOrders, PortfolioRebalance, Rebalance
 from rebalance_app.runs.backlog import admit
 from rebalance_app.solving.freeze import checked_options, limits_in_force, prices_now
@@ -45,10 +46,12 @@ def run_launch(  # noqa: PLR0913  what somebody says at a launch
     note: str = "",
     open_orders: OpenOrders = OpenOrders.NET,
     idempotency_key: str | None = None,
+    reserve_costs: bool = True,
 ) -> Rebalance:
     """Starts a run over the portfolios of a model, or over some of them, at the prices known now.
 
     `open_orders` says what is done about orders of earlier runs that are on their way to these portfolios.
+    Where `options` do not say so themselves, `reserve_costs` says whether costs are kept above the cash floor.
     The same `idempotency_key` with the same request gives the run it gave before, and starts nothing.
 
     Raises NotAllowedError, NotFoundError (model), InvalidInputError (an option, an unknown or foreign portfolio, a
@@ -72,7 +75,7 @@ def run_launch(  # noqa: PLR0913  what somebody says at a launch
     model = model_get(model_id)
     source = get_source()
     names = _portfolio_names(model, portfolio_ids, source)
-    given = checked_options(options)
+    given = checked_options(options, reserve_costs=reserve_costs)
     snapshot = prices_now(source, model)
     with recorded():
         if earlier := _earlier_run(key, request):

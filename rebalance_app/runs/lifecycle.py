@@ -118,6 +118,7 @@ def run_retry(*, by: User, run_id: str, idempotency_key: str | None = None) -> R
         options=run.options,
         note=f"Failures of run #{run.number}",
         idempotency_key=idempotency_key,
+        reserve_costs=False,  # a run that says nothing of it kept none
     )
 
 

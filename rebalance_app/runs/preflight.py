@@ -80,7 +80,7 @@ def choices(wanted: Request) -> list[InvestmentModel]:
     if wanted.model:
         return [models.model_get(wanted.model)]
     if wanted.portfolio:
-        return models.model_of_portfolio(wanted.portfolio)
+        return models.models_of_portfolio(wanted.portfolio)
     return [row.model for row in models.model_list()]
 
 

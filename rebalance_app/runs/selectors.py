@@ -57,6 +57,8 @@ class RunView:
     def asked(self) -> dict[str, Any]:
         """The mode and the limits of this run alone, without how long a solver may take."""
         options = {"mode": "to_target"} | self.run.options
+        if not any(Decimal(options.get(name) or 0) for name in ("cost_bps", "ticket_cost")):
+            options.pop("reserve_costs", None)  # of nothing
         return {
             name: value
             for name, value in options.items()

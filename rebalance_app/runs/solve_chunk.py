@@ -25,8 +25,8 @@ from django.utils import timezone
 from models_app.portfolio.types import Reason, RebalanceProblem
 from ordergen.audit.selectors import request_behind
 from ordergen.core.correlation import correlated
-from ordergen.core.db import object_id
 from ordergen.core.errors import UnavailableError
+from ordergen.core.ids import object_id
 from rebalance_app.formats.sentences import sentence
 from rebalance_app.models import PortfolioRebalance, ProposalState, Rebalance, RunState
 from rebalance_app.optimiser.batch_solve import batch_solve

@@ -15,8 +15,9 @@ from django.utils import timezone
 from models_app.sources import get_source
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
-from ordergen.core.db import bulk_insert, object_id
+from ordergen.core.db import bulk_insert
 from ordergen.core.errors import InvalidInputError, NotFoundError
+from ordergen.core.ids import object_id
 from rebalance_app.formats.sentences import sentence
 from rebalance_app.models import Batch, BatchOrder, Order, OrderState
 from rebalance_app.order_states.move import orders_move

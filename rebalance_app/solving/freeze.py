@@ -23,13 +23,15 @@ class UnpricedModelError(InvalidInputError):
     code = "unpriced_model"
 
 
-def checked_options(options: Mapping[str, Any] | None, argument: str = "options") -> dict[str, Any]:
-    """Options as JSON keeps them, without those not given.
+def checked_options(
+    options: Mapping[str, Any] | None, argument: str = "options", *, reserve_costs: bool = True
+) -> dict[str, Any]:
+    """Options as JSON keeps them, without those not given; `reserve_costs` where they do not say.
 
     Raises InvalidInputError at `argument`.name of one that makes no sense.
     """
     given = {key: value for key, value in (options or {}).items() if value not in (None, "")}
-    given.setdefault("time_limit", settings.OPTIMIZATION_TIMEOUT)
+    given = {"time_limit": settings.OPTIMIZATION_TIMEOUT, "reserve_costs": reserve_costs} | given
     if options_read(given, argument).time_limit > settings.OPTIMIZATION_TIMEOUT:
         message = f"at most {settings.OPTIMIZATION_TIMEOUT} seconds on this installation"
         raise InvalidInputError(f"The time limit is {message}.", fields={f"{argument}.time_limit": message})

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from models_app.portfolio.batch import Batch, Bools, batch_of, has_only_floor, is_plain_portfolio
-from models_app.portfolio.lots import mismatches, shares_in
+from models_app.portfolio.batch import Batch, Bools, batch_of, has_only_cash_limits, is_plain_portfolio
 from models_app.portfolio.types import ZERO, Reason, RebalanceProblem, RebalanceSolution
+from models_app.portfolios.tax_lots import mismatches, shares_in
 from models_app.sources import get_source
 from models_app.sources.book_source import Balances
 from rebalance_app.models import OpenOrders, PortfolioRebalance
@@ -134,8 +134,8 @@ def open_order(inputs: RunInputs, balances: Balances, coming: Sequence[Coming]) 
     case, some = "left_out", coming
     if inputs.open_orders == OpenOrders.NET:
         case, some = "unclear", [one for one in coming if one.is_unclear]
-        if not some and balances.lots is not None:  # which lots an order that is not done takes is not known
-            case, some = "lots", [one for one in coming if one.order.side == "SELL"]
+        if not some and balances.lots is not None:  # which lots an order that is not done takes or makes is not known
+            case, some = "lots", coming
     if not some:
         return None
     of = some[0].order
@@ -152,7 +152,7 @@ def _is_plain(inputs: RunInputs, portfolio_id: str, balances: Balances) -> bool:
     """Whether arrays can state this portfolio's problem."""
     options, _ = inputs.options_of(portfolio_id)
     return (
-        has_only_floor(options)
+        has_only_cash_limits(options)
         and inputs.plain_securities.issuperset(balances.quantities)
         and inputs.plain_securities.issuperset(inputs.targets)
         and is_plain_portfolio(balances.quantities.values(), balances.cash)

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Field, Router
 
-from models_app.investment_models.selectors import model_of_portfolio
+from models_app.investment_models.selectors import models_of_portfolio
 from models_app.modelling.api import find_model
 from models_app.modelling.schemas import PathId, Version
 from ordergen.apis.auth import caller, needs
@@ -207,6 +207,7 @@ def _launch(request: HttpRequest, model_id: str, portfolio_ids: list[str] | None
             portfolio_ids=portfolio_ids,
             open_orders=OpenOrders.IGNORE,  # its numbers are those of the holdings
             idempotency_key=key,
+            reserve_costs=False,  # its clients are promised the orders that they always got
         )
     except UnpricedModelError as error:
         raise RefusedRunError(error.message, HTTPStatus.SERVICE_UNAVAILABLE, extra={}) from error
@@ -261,7 +262,7 @@ def _portfolio_id(given: str) -> str:
 
 def _model_for(portfolio_id: str, model_id: str | None) -> tuple[str, str]:
     """The model to rebalance to, and a note for the caller where there was a choice."""
-    models = model_of_portfolio(portfolio_id)
+    models = models_of_portfolio(portfolio_id)
     if model_id is not None:
         models = [model for model in models if model.pk == find_model(model_id).pk]
     if not models:

@@ -56,7 +56,8 @@ class ScenarioOut(Schema):
     realised_gain: Decimal | None = Field(description="Of all sales, highest cost first; null where lots do not tell")
     drift_before: Decimal | None = Field(description="Σ|market value × target − value|, in money")
     drift_after: Decimal | None
-    cash_after: Decimal | None
+    cash_after: Decimal | None = Field(description="Before the cost of trading")
+    cash_after_costs: Decimal | None = Field(description="What that cost leaves of it")
     breaches_before: int
     breaches_left: int | None
     trades: list[ScenarioTrade]

@@ -18,7 +18,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from models_app.investment_models.selectors import model_get, model_of_portfolio
+from models_app.investment_models.selectors import model_get, models_of_portfolio
 from models_app.models import InvestmentModel
 from models_app.portfolio.drift import PortfolioDrift, portfolio_drift
 from models_app.portfolio.types import Reason, RebalanceProblem, RebalanceSolution
@@ -27,16 +27,16 @@ from models_app.sources.book_source import Balances
 from ordergen.accounts.models import User
 from ordergen.core.errors import InvalidInputError, NotFoundError
 from rebalance_app.formats.problem_json import options_from_json
-from rebalance_app.formats.scenario_json import scenario_to_json
 from rebalance_app.optimiser.solution import refused
 from rebalance_app.optimiser.solve import solve_separable
-from rebalance_app.optimiser.what_if import scenario
 from rebalance_app.proposals.document import limits_applied, reason_told
 from rebalance_app.proposals.run_inputs import RunInputs
 from rebalance_app.solving.failures import SolverLostError, of_process, solver_busy
 from rebalance_app.solving.freeze import checked_options, limits_in_force, prices_now
 from rebalance_app.solving.load import refusal, stale_price, unknown_gain
 from rebalance_app.solving.solver_process import SolverChild
+from rebalance_app.what_if.scenario_json import scenario_to_json
+from rebalance_app.what_if.scenarios import scenario
 
 logger = logging.getLogger(__name__)
 MAX_SCENARIOS = 5
@@ -110,7 +110,7 @@ def _checked(given: Mapping[str, Any], at: int) -> dict[str, Any]:
 
 
 def _model(portfolio_id: str, model_id: str | None) -> InvestmentModel:
-    followed = model_of_portfolio(portfolio_id)
+    followed = models_of_portfolio(portfolio_id)
     if model_id is None and len(followed) == 1:
         return followed[0]
     if model_id is None:

@@ -4,7 +4,7 @@ import django.contrib.auth.models
 import django.contrib.auth.validators
 import django.utils.timezone
 import ordergen.accounts.models
-import ordergen.core.db
+import ordergen.core.ids
 from django.db import migrations, models
 
 
@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.CharField(
-                        default=ordergen.core.db.object_id,
+                        default=ordergen.core.ids.object_id,
                         editable=False,
                         max_length=24,
                         primary_key=True,

@@ -40,9 +40,9 @@ def _answer(line: bytes, number: int) -> str | None:
     """Answers one problem on standard output; returns the code of what kept it from being solved at all."""
     from models_app.portfolio.types import ProblemError
     from rebalance_app.formats.problem_json import loads
-    from rebalance_app.formats.scenario_json import answer_line
     from rebalance_app.formats.sentences import sentence
     from rebalance_app.solving.failures import in_words, program_failed
+    from rebalance_app.what_if.scenario_json import answer_line
 
     document: Any = None
     reason: dict[str, Any] | None = None

@@ -213,6 +213,7 @@ LIMITS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "gain_budget": ("realised gain at most", _amount_in_full),
     "cost_bps": ("trading costs", lambda value: f"{quantity(value)} bp"),
     "ticket_cost": ("an order costs", _amount_in_full),
+    "reserve_costs": ("costs above the floor", lambda value: "" if value else "not kept"),
     "time_limit": ("seconds to solve at most", quantity),
     "mode": ("mode", lambda value: str(value).replace("_", " ")),
     "soft_bands": ("bands are soft", lambda _: ""),

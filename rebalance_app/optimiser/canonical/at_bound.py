@@ -181,7 +181,7 @@ def _as_least_trading(ip: IntegerProblem, sets: Sets, level: SlackLevel) -> Brea
     """A level that says what is bought, with as little trading as that can take, as a problem of its own."""
     net_bought = required(level.net_bought, BOUGHT_OR_TRADED)
     cash, (fewest, most) = ip.cash - net_bought, level.orders or (0, None)
-    kept = replace(ip, floor=cash, ceiling=cash, most_orders=most)
+    kept = replace(ip, floor=cash, ceiling=cash, most_orders=most, reserves_costs=False)
     stated = replace(kept, drift_weight=0, trade_weight=ONE, ticket=0, soft=False)
     choices = tuple(AllowedTrades(security, tuple(sets[i])) for i, security in enumerate(ip.securities))
     return table(stated, choices, coupling_rows(stated) | ({"min_trades": min_trades(fewest)} if fewest else {}))

@@ -26,6 +26,7 @@ from .branching import branches
 from .dominance import best_within
 
 MOST_NODES = 200  # relaxations; counted, so that within the time limit a slow machine gives no other answer
+FEW_NODES = 12  # where costs count towards the floor: trades are seldom quite equal then, and more nodes find no more
 MOST_LOOKS = 400
 FIRST_RADIUS_DIVISOR = 10**6  # of the market value
 RADIUS_GROWTH = 4  # from one look to the next
@@ -177,7 +178,7 @@ class BranchAndBound:
                 self.offer(tuple(points.steps.tolist()))
                 continue
             self.made += 1
-            if self.made > MOST_NODES:
+            if self.made > (FEW_NODES if self.ip.reserves_costs else MOST_NODES):
                 raise SearchLimit
             relaxed = solve_node(points, self.deadline - time.monotonic())
             found.append(_Node(max(node.lower_bound, relaxed.bound), self.made, relaxed))

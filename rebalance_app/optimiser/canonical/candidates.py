@@ -113,15 +113,16 @@ def largest_unit(column: Whole, points: BreakpointTable, other: int = 0) -> int:
 def _rows(points: BreakpointTable, multipliers: Multipliers, indifferent: Indifferent, fills: Ints) -> list[RowUse]:
     """The rows that some combination of the points breaks, or that have a multiplier."""
     rows, every = [], points.uses
-    per_unit = {"cash_floor": indifferent.side, "cash_ceiling": -indifferent.side, "turnover": 1}
+    net, traded = indifferent.side * indifferent.unit, indifferent.unit
+    per_fill = {"cash_floor": points.ip.spent(net, traded, 0), "cash_ceiling": -net, "turnover": traded}
     for name, limit in points.limits.items():
-        uses, adds = every[name], per_unit.get(name, 0)
-        most = np.maximum.reduceat(uses + fills.astype(object) * max(0, adds) * indifferent.unit, points.start).sum()
+        uses, adds = every[name], per_fill.get(name, 0)
+        most = np.maximum.reduceat(uses + fills.astype(object) * max(0, adds), points.start).sum()
         if most > limit or multipliers.get(name):
-            unit = largest_unit(uses, points, indifferent.unit if adds else 0)
+            unit = largest_unit(uses, points, adds)
             room = (limit - uses[points.start].sum()) // unit
-            used, per_fill = _counted(uses, points, unit), adds * indifferent.unit // unit
-            rows.append(RowUse(name, used, max(-LARGEST_SUM, min(room, LARGEST_SUM)), per_fill, unit))
+            used = _counted(uses, points, unit)
+            rows.append(RowUse(name, used, max(-LARGEST_SUM, min(room, LARGEST_SUM)), adds // unit, unit))
     return rows
 
 

@@ -173,7 +173,7 @@ class _LabelSetting:
 class _Filled:
     """How answers of a search are filled: with as much as rows leave where that lowers the score, else with the least.
 
-    slope   score units by which a minor unit that is filled lowers the score
+    slope   score units by which a unit that is filled lowers the score
     """
 
     candidates: CandidateTrades
@@ -211,7 +211,7 @@ class _Filled:
 
         def wait(s: int, amount: int, low: int, high: int) -> None:
             if low <= amount <= high:
-                score = begin + int(p.score[s]) * unit - self.slope * minor_units * amount
+                score = begin + int(p.score[s]) * unit - self.slope * amount
                 traded = int(p.traded[s]) * traded_unit + minor_units * amount
                 heappush(waiting, (score, traded, s, amount, low, high))
 
@@ -244,9 +244,7 @@ def best_within(relaxed: LpRelaxation, distance: int, deadline: float = math.inf
     candidates = candidate_trades(relaxed, distance)
     ip, multipliers = candidates.table.ip, relaxed.multipliers
     labels = _LabelSetting.within(candidates, float(distance / score_per_money(ip))).run(deadline)
-    slope = candidates.indifferent.side * (
-        multipliers.get("cash_floor", 0) - multipliers.get("cash_ceiling", 0)
-    ) + multipliers.get("turnover", 0)
+    slope = sum(multipliers.get(row.name, 0) * row.fill * row.unit for row in candidates.rows)
     best = None
     for trades in _Filled(candidates, labels, slope).in_order(relaxed.bound + distance, deadline):
         here = rank(ip, trades)

@@ -68,7 +68,7 @@ def indifferent_side(points: BreakpointTable, sets: Sets) -> Indifferent:
     ip, rows, unit = points.ip, points.rows, points.ip.grid
     largest = {i: max(-of[0][0], of[-1][1]) * ip.securities[i].step for i, of in sets.items()}
     several = {i: of for i, of in sets.items() if count(of) > 1 and largest[i] < LARGEST_FILL * unit}
-    if any(row.total == "orders" for row in rows.values()):
+    if (ip.reserves_costs and ip.ticket) or any(row.total == "orders" for row in rows.values()):
         several = {i: of for i, of in several.items() if not any(a <= 0 <= b for a, b in of)}
     buys = {i: of for i, of in several.items() if of[0][0] >= 0}
     sales = {i: of for i, of in several.items() if of[-1][1] <= 0 and "gain_budget" not in rows}

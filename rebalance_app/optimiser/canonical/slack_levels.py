@@ -48,11 +48,14 @@ def _least_first(costs: list[int], most: list[int]) -> Iterator[tuple[int, tuple
 def slack_levels(points: BreakpointTable, multipliers: Mapping[str, int]) -> Iterator[list[SlackLevel]]:
     """What uses up the rows with a multiplier, then what leaves a few units of them, by cost; equal costs together.
 
-    Nothing where gains have a multiplier, or both ends of the cash, or nothing but orders.
+    Nothing where gains have a multiplier, both ends of the cash, nothing but orders, or the floor after costs:
+    what that comes to is no sum of whole steps.
     """
     used, limits = sorted(name for name, each in multipliers.items() if each), points.limits
     net, counted = NET.intersection(used), COUNTED.intersection(used)
     if max(len(net), len(counted)) > 1 or counted == {*used} or "gain_budget" in used:
+        return
+    if "cash_floor" in used and points.ip.reserves_costs:
         return
     grid, order, (fewest, most_orders) = points.ip.grid, 10**points.ip.places, order_limits(points)
     units = [order if name in COUNTED else grid for name in used]

@@ -9,7 +9,7 @@ is integer arithmetic with a decimal point. An answer that it finds fault with i
 from collections.abc import Iterator, Mapping
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 
-from models_app.portfolio.types import ZERO, Position, RebalanceProblem, RebalanceSolution
+from models_app.portfolio.types import ZERO, Options, Position, RebalanceProblem, RebalanceSolution
 
 # Its own, and not those of portfolio.units: what is checked and what checks it may share no mistake.
 EXACT = Context(prec=300, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])
@@ -108,14 +108,26 @@ def total_gain(problem: RebalanceProblem, after: Mapping[str, Decimal]) -> Decim
         return sum((realised_gain(_Move(p, ZERO, after[p.security_id])) for p in problem.positions), ZERO)
 
 
+def _costs(o: Options, moves: list[_Move]) -> Decimal:
+    """What the orders cost: a part of what they trade, and a ticket for each."""
+    return sum((m.traded * o.cost_bps / TEN_THOUSAND + (o.ticket_cost if m.change else 0) for m in moves), ZERO)
+
+
+def total_costs(problem: RebalanceProblem, after: Mapping[str, Decimal]) -> Decimal:
+    """What all orders that lead to the quantities `after` cost."""
+    with localcontext(EXACT):
+        return _costs(problem.options, [_Move(p, ZERO, after[p.security_id]) for p in problem.positions])
+
+
 def _limits(problem: RebalanceProblem, moves: list[_Move], market_value: Decimal) -> Iterator[str]:
     """The limits that couple securities."""
     o = problem.options
     if o.hold:
         return
     cash = problem.cash - sum(m.price * m.change for m in moves)
+    kept = cash - _costs(o, moves) if o.reserve_costs else cash
     by_weight = None if o.max_cash_weight is None else market_value * o.max_cash_weight
-    if cash < o.min_cash or (o.min_cash_weight and cash < market_value * o.min_cash_weight):
+    if kept < o.min_cash or (o.min_cash_weight and kept < market_value * o.min_cash_weight):
         yield "cash after the trades is below its floor"
     if any(ceiling is not None and cash > ceiling for ceiling in (o.max_cash, by_weight)):
         yield "cash after the trades is above its ceiling"
@@ -145,6 +157,8 @@ def _figures(problem: RebalanceProblem, solution: RebalanceSolution, moves: list
         yield f"the objective is {objective}, not {solution.objective}"
     if solution.cash_after != problem.cash - bought:
         yield f"cash after the trades is {problem.cash - bought}, not {solution.cash_after}"
+    if solution.cash_after_costs != problem.cash - bought - _costs(problem.options, moves):
+        yield f"cash after costs is not {solution.cash_after_costs}"
     if solution.drift_value != sum(m.drift for m in moves):
         yield "the total drift is not what the quantities make it"
     bound, gap = solution.lower_bound, solution.gap

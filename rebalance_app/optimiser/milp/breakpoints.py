@@ -67,8 +67,9 @@ class BreakpointTable:
     @property
     def totals(self) -> dict[Total, Whole]:
         """(m,) what each point adds to each sum that a row may limit."""
-        net = self.net_bought
-        return {"net_bought": net, "traded": np.abs(net), "orders": self.orders, "gain": self.gain}
+        net, traded, orders = self.net_bought, np.abs(self.net_bought), self.orders
+        found: dict[Total, Whole] = {"net_bought": net, "traded": traded, "orders": orders, "gain": self.gain}
+        return found | {"spent": self.ip.spent(net, traded, orders)} if self.ip.reserves_costs else found
 
     @property
     def uses(self) -> dict[str, Whole]:
@@ -87,7 +88,7 @@ class BreakpointTable:
         def reached(row: CouplingRow) -> int:
             if row.total == "orders":
                 return row.limit * order
-            return row.limit if row.total == "gain" else row.limit // grid * grid
+            return row.limit if row.total in {"gain", "spent"} else row.limit // grid * grid
 
         return {name: reached(row) for name, row in self.rows.items()}
 

@@ -50,7 +50,7 @@ def _needed(ip: IntegerProblem, name: str, trades: Sequence[int]) -> Decimal:
         return ip.money(totals.traded)
     if name == "gain_budget":
         return ip.money(totals.gain)
-    return ip.money(ip.cash - totals.net_bought)
+    return ip.money(ip.cash - (totals.spent if name == "cash_floor" else totals.net_bought))
 
 
 def relaxations(ip: IntegerProblem, choices: Sequence[AllowedTrades], seconds: float) -> dict[str, Decimal]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from models_app.portfolio.units import ceil_div
 
-Total = Literal["net_bought", "traded", "orders", "gain"]
+Total = Literal["net_bought", "spent", "traded", "orders", "gain"]
 Interval = tuple[int, int]  # of steps, both ends included; empty when the first exceeds the second
 
 
@@ -82,9 +82,9 @@ class CouplingRow:
     limit: int
 
 
-def cash_floor(cash: int, floor: int) -> CouplingRow:
-    """cash − Σ p·Δu ≥ floor: what is left after buys and sells is at least the floor."""
-    return CouplingRow("net_bought", 1, cash - floor)
+def cash_floor(cash: int, floor: int, *, after_costs: bool = False) -> CouplingRow:
+    """cash − Σ p·Δu (− Σ costs) ≥ floor: what is left after buys and sells, and what they cost, is at least that."""
+    return CouplingRow("spent" if after_costs else "net_bought", 1, cash - floor)
 
 
 def cash_ceiling(cash: int, ceiling: int) -> CouplingRow:

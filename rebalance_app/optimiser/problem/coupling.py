@@ -12,9 +12,13 @@ Rows = Mapping[str, CouplingRow]
 
 @dataclass(frozen=True, slots=True)
 class TradeTotals:
-    """Sums over all securities of a proposed set of trades: money bought less sold, traded, orders, gain."""
+    """Sums over all securities of a proposed set of trades.
+
+    Money bought less sold; the same with the costs that are to be kept above the floor; traded, orders, gain.
+    """
 
     net_bought: int
+    spent: int
     traded: int
     orders: int
     gain: int
@@ -24,7 +28,7 @@ def coupling_rows(ip: IntegerProblem) -> dict[str, CouplingRow]:
     """Every coupling inequality the options ask for, by name."""
     if ip.options.hold:
         return {}
-    rows = {"cash_floor": cash_floor(ip.cash, ip.floor)}
+    rows = {"cash_floor": cash_floor(ip.cash, ip.floor, after_costs=ip.reserves_costs)}
     if ip.ceiling is not None:
         rows["cash_ceiling"] = cash_ceiling(ip.cash, ip.ceiling)
     if ip.trade_cap is not None:
@@ -39,10 +43,13 @@ def coupling_rows(ip: IntegerProblem) -> dict[str, CouplingRow]:
 def totals_of(ip: IntegerProblem, trades: Sequence[int]) -> TradeTotals:
     """The sums, in minor units, of trading `trades[i]` steps of security i."""
     pairs = list(zip(ip.securities, trades, strict=True))
+    net_bought = sum(k * security.step for security, k in pairs)
+    traded, orders = sum(abs(k) * security.step for security, k in pairs), sum(1 for k in trades if k)
     return TradeTotals(
-        net_bought=sum(k * security.step for security, k in pairs),
-        traded=sum(abs(k) * security.step for security, k in pairs),
-        orders=sum(1 for k in trades if k),
+        net_bought=net_bought,
+        spent=ip.spent(net_bought, traded, orders),
+        traded=traded,
+        orders=orders,
         gain=sum(realised_gain(security, k) for security, k in pairs if k < 0) if ip.gain_budget is not None else 0,
     )
 

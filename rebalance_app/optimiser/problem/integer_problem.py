@@ -8,10 +8,11 @@ exact.
 from dataclasses import dataclass
 from decimal import Decimal
 from math import gcd
+from typing import Any
 
 from models_app.portfolio.bands import Scale, SteppedPosition, scale_of, steps_of, total_value
 from models_app.portfolio.types import Options, Position, RebalanceProblem
-from models_app.portfolio.units import BASIS_POINT_PLACES, scaled, unscaled
+from models_app.portfolio.units import BASIS_POINT_PLACES, EXACT, scaled, unscaled
 
 # The objective is a weighted sum; its weights are fixed-point numbers with the denominator ONE.
 SCORE_PLACES = 9
@@ -63,7 +64,9 @@ class IntegerProblem:
     gain_budget: int | None
     most_orders: int | None
     min_trade: int
-    ticket: int  # score of one order
+    cost_rate: int  # score of a unit traded: its cost
+    ticket: int  # score of one order: its cost
+    reserves_costs: bool  # the floor is to be left after costs
     drift_weight: int
     trade_weight: int
     soft: bool  # bands may be left at a penalty
@@ -78,6 +81,14 @@ class IntegerProblem:
     def orders_matter(self) -> bool:
         """Whether an order counts or costs, whatever its size."""
         return bool(self.ticket) or self.most_orders is not None
+
+    def costs(self, traded: Any, orders: Any) -> Any:  # whole numbers or arrays of them
+        """What so many orders that trade so much cost, in score units."""
+        return traded * self.cost_rate + orders * self.ticket
+
+    def spent(self, net_bought: Any, traded: Any, orders: Any) -> Any:
+        """Money bought less sold, with the costs that are kept above the floor; whole, since places allow for them."""
+        return net_bought + self.costs(traded, orders) // ONE if self.reserves_costs else net_bought
 
     @property
     def grid(self) -> int:
@@ -131,31 +142,34 @@ def integer_problem(problem: RebalanceProblem) -> IntegerProblem:
     """The problem in minor units. Every position must have a positive price (checked before, in `validate`)."""
     o = problem.options
     amounts = [problem.cash, o.min_cash, o.max_cash, o.min_trade_value, o.ticket_cost, o.gain_budget]
-    s = scale_of(problem.positions, amounts, [o.min_cash_weight, o.max_cash_weight, o.max_turnover])
+    rate = EXACT.scaleb(o.cost_bps, -BASIS_POINT_PLACES)
+    weights = [o.min_cash_weight, o.max_cash_weight, o.max_turnover, *([rate] if o.reserve_costs else [])]
+    s = scale_of(problem.positions, amounts, weights)
 
     def money(value: Decimal | None) -> int | None:
         return None if value is None else scaled(value, s.places)
 
     cash = scaled(problem.cash, s.places)
     market_value = total_value(problem.positions, problem.cash, s)
-    drift_weight, trade_weight = MODE_WEIGHTS[o.mode]
+    (drift_weight, trade_weight), cost_rate = MODE_WEIGHTS[o.mode], scaled(rate, SCORE_PLACES)
     turnover = _weighted(market_value, o.max_turnover, s)
+    weighted = [market_value * scaled(o.min_cash_weight, s.weight) // 10**s.weight] if o.min_cash_weight else []
     return IntegerProblem(
         problem=problem,
         places=s.places,
         market_value=market_value,
         cash=cash,
-        floor=max(scaled(o.min_cash, s.places), _weighted(market_value, o.min_cash_weight, s) or 0)
-        if o.min_cash_weight
-        else scaled(o.min_cash, s.places),
+        floor=max([scaled(o.min_cash, s.places), *weighted]),
         ceiling=_narrower(money(o.max_cash), _weighted(market_value, o.max_cash_weight, s)),
         trade_cap=None if turnover is None else 2 * turnover,
         gain_budget=money(o.gain_budget),
         most_orders=o.max_trades,
         min_trade=scaled(o.min_trade_value, s.places),
+        cost_rate=cost_rate,
         ticket=scaled(o.ticket_cost, s.places) * ONE,
+        reserves_costs=o.reserve_costs and bool(o.cost_bps or o.ticket_cost),
         drift_weight=drift_weight,
-        trade_weight=trade_weight + scaled(o.cost_bps, SCORE_PLACES - BASIS_POINT_PLACES),
+        trade_weight=trade_weight + cost_rate,
         soft=o.soft_bands or o.mode in SOFT_MODES,
         securities=tuple(
             sorted((_security(p, market_value, s) for p in problem.positions), key=lambda x: x.position.security_id)

@@ -15,8 +15,8 @@ from models_app.investment_models.rules import ModelDraft, PositionDraft
 from models_app.modelling.services import model_create
 from models_app.models import Holding, InvestmentModel, Portfolio, Price, Security, TaxLot
 from ordergen.core.csv import FORMULA_STARTS, guard, unguard
-from ordergen.core.db import object_id
 from ordergen.core.errors import NotFoundError
+from ordergen.core.ids import object_id
 
 pytestmark = pytest.mark.django_db
 

@@ -14,8 +14,8 @@ from models_app.modelling import services
 from models_app.models import InvestmentModel, ModelPortfolio, ModelPosition, ModelVersion
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.services import first_broken_link
-from ordergen.core.db import object_id
 from ordergen.core.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
+from ordergen.core.ids import object_id
 from tests.builders import draft, person, position
 
 A, B, C = ("A" * 24, "B" * 24, "C" * 24)

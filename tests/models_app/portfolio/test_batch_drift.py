@@ -12,7 +12,7 @@ from models_app.portfolio.batch_drift import batch_drift, weights
 from models_app.portfolio.drift import portfolio_drift
 from models_app.portfolio.nearest import closed_form
 from models_app.portfolio.units import MILLIONTH, MONEY_SCALE, WEIGHT_SCALE
-from tests.models_app.portfolio.test_batch import batches, problem_of
+from tests.models_app.portfolio.test_batch import batches, money, problem_of
 
 NEAR, ZERO = Decimal("0.8"), Decimal(0)
 STATES = ["in_band", "near", "breach_over", "breach_under", "not_in_model"]
@@ -29,12 +29,15 @@ def batch_of(*quantities, prices, targets, band, cash=0):
         quantities=np.array(quantities),
         cash=np.array([cash] * len(quantities)),
         floor=np.zeros(len(quantities), dtype=np.int64),
+        ceiling=np.full(len(quantities), 2**62),
     )
 
 
 def answered(batch):
     """The portfolios that arrays can answer for, with the drift of each and what each would hold nearest to target."""
-    found = closed_form(replace(batch, floor=np.full_like(batch.floor, -(2**62))))
+    n = len(batch.cash)
+    unlimited = {"floor": np.full(n, -np.inf), "ceiling": np.full(n, np.inf), "barred_buys": (), "barred_sales": ()}
+    found = closed_form(replace(batch, **unlimited))
     rows = np.flatnonzero(found.answered)
     batch, found = batch.rows(rows), found.rows(rows)
     return batch, batch_drift(batch, batch.quantities, found.market_value), found
@@ -48,8 +51,8 @@ def compare(batch, near=NEAR):
     for row in range(len(batch.cash)):
         problem = problem_of(batch, row)
         one = portfolio_drift(problem.positions, problem.cash, near=near)
-        assert Decimal(int(found.market_value[row])) / MONEY_SCALE == one.market_value
-        assert Decimal(int(found.total[row])) / MONEY_SCALE / WEIGHT_SCALE == one.total_drift
+        assert money(batch, found.market_value[row]) == one.market_value
+        assert money(batch, found.total[row]) / WEIGHT_SCALE == one.total_drift
         assert (found.breaches[row], trades[row]) == (one.breaches, one.trades)
         assert [STATES[code] for code in states[row]] == [p.state for p in one.positions]
         assert [Decimal(int(w)) / WEIGHT_SCALE for w in share[row]] == [
@@ -95,7 +98,7 @@ def test_of_two_equally_far_out_the_first_is_the_worst_and_what_has_no_band_is_w
     assert answered(equal)[1].worst().tolist() == [0]
     outside = Batch(
         equal.security_ids, equal.prices, equal.targets, np.array([10_000, 10_000, 0]), np.array([10_000, 10_000, 0]),
-        np.array([[30, 30, 1]]), equal.cash, equal.floor,
+        np.array([[30, 30, 1]]), equal.cash, equal.floor, equal.ceiling,
     )  # fmt: skip
     _, found, _ = answered(outside)
     assert (found.worst().tolist(), found.band_use_at(0, 2)) == ([2], None)

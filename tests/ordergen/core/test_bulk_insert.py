@@ -6,7 +6,8 @@ import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
 from models_app.models import Portfolio
-from ordergen.core.db import bulk_insert, bulk_update, made_at, object_id
+from ordergen.core.db import bulk_insert, bulk_update
+from ordergen.core.ids import made_at, object_id
 
 pytestmark = pytest.mark.django_db
 FIELDS = ("id", "name", "cash")

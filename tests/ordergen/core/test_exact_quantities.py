@@ -8,7 +8,8 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from ordergen.core.db import bulk_insert, bulk_update, object_id
+from ordergen.core.db import bulk_insert, bulk_update
+from ordergen.core.ids import object_id
 from rebalance_app.models import Order, OrderState
 from rebalance_app.proposals.document import ORDER_FIELDS
 from rebalance_app.runs.launch import run_launch

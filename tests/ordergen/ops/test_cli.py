@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from ordergen.ops.cli import main
-from rebalance_app.formats import scenario_json
+from rebalance_app.what_if import scenario_json
 from tests.rebalance_app.optimiser.build import document
 
 run = partial(subprocess.run, check=False, capture_output=True, text=True, timeout=300)
@@ -165,7 +165,7 @@ def test_a_scenario_without_an_answer_shows_the_nearest_one_where_that_is_asked_
 )
 def test_scenarios_that_make_no_sense_are_refused_by_name(scenarios, field):
     from models_app.portfolio.types import ProblemError
-    from rebalance_app.formats.scenario_json import answer_line
+    from rebalance_app.what_if.scenario_json import answer_line
 
     with pytest.raises(ProblemError) as refused:
         answer_line(GOOD | {"scenarios": scenarios})

@@ -8,8 +8,8 @@ from django.utils import timezone
 from models_app.exports.services import export
 from models_app.investment_models import selectors
 from models_app.models import Holding, Portfolio, Price, Security
-from models_app.portfolio.lots import mismatches, shares_in
 from models_app.portfolio.types import ZERO, Position, RebalanceProblem
+from models_app.portfolios.tax_lots import mismatches, shares_in
 from models_app.sources import get_source
 from ordergen.audit.models import AuditEvent
 from ordergen.core.errors import ConflictError, NotAllowedError

@@ -74,7 +74,9 @@ def coupled(problem, mv, total):
     o, cash = problem.options, whole(problem.cash) - total(1)
     if o.hold:
         return np.ones_like(cash, dtype=bool)
-    allowed = cash >= max(whole(o.min_cash), whole(mv * Fraction(o.min_cash_weight)))
+    costs = total(2) * int(o.cost_bps) // 10_000 + total(3) * whole(o.ticket_cost)
+    left = cash - costs if o.reserve_costs else cash
+    allowed = left >= max(whole(o.min_cash), whole(mv * Fraction(o.min_cash_weight)))
     limits = [
         (cash, o.max_cash),
         (cash, None if o.max_cash_weight is None else mv * Fraction(o.max_cash_weight)),

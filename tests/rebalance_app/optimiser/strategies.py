@@ -53,6 +53,7 @@ def problems(draw):
         "max_trades": st.integers(0, 3),
         "cost_bps": st.integers(0, 200).map(D),
         "ticket_cost": cents(0, 20),
+        "reserve_costs": st.just(value=True),
         "soft_bands": st.just(value=True),
         "mode": st.sampled_from(MODES),
     }

@@ -1,11 +1,12 @@
 """Every small problem has the orders of the best of all whole-share answers, and of equal ones those of the first."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 
-from benchmarks.instances import alike, grid, kinds, large, small
+from benchmarks.instances import alike, costly, grid, kinds, large, short_of_cash, small
 from rebalance_app.optimiser.check.scalar import violations
 from rebalance_app.optimiser.solve import solve
 from tests.rebalance_app.optimiser.build import shares
@@ -39,6 +40,17 @@ def test_plain_problems_equal_brute_force():
 def test_securities_that_are_alike_equal_brute_force():
     for seed in range(200):
         agrees(alike(seed))
+
+
+@pytest.mark.parametrize("make", [small, alike, short_of_cash])
+def test_costs_that_are_kept_above_the_floor_equal_brute_force(make):
+    """And it matters: of the same problems without them, some answers leave less than the floor after costs."""
+    problems = [costly(make(seed), seed) for seed in range(120)]
+    for problem in problems:
+        agrees(problem)
+    carefree = (solve(replace(p, options=replace(p.options, reserve_costs=False))) for p in problems)
+    missed = "cash after the trades is below its floor"
+    assert any(s.solved and missed in violations(p, s) for p, s in zip(problems, carefree, strict=True))
 
 
 @settings(max_examples=150, deadline=None)

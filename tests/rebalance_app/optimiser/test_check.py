@@ -30,6 +30,7 @@ def moved(name, by):
     cash = PROBLEM.cash - sum(held[n].price * c for n, c in changes.items())
     drift = sum(abs(SOLUTION.market_value * p.target - p.price * quantities[p.security_id]) for p in PROBLEM.positions)
     figures = {"objective": drift, "drift_value": drift, "lower_bound": drift, "gap": D(0), "cash_after": cash}
+    figures["cash_after_costs"] = cash
     return replace(SOLUTION, quantities=quantities, trades=trades, **figures)
 
 
@@ -48,6 +49,8 @@ def test_one_share_more_or_less_is_found_even_with_matching_orders_and_cash(name
     "change",
     [
         {"cash_after": SOLUTION.cash_after + D("0.01")},
+        {"cash_after_costs": SOLUTION.cash_after_costs - D("0.01")},
+        {"cash_after_costs": None},
         {"objective": SOLUTION.objective - 1},
         {"drift_value": SOLUTION.drift_value + 1},
         {"lower_bound": SOLUTION.objective + 1, "gap": D(-1)},
@@ -85,6 +88,13 @@ def test_every_single_field_that_is_changed_is_found(change):
 def test_an_answer_to_an_easier_problem_does_not_pass_for_a_harder_one(stricter):
     harder = replace(PROBLEM, options=replace(PROBLEM.options, **stricter))
     assert verify.violations(harder, SOLUTION)
+
+
+def test_an_answer_whose_costs_are_taken_from_the_floor_is_found():
+    stated = problem(1000, position("A", 0, 10, "0.9", "0.2"), min_cash=D(100), cost_bps=D(100))
+    kept = replace(stated, options=replace(stated.options, reserve_costs=True))
+    assert verify.violations(stated, solve(stated)) == verify.violations(kept, solve(kept)) == ()
+    assert verify.violations(kept, solve(stated)) == ("cash after the trades is below its floor",)
 
 
 @pytest.mark.parametrize("change", [{"can_buy": False}, {"lot_size": 7}])

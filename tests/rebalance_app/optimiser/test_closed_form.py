@@ -31,7 +31,8 @@ def random_batch(seed, rows=60, columns=7, largest=400):
         *weights,
         rng.integers(-3, 30, (rows, columns)),
         rng.integers(0, 4000, rows),
-        np.full(rows, -(2**62)),
+        np.full(rows, -np.inf),
+        np.full(rows, np.inf),
     )
 
 

@@ -15,8 +15,13 @@ from tests.rebalance_app.optimiser.build import D, position, problem
 
 def keeps(row, **sums):
     """Whether a row permits sums, all others of which are 0."""
-    totals = dict.fromkeys(("net_bought", "traded", "orders", "gain"), 0) | sums
+    totals = dict.fromkeys(("net_bought", "spent", "traded", "orders", "gain"), 0) | sums
     return broken({"row": row}, TradeTotals(**totals)) == ()
+
+
+@pytest.mark.parametrize(("spent", "kept"), [(90, True), (91, False), (-500, True)])
+def test_cash_floor_after_costs(spent, kept):
+    assert keeps(constraints.cash_floor(100, 10, after_costs=True), spent=spent) is kept
 
 
 @pytest.mark.parametrize(("net_bought", "kept"), [(90, True), (91, False), (-500, True)])

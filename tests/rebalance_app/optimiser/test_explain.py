@@ -8,7 +8,7 @@ import pytest
 from models_app.portfolio.types import Options, TaxLot
 from rebalance_app.formats.sentences import sentence
 from rebalance_app.optimiser.solve import nearest, solve
-from rebalance_app.optimiser.what_if import what_if
+from rebalance_app.what_if.scenarios import what_if
 from tests.rebalance_app.optimiser.build import D, codes, position, problem
 
 

@@ -1,5 +1,7 @@
 """Each option and each mode by itself, on problems small enough to check by hand."""
 
+from dataclasses import replace
+
 from models_app.portfolio.types import TaxLot
 from rebalance_app.optimiser.solve import solve
 from tests.rebalance_app.optimiser.build import D, codes, position, problem, shares
@@ -142,3 +144,20 @@ def test_that_hold_and_a_smallest_order_shaped_the_answer_is_told():
     assert solve(problem(100, apart, hold=True, min_cash=D(5000))).binding == ("hold",)
     assert solve(problem(100, apart)).binding == ()
     assert solve(problem(1000, position("A", 50, 10, "0.34", "0.4"), min_trade_value=D(50))).binding == ("min_trade",)
+
+
+def test_costs_are_kept_above_the_floor_where_that_is_asked_for():
+    """The account of 10,000 that would be at -15 with its fees: 10 bp of what is bought, and a ticket of 5."""
+    fees = {"cost_bps": D(10), "ticket_cost": D(5)}
+    stated = problem(10_000, position("A", 0, 10, "1", ("0.01", "0")), **fees)
+    kept = replace(stated, options=replace(stated.options, reserve_costs=True))
+
+    assert (shares(solve(stated)), solve(stated).cash_after_costs) == ({"A": 1000}, D("-15.00"))
+    assert (shares(solve(kept)), solve(kept).cash_after, solve(kept).cash_after_costs) == ({"A": 998}, D(20), D("5.02"))
+    assert solve(kept).first
+
+
+def test_a_sale_that_costs_more_than_it_brings_does_not_mend_the_floor():
+    held = position("A", 3, 1, "0.03", "0.03")
+    answer = solve(problem(97, held, min_cash=D(98), ticket_cost=D(5), reserve_costs=True))
+    assert (answer.status, answer.reasons[0].numbers["cash_at_most"]) == ("infeasible", D(97))

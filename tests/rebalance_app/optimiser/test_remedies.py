@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.instances import alike, small
+from benchmarks.instances import alike, costly, small
 from models_app.portfolio.types import TaxLot
 from rebalance_app.formats.sentences import sentence
 from rebalance_app.optimiser.solve import loosened, solve
@@ -114,6 +114,14 @@ def test_every_remedy_of_every_reason_does_what_it_says():
 @given(st.integers(min_value=10_000, max_value=10**9))
 def test_remedies_of_any_problem_do_what_they_say(seed):
     remedies_work(small(seed))
+    remedies_work(costly(small(seed), seed))
+
+
+def test_cash_that_does_not_reach_for_the_costs_says_so():
+    solution = solve(problem(100, position("A", 0, 10, "1", "0"), cost_bps=D(100), reserve_costs=True))
+    (reason,) = solution.reasons
+    assert (reason.code, reason.numbers["short"], reason.numbers["cash_at_most"]) == ("SHORT_OF_CASH", D(1), D(-1))
+    assert "-1.00 is left after costs, and the cash floor is 0.00" in sentence(reason)
 
 
 def test_a_share_that_is_too_dear_is_told_with_its_part_of_the_portfolio_and_every_way_out():

@@ -175,7 +175,7 @@ def test_market_value_is_not_changed_by_trading():
 def test_importing_and_solving_the_closed_form_does_not_load_cvxpy():
     code = (
         "import sys; from decimal import Decimal as D; from models_app.portfolio.types import *; "
-        "from rebalance_app.optimiser import solve; from rebalance_app.formats import scenario_json; "
+        "from rebalance_app.optimiser import solve; from rebalance_app.what_if import scenario_json; "
         "from models_app.portfolio import drift; "
         "p = Position('A', D(1), D(10), D('0.5'), D('0.1'), D('0.1')); "
         "assert solve.solve(RebalanceProblem('P', D(90), (p,))).solved; "

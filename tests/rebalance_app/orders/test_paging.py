@@ -12,8 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from models_app.models import Portfolio
-from ordergen.core.db import along_an_index, object_id
+from ordergen.core.db import along_an_index
 from ordergen.core.errors import UnavailableError
+from ordergen.core.ids import object_id
 from rebalance_app.models import Order, PortfolioRebalance, PriceSnapshot, Rebalance
 from rebalance_app.orders import paging
 from rebalance_app.orders.order_csv import order_csv

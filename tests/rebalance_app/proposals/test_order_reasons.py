@@ -36,7 +36,7 @@ def test_every_trade_says_what_it_is_for(held, target, name):
     band = 20_000 if target else 0
     batch = Batch(
         ids[:1], np.array([100_000]), np.array([target]), np.array([band]), np.array([band]),
-        np.array([[held]]), np.array([10_000_000 - held * 100_000]), np.array([0]),
+        np.array([[held]]), np.array([10_000_000 - held * 100_000]), np.array([0]), np.array([np.inf]),
     )  # fmt: skip
     answer = batch_solve(batch)
     before = batch_drift(batch, batch.quantities, answer.market_value)

@@ -28,6 +28,7 @@ RIGHT = RebalanceSolution(
     quantities={"a": Decimal(1), "b": Decimal(0)},
     trades=(Trade("a", "BUY", 1),),
     cash_after=Decimal(49),
+    cash_after_costs=Decimal(49),
     drift_value=Decimal(51),
 )
 

@@ -229,6 +229,7 @@ TIMED_OUT = TELLING.replace(
     "    answer =",
     """    held = {p["security_id"]: "0" for p in asked["problem"]["positions"]}
     solution |= dict(status="time_limit", method="milp", quantities=held, market_value="100", cash_after="100")
+    solution["cash_after_costs"] = "100"
     solution |= dict(objective="95", lower_bound="0", gap="95", drift_value="95")
     answer =""",
 )

@@ -7,14 +7,14 @@ from typing import Any
 from models_app.portfolio.drift import PortfolioDrift, portfolio_drift
 from models_app.portfolio.types import ZERO, Options, Position, ProblemError, Reason, RebalanceProblem, Trade
 from models_app.portfolio.units import EXACT, MILLIONTH, TICK
+from rebalance_app.formats.problem_json import options_from_json, problem_from_json
+from rebalance_app.formats.solution_json import solution_to_json, told
 from rebalance_app.optimiser.solve import solve
-from rebalance_app.optimiser.what_if import Scenario, what_if
 
-from .problem_json import options_from_json, problem_from_json
-from .solution_json import solution_to_json, told
+from .scenarios import Scenario, what_if
 
 CERTIFICATE = ("status", "method", "reasons", "objective", "lower_bound", "gap", "binding", "seconds")
-MONEY = ("traded", "cost", "realised_gain", "cash_after")
+MONEY = ("traded", "cost", "realised_gain", "cash_after", "cash_after_costs")
 
 
 def scenario_to_json(

@@ -6,9 +6,8 @@ from decimal import Decimal, localcontext
 
 from models_app.portfolio.lots import realised_gain
 from models_app.portfolio.types import ZERO, Options, RebalanceProblem, RebalanceSolution
-from models_app.portfolio.units import BASIS_POINTS, EXACT
-
-from .solve import solve_many
+from models_app.portfolio.units import EXACT
+from rebalance_app.optimiser.solve import solve_many
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,7 @@ class Scenario:
     realised_gain: Decimal | None = None
     drift_value: Decimal | None = None
     cash_after: Decimal | None = None
+    cash_after_costs: Decimal | None = None
     breaches_left: int | None = None
 
 
@@ -38,12 +38,6 @@ def traded_value(problem: RebalanceProblem, solution: RebalanceSolution) -> Deci
     prices = {p.security_id: p.price or ZERO for p in problem.positions}
     with localcontext(EXACT):
         return sum((prices[trade.security_id] * trade.quantity for trade in solution.trades), ZERO)
-
-
-def trading_cost(options: Options, traded: Decimal, orders: int) -> Decimal:
-    """cost_bps of what is traded plus a ticket for each order, exact."""
-    with localcontext(EXACT):
-        return traded * options.cost_bps / BASIS_POINTS + options.ticket_cost * orders
 
 
 def breaches(problem: RebalanceProblem, solution: RebalanceSolution) -> int:
@@ -69,10 +63,11 @@ def scenario(problem: RebalanceProblem, solution: RebalanceSolution) -> Scenario
         orders=len(solution.trades),
         traded=traded,
         turnover=(traded / 2 / value) if value else ZERO,
-        cost=trading_cost(problem.options, traded, len(solution.trades)),
+        cost=(solution.cash_after or ZERO) - (solution.cash_after_costs or ZERO),
         realised_gain=realised_gain(problem, solution.quantities),
         drift_value=solution.drift_value,
         cash_after=solution.cash_after,
+        cash_after_costs=solution.cash_after_costs,
         breaches_left=breaches(problem, solution),
     )
 

@@ -185,6 +185,7 @@ WHITENOISE_AUTOREFRESH = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 IMPORT_MAX_BYTES = env.int("ORDERGEN_IMPORT_MAX_BYTES", default=25 * 1024 * 1024)
+MAX_BODY_BYTES = 2 * IMPORT_MAX_BYTES  # what is larger is not even read, and the web server itself says so
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -261,6 +262,8 @@ PRICE_MAX_AGE_DAYS = env.int("ORDERGEN_PRICE_MAX_AGE_DAYS", default=7)  # behind
 PRICE_MOVED_SOFT = _fraction("ORDERGEN_PRICE_MOVED_SOFT", "0.05")
 PRICE_MOVED_HARD = _fraction("ORDERGEN_PRICE_MOVED_HARD", "0.20")
 WEB_THREADS = 16  # of each of the web server's processes
+DOWNLOADS = WEB_THREADS // 4  # CSV files under way at a time in each of them, so that threads are left for pages
+DOWNLOADS_PER_PERSON = 2
 V1_WAIT_SECONDS = env.float("ORDERGEN_V1_WAIT_SECONDS", default=25)  # API v1's triggers wait this long for their run
 API_READS_PER_MINUTE = env.int("ORDERGEN_API_READS_PER_MINUTE", default=600)  # of API v2, for each person
 API_WRITES_PER_MINUTE = env.int("ORDERGEN_API_WRITES_PER_MINUTE", default=120)
@@ -315,5 +318,7 @@ LOGGING = {
         "celery": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "stamina": {"level": "ERROR"},
+        "waitress": {"level": "WARNING"},  # would tell of every client that went away,
+        "waitress.queue": {"level": "ERROR"},  # and of every moment in which all threads are at work
     },
 }

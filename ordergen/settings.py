@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from contextlib import suppress
@@ -13,12 +14,15 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from models_app.portfolio.types import NEAR, Options
+from ordergen.ops.private_folder import make_private
 
 env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Where the embedded database, broker and generated secret live; nothing else is written to disk.
 STATE_DIR = Path(env("ORDERGEN_HOME", default=str(BASE_DIR / "var")))
+if opened := make_private(STATE_DIR, with_group=env.bool("ORDERGEN_HOME_GROUP", default=False)):
+    logging.getLogger(__name__).warning(opened)  # before there is a log: Python writes it to standard error
 
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
@@ -42,7 +46,6 @@ def _secret_key() -> str:
         return str(key)
     path = STATE_DIR / "secret-key"
     if not path.exists():
-        STATE_DIR.mkdir(parents=True, exist_ok=True)
         made = STATE_DIR / f"secret-key-{secrets.token_hex(8)}"
         made.touch(mode=0o600)
         made.write_text(secrets.token_urlsafe(64))
@@ -118,7 +121,6 @@ TEMPLATES = [
 LOCK_SECONDS = 20  # that anybody waits for whoever holds a lock in the database
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'ordergen.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    STATE_DIR.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["ENGINE"] = "ordergen.core.sqlite"
     DATABASES["default"]["TEST"] = {"NAME": ":memory:"}  # pytest-django knows only Django's own backend by name
     DATABASES["default"]["OPTIONS"] = {

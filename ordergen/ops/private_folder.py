@@ -1,4 +1,4 @@
-"""The folder of an installation is for its owner alone: in it lie live sessions, hashes of keys, orders and the secret."""
+"""The folder of an installation is for its owner alone: sessions, hashes of keys, orders and the secret lie in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 EVERYBODY_ELSE = 0o077
 OTHERS = 0o007
-HAS_GROUP = "ORDERGEN_HOME_GROUP=true lets its group in."
 
 
 def make_private(folder: Path, *, with_group: bool = False) -> str:
@@ -26,10 +25,10 @@ def make_private(folder: Path, *, with_group: bool = False) -> str:
     was = stat.S_IMODE(folder.stat().st_mode)
     if was & closed:
         _close(folder, closed)
-    opened = [path for path in _own_entries(folder) if _try_to_close(path, closed)]
+    opened = [path for path in _inside(folder, to_the_end=bool(was & closed)) if _try_to_close(path, closed)]
     if not was & closed:
         return ""
-    return f"{folder} was open to others ({was:04o}): it is its owner's alone now, with {len(opened)} entries in it."
+    return f"{folder} was open to others ({was:04o}): it is its owner's alone now, with {len(opened):,} entries in it."
 
 
 def _close(folder: Path, closed: int) -> None:
@@ -39,15 +38,19 @@ def _close(folder: Path, closed: int) -> None:
         _try_to_close(folder, closed)
     after = stat.S_IMODE(folder.stat().st_mode)
     if after & closed:
+        advice = "" if after & OTHERS else " ORDERGEN_HOME_GROUP=true lets its group in."
         raise ImproperlyConfigured(
             f"ORDERGEN_HOME {folder} can be entered by others ({after:04o}) and cannot be closed to them: sessions, "
-            f"keys and orders would be theirs to read. Give it a folder of its own. {HAS_GROUP if after & 0o070 else ''}"
+            f"keys and orders would be theirs to read. Give it a folder of its own.{advice}"
         )
 
 
-def _own_entries(folder: Path) -> Iterator[Path]:
-    """What lies in the folder; links are left alone, for they may lead anywhere."""
-    return (path for path in folder.iterdir() if not path.is_symlink())
+def _inside(folder: Path, *, to_the_end: bool) -> Iterator[Path]:
+    """What lies in the folder, once `to_the_end`. Links are left alone, for they may lead anywhere."""
+    for place, folders, files in os.walk(folder):
+        yield from (path for name in (*folders, *files) if not (path := Path(place, name)).is_symlink())
+        if not to_the_end:
+            return
 
 
 def _try_to_close(path: Path, closed: int) -> bool:

@@ -1,4 +1,4 @@
-"""CSV files that are written while they are sent: few at a time, for each holds a thread of the web server meanwhile."""
+"""CSV files that are written while they are sent: few at a time, for each holds a thread of the web server."""
 
 from __future__ import annotations
 

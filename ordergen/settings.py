@@ -233,10 +233,10 @@ CHUNK_SIZE = env.int("ORDERGEN_CHUNK_SIZE", default=200)  # portfolios per task,
 # and another one starts (rebalance_app/solving/solver_process.py); only a process that hangs is ended by it.
 CELERY_TASK_TIME_LIMIT = CHUNK_SIZE * (OPTIMIZATION_TIMEOUT + SOLVER_OVERHEAD_SECONDS) + 120
 if CELERY_BROKER_URL.startswith("filesystem"):
+    CELERY_BROKER_TRANSPORT = "ordergen.ops.folder_broker:Transport"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(BROKER_FOLDER / "messages"),
         "data_folder_out": str(BROKER_FOLDER / "messages"),
-        "control_folder": str(BROKER_FOLDER / "control"),
         "polling_interval": 0.05,
     }
 elif CELERY_BROKER_URL.startswith("redis"):

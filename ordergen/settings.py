@@ -227,6 +227,8 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "inte
 OPTIMIZATION_TIMEOUT = env.int("OPTIMIZATION_TIMEOUT", default=int(Options().time_limit))
 SOLVER_STARTUP_SECONDS = 30  # importing CVXPY on a busy machine; a child that needs longer is lost, and another tried
 SOLVER_GRACE_SECONDS = 2  # between the limit the solver was given and the end of our patience
+# Its data, beyond which a portfolio has no answer: the largest problems of our benchmarks take a fifth of that.
+SOLVER_MEMORY_BYTES = env.int("ORDERGEN_SOLVER_MEMORY_MB", default=2048) * 1024 * 1024
 SOLVER_OVERHEAD_SECONDS = SOLVER_STARTUP_SECONDS + SOLVER_GRACE_SECONDS
 CHUNK_SIZE = env.int("ORDERGEN_CHUNK_SIZE", default=200)  # portfolios per task, at most
 # Longer than a chunk of nothing but programmes that each use their limit up, after which the solver's process is killed

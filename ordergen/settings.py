@@ -187,6 +187,8 @@ WHITENOISE_AUTOREFRESH = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 IMPORT_MAX_BYTES = env.int("ORDERGEN_IMPORT_MAX_BYTES", default=25 * 1024 * 1024)
+UPLOADS_MAX_BYTES_PER_PERSON = 4 * IMPORT_MAX_BYTES  # of files that wait to be confirmed,
+UPLOADS_MAX_BYTES = env.int("ORDERGEN_UPLOADS_MAX_BYTES", default=40 * IMPORT_MAX_BYTES)  # and of everybody's
 MAX_BODY_BYTES = 2 * IMPORT_MAX_BYTES  # what is larger is not even read, and the web server itself says so
 
 CONTENT_SECURITY_POLICY = {

@@ -11,7 +11,9 @@ LONGEST = 300  # characters of an exception's own words
 DEFECT = "INTERNAL_ERROR"
 AFTER_ALL_ATTEMPTS = ("POISON", DEFECT)
 # Of a run that has ended: with all of them API v1 says that there is no solution, for it has no other word.
-NO_SOLUTION = frozenset({OUT_OF_TIME, GAVE_UP, NOT_RIGHT, "SOLVER_KILLED", "SOLVER_MEMORY", "NOT_VERIFIED", *AFTER_ALL_ATTEMPTS})
+NO_SOLUTION = frozenset(
+    {OUT_OF_TIME, GAVE_UP, NOT_RIGHT, "SOLVER_KILLED", "SOLVER_MEMORY", "NOT_VERIFIED", *AFTER_ALL_ATTEMPTS}
+)
 
 
 class SolverLostError(Exception):

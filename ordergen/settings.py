@@ -24,6 +24,9 @@ STATE_DIR = Path(env("ORDERGEN_HOME", default=str(BASE_DIR / "var")))
 if opened := make_private(STATE_DIR, with_group=env.bool("ORDERGEN_HOME_GROUP", default=False)):
     logging.getLogger(__name__).warning(opened)  # before there is a log: Python writes it to standard error
 
+# Of the disk it lies on; with less this machine says that it is not ready. A large run writes so much at a time.
+MIN_FREE_BYTES = env.int("ORDERGEN_MIN_FREE_MB", default=200) * 1024 * 1024
+
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])

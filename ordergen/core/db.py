@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -24,13 +26,17 @@ from django.db import (
 from django.db.models import Aggregate, CharField, Func, QuerySet, Value
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
-from ordergen.core.errors import BrokenPromiseError, promised
+from ordergen.core.errors import BrokenPromiseError, BusyError, CannotWriteNowError, DiskFullError, promised
 from ordergen.core.exact_decimal import ExactDecimalField
 
 Record = TypeVar("Record", bound=models.Model)
 ROWS_PER_STATEMENT = 10_000
 _BEHIND_ALL = "g"  # keys are hexadecimal
 _SQLITE_BUSY = (5, 6)  # SQLITE_BUSY and SQLITE_LOCKED
+# SQLITE_FULL, and what it says where the file system lets it write no more, or not let the file beside it grow.
+_SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+_POSTGRES_FULL = "53100"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Of PostgreSQL: connection lost, too many connections, shutting down; a lock not had, a deadlock, writers in conflict.
 _POSTGRES_BUSY = ("08", "53", "57P", "55P03", "40")
 
@@ -148,6 +154,22 @@ def along_an_index() -> Iterator[None]:
         yield
 
 
+def refusal(error: BaseException | None) -> CannotWriteNowError | None:
+    """What to tell whoever asked for what the database, or the disk, could not do now; None for any other error."""
+    if _is_full(error):
+        return DiskFullError()
+    return BusyError() if is_busy(error) else None
+
+
+def _is_full(error: BaseException | None) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    cause = error.__cause__ if isinstance(error, DatabaseError) else None
+    if getattr(cause, "sqlite_errorcode", None) in _SQLITE_FULL:
+        return True
+    return getattr(cause, "sqlstate", None) == _POSTGRES_FULL
+
+
 def is_busy(error: BaseException | None) -> bool:
     """Whether the database only could not now (a lock, a deadlock, no connection), so that trying again may help."""
     cause = error.__cause__ if isinstance(error, DatabaseError) else None
@@ -156,7 +178,7 @@ def is_busy(error: BaseException | None) -> bool:
     if connection.vendor != "postgresql" or not isinstance(error, OperationalError | InterfaceError):
         return False
     state = getattr(cause, "sqlstate", None)  # none: it did not even answer
-    return state is None or state.startswith(_POSTGRES_BUSY)
+    return state is None or (state.startswith(_POSTGRES_BUSY) and state != _POSTGRES_FULL)
 
 
 def bulk_insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:

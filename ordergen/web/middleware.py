@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import uuid
 from collections.abc import Callable
@@ -13,9 +14,10 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from ordergen.core.correlation import HEADER, correlated, correlation
-from ordergen.core.db import is_busy
-from ordergen.core.errors import BusyError, InvalidInputError, OrdergenError
+from ordergen.core.db import refusal
+from ordergen.core.errors import InvalidInputError, OrdergenError
 
+logger = logging.getLogger(__name__)
 Handler = Callable[[HttpRequest], HttpResponse]
 _NOT_KEPT = ("csrfmiddlewaretoken", "password")
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -60,7 +62,7 @@ def later_page(request: HttpRequest, error: OrdergenError) -> HttpResponse:
 
 
 class errors_as_pages:  # noqa: N801  middleware reads as a function in the settings
-    """Turns an OrdergenError that a view let through, or a busy database, into a page with its status and words."""
+    """Makes a page of an OrdergenError that a view let through, and of a busy database or a full disk."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -69,8 +71,9 @@ class errors_as_pages:  # noqa: N801  middleware reads as a function in the sett
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if is_busy(exception):
-            return later_page(request, BusyError())
+        if told := refusal(exception):
+            logger.warning("%s: %s", told.code, exception)
+            return later_page(request, told)
         if not isinstance(exception, OrdergenError):
             return None
         if exception.retry_after is not None:

@@ -87,6 +87,7 @@ def _with_django(command: Command, options: argparse.Namespace) -> int:
     from django.core.exceptions import ImproperlyConfigured
     from django.db import DatabaseError
 
+    from ordergen.core.db import refusal
     from ordergen.core.errors import OrdergenError
 
     try:
@@ -95,7 +96,11 @@ def _with_django(command: Command, options: argparse.Namespace) -> int:
         command.run(options)
     except (OrdergenError, ImproperlyConfigured) as error:
         return _fail(str(error))
-    except DatabaseError as error:
+    except (DatabaseError, OSError) as error:
+        if told := refusal(error):
+            return _fail(told.message)
+        if isinstance(error, OSError):
+            raise
         return _fail(f"the database refused: {error}. Is DATABASE_URL right, and was `ordergen migrate` run?")
     return 0
 

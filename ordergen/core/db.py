@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import sqlite3
@@ -11,8 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from itertools import count, islice
+from pathlib import Path
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.db import (
     DEFAULT_DB_ALIAS,
     DatabaseError,
@@ -100,6 +103,25 @@ def one_at_a_time(name: str, *, shared: bool = False) -> None:
         with connection.cursor() as cursor:
             lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
             cursor.execute(f"SELECT {lock}(hashtext(%s))", [name])
+
+
+@contextmanager
+def held_alone(name: str) -> Iterator[None]:
+    """Outside of transactions, which there may be several of inside: no other process holds `name` until the end.
+
+    Raises OperationalError on PostgreSQL where somebody else holds it for longer than we wait for any lock.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])
+            try:
+                yield
+            finally:
+                cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [name])
+        return
+    with Path(settings.STATE_DIR, f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 class _Columns(Func):

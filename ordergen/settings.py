@@ -59,6 +59,10 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+# Keys of before: what was signed with them, a session or a link, is still good. For a while, then leave them out.
+SECRET_KEY_FALLBACKS = [str(key) for key in env.list("SECRET_KEY_FALLBACKS", default=[])]
+if any(len(key) < 50 for key in SECRET_KEY_FALLBACKS):
+    raise ImproperlyConfigured("Each of SECRET_KEY_FALLBACKS, a comma list, needs at least 50 characters.")
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -95,6 +99,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "ordergen.web.middleware.no_store",
+    "ordergen.web.middleware.permissions_policy",
     "ordergen.web.middleware.errors_as_pages",
     "ordergen.web.middleware.no_nul",
 ]
@@ -168,11 +173,24 @@ SESSION_COOKIE_SAMESITE = "Lax"
 # Behind TLS set ORDERGEN_HTTPS=true; the demo speaks plain HTTP on loopback.
 HTTPS = env.bool("ORDERGEN_HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+if HTTPS:  # a browser takes these from this very host only, not from a neighbour in its domain
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("TRUST_PROXY", default=False) else None
+TRUST_PROXY = env.bool("TRUST_PROXY", default=False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUST_PROXY else None
+# Only a proxy that says which requests came by TLS lets us tell the others; probes and Prometheus come without it.
+SECURE_SSL_REDIRECT = HTTPS and TRUST_PROXY
+SECURE_REDIRECT_EXEMPT = [r"^health(/|$)", r"^metrics$"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# Of what a browser can give to pages these need nothing.
+PERMISSIONS_POLICY = ", ".join(
+    f"{feature}=()"
+    for feature in ("accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer")
+    + ("microphone", "midi", "payment", "publickey-credentials-get", "screen-wake-lock", "serial", "usb")
+)
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # preloading binds a whole domain for years: for its owner to decide
 
 LANGUAGE_CODE = "en"
 USE_I18N = False
@@ -199,7 +217,6 @@ CONTENT_SECURITY_POLICY = {
         "default-src": ["'none'"],
         "script-src": ["'self'"],
         "style-src": ["'self'"],
-        "style-src-attr": ["'unsafe-inline'"],  # Plotly positions its legend and title by style attributes
         "img-src": ["'self'", "data:"],
         "font-src": ["'self'"],
         "connect-src": ["'self'"],
@@ -312,6 +329,10 @@ EXTERNAL_SERVICE_REST = env.float("EXTERNAL_SERVICE_REST", default=60)  # and is
 ORDERGEN_API_AUTH = env("ORDERGEN_API_AUTH", default="required")
 if ORDERGEN_API_AUTH not in {"required", "none"}:
     raise ImproperlyConfigured("ORDERGEN_API_AUTH is 'required' or 'none'.")
+if ORDERGEN_API_AUTH == "none":
+    SECURE_REDIRECT_EXEMPT.append(r"^api/v1/")  # its clients in the closed network speak plain HTTP
+# What Prometheus sends as `Authorization: Bearer`; without one, /metrics is for this machine, or a closed network, alone.
+METRICS_TOKEN = env("ORDERGEN_METRICS_TOKEN", default="")
 
 LOGGING = {
     "version": 1,

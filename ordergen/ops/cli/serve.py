@@ -69,6 +69,13 @@ def _supervise(commands: dict[str, list[str]]) -> None:
             file=sys.stderr,
             flush=True,
         )
+    if "web" in commands and settings.HTTPS and not settings.TRUST_PROXY:
+        print(
+            "ORDERGEN_HTTPS=true without TRUST_PROXY=true: nothing tells which requests came by TLS, so plain ones are "
+            "not redirected, and browsers' forms may be refused.",
+            file=sys.stderr,
+            flush=True,
+        )
     with tempfile.TemporaryDirectory(prefix="ordergen-metrics-") as folder:
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)  # before any process that measures starts
         try:

@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -62,7 +63,7 @@ class SlowClients:
         self._thread = threading.Thread(target=self._be_slow)
         self._open: list[_Connection] = []
 
-    def __enter__(self) -> SlowClients:
+    def __enter__(self) -> Self:
         self._open = [opened for _ in range(self.n) if (opened := self._connect())]
         self._thread.start()
         return self
@@ -84,7 +85,7 @@ class SlowClients:
         except OSError:
             opened.close()
             return None
-        opened.setblocking(False)
+        opened.settimeout(0)
         return _Connection(opened, b"a" if self.kind in ("headers", "body") else b"")
 
     def _be_slow(self) -> None:

@@ -185,10 +185,9 @@ SECURE_REDIRECT_EXEMPT = [r"^health(/|$)", r"^metrics$"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 # Of what a browser can give to pages these need nothing.
-PERMISSIONS_POLICY = ", ".join(
-    f"{feature}=()"
-    for feature in ("accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer")
-    + ("microphone", "midi", "payment", "publickey-credentials-get", "screen-wake-lock", "serial", "usb")
+PERMISSIONS_POLICY = (
+    "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), "
+    "midi=(), payment=(), screen-wake-lock=(), serial=(), usb=()"
 )
 SILENCED_SYSTEM_CHECKS = ["security.W021"]  # preloading binds a whole domain for years: for its owner to decide
 
@@ -331,7 +330,7 @@ if ORDERGEN_API_AUTH not in {"required", "none"}:
     raise ImproperlyConfigured("ORDERGEN_API_AUTH is 'required' or 'none'.")
 if ORDERGEN_API_AUTH == "none":
     SECURE_REDIRECT_EXEMPT.append(r"^api/v1/")  # its clients in the closed network speak plain HTTP
-# What Prometheus sends as `Authorization: Bearer`; without one, /metrics is for this machine, or a closed network, alone.
+# What Prometheus sends as `Authorization: Bearer`; without one /metrics is for this machine, or for a closed network.
 METRICS_TOKEN = env("ORDERGEN_METRICS_TOKEN", default="")
 
 LOGGING = {

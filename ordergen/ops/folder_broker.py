@@ -35,7 +35,7 @@ class NoMessageError(Exception):
 
 
 def read_message(path: Path, queue: str) -> dict[str, Any]:
-    """The message for `queue` in a file. Raises NoMessageError, or FileNotFoundError where somebody else has just taken it."""
+    """The message for `queue` in a file; raises NoMessageError, or FileNotFoundError where somebody else took it."""
     try:
         # Not a link, and not a pipe that would wait for somebody to write into it.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
@@ -100,24 +100,33 @@ class Channel(filesystem.Channel):  # type: ignore[misc]  # kombu has no types
 
     def _get(self, queue: str) -> dict[str, Any]:
         folder = Path(self.data_folder_in)
-        self._seen = self._seen or deque(sorted(os.listdir(folder)))
+        self._seen = self._seen or deque(sorted(path.name for path in folder.iterdir()))
         odd: list[str] = []
-        while self._seen and len(odd) < MAX_SET_ASIDE:
+        message = None
+        while message is None and self._seen and len(odd) < MAX_SET_ASIDE:
             path = folder / self._seen.popleft()
             try:
-                if path.name.partition(".")[2] == f"{queue}.msg":
-                    message = read_message(path, queue)
-                    path.unlink()  # whoever does that has it
-                    _tell(folder, odd)
-                    return message
-                if not path.name.endswith(".msg") and not _may_become_one(path):
-                    raise NoMessageError("not the name of a message")
+                message = _take(path, queue)
             except FileNotFoundError:
-                continue
+                continue  # somebody else was first
             except NoMessageError as error:
                 odd += _set_aside(path, str(error))
-        _tell(folder, odd)
-        raise Empty
+        if odd:
+            logger.warning("%d things in %s that are no messages were set aside, first %s", len(odd), folder, odd[0])
+        if message is None:
+            raise Empty
+        return message
+
+
+def _take(path: Path, queue: str) -> dict[str, Any] | None:
+    """The message for `queue` in this file, which is gone then; None where it is another's, or not yet written."""
+    if path.name.partition(".")[2] == f"{queue}.msg":
+        message = read_message(path, queue)
+        path.unlink()  # whoever does that has it
+        return message
+    if path.name.endswith(".msg") or _may_become_one(path):
+        return None
+    raise NoMessageError("not the name of a message")
 
 
 def _may_become_one(path: Path) -> bool:
@@ -134,11 +143,6 @@ def _set_aside(path: Path, why: str) -> list[str]:
         logger.warning("%s is no message (%s) and cannot be set aside: %s", path, why, error.strerror)
         return []
     return [f"{path.name[:80]!r} ({why})"]
-
-
-def _tell(folder: Path, odd: list[str]) -> None:
-    if odd:
-        logger.warning("%d things in %s that are no messages were set aside, first %s", len(odd), folder, odd[0])
 
 
 class Transport(filesystem.Transport):  # type: ignore[misc]

@@ -319,8 +319,8 @@ SENTENCES: dict[str, str | Callable[[Said], str]] = {  # by code, and case where
     "NO_ANSWER_IN_TIME": "No answer was found within {seconds:g} s: allow more time, or ask for fewer limits at once.",
     "VERIFY_FAILED": "The answer failed its independent check: {fault}.",
     "SOLVER_KILLED": "No answer within {seconds:g} seconds: {said}. Raise the limit or relax the bands.",
-    "SOLVER_MEMORY": "The solver would need more than the {megabytes:,} MB it may have: ask for fewer limits at once, or "
-    "let an administrator raise ORDERGEN_SOLVER_MEMORY_MB.",
+    "SOLVER_MEMORY": "The solver would need more than the {megabytes:,} MB it may have: ask for fewer limits at once, "
+    "or let an administrator raise ORDERGEN_SOLVER_MEMORY_MB.",
     "NOT_VERIFIED": "The answer broke a rule and was thrown away: {fault}",
     "SOLVER_CRASHED": "The solver was lost: {said}. Asking again may help.",
     "POISON": "Solving this portfolio failed {attempts} times: {said}.",

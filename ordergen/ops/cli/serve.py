@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from ordergen.ops.cli.command import Command, CommandError
 
@@ -56,26 +57,28 @@ def _worker(_options: argparse.Namespace) -> None:
     _supervise({"worker": supervisor.worker_command(), "sweeper": supervisor.sweep_command()})
 
 
-def _supervise(commands: dict[str, list[str]]) -> None:
+def warnings() -> Iterator[str]:
+    """What whoever starts a web server should know of its settings, a line each."""
     from django.conf import settings
+
+    if settings.ORDERGEN_API_AUTH == "none":
+        yield "ORDERGEN_API_AUTH=none: everybody who reaches this address may do everything through API v1."
+    if settings.HTTPS and not settings.TRUST_PROXY:
+        yield (
+            "ORDERGEN_HTTPS=true without TRUST_PROXY=true: nothing tells which requests came by TLS, so plain ones are "
+            "not redirected, and the forms of browsers may be refused."
+        )
+
+
+def _supervise(commands: dict[str, list[str]]) -> None:
     from django.db import connection
 
     from ordergen.ops import supervisor
 
     connection.close()  # whoever only watches over others needs none
-    if "web" in commands and settings.ORDERGEN_API_AUTH == "none":
-        print(
-            "ORDERGEN_API_AUTH=none: everybody who reaches this address may do everything through API v1.",
-            file=sys.stderr,
-            flush=True,
-        )
-    if "web" in commands and settings.HTTPS and not settings.TRUST_PROXY:
-        print(
-            "ORDERGEN_HTTPS=true without TRUST_PROXY=true: nothing tells which requests came by TLS, so plain ones are "
-            "not redirected, and browsers' forms may be refused.",
-            file=sys.stderr,
-            flush=True,
-        )
+    if "web" in commands:
+        for warning in warnings():
+            print(warning, file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="ordergen-metrics-") as folder:
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)  # before any process that measures starts
         try:

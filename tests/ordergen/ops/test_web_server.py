@@ -24,7 +24,8 @@ from models_app.models import Price, Security
 from ordergen.accounts.services import user_create
 for n in range(200):
     one = Security.objects.create(ticker=f'S{n:04}', name=f'Security {n}')
-    Price.objects.bulk_create([Price(security=one, date=date(2000, 1, 1) + timedelta(days=d), close=7) for d in range(1000)])
+    days = [date(2000, 1, 1) + timedelta(days=d) for d in range(1000)]
+    Price.objects.bulk_create([Price(security=one, date=day, close=7) for day in days])
 client = Client()
 client.force_login(user_create(username='reader', password='a-long-enough-word', roles=['viewer']))
 answer = f'{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}'

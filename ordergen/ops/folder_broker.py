@@ -75,20 +75,20 @@ def _message(queue: str, task: object, task_id: object, arguments: object, named
     }
 
 
-class Channel(filesystem.Channel):  # type: ignore[misc]  # kombu has no types
+class Channel(filesystem.Channel):
     """Messages in the folder `data_folder_in`; what is none goes to `set-aside` beside it."""
 
     supports_fanout = False
     get_table = virtual.Channel.get_table  # in memory: the routing key says whose a message is
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+        super().__init__(*arguments, **named)  # type: ignore[no-untyped-call]  # kombu has none
         self._seen: deque[str] = deque()  # so that a folder full of messages is not listed for each of them
 
     def _queue_bind(self, *_binding: Any) -> None:
         """kombu writes bindings to files, which could be as odd as the messages."""
 
-    def _put(self, queue: str, payload: dict[str, Any], **_options: Any) -> None:
+    def _put(self, queue: str, payload: dict[str, Any], **_options: Any) -> None:  # type: ignore[override]
         name = f"{time.monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
         path = Path(self.data_folder_out, name)
         unfinished = path.with_name(name + _UNFINISHED)
@@ -98,7 +98,7 @@ class Channel(filesystem.Channel):  # type: ignore[misc]  # kombu has no types
         except OSError as error:
             raise OperationalError(f"no message can be written to {path.parent}: {error.strerror}") from error
 
-    def _get(self, queue: str) -> dict[str, Any]:
+    def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:  # noqa: ARG002  kombu's
         folder = Path(self.data_folder_in)
         self._seen = self._seen or deque(sorted(path.name for path in folder.iterdir()))
         odd: list[str] = []
@@ -145,7 +145,7 @@ def _set_aside(path: Path, why: str) -> list[str]:
     return [f"{path.name[:80]!r} ({why})"]
 
 
-class Transport(filesystem.Transport):  # type: ignore[misc]
+class Transport(filesystem.Transport):
     """As kombu's, with our channel."""
 
     Channel = Channel

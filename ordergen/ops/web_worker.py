@@ -52,7 +52,7 @@ class _Spell:
         return False
 
 
-class Answer(WSGITask):
+class Answer(WSGITask):  # type: ignore[misc]  # neither waitress nor gunicorn has types
     """An answer of Django's."""
 
     def set_close_on_finish(self) -> None:
@@ -63,7 +63,7 @@ class Answer(WSGITask):
             super().set_close_on_finish()
 
 
-class Connection(HTTPChannel):
+class Connection(HTTPChannel):  # type: ignore[misc]
     """A connection that knows when its client has been waited for long enough."""
 
     task_class = Answer
@@ -110,7 +110,7 @@ class Connection(HTTPChannel):
         return (request.headers, BODY_SECONDS) if request.headers_finished else (request, HEADER_SECONDS)
 
 
-class Server(TcpWSGIServer):
+class Server(TcpWSGIServer):  # type: ignore[misc]
     """The connections of one process."""
 
     channel_class = Connection
@@ -135,7 +135,7 @@ class Server(TcpWSGIServer):
                 connection.handle_close()
 
 
-class WaitressWorker(Worker):
+class WaitressWorker(Worker):  # type: ignore[misc]
     """A process of gunicorn's that serves by waitress."""
 
     def run(self) -> None:

@@ -21,6 +21,5 @@ app = Celery("ordergen")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-if settings.CELERY_BROKER_URL.startswith("filesystem"):  # the transport does not make its folders itself
-    for name in ("messages", "control"):
-        (settings.BROKER_FOLDER / name).mkdir(parents=True, exist_ok=True)
+if settings.CELERY_BROKER_URL.startswith("filesystem"):  # the transport does not make its folder itself
+    (settings.BROKER_FOLDER / "messages").mkdir(parents=True, exist_ok=True)

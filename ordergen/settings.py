@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from contextlib import suppress
@@ -13,12 +14,18 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from models_app.portfolio.types import NEAR, Options
+from ordergen.ops.private_folder import make_private
 
 env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Where the embedded database, broker and generated secret live; nothing else is written to disk.
 STATE_DIR = Path(env("ORDERGEN_HOME", default=str(BASE_DIR / "var")))
+if opened := make_private(STATE_DIR, with_group=env.bool("ORDERGEN_HOME_GROUP", default=False)):
+    logging.getLogger(__name__).warning(opened)  # before there is a log: Python writes it to standard error
+
+# Of the disk it lies on; with less this machine says that it is not ready. A large run writes so much at a time.
+MIN_FREE_BYTES = env.int("ORDERGEN_MIN_FREE_MB", default=200) * 1024 * 1024
 
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
@@ -42,7 +49,6 @@ def _secret_key() -> str:
         return str(key)
     path = STATE_DIR / "secret-key"
     if not path.exists():
-        STATE_DIR.mkdir(parents=True, exist_ok=True)
         made = STATE_DIR / f"secret-key-{secrets.token_hex(8)}"
         made.touch(mode=0o600)
         made.write_text(secrets.token_urlsafe(64))
@@ -53,6 +59,10 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+# Keys of before: what was signed with them, a session or a link, is still good. For a while, then leave them out.
+SECRET_KEY_FALLBACKS = [str(key) for key in env.list("SECRET_KEY_FALLBACKS", default=[])]
+if any(len(key) < 50 for key in SECRET_KEY_FALLBACKS):
+    raise ImproperlyConfigured("Each of SECRET_KEY_FALLBACKS, a comma list, needs at least 50 characters.")
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -89,6 +99,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "ordergen.web.middleware.no_store",
+    "ordergen.web.middleware.permissions_policy",
     "ordergen.web.middleware.errors_as_pages",
     "ordergen.web.middleware.no_nul",
 ]
@@ -118,7 +129,6 @@ TEMPLATES = [
 LOCK_SECONDS = 20  # that anybody waits for whoever holds a lock in the database
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'ordergen.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    STATE_DIR.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["ENGINE"] = "ordergen.core.sqlite"
     DATABASES["default"]["TEST"] = {"NAME": ":memory:"}  # pytest-django knows only Django's own backend by name
     DATABASES["default"]["OPTIONS"] = {
@@ -163,11 +173,23 @@ SESSION_COOKIE_SAMESITE = "Lax"
 # Behind TLS set ORDERGEN_HTTPS=true; the demo speaks plain HTTP on loopback.
 HTTPS = env.bool("ORDERGEN_HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+if HTTPS:  # a browser takes these from this very host only, not from a neighbour in its domain
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("TRUST_PROXY", default=False) else None
+TRUST_PROXY = env.bool("TRUST_PROXY", default=False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUST_PROXY else None
+# Only a proxy that says which requests came by TLS lets us tell the others; probes and Prometheus come without it.
+SECURE_SSL_REDIRECT = HTTPS and TRUST_PROXY
+SECURE_REDIRECT_EXEMPT = [r"^health(/|$)", r"^metrics$"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# Of what a browser can give to pages these need nothing.
+PERMISSIONS_POLICY = (
+    "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), "
+    "midi=(), payment=(), screen-wake-lock=(), serial=(), usb=()"
+)
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # preloading binds a whole domain for years: for its owner to decide
 
 LANGUAGE_CODE = "en"
 USE_I18N = False
@@ -185,13 +207,15 @@ WHITENOISE_AUTOREFRESH = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 IMPORT_MAX_BYTES = env.int("ORDERGEN_IMPORT_MAX_BYTES", default=25 * 1024 * 1024)
+UPLOADS_MAX_BYTES_PER_PERSON = 4 * IMPORT_MAX_BYTES  # of files that wait to be confirmed,
+UPLOADS_MAX_BYTES = env.int("ORDERGEN_UPLOADS_MAX_BYTES", default=40 * IMPORT_MAX_BYTES)  # and of everybody's
+MAX_BODY_BYTES = 2 * IMPORT_MAX_BYTES  # what is larger is not even read, and the web server itself says so
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
         "script-src": ["'self'"],
         "style-src": ["'self'"],
-        "style-src-attr": ["'unsafe-inline'"],  # Plotly positions its legend and title by style attributes
         "img-src": ["'self'", "data:"],
         "font-src": ["'self'"],
         "connect-src": ["'self'"],
@@ -224,16 +248,18 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "inte
 OPTIMIZATION_TIMEOUT = env.int("OPTIMIZATION_TIMEOUT", default=int(Options().time_limit))
 SOLVER_STARTUP_SECONDS = 30  # importing CVXPY on a busy machine; a child that needs longer is lost, and another tried
 SOLVER_GRACE_SECONDS = 2  # between the limit the solver was given and the end of our patience
+# Its data, beyond which a portfolio has no answer: the largest problems of our benchmarks take a fifth of that.
+SOLVER_MEMORY_BYTES = env.int("ORDERGEN_SOLVER_MEMORY_MB", default=2048) * 1024 * 1024
 SOLVER_OVERHEAD_SECONDS = SOLVER_STARTUP_SECONDS + SOLVER_GRACE_SECONDS
 CHUNK_SIZE = env.int("ORDERGEN_CHUNK_SIZE", default=200)  # portfolios per task, at most
 # Longer than a chunk of nothing but programmes that each use their limit up, after which the solver's process is killed
 # and another one starts (rebalance_app/solving/solver_process.py); only a process that hangs is ended by it.
 CELERY_TASK_TIME_LIMIT = CHUNK_SIZE * (OPTIMIZATION_TIMEOUT + SOLVER_OVERHEAD_SECONDS) + 120
 if CELERY_BROKER_URL.startswith("filesystem"):
+    CELERY_BROKER_TRANSPORT = "ordergen.ops.folder_broker:Transport"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(BROKER_FOLDER / "messages"),
         "data_folder_out": str(BROKER_FOLDER / "messages"),
-        "control_folder": str(BROKER_FOLDER / "control"),
         "polling_interval": 0.05,
     }
 elif CELERY_BROKER_URL.startswith("redis"):
@@ -261,6 +287,8 @@ PRICE_MAX_AGE_DAYS = env.int("ORDERGEN_PRICE_MAX_AGE_DAYS", default=7)  # behind
 PRICE_MOVED_SOFT = _fraction("ORDERGEN_PRICE_MOVED_SOFT", "0.05")
 PRICE_MOVED_HARD = _fraction("ORDERGEN_PRICE_MOVED_HARD", "0.20")
 WEB_THREADS = 16  # of each of the web server's processes
+DOWNLOADS = WEB_THREADS // 4  # CSV files under way at a time in each of them, so that threads are left for pages
+DOWNLOADS_PER_PERSON = 2
 V1_WAIT_SECONDS = env.float("ORDERGEN_V1_WAIT_SECONDS", default=25)  # API v1's triggers wait this long for their run
 API_READS_PER_MINUTE = env.int("ORDERGEN_API_READS_PER_MINUTE", default=600)  # of API v2, for each person
 API_WRITES_PER_MINUTE = env.int("ORDERGEN_API_WRITES_PER_MINUTE", default=120)
@@ -300,6 +328,10 @@ EXTERNAL_SERVICE_REST = env.float("EXTERNAL_SERVICE_REST", default=60)  # and is
 ORDERGEN_API_AUTH = env("ORDERGEN_API_AUTH", default="required")
 if ORDERGEN_API_AUTH not in {"required", "none"}:
     raise ImproperlyConfigured("ORDERGEN_API_AUTH is 'required' or 'none'.")
+if ORDERGEN_API_AUTH == "none":
+    SECURE_REDIRECT_EXEMPT.append(r"^api/v1/")  # its clients in the closed network speak plain HTTP
+# What Prometheus sends as `Authorization: Bearer`; without one /metrics is for this machine, or for a closed network.
+METRICS_TOKEN = env("ORDERGEN_METRICS_TOKEN", default="")
 
 LOGGING = {
     "version": 1,
@@ -315,5 +347,7 @@ LOGGING = {
         "celery": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "stamina": {"level": "ERROR"},
+        "waitress": {"level": "WARNING"},  # would tell of every client that went away,
+        "waitress.queue": {"level": "ERROR"},  # and of every moment in which all threads are at work
     },
 }

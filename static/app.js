@@ -89,7 +89,7 @@
 
   // Who signed in again in another tab has another CSRF token; what was typed here can then still be sent.
   addEventListener("focus", () => {
-    const token = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
+    const token = document.cookie.match(/(?:^|; )(?:__Host-)?csrftoken=([^;]+)/)?.[1];
     if (!token) return;
     for (const field of $$("[name=csrfmiddlewaretoken]")) field.value = token;
     document.body.setAttribute("hx-headers", JSON.stringify({ "x-csrftoken": token }));

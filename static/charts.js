@@ -29,7 +29,10 @@
   function draw(element) {
     const figure = JSON.parse(element.dataset.figure);
     const first = element.classList.contains("plain");
-    if (first) element.replaceChildren();
+    if (first) {
+      element.style.height = `${element.offsetHeight}px`; // as high as what kept its place
+      element.replaceChildren();
+    }
     element.classList.remove("plain");
     document.body.append(probe);
     Plotly.react(element, paint(figure.data), frame(paint(figure.layout || {})), {

@@ -1,9 +1,13 @@
-"""Uploaded files between their preview and their confirmation: in the state folder, for a day, for their owner only."""
+"""Uploaded files between their preview and their confirmation: in the state folder, for a day, for their owner only.
+
+One that is refused goes at once, and so many bytes may wait of one person and of all: nobody fills the disk.
+"""
 
 from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,7 +17,7 @@ from django.core import signing
 from django.core.files.uploadedfile import UploadedFile
 
 from ordergen.accounts.models import User
-from ordergen.core.errors import NotFoundError
+from ordergen.core.errors import InvalidInputError, NotFoundError
 
 KEPT_SECONDS = 24 * 3600
 _SALT = "ordergen.uploads"
@@ -40,14 +44,22 @@ class Upload:
 
 
 def keep(file: UploadedFile[Any], *, kind: str, by: User) -> str:
-    """Keeps the file for its owner and returns the signed token that finds it again; drops what is older than a day."""
+    """Keeps the file for its owner and returns the signed token that finds it again; drops what is older than a day.
+
+    Raises InvalidInputError where too much is kept already.
+    """
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _purge(folder)
-    word = secrets.token_hex(16)
-    with (folder / word).open("xb") as kept:
-        for piece in file.chunks():
-            kept.write(piece)
+    word = f"{by.pk}-{secrets.token_hex(16)}"
+    path = folder / word
+    try:
+        with path.open("xb") as kept:
+            for piece in file.chunks():
+                kept.write(piece)
+        _check_quotas(folder, by)  # with it among them: of several at once, each sees the others
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     name = (file.name or "upload")[-_MAX_NAME_LENGTH:]
     return signing.dumps({"file": word, "kind": kind, "owner": by.pk, "name": name}, salt=_SALT, compress=True)
 
@@ -71,11 +83,37 @@ def _folder() -> Path:
     return Path(settings.STATE_DIR) / "uploads"
 
 
-def _purge(folder: Path) -> None:
+def _check_quotas(folder: Path, by: User) -> None:
+    """Raises InvalidInputError where the files of this person, or of all, are more than may wait."""
+    sizes = _sizes(folder)
+    own = sum(size for name, size in sizes.items() if name.startswith(f"{by.pk}-"))
+    if own > settings.UPLOADS_MAX_BYTES_PER_PERSON:
+        raise _too_much("of yours", settings.UPLOADS_MAX_BYTES_PER_PERSON)
+    if sum(sizes.values()) > settings.UPLOADS_MAX_BYTES:
+        raise _too_much("of everybody", settings.UPLOADS_MAX_BYTES)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file by its name; those older than a day are dropped on the way."""
+    sizes = {}
     for path in folder.iterdir():
-        if time.time() - path.stat().st_mtime > KEPT_SECONDS:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # confirmed or dropped by another process meanwhile
+            found = path.stat()
+            if time.time() - found.st_mtime > KEPT_SECONDS:
+                path.unlink(missing_ok=True)
+            else:
+                sizes[path.name] = found.st_size
+    return sizes
+
+
+def _too_much(whose: str, most: int) -> InvalidInputError:
+    message = (
+        f"Files {whose} that wait to be confirmed may have {most / 2**20:.0f} MB in all. Confirm them, or wait a day."
+    )
+    return InvalidInputError(message, fields={"file": message})
 
 
 def _gone() -> NotFoundError:
-    return NotFoundError("This upload is no longer here: it was imported, or it is older than a day. Upload it again.")
+    return NotFoundError(
+        "This upload is no longer here: it was imported, or refused, or is older than a day. Choose the file again."
+    )

@@ -22,7 +22,7 @@ from models_app.imports.streams import stream_page
 from models_app.models import Holding, InvestmentModel, Portfolio, Price, Security, TaxLot
 from models_app.sources import get_source
 from ordergen.accounts.models import User
-from ordergen.core.errors import ConflictError
+from ordergen.core.errors import ConflictError, InvalidInputError
 from ordergen.web.http import SignedInRequest
 
 STREAM_FROM_BYTES = 500_000  # about 25,000 rows, a second of work: above it the page shows how far it has come
@@ -46,8 +46,12 @@ class _Visit:
     by: User
 
     def plan(self, progress: ImportProgress) -> ImportPlan:
+        """What the file would change; one that is refused is not kept."""
         with self.upload.open() as file:
-            return plan_import(self.kind.name, file, self.by, file_name=self.upload.name, progress=progress)
+            plan = plan_import(self.kind.name, file, self.by, file_name=self.upload.name, progress=progress)
+        if not plan.is_clean:
+            self.upload.discard()
+        return plan
 
 
 @login_required
@@ -70,8 +74,12 @@ def import_kind(request: SignedInRequest, kind: str) -> HttpResponseBase:
     refuse_elsewhere(layout)
     form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
     if form.is_bound and form.is_valid():
-        token = uploads.keep(form.cleaned_data["file"], kind=kind, by=request.user)
-        return redirect("import_preview", kind=kind, token=token)
+        try:
+            token = uploads.keep(form.cleaned_data["file"], kind=kind, by=request.user)
+        except InvalidInputError as error:
+            form.add_error("file", error.message)
+        else:
+            return redirect("import_preview", kind=kind, token=token)
     status = 422 if form.is_bound else 200
     return render(request, "imports/kind.html", {"kind": layout, "form": form}, status=status)
 

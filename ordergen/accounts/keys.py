@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
+import threading
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.db import DatabaseError
+from django.db.models import Q
 from django.utils import timezone
 
 from ordergen.accounts.models import ApiKey, User
 from ordergen.audit.services import record, recorded
 from ordergen.core.errors import InvalidInputError, NotFoundError
 
+logger = logging.getLogger(__name__)
 SCOPES: dict[str, str] = {
     "book:read": "See portfolios, holdings, securities and prices",
     "models:read": "See models, their versions and drift",
@@ -27,6 +32,7 @@ MAX_DAYS = 365
 MAX_NAME_LENGTH = 100
 _MARK = "og"  # so that a key found in a log or a repository can be told for what it is
 _LAST_USED_GRAIN = timedelta(minutes=1)  # a reading client does not write a row per request
+_used = threading.local()  # by this thread's request, where that is to be noted at its end
 
 
 def create_api_key(*, user: User, name: str, scopes: Sequence[str], days: int) -> tuple[ApiKey, str]:
@@ -79,8 +85,23 @@ def find_api_key(plain: str) -> ApiKey | None:
     if key.revoked_at is not None or key.expires_at <= now or not key.user.is_active:
         return None
     if key.last_used_at is None or key.last_used_at < now - _LAST_USED_GRAIN:  # most reads write nothing
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+        _used.key_id = key.pk
     return key
+
+
+def note_use(**_signal: object) -> None:
+    """Notes that a key was used, when the request is over: no read waits for whoever writes at that moment.
+
+    One that cannot be noted, of a database that is busy or full, is noted at the key's next use.
+    """
+    key_id, now = _used.__dict__.pop("key_id", None), timezone.now()
+    if key_id is None:
+        return
+    unnoted = Q(last_used_at=None) | Q(last_used_at__lt=now - _LAST_USED_GRAIN)
+    try:
+        ApiKey.objects.filter(unnoted, pk=key_id).update(last_used_at=now)
+    except DatabaseError as error:
+        logger.warning("the use of key %s is not noted: %s", key_id, error)
 
 
 def own_api_key(*, user: User, key_id: str) -> ApiKey:

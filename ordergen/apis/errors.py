@@ -18,8 +18,8 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from ordergen.apis.json import OtherMediaTypeError, UnreadableError
 from ordergen.core.correlation import correlation
-from ordergen.core.db import is_busy
-from ordergen.core.errors import BusyError, InvalidInputError, OrdergenError
+from ordergen.core.db import refusal
+from ordergen.core.errors import InvalidInputError, OrdergenError
 
 log = logging.getLogger(__name__)
 _MISSING = object()
@@ -195,10 +195,10 @@ def _plain(value: object) -> object:
     return float(value) if isinstance(value, Decimal) and abs(value.adjusted()) < 300 else str(value)
 
 
-def _database(request: HttpRequest, error: DatabaseError) -> HttpResponse:
-    if is_busy(error):
-        log.warning("The database is busy: %s", error)
-        return _known(request, BusyError())
+def _storage(request: HttpRequest, error: DatabaseError | OSError) -> HttpResponse:
+    if told := refusal(error):
+        log.warning("%s: %s", told.code, error)
+        return _known(request, told)
     log.error("An API request failed", exc_info=error)
     return plain_error(request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
@@ -213,5 +213,6 @@ _TRANSLATORS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] 
     UnreadableError: _unreadable,
     HttpError: _http_error,
     Http404: _not_found,
-    DatabaseError: _database,
+    DatabaseError: _storage,
+    OSError: _storage,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
@@ -14,6 +14,7 @@ from ordergen.audit.forms import AuditFilterForm
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.selectors import audit_csv, audit_event, audit_events
 from ordergen.audit.services import first_broken_link
+from ordergen.web.downloads import csv_download
 from ordergen.web.http import SignedInRequest
 from ordergen.web.keyset import Keyset, read_page
 
@@ -55,11 +56,7 @@ def audit_detail(request: SignedInRequest, seq: int) -> HttpResponse:
 def audit_export(request: SignedInRequest) -> HttpResponseBase:
     """The events of the same filters as CSV."""
     request.user.must("audit.read")
-    return StreamingHttpResponse(
-        audit_csv(_form(request).wanted),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="audit.csv"'},
-    )
+    return csv_download(audit_csv(_form(request).wanted), name="audit.csv", by=request.user)
 
 
 def _form(request: SignedInRequest) -> AuditFilterForm:

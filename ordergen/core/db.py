@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.db import (
     DEFAULT_DB_ALIAS,
     DatabaseError,
@@ -20,13 +25,17 @@ from django.db import (
 from django.db.models import Aggregate, CharField, Func, QuerySet, Value
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
-from ordergen.core.errors import BrokenPromiseError, promised
+from ordergen.core.errors import BrokenPromiseError, BusyError, CannotWriteNowError, DiskFullError, promised
 from ordergen.core.exact_decimal import ExactDecimalField
 
 Record = TypeVar("Record", bound=models.Model)
 ROWS_PER_STATEMENT = 10_000
 _BEHIND_ALL = "g"  # keys are hexadecimal
 _SQLITE_BUSY = (5, 6)  # SQLITE_BUSY and SQLITE_LOCKED
+# SQLITE_FULL, and what it says where the file system lets it write no more, or not let the file beside it grow.
+_SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+_POSTGRES_FULL = "53100"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Of PostgreSQL: connection lost, too many connections, shutting down; a lock not had, a deadlock, writers in conflict.
 _POSTGRES_BUSY = ("08", "53", "57P", "55P03", "40")
 
@@ -64,6 +73,25 @@ def one_at_a_time(name: str, *, shared: bool = False) -> None:
         with connection.cursor() as cursor:
             lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
             cursor.execute(f"SELECT {lock}(hashtext(%s))", [name])
+
+
+@contextmanager
+def held_alone(name: str) -> Iterator[None]:
+    """Outside of transactions, which there may be several of inside: no other process holds `name` until the end.
+
+    Raises OperationalError on PostgreSQL where somebody else holds it for longer than we wait for any lock.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])
+            try:
+                yield
+            finally:
+                cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [name])
+        return
+    with Path(settings.STATE_DIR, f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 class _Columns(Func):
@@ -118,6 +146,22 @@ def along_an_index() -> Iterator[None]:
         yield
 
 
+def refusal(error: BaseException | None) -> CannotWriteNowError | None:
+    """What to tell whoever asked for what the database, or the disk, could not do now; None for any other error."""
+    if _is_full(error):
+        return DiskFullError()
+    return BusyError() if is_busy(error) else None
+
+
+def _is_full(error: BaseException | None) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    cause = error.__cause__ if isinstance(error, DatabaseError) else None
+    if getattr(cause, "sqlite_errorcode", None) in _SQLITE_FULL:
+        return True
+    return getattr(cause, "sqlstate", None) == _POSTGRES_FULL
+
+
 def is_busy(error: BaseException | None) -> bool:
     """Whether the database only could not now (a lock, a deadlock, no connection), so that trying again may help."""
     cause = error.__cause__ if isinstance(error, DatabaseError) else None
@@ -126,7 +170,7 @@ def is_busy(error: BaseException | None) -> bool:
     if connection.vendor != "postgresql" or not isinstance(error, OperationalError | InterfaceError):
         return False
     state = getattr(cause, "sqlstate", None)  # none: it did not even answer
-    return state is None or state.startswith(_POSTGRES_BUSY)
+    return state is None or (state.startswith(_POSTGRES_BUSY) and state != _POSTGRES_FULL)
 
 
 def bulk_insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:

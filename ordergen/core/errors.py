@@ -88,13 +88,31 @@ class OverloadedError(UnavailableError):
         self.retry_after = retry_after
 
 
-class BusyError(OverloadedError):
+class CannotWriteNowError(OverloadedError):
+    """The database, or the disk, did not take what was to be written; `why` says that alone, the message all of it."""
+
+    why = ""
+
+
+class BusyError(CannotWriteNowError):
     """The database could not have a lock, or a connection, in the time that we wait for one."""
 
     code = "busy"
+    why = "The database is busy."
 
     def __init__(self) -> None:
-        super().__init__("The database is busy. Nothing was changed; try again in a few seconds.", retry_after=5)
+        super().__init__(f"{self.why} Nothing was changed; try again in a few seconds.", retry_after=5)
+
+
+class DiskFullError(CannotWriteNowError):
+    """There is no room for what is to be written."""
+
+    code = "disk_full"
+    why = "The disk is full."
+
+    def __init__(self) -> None:
+        told = "Nothing was changed, and nothing can be until an administrator makes room. Then try again."
+        super().__init__(f"{self.why} {told}", retry_after=60)
 
 
 class BrokenPromiseError(RuntimeError):

@@ -6,6 +6,7 @@ before any of them starts), and whichever is asked adds them up.
 
 from __future__ import annotations
 
+import hmac
 import logging
 import os
 import re
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
@@ -99,10 +101,24 @@ def _quietly(measure: Callable[[], None]) -> None:
         logger.warning("not measured: %s", error)
 
 
+def _may_see(request: HttpRequest) -> bool:
+    """Who knows the token. Without one, all in a closed network, else who asks on this machine, and past no proxy."""
+    if settings.METRICS_TOKEN:
+        given = request.headers.get("Authorization", "").encode(errors="replace")
+        return hmac.compare_digest(given, f"Bearer {settings.METRICS_TOKEN}".encode())
+    if settings.ORDERGEN_API_AUTH == "none":
+        return True
+    is_passed_on = {"X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via"} & request.headers.keys()
+    return request.META.get("REMOTE_ADDR") in {"127.0.0.1", "::1"} and not is_passed_on
+
+
 @csrf_exempt
 @require_GET
-def show(_request: HttpRequest) -> HttpResponse:
+def show(request: HttpRequest) -> HttpResponse:
     """Everything measured so far by all processes of this installation, in Prometheus' text format."""
+    if not _may_see(request):
+        words = "For Prometheus: send ORDERGEN_METRICS_TOKEN as a bearer token, or ask on the machine itself.\n"
+        return HttpResponse(words, status=403, content_type="text/plain")
     registry = REGISTRY
     if FOLDER in os.environ:
         registry = CollectorRegistry()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,16 +14,22 @@ PR_SET_PDEATHSIG = 1
 
 
 def start_child(
-    command: Sequence[str], *, signal_at_parents_death: signal.Signals, pipes: bool = False
+    command: Sequence[str],
+    *,
+    signal_at_parents_death: signal.Signals,
+    pipes: bool = False,
+    memory_bytes: int = resource.RLIM_INFINITY,
 ) -> subprocess.Popen[bytes]:
     """Starts `command` in a process group of its own; on Linux the signal reaches it when this process dies, however.
 
+    It is refused what it asks for beyond `memory_bytes` of data, and fails by that; whoever else is here goes on.
     One thread per process for linear algebra: workers already use every core, and BLAS threads deadlock after a fork.
     """
     pipe = subprocess.PIPE if pipes else None
     parent = os.getpid()
 
     def follow_parent() -> None:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_at_parents_death)
             if os.getppid() != parent:  # it died before we could ask
@@ -33,7 +40,7 @@ def start_child(
         stdin=pipe,
         stdout=pipe,
         process_group=0,
-        preexec_fn=follow_parent,  # noqa: PLW1509  nothing but a system call happens in it
+        preexec_fn=follow_parent,  # noqa: PLW1509  nothing but system calls happen in it
         env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
     )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
@@ -128,6 +130,10 @@ def _database() -> Check:
             cursor.fetchone()
     except DatabaseError:
         return {"status": "unhealthy", "message": "The database does not answer."}
+    free = shutil.disk_usage(settings.STATE_DIR).free
+    if free < settings.MIN_FREE_BYTES:
+        told = f"The disk is full: {free // 2**20} MB are left, and {settings.MIN_FREE_BYTES // 2**20} are needed."
+        return {"status": "unhealthy", "message": told}
     return {"status": "healthy", "message": "The database answers."}
 
 

@@ -96,11 +96,11 @@ def _stop(children: Sequence[Supervised]) -> None:
 
 
 def web_command(host: str, port: int) -> list[str]:
-    """gunicorn with threads, since pages wait for the database more than for the processor."""
-    options = ["--worker-class=gthread", "--workers=2", f"--threads={settings.WEB_THREADS}", "--timeout=60"]
+    """gunicorn's processes, each with threads, since pages wait for the database more than for the processor."""
+    options = ["--worker-class=ordergen.ops.web_worker.WaitressWorker", "--config=python:ordergen.ops.gunicorn_hooks"]
+    options += ["--workers=2", f"--threads={settings.WEB_THREADS}", "--timeout=60"]
     options += [f"--graceful-timeout={STOP_SECONDS - 5:.0f}"]  # sooner than it would be killed
-    # The longest that gunicorn reads at all: from there on Django answers, in the shape of the API that was asked.
-    options += ["--limit-request-line=8190", "--config=python:ordergen.ops.gunicorn_hooks"]
+    options += ["--no-control-socket"]  # it would lie in the home folder, one for all installations
     log = ["--log-level=warning", "--access-logfile=/dev/null"]
     return [sys.executable, "-m", "gunicorn", "ordergen.wsgi", f"--bind={host}:{port}", *options, *log]
 

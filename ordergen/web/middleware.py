@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import uuid
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from ordergen.core.correlation import HEADER, correlated, correlation
-from ordergen.core.db import is_busy
-from ordergen.core.errors import BusyError, InvalidInputError, OrdergenError
+from ordergen.core.db import refusal
+from ordergen.core.errors import InvalidInputError, OrdergenError
 
+logger = logging.getLogger(__name__)
 Handler = Callable[[HttpRequest], HttpResponse]
 _NOT_KEPT = ("csrfmiddlewaretoken", "password")
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -47,6 +50,18 @@ def no_store(get_response: Handler) -> Handler:
     return middleware
 
 
+def permissions_policy(get_response: Handler) -> Handler:
+    """Takes from pages what a browser could give them, camera and place among it; they use none of it."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if response.get("Content-Type", "").startswith("text/html"):
+            response["Permissions-Policy"] = settings.PERMISSIONS_POLICY
+        return response
+
+    return middleware
+
+
 def later_page(request: HttpRequest, error: OrdergenError) -> HttpResponse:
     """Why something was not done now, with a button that sends what was typed once more.
 
@@ -60,7 +75,7 @@ def later_page(request: HttpRequest, error: OrdergenError) -> HttpResponse:
 
 
 class errors_as_pages:  # noqa: N801  middleware reads as a function in the settings
-    """Turns an OrdergenError that a view let through, or a busy database, into a page with its status and words."""
+    """Makes a page of an OrdergenError that a view let through, and of a busy database or a full disk."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -69,8 +84,9 @@ class errors_as_pages:  # noqa: N801  middleware reads as a function in the sett
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if is_busy(exception):
-            return later_page(request, BusyError())
+        if told := refusal(exception):
+            logger.warning("%s: %s", told.code, exception)
+            return later_page(request, told)
         if not isinstance(exception, OrdergenError):
             return None
         if exception.retry_after is not None:

@@ -9,8 +9,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from ordergen.apis.errors import to_response
-from ordergen.core.db import is_busy
-from ordergen.core.errors import BusyError
+from ordergen.core.db import refusal
 from ordergen.web.middleware import later_page
 
 
@@ -24,12 +23,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # no
 def server_error(request: HttpRequest) -> HttpResponse:
     """500 without a word about the inside; the log has the rest under the same correlation id.
 
-    Also what middleware meets on its way out, such as a busy database when a session is saved: that is 503.
+    Also what middleware meets on its way out, such as a busy database or a full disk when a session is saved: 503.
     """
-    if is_busy(sys.exc_info()[1]):
-        return (
-            to_response(request, BusyError()) if request.path.startswith("/api/") else later_page(request, BusyError())
-        )
+    if told := refusal(sys.exc_info()[1]):
+        return to_response(request, told) if request.path.startswith("/api/") else later_page(request, told)
     if request.path.startswith("/api/"):
         return JsonResponse({"detail": "Internal Server Error"}, status=500)
     return HttpResponse(render_to_string("500.html"), status=500)  # without the request: the database may be what broke

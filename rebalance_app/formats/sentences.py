@@ -328,7 +328,7 @@ SENTENCES: dict[str, str | Callable[[Said], str]] = {  # by code, and case where
         f"{_open_order(said)} open, and the holdings were stated anew since: say first what became of it."
     ),
     "OPEN_ORDER lots": lambda said: (
-        f"{_open_order(said)} on its way. Which tax lots there will be is not known, so the gain budget cannot be kept: "
+        f"{_open_order(said)} on its way. Which tax lots there will be is not known, so no gain budget can be kept: "
         "wait until it is done, or solve without a gain budget."
     ),
     "UNKNOWN_PORTFOLIO": "The book has no such portfolio any more.",
@@ -337,6 +337,8 @@ SENTENCES: dict[str, str | Callable[[Said], str]] = {  # by code, and case where
     "NO_ANSWER_IN_TIME": "No answer was found within {seconds:g} s: allow more time, or ask for fewer limits at once.",
     "VERIFY_FAILED": "The answer failed its independent check: {fault}.",
     "SOLVER_KILLED": "No answer within {seconds:g} seconds: {said}. Raise the limit or relax the bands.",
+    "SOLVER_MEMORY": "The solver would need more than the {megabytes:,} MB it may have: ask for fewer limits at once, "
+    "or let an administrator raise ORDERGEN_SOLVER_MEMORY_MB.",
     "NOT_VERIFIED": "The answer broke a rule and was thrown away: {fault}",
     "SOLVER_CRASHED": "The solver was lost: {said}. Asking again may help.",
     "POISON": "Solving this portfolio failed {attempts} times: {said}.",

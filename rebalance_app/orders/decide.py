@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
-from ordergen.core.db import bulk_insert, in_batches, is_busy
+from ordergen.core.db import bulk_insert, in_batches, refusal
 from ordergen.core.errors import ConflictError, InvalidInputError, NotFoundError, OrdergenError, PartlyDoneError
 from ordergen.core.ids import object_id
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
@@ -97,11 +97,19 @@ def run_decide(
             with_count = expected_count if not decided.n_decided and not decided.skipped else None
             decided.add(*_decide_portfolios(by, run, at_once, verdict, comment, with_count))
         except (OrdergenError, DatabaseError) as error:
-            if not decided.n_decided or not (isinstance(error, OrdergenError) or is_busy(error)):
+            why = _why(error)
+            if not (decided.n_decided and why):
                 raise
-            why = error.message if isinstance(error, OrdergenError) else "The database is busy."
             raise PartlyDoneError(f"{why} Before that, {decided.n_decided:,} orders were {verdict}.") from error
     return decided
+
+
+def _why(error: OrdergenError | DatabaseError) -> str:
+    """What stopped a decision, in words for whoever made it; empty where there are none."""
+    if isinstance(error, OrdergenError):
+        return error.message
+    told = refusal(error)
+    return told.why if told else ""
 
 
 def _refused(run: Rebalance, why: str, expected_count: int | None) -> DecisionOutcome:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from ordergen.web.downloads import csv_download
 from ordergen.web.http import SignedInRequest, page, refuses_nul, wants_fragment
 from rebalance_app.models import Order, Rebalance
 from rebalance_app.order_states.table import refusal_of
@@ -62,11 +63,7 @@ def order_export(request: SignedInRequest) -> HttpResponseBase:
     """Every order of the same filters and in the same order, as CSV."""
     form = OrderFilterForm(request.GET)
     form.is_valid()
-    return StreamingHttpResponse(
-        order_csv(pages.order_scope(form.wanted)),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="orders.csv"'},
-    )
+    return csv_download(order_csv(pages.order_scope(form.wanted)), name="orders.csv", by=request.user)
 
 
 def _row(request: SignedInRequest, order: Order) -> selectors.OrderRow:

@@ -11,7 +11,9 @@ LONGEST = 300  # characters of an exception's own words
 DEFECT = "INTERNAL_ERROR"
 AFTER_ALL_ATTEMPTS = ("POISON", DEFECT)
 # Of a run that has ended: with all of them API v1 says that there is no solution, for it has no other word.
-NO_SOLUTION = frozenset({OUT_OF_TIME, GAVE_UP, NOT_RIGHT, "SOLVER_KILLED", "NOT_VERIFIED", *AFTER_ALL_ATTEMPTS})
+NO_SOLUTION = frozenset(
+    {OUT_OF_TIME, GAVE_UP, NOT_RIGHT, "SOLVER_KILLED", "SOLVER_MEMORY", "NOT_VERIFIED", *AFTER_ALL_ATTEMPTS}
+)
 
 
 class SolverLostError(Exception):
@@ -26,6 +28,14 @@ class SolverHungError(SolverLostError):
 
 class SolverWrongError(SolverLostError):
     """Its answer failed the independent check of whoever asked."""
+
+
+class SolverMemoryError(SolverLostError):
+    """It would have needed more memory than the so many megabytes it may have."""
+
+    def __init__(self, megabytes: int) -> None:
+        super().__init__(f"it may have {megabytes} MB")
+        self.megabytes = megabytes
 
 
 class SolverCrashedError(SolverLostError):
@@ -48,6 +58,8 @@ def of_process(error: SolverLostError, seconds: float) -> Reason:
             return Reason("SOLVER_KILLED", details={"seconds": seconds, "said": said})
         case SolverWrongError():
             return Reason("NOT_VERIFIED", details={"fault": said})
+        case SolverMemoryError():
+            return Reason("SOLVER_MEMORY", details={"megabytes": error.megabytes})
         case SolverRaisedError():
             return program_failed(said)
     return Reason("SOLVER_CRASHED", details={"said": said})

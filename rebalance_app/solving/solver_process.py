@@ -50,7 +50,9 @@ class SolverChild:
             )
         except (OSError, NotItsAnswerError) as error:
             self.close()
-            raise SolverCrashedError(f"the solver process ended or answered nonsense: {error}") from error
+            # A native library that is refused memory ends its process, often without a word.
+            told = f"{error} (it may have {settings.SOLVER_MEMORY_BYTES // 2**20:,} MB of memory)"
+            raise SolverCrashedError(f"the solver process ended or answered nonsense: {told}") from error
         except BaseException:  # an answer may still come, and nobody waits for it
             self.close()
             raise
@@ -68,7 +70,12 @@ class SolverChild:
             self._process = None
 
     def _start(self) -> None:
-        self._process = start_child(COMMAND, signal_at_parents_death=signal.SIGKILL, pipes=True)
+        self._process = start_child(
+            COMMAND,
+            signal_at_parents_death=signal.SIGKILL,
+            pipes=True,
+            memory_bytes=settings.SOLVER_MEMORY_BYTES,
+        )
         _, answers = _pipes(self._process)
         try:
             said = _read_line(answers, time.monotonic() + settings.SOLVER_STARTUP_SECONDS)

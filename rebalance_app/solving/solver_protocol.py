@@ -3,6 +3,7 @@
 ready                                        the child, once, when it has imported what it needs
 {"question": id, "problem": {…}}             the problem as `ordergen solve` reads it
 {"question": id, "solution": {…}}            the solution, its reasons in codes and numbers; or, in its place:
+{"question": id, "out_of_memory_mb": n}     it would have needed more than the n MB it may have
 {"question": id, "raised": "ValueError: …"}  an exception, which is no fault of the problem and no end of the child
 
 Every question has an id of its own, which its answer repeats: of a line too many, whoever wrote it, no later portfolio
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +26,7 @@ from models_app.portfolio.types import ProblemError, Reason, RebalanceProblem, R
 from rebalance_app.formats.problem_json import problem_from_json, problem_to_json
 from rebalance_app.formats.solution_json import kept, solution_from_json, solution_to_json
 from rebalance_app.optimiser.solve import solve
-from rebalance_app.solving.failures import SolverRaisedError, in_words
+from rebalance_app.solving.failures import SolverMemoryError, SolverRaisedError, in_words
 
 logger = logging.getLogger(__name__)
 READY = b"ready\n"
@@ -46,10 +48,12 @@ class Question:
         return _line({"question": self.id, "problem": problem_to_json(self.problem)})
 
     def solution_in(self, line: bytes) -> RebalanceSolution:
-        """The solution that this line holds. Raises NotItsAnswerError and SolverRaisedError."""
+        """The solution that this line holds. Raises NotItsAnswerError, SolverRaisedError and SolverMemoryError."""
         said = _read(line)
         if said.get("question") != self.id:
             raise NotItsAnswerError(f"{line[:80]!r} answers another question")
+        if isinstance(megabytes := said.get("out_of_memory_mb"), int):
+            raise SolverMemoryError(megabytes)
         if "raised" in said:
             raise SolverRaisedError(said["raised"])
         try:
@@ -80,6 +84,8 @@ def _outcome(given: Mapping[str, Any]) -> dict[str, Any]:
     except ProblemError as error:
         reason = Reason("INVALID_PROBLEM", details={"case": "unreadable", "said": str(error)})
         solution = RebalanceSolution(given["portfolio_id"], "error", reasons=(reason,))
+    except MemoryError:
+        return {"out_of_memory_mb": resource.getrlimit(resource.RLIMIT_DATA)[0] // 2**20}
     except Exception as error:
         logger.exception("an exception in the solver, on portfolio %s", given["portfolio_id"])
         return {"raised": in_words(error)}

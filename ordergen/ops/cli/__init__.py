@@ -81,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         sub = subparsers.add_parser(command.name, help=command.text, description=command.text, epilog=command.epilog)
         sub.set_defaults(command=command)
         command.arguments(sub)
+        if command.needs_django and command.needs_database:
+            sub.add_argument("--migrate", action="store_true", help="bring a database of an earlier version up to date")
     return parser
 
 
@@ -91,17 +93,32 @@ def _with_django(command: Command, options: argparse.Namespace) -> int:
     from django.core.exceptions import ImproperlyConfigured
     from django.db import DatabaseError
 
+    from ordergen.core.db import refusal
     from ordergen.core.errors import OrdergenError
 
     try:
         if not apps.ready:  # a second time would tie our log to what is standard error at this moment, a test's buffer
             django.setup()
+        command.check(options)
+        if command.needs_database:
+            _make_ready(options)
         command.run(options)
     except (OrdergenError, ImproperlyConfigured) as error:
         return _fail(str(error))
-    except DatabaseError as error:
-        return _fail(f"the database refused: {error}. Is DATABASE_URL right, and was `ordergen migrate` run?")
+    except (DatabaseError, OSError) as error:
+        if told := refusal(error):
+            return _fail(told.message)
+        if isinstance(error, OSError):
+            raise
+        return _fail(f"the database refused: {error}. Is DATABASE_URL right?")
     return 0
+
+
+def _make_ready(options: argparse.Namespace) -> None:
+    from ordergen.ops.database_version import make_ready
+
+    if done := make_ready(may_migrate=options.migrate):
+        print(f"ordergen: {done}", file=sys.stderr, flush=True)
 
 
 def _discard_output() -> None:

@@ -19,16 +19,25 @@ def _without_arguments(_parser: argparse.ArgumentParser) -> None:
     pass
 
 
+def _nothing(_options: argparse.Namespace) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Command:
-    """`text` is what the help says of it; `arguments` adds its own to its parser, and `run` is given what they were."""
+    """`text` is what the help says of it; `arguments` adds its own to its parser, and `run` is given what they were.
+
+    `check` comes before the database is touched, which is of this version when `run` begins.
+    """
 
     name: str
     text: str
     run: Callable[[argparse.Namespace], None]
     arguments: Callable[[argparse.ArgumentParser], None] = _without_arguments
     epilog: str | None = None
+    check: Callable[[argparse.Namespace], None] = _nothing
     needs_django: bool = True
+    needs_database: bool = True
 
 
 def person(username: str | None, role: str = "manager") -> User:

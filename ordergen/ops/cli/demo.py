@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from ordergen.ops.cli.command import Command
-from ordergen.ops.cli.migrate import migrate
 from ordergen.ops.cli.rebalance import print_report
 from ordergen.ops.cli.serve import must_be_free, serve, where_to_listen
 
@@ -16,12 +15,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     where_to_listen(parser)
 
 
+def _check(options: argparse.Namespace) -> None:
+    if not options.once:
+        must_be_free(options)
+
+
 def _demo(options: argparse.Namespace) -> None:
     from ordergen.ops.demo import make_demo, signs
 
-    if not options.once:
-        must_be_free(options)
-    migrate(options)
     demo = make_demo()
     if options.once:
         print_report(demo.report, as_json=options.json)
@@ -30,4 +31,4 @@ def _demo(options: argparse.Namespace) -> None:
     serve(options)
 
 
-COMMAND = Command("demo", "make a demo book, rebalance one model, then serve it", _demo, _arguments)
+COMMAND = Command("demo", "make a demo book, rebalance one model, then serve it", _demo, _arguments, check=_check)

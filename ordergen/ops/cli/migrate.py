@@ -7,11 +7,10 @@ import argparse
 from ordergen.ops.cli.command import Command
 
 
-def migrate(_options: argparse.Namespace) -> None:
-    """Brings the database up to date, without a word."""
-    from django.core.management import call_command
+def _migrate(_options: argparse.Namespace) -> None:
+    from ordergen.ops.database_version import migrate
 
-    call_command("migrate", verbosity=0)
+    migrate()
 
 
-COMMAND = Command("migrate", "bring the database up to date", migrate)
+COMMAND = Command("migrate", "bring the database up to date", _migrate, needs_database=False)

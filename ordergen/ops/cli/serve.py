@@ -7,9 +7,9 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from ordergen.ops.cli.command import Command, CommandError
-from ordergen.ops.cli.migrate import migrate
 
 
 def where_to_listen(parser: argparse.ArgumentParser) -> None:
@@ -33,11 +33,9 @@ def must_be_free(options: argparse.Namespace) -> None:
 
 
 def serve(options: argparse.Namespace) -> None:
-    """Runs all there is until it is stopped, on a database that it brings up to date first."""
+    """Runs all there is until it is stopped."""
     from ordergen.ops import supervisor
 
-    must_be_free(options)
-    migrate(options)
     print(f"ordergen listens on http://{options.host}:{options.port}/ (Ctrl+C ends it)", flush=True)
     commands = {
         "web": supervisor.web_command(options.host, options.port),
@@ -50,45 +48,37 @@ def serve(options: argparse.Namespace) -> None:
 def _web(options: argparse.Namespace) -> None:
     from ordergen.ops import supervisor
 
-    must_be_free(options)
-    _must_be_migrated()
     _supervise({"web": supervisor.web_command(options.host, options.port)})
 
 
 def _worker(_options: argparse.Namespace) -> None:
     from ordergen.ops import supervisor
 
-    _must_be_migrated()
     _supervise({"worker": supervisor.worker_command(), "sweeper": supervisor.sweep_command()})
 
 
-def _must_be_migrated() -> None:
-    """Says at once what is missing; else each page and each sweep would say that a table is not there."""
-    from django.db import OperationalError, connection
-    from django.db.migrations.executor import MigrationExecutor
+def warnings() -> Iterator[str]:
+    """What whoever starts a web server should know of its settings, a line each."""
+    from django.conf import settings
 
-    try:
-        executor = MigrationExecutor(connection)
-        is_behind = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
-    except OperationalError:  # not up yet: the processes wait for it
-        return
-    finally:
-        connection.close()
-    if is_behind:
-        raise CommandError("the database is empty or of an earlier version: run `ordergen migrate` first, once")
+    if settings.ORDERGEN_API_AUTH == "none":
+        yield "ORDERGEN_API_AUTH=none: everybody who reaches this address may do everything through API v1."
+    if settings.HTTPS and not settings.TRUST_PROXY:
+        yield (
+            "ORDERGEN_HTTPS=true without TRUST_PROXY=true: nothing tells which requests came by TLS, so plain ones are "
+            "not redirected, and the forms of browsers may be refused."
+        )
 
 
 def _supervise(commands: dict[str, list[str]]) -> None:
-    from django.conf import settings
+    from django.db import connection
 
     from ordergen.ops import supervisor
 
-    if "web" in commands and settings.ORDERGEN_API_AUTH == "none":
-        print(
-            "ORDERGEN_API_AUTH=none: everybody who reaches this address may do everything through API v1.",
-            file=sys.stderr,
-            flush=True,
-        )
+    connection.close()  # whoever only watches over others needs none
+    if "web" in commands:
+        for warning in warnings():
+            print(warning, file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="ordergen-metrics-") as folder:
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)  # before any process that measures starts
         try:
@@ -97,6 +87,8 @@ def _supervise(commands: dict[str, list[str]]) -> None:
             raise CommandError(str(error)) from error
 
 
-SERVE = Command("serve", "web server, worker and sweeper under one supervisor", serve, where_to_listen)
-WEB = Command("web", "the web server alone", _web, where_to_listen)
+SERVE = Command(
+    "serve", "web server, worker and sweeper under one supervisor", serve, where_to_listen, check=must_be_free
+)
+WEB = Command("web", "the web server alone", _web, where_to_listen, check=must_be_free)
 WORKER = Command("worker", "a worker and a sweeper, for as many machines as needed", _worker)

@@ -1,3 +1,4 @@
+import errno
 import os
 import re
 import time
@@ -12,6 +13,7 @@ from models_app.imports import uploads
 from models_app.imports import views as import_views
 from models_app.imports.import_progress import ImportProgress
 from models_app.models import Price, Security
+from ordergen.accounts.models import User
 from ordergen.core.errors import NotFoundError
 from tests.markup import flat
 from tests.models_app.conftest import SECURITIES
@@ -92,7 +94,7 @@ def test_bad_rows_are_shown_with_line_column_and_value_and_cannot_be_confirmed(p
     html = text_of(answer)
     assert answer.status_code == 422
     assert all(part in html for part in (">2<", ">close<", ">NaN<", "write plain digits"))
-    assert page.post(url, {"seen": "anything"}).status_code in (409, 422)
+    assert page.post(url, {"seen": "anything"}).status_code == 404, "it went with its refusal"
     assert Price.objects.count() == 3
 
 
@@ -118,6 +120,44 @@ def test_a_file_of_40_mb_is_refused_in_words_and_not_kept(page, tmp_path):
     assert answer.status_code == 422
     assert "larger than 25 MB" in text_of(answer)
     assert not (tmp_path / "uploads").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"ticker,name\nA\n", b"ticker,name\nA,A\nA,B\n"])
+def test_of_a_file_that_is_refused_nothing_is_kept(page, tmp_path, content):
+    url, answer = preview(page, content)
+
+    assert answer.status_code == 422
+    assert list((tmp_path / "uploads").iterdir()) == []
+    again = page.get(url)
+    assert again.status_code == 404
+    assert "Choose the file again" in text_of(again)
+
+
+def test_so_much_may_wait_of_one_person_and_then_it_is_said_at_the_field(page, tmp_path, settings):
+    settings.UPLOADS_MAX_BYTES_PER_PERSON = 2 * len(SECURITIES)
+    assert [upload(page, SECURITIES).status_code for _ in range(3)] == [302, 302, 422]
+    refused = text_of(upload(page, SECURITIES))
+    assert "Files of yours that wait to be confirmed may have" in refused
+    assert "Confirm them, or wait a day." in refused
+    assert len(list((tmp_path / "uploads").iterdir())) == 2, "what was refused is not kept"
+
+
+def test_so_much_may_wait_of_all_together(page, person, settings):
+    settings.UPLOADS_MAX_BYTES = 2 * len(SECURITIES)
+    assert [upload(page, SECURITIES).status_code for _ in range(2)] == [302, 302]
+    page.force_login(person("manager", name="other"))
+    assert "Files of everybody" in text_of(upload(page, SECURITIES))
+
+
+def test_what_cannot_be_written_to_its_end_is_not_kept(page, tmp_path, monkeypatch):
+    class Broken(SimpleUploadedFile):
+        def chunks(self, chunk_size=None):
+            yield b"half"
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        uploads.keep(Broken("a.csv", b"half"), kind="prices", by=User.objects.get())
+    assert list((tmp_path / "uploads").iterdir()) == []
 
 
 def test_a_form_without_a_file_says_so(page):

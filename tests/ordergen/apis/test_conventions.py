@@ -2,11 +2,15 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from django.apps import apps
+from django.db import connection, transaction
 from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from ordergen.accounts.keys import find_api_key, revoke_api_key
@@ -165,10 +169,45 @@ def test_the_database_does_not_hold_the_key(manager, key_for):
     assert plain not in str(list(AuditEvent.objects.values()))
 
 
+def test_the_use_of_a_key_is_noted_after_the_answer_and_once_a_minute(manager, key_for, time_machine):
+    api = Api("/api/v2", **{"X-API-Key": key_for(manager)})
+    with CaptureQueriesContext(connection) as made:
+        answer = api.client.get("/api/v2/models", headers=api.headers)
+    *before, last = [query["sql"] for query in made]
+    assert answer.status_code == 200
+    assert last.startswith("UPDATE")
+    assert not any(sql.startswith("UPDATE") for sql in before)
+    first = ApiKey.objects.get().last_used_at
+    time_machine.move_to(first + timedelta(seconds=59))
+    api.get("/models")
+    assert ApiKey.objects.get().last_used_at == first
+    time_machine.move_to(first + timedelta(seconds=61))
+    api.get("/models")
+    assert ApiKey.objects.get().last_used_at >= first + timedelta(seconds=61)
+
+
+def test_a_key_whose_use_cannot_be_noted_opens_all_the_same(own_connections, manager, key_for):
+    """Somebody writes for long: the read is answered, and does not even wait."""
+    plain = key_for(manager)
+    asked = Event()
+
+    def ask() -> None:
+        try:
+            assert find_api_key(plain) is not None
+            asked.set()
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        User.objects.update(first_name="written")
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(ask)
+            assert asked.wait(10)
+
+
 def test_a_key_dies_by_time_by_revocation_and_with_its_person(manager, key_for, time_machine):
     expired, revoked, orphaned = (key_for(manager) for _ in range(3))
     assert find_api_key(expired).last_used_at is None
-    assert ApiKey.objects.exclude(last_used_at=None).count() == 1, "its use is remembered"
     revoke_api_key(key=find_api_key(revoked), by=manager)
     assert find_api_key(revoked) is None
     User.objects.filter(pk=manager.pk).update(is_active=False)

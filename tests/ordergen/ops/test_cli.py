@@ -99,7 +99,7 @@ def test_a_defect_on_one_line_is_told_by_its_type_and_the_other_lines_are_answer
     assert told.err.endswith("ordergen: the program failed on 1 of 2 lines; their answers say how, see above\n")
 
 
-def test_a_defect_in_any_command_is_told_in_one_line_by_its_type(monkeypatch, capsys):
+def test_a_defect_in_any_command_is_told_in_one_line_by_its_type(db, monkeypatch, capsys):
     def broken(**_named):
         raise ValueError("a defect")
 

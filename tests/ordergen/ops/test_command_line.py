@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -59,9 +60,61 @@ def test_a_port_out_of_range_is_wrong_usage() -> None:
         assert "is no port: 1 to 65535" in complaint
 
 
-@pytest.mark.parametrize("command", [("worker",), ("web", "--port", "8699")])
-def test_what_needs_tables_says_at_once_that_there_are_none(command: tuple[str, ...], tmp_path: Path) -> None:
-    done = Site(tmp_path).run(*command)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "run `ordergen migrate` first" in done.stderr
-    assert done.stderr.count("\n") == 1
+# A database as migrations left it that came before the newest of ours.
+EARLIER = """
+from django.core.management import call_command
+call_command('migrate', verbosity=0)
+call_command('migrate', 'accounts', '0001', fake=True, verbosity=0)
+answer = True
+"""
+LATER = """
+from django.core.management import call_command
+from django.db.migrations.recorder import MigrationRecorder
+from django.db import connection
+call_command('migrate', verbosity=0)
+MigrationRecorder(connection).record_applied('accounts', '9999_of_the_future')
+answer = True
+"""
+WORKING = [
+    ("worker",),
+    ("web", "--port", "8699"),
+    ("verify",),
+    ("sweep",),
+    ("demo", "--once"),
+    ("rebalance", "--model", "x"),
+]
+
+
+@pytest.mark.slow
+def test_a_database_that_holds_something_is_changed_only_where_somebody_says_so(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    assert site.ask(EARLIER)
+    for command in WORKING:
+        done = site.run(*command)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), command
+        assert "of an earlier version: run `ordergen migrate`, or this command with --migrate" in done.stderr
+    done = site.run("verify", "--migrate")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), "the tables are there already: it was tried"
+    assert "earlier version" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    assert site.ask(LATER)
+    for command in (*WORKING, ("verify", "--migrate")):
+        done = site.run(*command)
+        assert (done.returncode, done.stderr) == (
+            1, "ordergen: The database is of a later version of ordergen: run that one.\n"
+        )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_an_empty_database_is_given_its_tables_by_whichever_command_comes_first_and_by_one_of_several(tmp_path) -> None:
+    site = Site(tmp_path)
+    with ThreadPoolExecutor(4) as together:
+        done = list(together.map(lambda _: site.run("verify"), range(4)))
+    assert [one.returncode for one in done] == [0] * 4, [one.stderr for one in done]
+    told = "ordergen: the database was empty; it has the tables of this version now\n"
+    assert sorted(one.stderr for one in done) == ["", "", "", told]
+    assert json.loads(done[0].stdout)["violations"] == 0

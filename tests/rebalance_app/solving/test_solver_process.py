@@ -16,7 +16,14 @@ from rebalance_app.optimiser.check.scalar import violations
 from rebalance_app.runs import solve_chunk as solve
 from rebalance_app.runs.launch import run_launch
 from rebalance_app.solving import solver_process, solver_protocol
-from rebalance_app.solving.failures import SolverCrashedError, SolverHungError, SolverRaisedError, SolverWrongError
+from rebalance_app.solving.failures import (
+    SolverCrashedError,
+    SolverHungError,
+    SolverMemoryError,
+    SolverRaisedError,
+    SolverWrongError,
+    of_process,
+)
 from rebalance_app.solving.solver_process import SolverChild
 from tests.chaos.faults import POISON_HOOK
 
@@ -75,6 +82,38 @@ def test_a_child_that_never_answers_is_killed_in_time(child, monkeypatch, settin
     with pytest.raises(SolverHungError):
         child.solve(replace(SHORT_OF_CASH, options=Options(time_limit=0.5)))
     assert time.monotonic() - started < 5
+
+
+def _capped(settings, beyond: int) -> None:
+    """A child may have what importing takes, and so many MB beyond that."""
+    settings.SOLVER_MEMORY_BYTES = (160 + beyond) * 2**20
+
+
+@pytest.mark.slow
+def test_a_problem_that_needs_more_memory_than_there_may_be_has_a_reason_and_the_next_one_an_answer(child, settings):
+    _capped(settings, 40)
+    with pytest.raises((SolverMemoryError, SolverCrashedError), match="it may have 200 MB"):
+        child.solve(_hungry())
+    assert child._process is None, "whatever it left behind went with it"
+    settings.SOLVER_MEMORY_BYTES = 2**31
+    assert child.solve(SHORT_OF_CASH).status == "optimal"
+
+
+def test_a_child_that_can_still_say_that_it_lacks_memory_is_believed(child, monkeypatch):
+    said = "print(json.dumps(dict(question=question, out_of_memory_mb=200)), flush=True)"
+    monkeypatch.setattr(solver_process, "COMMAND", _telling(said))
+    with pytest.raises(SolverMemoryError) as lost:
+        child.solve(SHORT_OF_CASH)
+    assert not lost.value.may_pass
+    assert of_process(lost.value, 10).details == {"megabytes": 200}
+
+
+def _hungry() -> RebalanceProblem:
+    """So many securities short of cash that their programme does not fit in 40 MB."""
+    n = 4_000
+    share = Decimal(95) / 100 / n
+    each = (Position(f"{at:024x}", Decimal(0), Decimal(51), share, share, share) for at in range(n))
+    return RebalanceProblem("h" * 24, Decimal(n * 40), tuple(each), Options(time_limit=10))
 
 
 # Answers with the time limit it was given, as the seconds it took.

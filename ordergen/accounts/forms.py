@@ -1,10 +1,40 @@
-"""The form of a new API key."""
+"""What the pages of sign-in, keys and people take."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
+from django.conf import settings
+from django.contrib.auth.forms import AuthenticationForm
+from django.core.exceptions import ValidationError
 
 from ordergen.accounts.keys import MAX_DAYS, MAX_NAME_LENGTH, SCOPES
+from ordergen.accounts.sign_in.check import right_person
+from ordergen.accounts.sign_in.throttle import ThrottledError
+
+
+class SignInForm(AuthenticationForm):
+    """Name and password. Whatever is wrong with them is said in one and the same way."""
+
+    retry_after = 0  # seconds, where too many tries failed
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        if given.get("username") and given.get("password"):
+            try:
+                self.user_cache = right_person(self.request, given["username"], given["password"])
+            except ThrottledError as refused:
+                self.retry_after = refused.retry_after or 0
+            if self.user_cache is None:
+                raise self.get_invalid_login_error()
+        return given
+
+    def get_invalid_login_error(self) -> ValidationError:
+        return ValidationError(
+            f"This name and this password do not belong together, or they were wrong {settings.SIGN_IN_TRIES} times. "
+            f"Then wait {settings.SIGN_IN_LOCK_MINUTES} minutes."
+        )
 
 
 class KeyForm(forms.Form):

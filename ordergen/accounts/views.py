@@ -1,34 +1,17 @@
-"""Sign-in, sign-out, and the page of one's own API keys. A key is shown once, in the answer that made it."""
+"""The pages of one's own account: API keys, password, sign-ins. A key is shown once, in the answer that made it."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth import views as auth_views
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from ordergen.accounts.forms import KeyForm
 from ordergen.accounts.keys import create_api_key, own_api_key, revoke_api_key
 from ordergen.web.http import SignedInRequest, page
-
-
-class SignIn(auth_views.LoginView):
-    template_name = "accounts/signin.html"
-    redirect_authenticated_user = True
-
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """A part of a page that was sent here gets 401, for app.js to act on; no sign-in form lands inside a page."""
-        if request.htmx:  # type: ignore[attr-defined]  # set by HtmxMiddleware
-            return HttpResponse(status=401)
-        return super().get(request, *args, **kwargs)
-
-
-class SignOut(auth_views.LogoutView):
-    http_method_names = ("post", "options")
 
 
 @page("GET", "POST")

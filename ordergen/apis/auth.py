@@ -70,7 +70,11 @@ class Session(SessionAuth):
         return request.COOKIES.get(self.param_name)
 
     def authenticate(self, request: HttpRequest, key: str | None) -> User | None:  # noqa: ARG002  ninja's signature
-        return _admit(request, request.user, self.need) if isinstance(request.user, User) else None
+        if not isinstance(request.user, User):
+            return None
+        if request.user.must_change_password:
+            raise NotAllowedError("Choose a password of your own first, at /account/password/.")
+        return _admit(request, request.user, self.need)
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ def _by_key(request: HttpRequest, plain: str, need: Need) -> User:
     key = find_api_key(plain)
     if key is None:
         raise AuthenticationError(message="The API key is unknown, expired or revoked.")
+    request.user = key.user  # who is refused, if so, for the audit trail
     if need.scope not in key.scopes:
         raise NotAllowedError(f"The API key lacks the scope {need.scope}.")
     return _admit(request, key.user, need)

@@ -13,6 +13,7 @@
     refusal.hidden = true;
     form.reset();
     dialog.showModal();
+    password.focus();
   }
   dialog.addEventListener("close", () => { waiting = []; });
 

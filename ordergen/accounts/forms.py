@@ -8,8 +8,11 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 
 from ordergen.accounts.keys import MAX_DAYS, MAX_NAME_LENGTH, SCOPES
+from ordergen.accounts.names import MAX_LENGTH
+from ordergen.accounts.roles import Role
 from ordergen.accounts.sign_in.check import right_person
 from ordergen.accounts.sign_in.throttle import ThrottledError
 
@@ -17,6 +20,7 @@ from ordergen.accounts.sign_in.throttle import ThrottledError
 class SignInForm(AuthenticationForm):
     """Name and password. Whatever is wrong with them is said in one and the same way."""
 
+    request: HttpRequest
     retry_after = 0  # seconds, where too many tries failed
 
     def clean(self) -> dict[str, Any]:
@@ -46,3 +50,57 @@ class KeyForm(forms.Form):
         label="What it may do",
         help_text="Never more than your own roles allow.",
     )
+
+
+class PasswordForm(forms.Form):
+    """One's own password, changed."""
+
+    old_password = forms.CharField(
+        label="Present password",
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "current-password"}),
+    )
+    new_password = forms.CharField(
+        label="New password",
+        strip=False,
+        max_length=4096,
+        help_text="At least 12 characters, and not one that many people use. Several words are easy to remember.",
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
+    )
+    again = forms.CharField(
+        label="New password, once more",
+        strip=False,
+        max_length=4096,
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        if "again" in given and given["again"] != given.get("new_password", given["again"]):
+            self.add_error("again", "This is not the same password.")
+        return given
+
+
+class RolesForm(forms.Form):
+    """`seen` are the roles that the page showed."""
+
+    roles = forms.MultipleChoiceField(
+        choices=Role.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label="Roles",
+        help_text="Nobody approves what they launched or edited, whatever their roles.",
+    )
+    seen = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput)
+
+
+class PersonForm(forms.Form):
+    """Somebody new."""
+
+    username = forms.CharField(
+        label="Name",
+        max_length=MAX_LENGTH,
+        help_text="Letters, digits and @ . + - _ ; it cannot be changed later.",
+        widget=forms.TextInput({"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+    roles = forms.MultipleChoiceField(choices=Role.choices, widget=forms.CheckboxSelectMultiple, label="Roles")

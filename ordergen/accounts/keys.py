@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from ordergen.accounts.models import ApiKey, User
 from ordergen.audit.services import record, recorded
-from ordergen.core.errors import InvalidInputError, NotFoundError
+from ordergen.core.errors import InvalidInputError, NotAllowedError, NotFoundError
 
 SCOPES: dict[str, str] = {
     "book:read": "See portfolios, holdings, securities and prices",
@@ -32,13 +32,16 @@ _LAST_USED_GRAIN = timedelta(minutes=1)  # a reading client does not write a row
 def create_api_key(*, user: User, name: str, scopes: Sequence[str], days: int) -> tuple[ApiKey, str]:
     """A new key for `user` and its plain text, which is shown once and kept nowhere.
 
-    Raises InvalidInputError for an empty name, an unknown scope, none at all, or a life beyond MAX_DAYS.
+    Raises InvalidInputError for an empty name, an unknown scope, none at all, or a life beyond MAX_DAYS, and
+    NotAllowedError for a person who was disabled.
     """
     _check(name, scopes, days)
     prefix = secrets.token_hex(5)
     plain = f"{_MARK}_{prefix}_{secrets.token_urlsafe(32)}"
     now = timezone.now()
     with recorded():
+        if not User.objects.filter(pk=user.pk, is_active=True).exists():
+            raise NotAllowedError(f"{user.username} was disabled.")
         key = ApiKey.objects.create(
             user=user,
             name=name.strip(),
@@ -91,11 +94,19 @@ def own_api_key(*, user: User, key_id: str) -> ApiKey:
     return key
 
 
-def revoke_api_key(*, key: ApiKey, by: User) -> None:
-    """Ends a key at once; revoking it again changes nothing."""
+def revoke_api_key(*, key: ApiKey, by: User | None) -> bool:
+    """Ends a key at once; whether it had been in force: revoking it again changes nothing."""
     with recorded():
-        if ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
-            record("api_key.revoked", key, f"Key {key.name} of {key.user.username}", by=by)
+        if not ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
+            return False
+        record("api_key.revoked", key, f"Key {key.name} of {key.user.username}", by=by)
+    return True
+
+
+def revoke_all_keys(*, user: User, by: User | None) -> int:
+    """Ends every key of a person at once; returns how many had been in force."""
+    with recorded():
+        return sum(revoke_api_key(key=key, by=by) for key in user.api_keys.filter(revoked_at=None))
 
 
 def _digest(plain: str) -> str:

@@ -50,7 +50,7 @@ class User(AbstractUser):
     # An administrator knows this password: whoever signs in with it chooses another before anything else.
     must_change_password = models.BooleanField(default=False)
 
-    objects = People()
+    objects = People()  # type: ignore[misc]  # Django declares its own per class
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if self._state.adding:

@@ -1,7 +1,7 @@
 """Names of people: one form in which they are compared, and which names a new person may have.
 
-Maya, MAYA and Ｍａｙａ are one name. Мауа, of which no letter is Latin, is another one to a computer and the same one to
-whoever reads a list of approvers: such a name is refused when a person is created.
+Maya, MAYA and Ｍａｙａ are one name. Мауа, of which no letter is Latin, is another one to a computer and the same one
+to whoever reads a list of approvers: such a name is refused when a person is created.
 """
 
 from __future__ import annotations

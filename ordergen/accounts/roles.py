@@ -19,5 +19,6 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "model.edit": frozenset({Role.MANAGER}),
     "rebalance.launch": frozenset({Role.MANAGER}),
     "order.decide": frozenset({Role.APPROVER}),
+    "people.manage": frozenset({Role.ADMIN}),
     "audit.read": frozenset({Role.AUDITOR, Role.ADMIN}),
 }

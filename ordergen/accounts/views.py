@@ -5,15 +5,23 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from django.contrib import messages
+from django.contrib.auth import update_session_auth_hash
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from ordergen.accounts.forms import KeyForm
+from ordergen.accounts.forms import KeyForm, PasswordForm
 from ordergen.accounts.keys import create_api_key, own_api_key, revoke_api_key
-from ordergen.web.http import SignedInRequest, page
+from ordergen.accounts.selectors import sign_in_views
+from ordergen.accounts.services import password_change
+from ordergen.accounts.sign_in.asking import needs_confirmation
+from ordergen.accounts.sign_in.check import right_person
+from ordergen.accounts.sign_in.sessions import end_sessions
+from ordergen.core.errors import InvalidInputError
+from ordergen.web.http import SignedInRequest, page, refuses_nul
 
 
+@needs_confirmation
 @page("GET", "POST")
 def keys(request: SignedInRequest) -> HttpResponse:
     """One's own keys, and a form for another."""
@@ -35,3 +43,49 @@ def key_revoke(request: SignedInRequest, key_id: str) -> HttpResponse:
     revoke_api_key(key=key, by=request.user)
     messages.success(request, f"The key {key.name} opens nothing any more.")
     return redirect("keys")
+
+
+@refuses_nul("old_password", "new_password", "again")
+@page("GET", "POST", permission="")
+def password(request: SignedInRequest) -> HttpResponse:
+    """One's own password. The present one is asked for, and its tries are counted as those of a sign-in."""
+    form = PasswordForm(request.POST or None)
+    if form.is_bound and form.is_valid() and _change(request, form):
+        messages.success(request, "Your password is changed. You are signed out everywhere else.")
+        return redirect("sign_ins")
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK
+    return render(request, "accounts/password.html", {"form": form}, status=status)
+
+
+password.with_any_password = True  # type: ignore[attr-defined]  # for the middleware SignedInOnly
+
+
+def _change(request: SignedInRequest, form: PasswordForm) -> bool:
+    """Changes the password; what is wrong is told at its field."""
+    given = form.cleaned_data
+    person = right_person(request, request.user.username, given["old_password"])
+    if person != request.user:
+        form.add_error("old_password", "This is not your present password.")
+        return False
+    try:
+        password_change(person=request.user, password=given["new_password"], keep=request.sign_in)
+    except InvalidInputError as error:
+        form.add_error("new_password", error.message)
+        return False
+    update_session_auth_hash(request, request.user)  # this session goes on; the others do not know the new one
+    return True
+
+
+@page("GET", permission="")
+def sign_ins(request: SignedInRequest) -> HttpResponse:
+    """Where one is signed in."""
+    return render(request, "accounts/sign_ins.html", {"sign_ins": sign_in_views(request.user, request.sign_in)})
+
+
+@page("POST", permission="")
+def sign_ins_end(request: SignedInRequest) -> HttpResponse:
+    """Signs out in one other browser, or in all of them but this."""
+    only = request.POST.get("only", "")
+    ended = end_sessions(request.user, by=request.user, but=request.sign_in, only=only)
+    messages.success(request, f"You are signed out of {ended} other browser{'' if ended == 1 else 's'}.")
+    return redirect("sign_ins")

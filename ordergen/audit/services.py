@@ -48,9 +48,10 @@ def keep_turns_waiting() -> None:
 def record(
     action: str, subject: Model | None, summary: str, *, by: User | None, detail: Mapping[str, Any] | None = None
 ) -> AuditEvent:
-    """Appends one event, about `subject` where it is about a row. Call it inside the transaction that makes the change, best in `recorded()`.
+    """Appends one event, about `subject` where it is about a row.
 
-    Writers take turns at the head; the unique `previous_hash` makes a fork impossible even if one did not.
+    Call it inside the transaction that makes the change, best in `recorded()`. Writers take turns at the
+    head; the unique `previous_hash` makes a fork impossible even if one did not.
     """
     take_turn()
     head = AuditEvent.objects.order_by("-seq").values("seq", "hash").first() or {"seq": 0, "hash": GENESIS}

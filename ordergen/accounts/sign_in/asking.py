@@ -61,7 +61,7 @@ def ask_for_password(request: HttpRequest, *, confirm: bool = False) -> HttpResp
         return HttpResponse(status=HTTPStatus.UNAUTHORIZED, headers={WHY: "confirm" if confirm else "ended"})
     if request.method != "POST":
         return redirect_to_login(request.get_full_path())
-    person = request.user if confirm else User.objects.filter(pk=request.left).first()  # type: ignore[attr-defined,misc]
+    person = request.user if confirm else User.objects.filter(pk=request.left).first()  # type: ignore[attr-defined]
     form = SignInForm(request, initial={"username": person.username if isinstance(person, User) else ""})
     context = {
         "form": form,

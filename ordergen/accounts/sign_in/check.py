@@ -3,7 +3,8 @@
 Who is not let in learns nothing about people: a name that nobody has, a wrong password, a person who was disabled and a
 name that was tried too often are answered in the same words, after the same work.
 
-    count     the try, for the name as it was typed and for the address; only an address that used its tries up goes no further
+    count     the try, for the name as it was typed and for the address; who used the tries of an address up goes no
+              further, which tells them nothing about people
     hash      once, whatever is known of the name by now
     record    what came of it, in the audit trail, without the password
 """

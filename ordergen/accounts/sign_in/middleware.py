@@ -1,4 +1,4 @@
-"""What a request meets on its way to a page: whether its sign-in still lasts, whether one is needed, what is refused."""
+"""What a request meets on its way to a page: whether its sign-in lasts, whether it needs one, what is refused."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ class SignedInOnly(LoginRequiredMiddleware):
             return ask_for_password(request, confirm=True)
         return None
 
-    def handle_no_permission(self, request: HttpRequest, _view: Callable[..., HttpResponseBase]) -> HttpResponseBase:
+    def handle_no_permission(  # type: ignore[override]  # not always a redirect
+        self, request: HttpRequest, _view: Callable[..., HttpResponseBase]
+    ) -> HttpResponseBase:
         return ask_for_password(request)
 
 

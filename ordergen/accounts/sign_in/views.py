@@ -75,7 +75,6 @@ class SignOut(auth_views.LogoutView):
     """Ends this sign-in for good: its cookie opens nothing any more."""
 
     http_method_names = ("post", "options")
-    with_any_password = True
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         user, row = request.user, request.sign_in  # type: ignore[attr-defined]  # set by a middleware
@@ -89,7 +88,7 @@ class SignOut(auth_views.LogoutView):
 @login_not_required
 @require_safe
 def still(request: HttpRequest) -> HttpResponseBase:
-    """Before a form is sent: 204 where `?to=` its address would take it now, 401 where it would ask for the password."""
+    """Before a form is sent: 204 where its address, `?to=`, would take it, 401 where it would ask for the password."""
     view = _view_at(request.GET.get("to", ""))
     if request.user.is_authenticated and not must_confirm(request, view, "POST"):
         return HttpResponse(status=HTTPStatus.NO_CONTENT)

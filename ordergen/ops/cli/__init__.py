@@ -18,6 +18,7 @@ from ordergen.ops.cli import (
     demo,
     import_file,
     migrate,
+    people,
     rebalance,
     serve,
     solve,
@@ -37,6 +38,7 @@ COMMANDS = (
     rebalance.COMMAND,
     solve.COMMAND,
     create_user.COMMAND,
+    people.COMMAND,
     create_api_key.COMMAND,
     verify.COMMAND,
 )

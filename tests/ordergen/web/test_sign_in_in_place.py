@@ -109,7 +109,9 @@ def test_a_password_and_a_file_are_not_kept(signed_out):
 
     assert page.status_code == 401
     assert b"secret" not in page.content
-    assert "&quot;name&quot;" in page.content.decode() or "\\&quot;name\\&quot; &amp; &lt;b&gt;" in page.content.decode()
+    assert (
+        "&quot;name&quot;" in page.content.decode() or "\\&quot;name\\&quot; &amp; &lt;b&gt;" in page.content.decode()
+    )
 
 
 def test_a_part_of_a_page_is_answered_401_and_a_page_leads_to_the_sign_in(signed_out):

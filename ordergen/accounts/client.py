@@ -61,7 +61,7 @@ def printable(text: str, most: int) -> str:
 
 
 def device_in_words(device: str) -> str:
-    """ "Firefox on Windows", as far as the browser tells."""
+    """Such as “Firefox on Windows”, as far as the browser tells."""
     browser = next((name for mark, name in _BROWSERS if mark in device), "")
     system = next((name for mark, name in _SYSTEMS if mark in device), "")
     if not browser and not system:

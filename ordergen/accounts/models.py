@@ -46,7 +46,7 @@ class User(AbstractUser):
     id = models.CharField(primary_key=True, max_length=24, default=object_id, editable=False)
     roles = models.JSONField(default=list, validators=[check_roles])
     # The name as names are compared. None: somebody has it already, from before they were; an administrator decides.
-    canonical = models.CharField(max_length=MAX_LENGTH, unique=True, null=True, editable=False)
+    canonical = models.CharField(max_length=MAX_LENGTH, unique=True, null=True, editable=False)  # noqa: DJ001  unique
     # An administrator knows this password: whoever signs in with it chooses another before anything else.
     must_change_password = models.BooleanField(default=False)
 

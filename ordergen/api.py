@@ -24,6 +24,7 @@ from ninja.throttling import BaseThrottle
 from models_app.api_v2 import router as book_v2
 from models_app.modelling.api import router as models_v1
 from ordergen.accounts.api import router as account_v2
+from ordergen.accounts.api_people import router as people_v2
 from ordergen.accounts.keys import find_api_key
 from ordergen.apis.auth import Undeclared
 from ordergen.apis.conventions import PerCaller
@@ -136,6 +137,7 @@ v2 = OrdergenAPI(
 v2.add_router("", book_v2)
 v2.add_router("", rebalances_v2)
 v2.add_router("", account_v2)
+v2.add_router("", people_v2)
 v2.add_router("", audit_v2)
 
 APIS = {"/api/v1": v1, "/api/v2": v2}

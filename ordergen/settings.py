@@ -322,6 +322,8 @@ EXTERNAL_SERVICE_REST = env.float("EXTERNAL_SERVICE_REST", default=60)  # and is
 ORDERGEN_API_AUTH = env("ORDERGEN_API_AUTH", default="required")
 if ORDERGEN_API_AUTH not in {"required", "none"}:
     raise ImproperlyConfigured("ORDERGEN_API_AUTH is 'required' or 'none'.")
+# Sites whose pages may ask the open API v1 from a browser, such as https://portal.example; nobody else's may.
+API_ORIGINS = env.list("ORDERGEN_API_ORIGINS", default=[])
 
 LOGGING = {
     "version": 1,

@@ -8,9 +8,12 @@ import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
+from ordergen.accounts.client import Client
 from ordergen.accounts.models import ApiKey, User
+from ordergen.accounts.sign_in.throttle import Limit, claim
 from ordergen.audit.services import record, recorded
 from ordergen.core.errors import InvalidInputError, NotAllowedError, NotFoundError
 
@@ -84,6 +87,21 @@ def find_api_key(plain: str) -> ApiKey | None:
     if key.last_used_at is None or key.last_used_at < now - _LAST_USED_GRAIN:  # most reads write nothing
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
     return key
+
+
+def refuse_api_key(plain: str, client: Client) -> None:
+    """Counts a key that opens nothing, by the address that sent it. Raises ThrottledError after too many of them.
+
+    A key that opens something is never kept waiting: it cannot be guessed, and others may share the address.
+    """
+    made = claim(Limit.of("key-address", client.network, settings.SIGN_IN_TRIES_PER_ADDRESS))
+    if not made.is_first and not made.is_last:  # a client with an old key sends it all day
+        return
+    key = ApiKey.objects.select_related("user").filter(prefix=plain.partition("_")[2].partition("_")[0]).first()
+    words = f"Key {key.name} of {key.user.username}" if key else "An unknown API key"
+    end = ", the last for some minutes" if made.is_last else ""
+    with recorded():
+        record("api_key.refused", key, f"{words} was refused{end}", by=None, detail={"address": client.address})
 
 
 def own_api_key(*, user: User, key_id: str) -> ApiKey:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from ordergen.accounts.models import Throttle
@@ -38,10 +38,19 @@ class Limit:
 
 @dataclass(frozen=True)
 class Claim:
-    """A try that was counted; `is_last` where there will be no other one for a while."""
+    """A try that was counted: under each of the limits the how many-th it is."""
 
     limits: Sequence[Limit]
-    is_last: bool
+    counts: Sequence[int]
+
+    @property
+    def is_first(self) -> bool:
+        return 1 in self.counts
+
+    @property
+    def is_last(self) -> bool:
+        """Whether there will be no other one for a while."""
+        return any(count == limit.most for count, limit in zip(self.counts, self.limits, strict=True))
 
 
 class ThrottledError(TooManyError):
@@ -57,10 +66,17 @@ class ThrottledError(TooManyError):
 def claim(*limits: Limit) -> Claim:
     """Counts one try under each of the limits. Raises ThrottledError, and then counts none."""
     now = timezone.now()
+    for limit in limits:  # who is refused anyway takes no lock, however often they ask
+        _refuse(limit, Throttle.objects.filter(key=limit.key, count__gte=limit.most, ends_at__gt=now), now)
     with atomic():
         counts = [_count(limit, now) for limit in limits]
     Throttle.objects.filter(ends_at__lt=now - _FORGOTTEN_AFTER).delete()
-    return Claim(limits, any(count == limit.most for count, limit in zip(counts, limits, strict=True)))
+    return Claim(limits, counts)
+
+
+def _refuse(limit: Limit, used_up: QuerySet[Throttle], now: datetime) -> None:
+    if (row := used_up.first()) is not None:
+        raise ThrottledError(limit, retry_after=max(1, int((row.ends_at - now).total_seconds()) + 1))
 
 
 def _count(limit: Limit, now: datetime) -> int:
@@ -69,8 +85,7 @@ def _count(limit: Limit, now: datetime) -> int:
     rows = Throttle.objects.filter(key=limit.key)
     rows.filter(ends_at__lte=now).update(count=0, ends_at=ends_at)
     if not rows.filter(count__lt=limit.most).update(count=F("count") + 1):
-        left = rows.get().ends_at - now
-        raise ThrottledError(limit, retry_after=max(1, int(left.total_seconds()) + 1))
+        _refuse(limit, rows, now)
     rows.filter(count=limit.most).update(ends_at=ends_at)  # the last try: from now on nobody is let in
     return rows.get().count
 

@@ -21,7 +21,7 @@ from ordergen.accounts.models import User
 from ordergen.accounts.sign_in.asking import WHY, Kept
 from ordergen.accounts.sign_in.check import told
 from ordergen.accounts.sign_in.middleware import must_confirm
-from ordergen.accounts.sign_in.sessions import end
+from ordergen.accounts.sign_in.sessions import end, is_confirmed
 from ordergen.audit.services import record, recorded
 
 IN_PLACE = "X-In-Place"  # app.js sends it from its dialog, and wants no page
@@ -37,7 +37,8 @@ class SignIn(auth_views.LoginView):
         """A part of a page that was sent here gets 401, for app.js to act on; no sign-in form lands inside a page."""
         if request.htmx:  # type: ignore[attr-defined]  # set by HtmxMiddleware
             return HttpResponse(status=HTTPStatus.UNAUTHORIZED)
-        if request.user.is_authenticated:
+        row = request.sign_in  # type: ignore[attr-defined]  # set by a middleware
+        if row is not None and is_confirmed(row):
             return redirect(self.get_success_url())
         return super().get(request, *args, **kwargs)
 

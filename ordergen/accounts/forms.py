@@ -23,6 +23,12 @@ class SignInForm(AuthenticationForm):
     request: HttpRequest
     retry_after = 0  # seconds, where too many tries failed
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.get_initial_for_field(self.fields["username"], "username"):  # what is missing is the password
+            del self.fields["username"].widget.attrs["autofocus"]
+            self.fields["password"].widget.attrs["autofocus"] = True
+
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
         if given.get("username") and given.get("password"):

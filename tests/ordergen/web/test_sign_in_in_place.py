@@ -32,6 +32,7 @@ def sign_in_ends() -> None:
 def editing(page: Page, model_id: str) -> Page:
     page.goto(f"/models/{model_id}/edit/")
     page.fill("#reason", "typed before the end")
+    page.wait_for_load_state("networkidle")  # the form is checked while it is typed
     return page
 
 

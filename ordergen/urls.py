@@ -18,6 +18,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/keys/", accounts.keys, name="keys"),
     path("account/keys/<str:key_id>/revoke/", accounts.key_revoke, name="key_revoke"),
     path("account/password/", accounts.password, name="password"),
+    path("account/authenticator/", accounts.authenticator, name="authenticator"),
+    path("account/authenticator/remove/", accounts.authenticator_end, name="authenticator_end"),
     path("account/sign-ins/", accounts.sign_ins, name="sign_ins"),
     path("account/sign-ins/end/", accounts.sign_ins_end, name="sign_ins_end"),
     path("settings/people/", include("ordergen.accounts.people_views")),

@@ -155,6 +155,19 @@ def reset_person_password(request: HttpRequest, person_id: PathId) -> dict[str, 
     return {"one_time_password": services.password_reset(person=person, by=caller(request))}
 
 
+@router.delete(
+    "/people/{person_id}/authenticator",
+    operation_id="remove_person_authenticator",
+    response={204: None},
+    auth=ADMIN,
+    openapi_extra=errors(404),
+)
+def remove_person_authenticator(request: HttpRequest, person_id: PathId) -> Status[None]:
+    """Of somebody who lost the app that shows codes: the person signs in without one."""
+    services.authenticator_take_away(person=services.person_get(person_id), by=caller(request))
+    return Status(HTTPStatus.NO_CONTENT, None)
+
+
 @router.get(
     "/people/{person_id}/keys",
     operation_id="list_person_keys",

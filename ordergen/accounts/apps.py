@@ -1,5 +1,9 @@
 from django.apps import AppConfig
+from django.conf import settings
 from django.contrib.auth.signals import user_logged_in
+from django.core.exceptions import ImproperlyConfigured
+
+from ordergen.accounts.roles import Role
 
 
 class AccountsConfig(AppConfig):
@@ -10,3 +14,6 @@ class AccountsConfig(AppConfig):
         from ordergen.accounts.sign_in.sessions import begin  # noqa: PLC0415  it needs the models
 
         user_logged_in.connect(begin, dispatch_uid="ordergen.accounts.sign_in")
+        if unknown := set(settings.AUTHENTICATOR_ROLES) - set(Role.values):
+            choices = ", ".join(Role.values)
+            raise ImproperlyConfigured(f"ORDERGEN_AUTHENTICATOR_ROLES names {min(unknown)!r}; roles are {choices}.")

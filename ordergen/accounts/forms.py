@@ -20,6 +20,11 @@ from ordergen.accounts.sign_in.throttle import ThrottledError
 class SignInForm(AuthenticationForm):
     """Name and password. Whatever is wrong with them is said in one and the same way."""
 
+    code = forms.CharField(
+        required=False,
+        max_length=20,
+        widget=forms.TextInput({"autocomplete": "one-time-code", "inputmode": "numeric"}),
+    )
     request: HttpRequest
     retry_after = 0  # seconds, where too many tries failed
 
@@ -31,9 +36,9 @@ class SignInForm(AuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
-        if given.get("username") and given.get("password"):
+        if given.get("username") and given.get("password") and "code" in given:
             try:
-                self.user_cache = right_person(self.request, given["username"], given["password"])
+                self.user_cache = right_person(self.request, given["username"], given["password"], given["code"])
             except ThrottledError as refused:
                 self.retry_after = refused.retry_after or 0
             if self.user_cache is None:
@@ -42,8 +47,8 @@ class SignInForm(AuthenticationForm):
 
     def get_invalid_login_error(self) -> ValidationError:
         return ValidationError(
-            f"This name and this password do not belong together, or they were wrong {settings.SIGN_IN_TRIES} times. "
-            f"Then wait {settings.SIGN_IN_LOCK_MINUTES} minutes."
+            f"This name and this password (and this code, if you use an authenticator) do not belong together, or they "
+            f"were wrong {settings.SIGN_IN_TRIES} times. Then wait {settings.SIGN_IN_LOCK_MINUTES} minutes."
         )
 
 
@@ -110,3 +115,13 @@ class PersonForm(forms.Form):
         widget=forms.TextInput({"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
     )
     roles = forms.MultipleChoiceField(choices=Role.choices, widget=forms.CheckboxSelectMultiple, label="Roles")
+
+
+class CodeForm(forms.Form):
+    """The first code of an authenticator."""
+
+    code = forms.CharField(
+        label="Code that the app shows",
+        max_length=20,
+        widget=forms.TextInput({"autocomplete": "one-time-code", "inputmode": "numeric"}),
+    )

@@ -110,6 +110,18 @@ class SignIn(models.Model):
         return f"{self.user_id} since {self.at}"
 
 
+class Authenticator(models.Model):
+    """A person's app that shows codes; `last_step` is the half minute of the latest code that was used."""
+
+    user = models.OneToOneField(User, models.PROTECT, primary_key=True, related_name="authenticator")
+    seed = models.CharField(max_length=32)
+    added_at = models.DateTimeField()
+    last_step = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"of {self.user_id}"
+
+
 class Throttle(models.Model):
     """How often something was tried under a key until `ends_at`; then the count begins anew."""
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from ordergen.accounts import services
 from ordergen.accounts.forms import PersonForm, RolesForm
 from ordergen.accounts.keys import revoke_api_key
-from ordergen.accounts.models import User
+from ordergen.accounts.models import Authenticator, User
 from ordergen.accounts.selectors import people, person_views, sign_in_views
 from ordergen.accounts.sign_in.asking import needs_confirmation
 from ordergen.accounts.sign_in.sessions import end_sessions
@@ -77,6 +77,7 @@ def _show(
         "sign_ins": sign_in_views(person),
         "keys": person.api_keys.order_by("-pk"),
         "now": timezone.now(),
+        "has_authenticator": Authenticator.objects.filter(user=person).exists(),
         "is_oneself": person.pk == request.user.pk,
     }
     return render(request, "accounts/person.html", context, status=status)
@@ -131,6 +132,11 @@ def _revoke(request: SignedInRequest, person: User, key_id: str) -> str:
     return f"The key {key.name} of {person.username} opens nothing any more."
 
 
+def _without_authenticator(request: SignedInRequest, person: User) -> str:
+    services.authenticator_take_away(person=person, by=request.user)
+    return f"{person.username} signs in without a code now."
+
+
 @needs_confirmation
 @page("POST", permission=MANAGE)
 def person_password(request: SignedInRequest, person_id: str) -> HttpResponse:
@@ -147,6 +153,7 @@ urlpatterns = [
     path("<str:person_id>/disable/", _deed(_disable), name="person_disable"),
     path("<str:person_id>/enable/", _deed(_enable), name="person_enable"),
     path("<str:person_id>/sign-out/", _deed(_sign_out), name="person_sign_out"),
+    path("<str:person_id>/authenticator/remove/", _deed(_without_authenticator), name="person_authenticator_end"),
     path("<str:person_id>/password/", person_password, name="person_password"),
     path("<str:person_id>/keys/<str:key_id>/revoke/", _deed(_revoke), name="person_key_revoke"),
 ]

@@ -17,6 +17,7 @@ from ordergen.accounts.keys import revoke_all_keys
 from ordergen.accounts.models import SignIn, User
 from ordergen.accounts.names import RESERVED, canonical, fault, look
 from ordergen.accounts.roles import Role
+from ordergen.accounts.sign_in.authenticator import authenticator_remove
 from ordergen.accounts.sign_in.sessions import end
 from ordergen.audit.services import record, recorded
 from ordergen.core.db import atomic
@@ -180,6 +181,13 @@ def password_reset(*, person: User, by: User | None) -> str:
         end(SignIn.objects.filter(user=person))
         record("password.reset", person, f"{person.username} was given a one-time password", by=by)
     return password
+
+
+def authenticator_take_away(*, person: User, by: User | None) -> bool:
+    """Of somebody who lost the app; whether they had one. Raises NotAllowedError (one's own, on another page)."""
+    with recorded():
+        _must_be_another(person, by)
+        return authenticator_remove(user=person, by=by)
 
 
 def password_change(*, person: User, password: str, keep: SignIn | None) -> None:

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+import segno
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from ordergen.accounts.forms import KeyForm, PasswordForm
+from ordergen.accounts.forms import CodeForm, KeyForm, PasswordForm
 from ordergen.accounts.keys import create_api_key, own_api_key, revoke_api_key
+from ordergen.accounts.models import Authenticator
 from ordergen.accounts.selectors import sign_in_views
 from ordergen.accounts.services import password_change
 from ordergen.accounts.sign_in.asking import needs_confirmation
+from ordergen.accounts.sign_in.authenticator import (
+    address_for_apps,
+    authenticator_add,
+    authenticator_remove,
+    is_missing,
+    new_seed,
+    secret_in_words,
+)
 from ordergen.accounts.sign_in.check import right_person
 from ordergen.accounts.sign_in.sessions import end_sessions
 from ordergen.core.errors import InvalidInputError
 from ordergen.web.http import SignedInRequest, page, refuses_nul
+
+SEED = "authenticator_seed"
 
 
 @needs_confirmation
@@ -57,13 +69,13 @@ def password(request: SignedInRequest) -> HttpResponse:
     return render(request, "accounts/password.html", {"form": form}, status=status)
 
 
-password.with_any_password = True  # type: ignore[attr-defined]  # for the middleware SignedInOnly
+password.comes_first = "password"  # type: ignore[attr-defined]  # for the middleware SignedInOnly
 
 
 def _change(request: SignedInRequest, form: PasswordForm) -> bool:
     """Changes the password; what is wrong is told at its field."""
     given = form.cleaned_data
-    person = right_person(request, request.user.username, given["old_password"])
+    person = right_person(request, request.user.username, given["old_password"], None)
     if person != request.user:
         form.add_error("old_password", "This is not your present password.")
         return False
@@ -76,10 +88,52 @@ def _change(request: SignedInRequest, form: PasswordForm) -> bool:
     return True
 
 
+@refuses_nul("code")
+@needs_confirmation
+@page("GET", "POST", permission="")
+def authenticator(request: SignedInRequest) -> HttpResponse:
+    """Adding an app that shows codes: its secret, then the first code. The secret waits in the session meanwhile."""
+    seed = request.session.setdefault(SEED, new_seed())
+    form = CodeForm(request.POST or None)
+    if form.is_bound and form.is_valid():
+        try:
+            authenticator_add(user=request.user, seed=seed, code=form.cleaned_data["code"])
+        except InvalidInputError as error:
+            form.add_error("code", error.message)
+        else:
+            del request.session[SEED]
+            messages.success(request, "From now on signing in wants a code of your app.")
+            return redirect("sign_ins")
+    address = address_for_apps(request.user, seed)
+    context = {
+        "form": form,
+        "secret": secret_in_words(seed),
+        "address": address,
+        "picture": segno.make(address, error="m").svg_data_uri(scale=5, border=3, light="white"),
+        "is_required": is_missing(request.user),
+    }
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK
+    return render(request, "accounts/authenticator.html", context, status=status)
+
+
+authenticator.comes_first = "authenticator"  # type: ignore[attr-defined]  # for the same
+
+
+@needs_confirmation
+@page("POST", permission="")
+def authenticator_end(request: SignedInRequest) -> HttpResponse:
+    """One's own authenticator, removed; who has to have one is then asked for another."""
+    authenticator_remove(user=request.user, by=request.user)
+    messages.success(request, "Signing in wants no code any more.")
+    return redirect("sign_ins")
+
+
 @page("GET", permission="")
 def sign_ins(request: SignedInRequest) -> HttpResponse:
     """Where one is signed in."""
-    return render(request, "accounts/sign_ins.html", {"sign_ins": sign_in_views(request.user, request.sign_in)})
+    added_at = Authenticator.objects.filter(user=request.user).values_list("added_at", flat=True).first()
+    context = {"sign_ins": sign_in_views(request.user, request.sign_in), "added_at": added_at}
+    return render(request, "accounts/sign_ins.html", context)
 
 
 @page("POST", permission="")

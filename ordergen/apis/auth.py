@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import reverse
 from ninja.errors import AuthenticationError, HttpError
 from ninja.security import APIKeyHeader, HttpBearer, SessionAuth
 from ninja.utils import check_csrf
@@ -20,6 +21,7 @@ from ordergen.accounts.client import client_of
 from ordergen.accounts.keys import SCOPES, find_api_key, refuse_api_key
 from ordergen.accounts.models import User
 from ordergen.accounts.roles import CONFIRMED, PERMISSIONS, Role
+from ordergen.accounts.sign_in.middleware import comes_first
 from ordergen.accounts.sign_in.sessions import is_confirmed
 from ordergen.accounts.sign_in.throttle import ThrottledError
 from ordergen.core.errors import BrokenPromiseError, NotAllowedError
@@ -86,8 +88,8 @@ class Session(SessionAuth):
     def authenticate(self, request: HttpRequest, key: str | None) -> User | None:  # noqa: ARG002  ninja's signature
         if not isinstance(request.user, User):
             return None
-        if request.user.must_change_password:
-            raise NotAllowedError("Choose a password of your own first, at /account/password/.")
+        if first := comes_first(request.user):
+            raise NotAllowedError(f"First comes what {reverse(first)} asks of you.")
         row = request.sign_in  # type: ignore[attr-defined]  # set by a middleware
         if self.wants_confirmation and request.method not in SAFE_METHODS and not (row and is_confirmed(row)):
             raise UnconfirmedError(

@@ -21,14 +21,18 @@ from django.http import HttpRequest
 from ordergen.accounts.client import Client, client_of, printable
 from ordergen.accounts.models import User
 from ordergen.accounts.names import canonical
+from ordergen.accounts.sign_in.authenticator import is_right
 from ordergen.accounts.sign_in.throttle import Claim, Limit, ThrottledError, claim, forgive
 from ordergen.audit.services import record, recorded
 
 _SHOWN_OF_A_NAME = 3  # of one that nobody has: people type their password there
 
 
-def right_person(request: HttpRequest, name: str, password: str) -> User | None:
-    """Whose name and password these are; None where they are nobody's. Raises ThrottledError."""
+def right_person(request: HttpRequest, name: str, password: str, code: str | None) -> User | None:
+    """Whose name and password these are, and whose authenticator shows `code`, which counts where they have one.
+
+    None where they are nobody's; no code is asked for where `code` is None. Raises ThrottledError.
+    """
     client = client_of(request)
     person = Limit.of("person", canonical(name), settings.SIGN_IN_TRIES)
     place = Limit.of("address", client.network, settings.SIGN_IN_TRIES_PER_ADDRESS)
@@ -39,7 +43,7 @@ def right_person(request: HttpRequest, name: str, password: str) -> User | None:
             make_password(password)  # the work that a look at the password would have been
         raise
     user = authenticate(request, username=name, password=password)
-    if not isinstance(user, User):
+    if not isinstance(user, User) or not (code is None or is_right(user, code)):
         _record_failure(name, client, made)
         return None
     forgive(made)

@@ -17,6 +17,7 @@ from django.urls import reverse
 from ordergen.accounts.client import client_of, printable
 from ordergen.accounts.models import User
 from ordergen.accounts.sign_in.asking import ask_for_password
+from ordergen.accounts.sign_in.authenticator import is_missing
 from ordergen.accounts.sign_in.check import told
 from ordergen.accounts.sign_in.sessions import current, is_confirmed, seen
 from ordergen.audit.services import record, recorded
@@ -58,8 +59,8 @@ class SignedInOnly(LoginRequiredMiddleware):
         user = request.user
         if not isinstance(user, User) or not getattr(view_func, "login_required", True):
             return super().process_view(request, view_func, view_args, view_kwargs)
-        if user.must_change_password and not getattr(view_func, "with_any_password", False):
-            return _to_choose_a_password(request)
+        if (first := comes_first(user)) and getattr(view_func, "comes_first", "") != first:
+            return _to(first, request)
         if must_confirm(request, view_func):
             return ask_for_password(request, confirm=True)
         return None
@@ -78,11 +79,18 @@ def must_confirm(request: HttpRequest, view: Callable[..., HttpResponseBase], me
     return row is None or not is_confirmed(row)
 
 
-def _to_choose_a_password(request: HttpRequest) -> HttpResponseBase:
-    """To the page where it is done; of a part of a page that was asked for, htmx would take that page for the part."""
+def comes_first(user: User) -> str:
+    """The page of what the person has to do before anything else; empty where there is nothing."""
+    if user.must_change_password:
+        return "password"
+    return "authenticator" if is_missing(user) else ""
+
+
+def _to(page: str, request: HttpRequest) -> HttpResponseBase:
+    """To a page of its own; of a part of a page that was asked for, htmx would take that page for the part."""
     if request.htmx:  # type: ignore[attr-defined]  # set by HtmxMiddleware
-        return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": reverse("password")})
-    return redirect("password")
+        return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": reverse(page)})
+    return redirect(page)
 
 
 def refusals_recorded(get_response: Handler) -> Handler:

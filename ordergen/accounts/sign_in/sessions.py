@@ -44,7 +44,8 @@ def begin(request: HttpRequest, user: User, **_signal: Any) -> None:
 def current(request: HttpRequest) -> SignIn | None:
     """The sign-in that the request's session belongs to, while it lasts."""
     key = request.session.get(IN_SESSION)
-    return lasting(SignIn.objects.filter(pk=key), timezone.now()).first() if key else None
+    rows = SignIn.objects.select_related("user__authenticator").filter(pk=key)  # which every page asks for
+    return lasting(rows, timezone.now()).first() if key else None
 
 
 def lasting(rows: QuerySet[SignIn], now: datetime) -> QuerySet[SignIn]:

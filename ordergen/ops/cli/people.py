@@ -31,6 +31,7 @@ _DEEDS = {
     "enable": "may sign in again",
     "sign-out": "signs out everywhere",
     "revoke-keys": "revokes every key",
+    "remove-authenticator": "signs in without a code, for who lost the app",
     "new-password": "prints a one-time password; the old one and every sign-in end",
 }
 
@@ -76,20 +77,26 @@ def _do(options: argparse.Namespace, person: User) -> str:
     from ordergen.accounts.sign_in.sessions import end_sessions
 
     name = person.username
-    if options.what == "roles":
-        services.roles_change(person=person, roles=options.roles, by=None)
-        return f"{name}: {', '.join(person.roles) or 'no role'}"
-    if options.what == "disable":
-        services.person_disable(person=person, by=None)
-        return f"{name} is disabled"
-    if options.what == "enable":
-        services.person_enable(person=person, by=None)
-        return f"{name} may sign in again"
-    if options.what == "sign-out":
-        return f"{name} is signed out of {end_sessions(person, by=None)} browsers"
-    if options.what == "revoke-keys":
-        return f"{revoke_all_keys(user=person, by=None)} keys of {name} are revoked"
-    return services.password_reset(person=person, by=None)
+    match options.what:
+        case "roles":
+            services.roles_change(person=person, roles=options.roles, by=None)
+            said = f"{name}: {', '.join(person.roles) or 'no role'}"
+        case "disable":
+            services.person_disable(person=person, by=None)
+            said = f"{name} is disabled"
+        case "enable":
+            services.person_enable(person=person, by=None)
+            said = f"{name} may sign in again"
+        case "sign-out":
+            said = f"{name} is signed out of {end_sessions(person, by=None)} browsers"
+        case "revoke-keys":
+            said = f"{revoke_all_keys(user=person, by=None)} keys of {name} are revoked"
+        case "remove-authenticator":
+            had = services.authenticator_take_away(person=person, by=None)
+            said = f"{name} signs in without a code{'' if had else ', as before'}"
+        case "new-password":
+            said = services.password_reset(person=person, by=None)
+    return said
 
 
 COMMAND = Command("people", "who there is: list, roles, disable, enable, sign-out, revoke-keys", _people, _arguments)

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, URLResolver, path, re_path, resolve
@@ -23,6 +24,7 @@ from ninja.throttling import BaseThrottle
 from models_app.api_v2 import router as book_v2
 from models_app.modelling.api import router as models_v1
 from ordergen.accounts.api import router as account_v2
+from ordergen.accounts.api_people import router as people_v2
 from ordergen.accounts.keys import find_api_key
 from ordergen.apis.auth import Undeclared
 from ordergen.apis.conventions import PerCaller
@@ -100,6 +102,7 @@ def for_members(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
     return guarded
 
 
+@login_not_required
 @csrf_exempt  # it changes nothing, and a caller without a token is to learn the address is wrong
 def api_not_found(request: HttpRequest) -> HttpResponse:
     """What no operation answers: 307 to the address without (or with) its slash where that exists, else 404."""
@@ -134,6 +137,7 @@ v2 = OrdergenAPI(
 v2.add_router("", book_v2)
 v2.add_router("", rebalances_v2)
 v2.add_router("", account_v2)
+v2.add_router("", people_v2)
 v2.add_router("", audit_v2)
 
 APIS = {"/api/v1": v1, "/api/v2": v2}
@@ -142,13 +146,13 @@ urlpatterns: Sequence[URLPattern | URLResolver] = [
     re_path(r"^api/v[12]/$", api_not_found, name=NOT_FOUND),
     path("api/v1/", v1.urls),
     path("api/v2/", v2.urls),
-    path("docs", RedirectView.as_view(url="/api/v1/docs")),
-    path("redoc", RedirectView.as_view(url="/api/v1/docs")),
-    path("openapi.json", RedirectView.as_view(url="/api/v1/openapi.json")),
-    path("health/", health.overall, name="health"),
-    path("health/health", health.overall),
-    path("health/live", health.live),
-    path("health/ready", health.ready),
+    path("docs", login_not_required(RedirectView.as_view(url="/api/v1/docs"))),
+    path("redoc", login_not_required(RedirectView.as_view(url="/api/v1/docs"))),
+    path("openapi.json", login_not_required(RedirectView.as_view(url="/api/v1/openapi.json"))),
+    path("health/", login_not_required(health.overall), name="health"),
+    path("health/health", login_not_required(health.overall)),
+    path("health/live", login_not_required(health.live)),
+    path("health/ready", login_not_required(health.ready)),
     re_path(r"^health(?:/.*)?$", api_not_found, name=NOT_FOUND),
     re_path(r"^api(?:/.*)?$", api_not_found, name=NOT_FOUND),
 ]

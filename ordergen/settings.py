@@ -41,6 +41,14 @@ def _fraction(name: str, default: str) -> Decimal:
     raise ImproperlyConfigured(f"{name} is {text!r}; it has to be a fraction such as {default}.")
 
 
+def _at_least_one(name: str, default: int) -> int:
+    """A setting that counts something of which there cannot be none."""
+    number: int = env.int(name, default=default)
+    if number < 1:
+        raise ImproperlyConfigured(f"{name} is {number}; it has to be 1 or more, such as {default}.")
+    return number
+
+
 def _secret_key() -> str:
     """The SECRET_KEY of the environment, else one kept in the state folder, made on first use."""
     if key := env("SECRET_KEY", default=""):
@@ -95,13 +103,16 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "ordergen.accounts.sign_in.middleware.sign_ins_end",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "ordergen.accounts.sign_in.middleware.refusals_recorded",
     "ordergen.web.middleware.no_store",
     "ordergen.web.middleware.permissions_policy",
     "ordergen.web.middleware.errors_as_pages",
     "ordergen.web.middleware.no_nul",
+    "ordergen.accounts.sign_in.middleware.SignedInOnly",
 ]
 
 ROOT_URLCONF = "ordergen.urls"
@@ -167,7 +178,19 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "signin"
 LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "signin"
-SESSION_COOKIE_AGE = 12 * 3600
+# A name, or an address, that failed so often within the minutes is refused for as many minutes. An address is allowed
+# more, for a whole office may share one.
+SIGN_IN_TRIES = _at_least_one("ORDERGEN_SIGNIN_TRIES", 5)
+SIGN_IN_TRIES_PER_ADDRESS = _at_least_one("ORDERGEN_SIGNIN_TRIES_PER_ADDRESS", 20)
+SIGN_IN_LOCK_MINUTES = _at_least_one("ORDERGEN_SIGNIN_LOCK_MINUTES", 15)
+# Signed in until nothing was done for so long, and so long at most; before what cannot be undone the password is asked
+# for again where it was given longer ago.
+SESSION_IDLE_MINUTES = _at_least_one("ORDERGEN_SESSION_IDLE_MINUTES", 30)
+SESSION_MAX_HOURS = _at_least_one("ORDERGEN_SESSION_MAX_HOURS", 12)
+CONFIRM_MINUTES = _at_least_one("ORDERGEN_CONFIRM_MINUTES", 10)
+# Roles whose people sign in with an authenticator app besides; others may.
+AUTHENTICATOR_ROLES = env.list("ORDERGEN_AUTHENTICATOR_ROLES", default=[])
+SESSION_COOKIE_AGE = SESSION_MAX_HOURS * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 # Behind TLS set ORDERGEN_HTTPS=true; the demo speaks plain HTTP on loopback.
@@ -332,6 +355,8 @@ if ORDERGEN_API_AUTH == "none":
     SECURE_REDIRECT_EXEMPT.append(r"^api/v1/")  # its clients in the closed network speak plain HTTP
 # What Prometheus sends as `Authorization: Bearer`; without one /metrics is for this machine, or for a closed network.
 METRICS_TOKEN = env("ORDERGEN_METRICS_TOKEN", default="")
+# Sites whose pages may ask the open API v1 from a browser, such as https://portal.example; nobody else's may.
+API_ORIGINS = env.list("ORDERGEN_API_ORIGINS", default=[])
 
 LOGGING = {
     "version": 1,

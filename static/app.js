@@ -69,7 +69,7 @@
     if ("reload" in button.dataset) location.reload();
   });
 
-  // htmx: a hidden page does not poll; an ended session leads to the sign-in page
+  // htmx: a hidden page does not poll; of a sign-in that has ended signin.js knows more
   on("htmx:beforeRequest", (event) => {
     if (document.hidden && event.target.getAttribute("hx-trigger")?.includes("every")) event.preventDefault();
   });
@@ -82,9 +82,7 @@
   on("htmx:sendError", () => failed("The server cannot be reached."));
   on("htmx:responseError", ({ detail: { xhr } }) => {
     if (xhr.status === 429 || xhr.status === 503) return failed("Busy: nothing was changed. Try again in a few seconds.");
-    if (xhr.status !== 401) return failed(`The server answered with an error (${xhr.status}, reference ${xhr.getResponseHeader("X-Correlation-ID")}).`);
-    if (dirty) return failed("Your session has ended. Sign in again in another tab, then go on here.");
-    location.assign(`${document.body.dataset.signin}?next=${encodeURIComponent(location.pathname + location.search)}`);
+    if (xhr.status !== 401) failed(`The server answered with an error (${xhr.status}, reference ${xhr.getResponseHeader("X-Correlation-ID")}).`);
   });
 
   // Who signed in again in another tab has another CSRF token; what was typed here can then still be sent.

@@ -10,13 +10,16 @@ import threading
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import Q
 from django.utils import timezone
 
+from ordergen.accounts.client import Client
 from ordergen.accounts.models import ApiKey, User
+from ordergen.accounts.sign_in.throttle import Limit, claim
 from ordergen.audit.services import record, recorded
-from ordergen.core.errors import InvalidInputError, NotFoundError
+from ordergen.core.errors import InvalidInputError, NotAllowedError, NotFoundError
 
 logger = logging.getLogger(__name__)
 SCOPES: dict[str, str] = {
@@ -38,13 +41,16 @@ _used = threading.local()  # by this thread's request, where that is to be noted
 def create_api_key(*, user: User, name: str, scopes: Sequence[str], days: int) -> tuple[ApiKey, str]:
     """A new key for `user` and its plain text, which is shown once and kept nowhere.
 
-    Raises InvalidInputError for an empty name, an unknown scope, none at all, or a life beyond MAX_DAYS.
+    Raises InvalidInputError for an empty name, an unknown scope, none at all, or a life beyond MAX_DAYS, and
+    NotAllowedError for a person who was disabled.
     """
     _check(name, scopes, days)
     prefix = secrets.token_hex(5)
     plain = f"{_MARK}_{prefix}_{secrets.token_urlsafe(32)}"
     now = timezone.now()
     with recorded():
+        if not User.objects.filter(pk=user.pk, is_active=True).exists():
+            raise NotAllowedError(f"{user.username} was disabled.")
         key = ApiKey.objects.create(
             user=user,
             name=name.strip(),
@@ -104,6 +110,21 @@ def note_use(**_signal: object) -> None:
         logger.warning("the use of key %s is not noted: %s", key_id, error)
 
 
+def refuse_api_key(plain: str, client: Client) -> None:
+    """Counts a key that opens nothing, by the address that sent it. Raises ThrottledError after too many of them.
+
+    A key that opens something is never kept waiting: it cannot be guessed, and others may share the address.
+    """
+    made = claim(Limit.of("key-address", client.network, settings.SIGN_IN_TRIES_PER_ADDRESS))
+    if not made.is_first and not made.is_last:  # a client with an old key sends it all day
+        return
+    key = ApiKey.objects.select_related("user").filter(prefix=plain.partition("_")[2].partition("_")[0]).first()
+    words = f"Key {key.name} of {key.user.username}" if key else "An unknown API key"
+    end = ", the last for some minutes" if made.is_last else ""
+    with recorded():
+        record("api_key.refused", key, f"{words} was refused{end}", by=None, detail={"address": client.address})
+
+
 def own_api_key(*, user: User, key_id: str) -> ApiKey:
     """A key of this person; raises NotFoundError, for the keys of others too."""
     key = user.api_keys.filter(pk=key_id).first()
@@ -112,11 +133,19 @@ def own_api_key(*, user: User, key_id: str) -> ApiKey:
     return key
 
 
-def revoke_api_key(*, key: ApiKey, by: User) -> None:
-    """Ends a key at once; revoking it again changes nothing."""
+def revoke_api_key(*, key: ApiKey, by: User | None) -> bool:
+    """Ends a key at once; whether it had been in force: revoking it again changes nothing."""
     with recorded():
-        if ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
-            record("api_key.revoked", key, f"Key {key.name} of {key.user.username}", by=by)
+        if not ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
+            return False
+        record("api_key.revoked", key, f"Key {key.name} of {key.user.username}", by=by)
+    return True
+
+
+def revoke_all_keys(*, user: User, by: User | None) -> int:
+    """Ends every key of a person at once; returns how many had been in force."""
+    with recorded():
+        return sum(revoke_api_key(key=key, by=by) for key in user.api_keys.filter(revoked_at=None))
 
 
 def _digest(plain: str) -> str:

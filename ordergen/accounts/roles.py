@@ -19,5 +19,8 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "model.edit": frozenset({Role.MANAGER}),
     "rebalance.launch": frozenset({Role.MANAGER}),
     "order.decide": frozenset({Role.APPROVER}),
+    "people.manage": frozenset({Role.ADMIN}),
     "audit.read": frozenset({Role.AUDITOR, Role.ADMIN}),
 }
+# What is done with these cannot be undone: a person who signed in gives the password again where that is a while ago.
+CONFIRMED = frozenset({"order.decide", "people.manage"})

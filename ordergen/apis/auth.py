@@ -12,16 +12,22 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import reverse
 from ninja.errors import AuthenticationError, HttpError
 from ninja.security import APIKeyHeader, HttpBearer, SessionAuth
 from ninja.utils import check_csrf
 
-from ordergen.accounts.keys import SCOPES, find_api_key
+from ordergen.accounts.client import client_of
+from ordergen.accounts.keys import SCOPES, find_api_key, refuse_api_key
 from ordergen.accounts.models import User
-from ordergen.accounts.roles import PERMISSIONS, Role
+from ordergen.accounts.roles import CONFIRMED, PERMISSIONS, Role
+from ordergen.accounts.sign_in.middleware import comes_first
+from ordergen.accounts.sign_in.sessions import is_confirmed
+from ordergen.accounts.sign_in.throttle import ThrottledError
 from ordergen.core.errors import BrokenPromiseError, NotAllowedError
 
 SERVICE_USERNAME = "api"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True)
@@ -54,11 +60,21 @@ class Bearer(HttpBearer):
         return _by_key(request, token, self.need)
 
 
-class Session(SessionAuth):
-    """The cookie of somebody who signed in to the site; unsafe methods need the CSRF token too."""
+class UnconfirmedError(NotAllowedError):
+    """The session is somebody's, and it is a while since they showed that it is still them."""
 
-    def __init__(self, need: Need) -> None:
+    code = "confirm_password"
+
+
+class Session(SessionAuth):
+    """The cookie of somebody who signed in to the site; unsafe methods need the CSRF token too.
+
+    Before what cannot be undone the password has to have been given lately, as on the pages.
+    """
+
+    def __init__(self, need: Need, *, is_confirmed: bool) -> None:
         self.need = need
+        self.wants_confirmation = is_confirmed
         super().__init__(csrf=True)
 
     def _get_key(self, request: HttpRequest) -> str | None:
@@ -70,7 +86,16 @@ class Session(SessionAuth):
         return request.COOKIES.get(self.param_name)
 
     def authenticate(self, request: HttpRequest, key: str | None) -> User | None:  # noqa: ARG002  ninja's signature
-        return _admit(request, request.user, self.need) if isinstance(request.user, User) else None
+        if not isinstance(request.user, User):
+            return None
+        if first := comes_first(request.user):
+            raise NotAllowedError(f"First comes what {reverse(first)} asks of you.")
+        row = request.sign_in  # type: ignore[attr-defined]  # set by a middleware
+        if self.wants_confirmation and request.method not in SAFE_METHODS and not (row and is_confirmed(row)):
+            raise UnconfirmedError(
+                "It is a while since you gave your password. Give it again at /signin/, then repeat."
+            )
+        return _admit(request, request.user, self.need)
 
 
 @dataclass(frozen=True)
@@ -89,13 +114,13 @@ def needs(permission: str, scope: str) -> list[Callable[[HttpRequest], Any]]:
     """The ways into an operation, for `auth=`. An unknown permission or scope is a KeyError at import."""
     need = Need(permission=permission, scope=scope)
     _ = PERMISSIONS[permission], SCOPES[scope]
-    return [ApiKey(need), Bearer(need), Session(need), OpenDoor(need)]
+    return [ApiKey(need), Bearer(need), Session(need, is_confirmed=permission in CONFIRMED), OpenDoor(need)]
 
 
 def needs_person(permission: str) -> list[Callable[[HttpRequest], Any]]:
     """Only a person who signed in may enter: what a key must never do, such as making keys."""
     _ = PERMISSIONS[permission]
-    return [Session(Need(permission=permission, scope=""))]
+    return [Session(Need(permission=permission, scope=""), is_confirmed=True)]
 
 
 class Undeclared:
@@ -110,10 +135,21 @@ class Undeclared:
 def _by_key(request: HttpRequest, plain: str, need: Need) -> User:
     key = find_api_key(plain)
     if key is None:
+        _count_wrong_key(request, plain)
         raise AuthenticationError(message="The API key is unknown, expired or revoked.")
+    request.user = key.user  # who is refused, if so, for the audit trail
     if need.scope not in key.scopes:
         raise NotAllowedError(f"The API key lacks the scope {need.scope}.")
     return _admit(request, key.user, need)
+
+
+def _count_wrong_key(request: HttpRequest, plain: str) -> None:
+    """Raises ThrottledError after too many from one address; API v1 answers a wrong key as it always has."""
+    try:
+        refuse_api_key(plain, client_of(request))
+    except ThrottledError:
+        if not request.path.startswith("/api/v1/"):
+            raise
 
 
 def _admit(request: HttpRequest, user: User, need: Need) -> User:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
 from ordergen.apis.errors import plain_error
@@ -39,7 +42,29 @@ def api_conventions(get_response: Handler) -> Handler:
     return middleware
 
 
+def is_foreign(request: HttpRequest) -> bool:
+    """Whether a page of another site asks API v1 where that is open to everybody, and no setting names the site.
+
+    A browser inside of a closed network would otherwise be a way in for any page that somebody there looks at.
+    """
+    origin = request.headers.get("Origin", "")
+    if settings.ORDERGEN_API_AUTH != "none" or not origin or not request.path.startswith("/api/v1/"):
+        return False
+    return origin not in settings.API_ORIGINS and not _is_own(request, origin)
+
+
+def _is_own(request: HttpRequest, origin: str) -> bool:
+    """Whether the page is one of ours; under a name that is not ours nothing is, and Django refuses it later."""
+    try:
+        return urlsplit(origin).netloc == request.get_host()
+    except (DisallowedHost, ValueError):  # ValueError: half an IPv6 address
+        return False
+
+
 def _answer(request: HttpRequest, get_response: Handler, *, is_v1: bool) -> HttpResponse:
+    if is_foreign(request):
+        words = "ORDERGEN_API_ORIGINS does not name the site whose page asks this."
+        return plain_error(request, HTTPStatus.FORBIDDEN, words)
     if is_v1 and request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return _preflight(request)
     if _declared_length(request) > MAX_BODY_BYTES:
@@ -90,7 +115,7 @@ def _dress(request: HttpRequest, response: HttpResponse) -> None:
         response[name] = value
     if "html" not in response.get("Content-Type", ""):  # pages keep the stricter policy of the site
         response["Content-Security-Policy"] = "default-src 'self'"
-    if "Origin" in request.headers and "Access-Control-Allow-Origin" not in response:
+    if "Origin" in request.headers and not is_foreign(request) and "Access-Control-Allow-Origin" not in response:
         # Any origin may read, but never with a cookie: browsers refuse "*" for a request with credentials.
         response["Access-Control-Allow-Origin"] = "*"
         response["Access-Control-Allow-Credentials"] = "true"

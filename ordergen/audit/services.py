@@ -46,11 +46,12 @@ def keep_turns_waiting() -> None:
 
 
 def record(
-    action: str, subject: Model, summary: str, *, by: User | None, detail: Mapping[str, Any] | None = None
+    action: str, subject: Model | None, summary: str, *, by: User | None, detail: Mapping[str, Any] | None = None
 ) -> AuditEvent:
-    """Appends one event about `subject`. Call it inside the transaction that makes the change, best in `recorded()`.
+    """Appends one event, about `subject` where it is about a row.
 
-    Writers take turns at the head; the unique `previous_hash` makes a fork impossible even if one did not.
+    Call it inside the transaction that makes the change, best in `recorded()`. Writers take turns at the
+    head; the unique `previous_hash` makes a fork impossible even if one did not.
     """
     take_turn()
     head = AuditEvent.objects.order_by("-seq").values("seq", "hash").first() or {"seq": 0, "hash": GENESIS}
@@ -61,8 +62,8 @@ def record(
         actor_id=by.pk if by else "",
         actor=by.username if by else "system",
         action=action,
-        object_type=type(subject).__name__,
-        object_id=subject.pk,
+        object_type=type(subject).__name__ if subject else "",
+        object_id=subject.pk if subject else "",
         summary=summary[:500],
         detail=json.loads(json.dumps(dict(detail or {}), default=str)),
         request_id=correlation.get(),

@@ -22,6 +22,7 @@ TOPICS = {
         "Every field and option that runs, what-if and ordergen solve read: type, unit and default.",
     ),
     "api": ("The API", "The main job from another program, with curl and with Python."),
+    "people": ("People and signing in", "Who gets in, how long that lasts, and how an administrator ends it."),
     "scale": ("How runs scale and what is kept safe", "The queue, what a kill -9 does, and where the limits are."),
 }
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_http_methods
 
-from ordergen.accounts.models import User
+from ordergen.accounts.models import SignIn, User
 
 View = Callable[..., HttpResponseBase]
 
@@ -20,16 +20,21 @@ class SignedInRequest(HttpRequest):
     """Only for type checking: requests of signed-in people are ordinary HttpRequests."""
 
     user: User
+    sign_in: SignIn
 
 
-def page(*methods: str) -> Callable[[View], View]:
-    """For people who are signed in and may read the book; answers `methods` (GET brings HEAD) and nothing else."""
+def page(*methods: str, permission: str = "book.read") -> Callable[[View], View]:
+    """For people who are signed in and have `permission`; answers `methods` (GET brings HEAD) and nothing else.
+
+    Without a permission it is for everybody who is signed in, as one's own account is.
+    """
     allowed = [*methods, "HEAD"] if "GET" in methods else [*methods]
 
     def decorate(view: View) -> View:
         @wraps(view)
         def inner(request: SignedInRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            request.user.must("book.read")
+            if permission:
+                request.user.must(permission)
             response = view(request, *args, **kwargs)
             patch_vary_headers(response, ("HX-Request",))
             return response

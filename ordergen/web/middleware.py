@@ -20,7 +20,6 @@ from ordergen.core.errors import InvalidInputError, OrdergenError
 
 logger = logging.getLogger(__name__)
 Handler = Callable[[HttpRequest], HttpResponse]
-_NOT_KEPT = ("csrfmiddlewaretoken", "password")
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -62,13 +61,18 @@ def permissions_policy(get_response: Handler) -> Handler:
     return middleware
 
 
+def typed_in(request: HttpRequest) -> list[tuple[str, str]]:
+    """The fields of the form that was sent, as names and texts, without what is never sent back."""
+    pairs = [(name, str(text)) for name, texts in request.POST.lists() for text in texts]
+    return [(name, text) for name, text in pairs if name != "csrfmiddlewaretoken" and "password" not in name]
+
+
 def later_page(request: HttpRequest, error: OrdergenError) -> HttpResponse:
     """Why something was not done now, with a button that sends what was typed once more.
 
     Made without the database, which may be the reason. A password is not sent back to the browser, nor is a file.
     """
-    typed = [(name, text) for name, texts in request.POST.lists() for text in texts if name not in _NOT_KEPT]
-    context = {"request": request, "error": error, "typed": typed, "csrf_token": get_token(request)}
+    context = {"request": request, "error": error, "typed": typed_in(request), "csrf_token": get_token(request)}
     response = HttpResponse(render_to_string("later.html", context), status=error.status)
     response["Retry-After"] = str(error.retry_after)
     return response

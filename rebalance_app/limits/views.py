@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
+from ordergen.accounts.sign_in.asking import needs_confirmation
 from ordergen.core.errors import InvalidInputError, NotFoundError
 from ordergen.web.http import SignedInRequest, page, refuses_nul
 from rebalance_app.limits.forms import FIELDS, LimitsForm
@@ -30,6 +31,7 @@ def limit_list(request: SignedInRequest) -> HttpResponse:
     return render(request, "limits/list.html", context)
 
 
+@needs_confirmation
 @refuses_nul(*FIELDS, "reason")
 @page("GET", "POST")
 def limit_edit(request: SignedInRequest, scope: str, subject_id: str) -> HttpResponse:

@@ -12,6 +12,7 @@ from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from ordergen.accounts.sign_in.asking import needs_confirmation
 from ordergen.web.downloads import csv_download
 from ordergen.web.http import SignedInRequest, page, refuses_nul, wants_fragment
 from rebalance_app.models import Order, Rebalance
@@ -111,6 +112,7 @@ def order_review(request: SignedInRequest) -> HttpResponse:
     return _review(request, decision, run_id, form.cleaned_data["verdict"])
 
 
+@needs_confirmation
 @refuses_nul("comment")
 @page("POST")
 def order_decision(request: SignedInRequest) -> HttpResponse:

@@ -20,6 +20,7 @@ from ordergen.ops.cli import (
     import_file,
     migrate,
     orders,
+    people,
     rebalance,
     serve,
     solve,
@@ -41,6 +42,7 @@ COMMANDS = (
     export_orders.COMMAND,
     solve.COMMAND,
     create_user.COMMAND,
+    people.COMMAND,
     create_api_key.COMMAND,
     verify.COMMAND,
 )

@@ -46,7 +46,8 @@ def person(username: str | None, role: str = "manager") -> User:
 
     active = User.objects.filter(is_active=True)
     if username:
-        people, found = list(active.filter(username=username)), f"no active user {username}"
+        named = User.objects.named(username)
+        people, found = [named] if named and named.is_active else [], f"no active user {username}"
     else:
         people = [user for user in active if role in user.roles]
         found = f"there are {len(people)}: name one with --as"

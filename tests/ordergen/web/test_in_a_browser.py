@@ -176,25 +176,6 @@ def test_without_script_an_approver_approves_and_the_menu_opens(opened, run, app
     assert Order.objects.filter(state="approved").count() == 1
 
 
-def test_what_was_typed_outlives_the_session(opened, run, manager, client, live_server):
-    page = opened(manager)
-    page.goto(f"/models/{run.model_id}/edit/")
-    name = page.input_value("#security-0")
-    page.context.clear_cookies(name="sessionid")
-    page.fill("#low-0", "0.1")
-    page.wait_for_selector("#toasts .banner")
-    assert "Your session has ended" in page.inner_text("#toasts")
-    assert page.locator("input[type=password]").count() == 0
-    client.force_login(manager)
-    anew = {"sessionid": client.cookies["sessionid"].value, "csrftoken": "b" * 32}
-    page.context.add_cookies([{"name": k, "value": v, "url": live_server.url} for k, v in anew.items()])
-    page.evaluate("dispatchEvent(new Event('focus'))")
-    page.fill("#reason", "Went on after signing in again")
-    page.get_by_role("button", name="Save", exact=True).click()
-    page.wait_for_url(f"**/models/{run.model_id}/")
-    assert name in page.inner_text("main")
-
-
 def test_a_run_page_becomes_the_result_by_itself(opened, book, manager, run_worker):
     waiting = run_launch(by=manager, model_id=book.model.pk)
     page = opened(manager)

@@ -13,12 +13,18 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from models_app.portfolio.types import NEAR, Options
+from ordergen.core.places import ASSETS, state_folder
 
 env = environ.Env()
 
-BASE_DIR = Path(__file__).resolve().parent.parent
 # Where the embedded database, broker and generated secret live; nothing else is written to disk.
-STATE_DIR = Path(env("ORDERGEN_HOME", default=str(BASE_DIR / "var")))
+STATE_DIR = Path(env("ORDERGEN_HOME", default=str(state_folder())))
+try:
+    STATE_DIR.mkdir(parents=True, exist_ok=True)
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"{STATE_DIR} cannot hold what ordergen keeps: {error.strerror}. Set ORDERGEN_HOME to a folder that can."
+    ) from error
 
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
@@ -42,7 +48,6 @@ def _secret_key() -> str:
         return str(key)
     path = STATE_DIR / "secret-key"
     if not path.exists():
-        STATE_DIR.mkdir(parents=True, exist_ok=True)
         made = STATE_DIR / f"secret-key-{secrets.token_hex(8)}"
         made.touch(mode=0o600)
         made.write_text(secrets.token_urlsafe(64))
@@ -100,7 +105,7 @@ APPEND_SLASH = True
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [ASSETS / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -118,7 +123,6 @@ TEMPLATES = [
 LOCK_SECONDS = 20  # that anybody waits for whoever holds a lock in the database
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'ordergen.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    STATE_DIR.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["ENGINE"] = "ordergen.core.sqlite"
     DATABASES["default"]["TEST"] = {"NAME": ":memory:"}  # pytest-django knows only Django's own backend by name
     DATABASES["default"]["OPTIONS"] = {
@@ -175,7 +179,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [ASSETS / "static"]
 STATIC_ROOT = STATE_DIR / "static"  # only where an operator runs collectstatic
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True  # a clone serves its files without a collectstatic step

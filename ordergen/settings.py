@@ -13,7 +13,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from models_app.portfolio.types import NEAR, Options
-from ordergen.core.places import ASSETS, state_folder
+from ordergen.places import ASSETS, state_folder
 
 env = environ.Env()
 

@@ -88,7 +88,7 @@ def _with_django(command: Command, options: argparse.Namespace) -> int:
     from django.db import DatabaseError
 
     from ordergen.core.errors import OrdergenError
-    from ordergen.core.places import where_state_was_left
+    from ordergen.places import where_state_was_left
 
     if (told := where_state_was_left()) and "ORDERGEN_HOME" not in os.environ:
         print(f"ordergen: {told}", file=sys.stderr)

@@ -15,7 +15,7 @@ from django.test import RequestFactory
 from django.urls import path
 
 from models_app.portfolio.drift import State
-from ordergen.core.places import ASSETS
+from ordergen.places import ASSETS
 from ordergen.web import geometry, vocabulary
 from ordergen.web.templatetags import drawings
 from rebalance_app.models import OrderState, ProposalState, RunState

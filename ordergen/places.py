@@ -6,7 +6,7 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
-_TOP = Path(__file__).resolve().parents[2]  # of a clone; of a wheel, the folder of everybody's packages
+_TOP = Path(__file__).resolve().parents[1]  # of a clone; of a wheel, the folder of everybody's packages
 _PACKED = _TOP / "ordergen" / "assets"  # only wheels have it: pyproject.toml puts it there
 IS_INSTALLED = _PACKED.is_dir()
 ASSETS = _PACKED if IS_INSTALLED else _TOP  # holds templates/ and static/

@@ -15,14 +15,19 @@ from django.core.exceptions import ImproperlyConfigured
 
 from models_app.portfolio.types import NEAR, Options
 from ordergen.ops.private_folder import make_private
+from ordergen.places import ASSETS, state_folder
 
 env = environ.Env()
 
-BASE_DIR = Path(__file__).resolve().parent.parent
 # Where the embedded database, broker and generated secret live; nothing else is written to disk.
-STATE_DIR = Path(env("ORDERGEN_HOME", default=str(BASE_DIR / "var")))
-if opened := make_private(STATE_DIR, with_group=env.bool("ORDERGEN_HOME_GROUP", default=False)):
-    logging.getLogger(__name__).warning(opened)  # before there is a log: Python writes it to standard error
+STATE_DIR = Path(env("ORDERGEN_HOME", default=str(state_folder())))
+try:
+    if opened := make_private(STATE_DIR, with_group=env.bool("ORDERGEN_HOME_GROUP", default=False)):
+        logging.getLogger(__name__).warning(opened)  # before there is a log: Python writes it to standard error
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"{STATE_DIR} cannot hold what ordergen keeps: {error.strerror}. Set ORDERGEN_HOME to a folder that can."
+    ) from error
 
 # Of the disk it lies on; with less this machine says that it is not ready. A large run writes so much at a time.
 MIN_FREE_BYTES = env.int("ORDERGEN_MIN_FREE_MB", default=200) * 1024 * 1024
@@ -122,7 +127,7 @@ APPEND_SLASH = True
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [ASSETS / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -220,7 +225,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [ASSETS / "static"]
 STATIC_ROOT = STATE_DIR / "static"  # only where an operator runs collectstatic
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True  # a clone serves its files without a collectstatic step

@@ -28,14 +28,22 @@ class Site:
     def __init__(self, home: Path, **environment: str) -> None:
         self.home = home
         self.log = home / "log"
+        self.program = [sys.executable, "-m", "ordergen.ops.cli"]
+        self.folder: Path | None = None  # where it is typed; else where the tests run
         inherited = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "CELERY_BROKER_URL"}}
         self.environment = inherited | {"ORDERGEN_HOME": str(home), "PYTHONWARNINGS": "ignore"} | environment
         self.started: list[subprocess.Popen[bytes]] = []
 
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ordergen.ops.cli", *arguments]
         return subprocess.run(
-            command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=300, check=False
+            [*self.program, *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
 
     def ask(self, code: str) -> Any:
@@ -50,7 +58,7 @@ class Site:
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "ordergen.ops.cli", *arguments], env=self.environment, stdout=log, stderr=log
+                [*self.program, *arguments], env=self.environment, cwd=self.folder, stdout=log, stderr=log
             )
         self.started.append(process)
         return process

@@ -71,4 +71,5 @@ def _password() -> str:
 def signs(demo: Demo, address: str) -> str:
     """What to tell the person at the terminal."""
     people = "\n".join(f"    {name:8} {role.label}" for role, name in NAMES.items())
-    return f"\n  {address}\n\n  Sign in as one of (password {demo.password}):\n{people}\n"
+    kept = f"  Its password and, unless DATABASE_URL says otherwise, its data: {settings.STATE_DIR}\n"
+    return f"\n  {address}\n\n  Sign in as one of (password {demo.password}):\n{people}\n\n{kept}"

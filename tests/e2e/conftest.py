@@ -30,12 +30,12 @@ def demo(tmp_path_factory) -> Iterator[Demo]:
     port = free_port()
     site.start("demo", "--port", str(port))
     address = f"http://127.0.0.1:{port}"
-    eventually(lambda: _answers(address), 300)
+    eventually(lambda: answers(address), 300)
     yield Demo(site, address, (site.home / "demo-password").read_text())
     site.stop()
 
 
-def _answers(address: str) -> bool:
+def answers(address: str) -> bool:
     try:
         with urllib.request.urlopen(f"{address}/health/live", timeout=2) as answer:
             return answer.status == 200

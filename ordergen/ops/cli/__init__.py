@@ -97,7 +97,10 @@ def _with_django(command: Command, options: argparse.Namespace) -> int:
 
     from ordergen.core.db import refusal
     from ordergen.core.errors import OrdergenError
+    from ordergen.places import where_state_was_left
 
+    if (told := where_state_was_left()) and "ORDERGEN_HOME" not in os.environ:
+        print(f"ordergen: {told}", file=sys.stderr)
     try:
         if not apps.ready:  # a second time would tie our log to what is standard error at this moment, a test's buffer
             django.setup()
@@ -108,8 +111,8 @@ def _with_django(command: Command, options: argparse.Namespace) -> int:
     except (OrdergenError, ImproperlyConfigured) as error:
         return _fail(str(error))
     except (DatabaseError, OSError) as error:
-        if told := refusal(error):
-            return _fail(told.message)
+        if refused := refusal(error):
+            return _fail(refused.message)
         if isinstance(error, OSError):
             raise
         return _fail(f"the database refused: {error}. Is DATABASE_URL right?")

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from django.conf import settings
 from django.template import Context, Template
 from django.test import RequestFactory
 from django.urls import path
 
 from models_app.portfolio.drift import State
+from ordergen.places import ASSETS
 from ordergen.web import geometry, vocabulary
 from ordergen.web.templatetags import drawings
 from rebalance_app.models import OrderState, ProposalState, RunState
 
-ROOT = settings.BASE_DIR
+ROOT = ASSETS  # of a clone, where the packages lie too
 CSS = (ROOT / "static/ordergen.css").read_text()
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 UNKNOWN = '<span class="unknown" role="img" aria-label="not available">–</span>'

@@ -26,9 +26,10 @@ from ordergen.accounts.api import router as account_v2
 from ordergen.accounts.keys import find_api_key
 from ordergen.apis.auth import Undeclared
 from ordergen.apis.conventions import PerCaller
-from ordergen.apis.docs import V2_GUIDE, add_errors
+from ordergen.apis.docs import V2_GUIDE, add_errors, tidy_parameters
 from ordergen.apis.errors import plain_error, to_response
 from ordergen.apis.json import Renderer, StrictParser
+from ordergen.apis.parameters import strict_parameters
 from ordergen.audit.api import router as audit_v2
 from ordergen.ops import health
 from rebalance_app.api_v2 import router as rebalances_v2
@@ -56,6 +57,7 @@ class OrdergenAPI(NinjaAPI):
     def get_openapi_schema(self, **where: Any) -> OpenAPISchema:
         """The document with the errors that any operation may answer, which ninja cannot know."""
         schema = super().get_openapi_schema(**where)
+        tidy_parameters(schema)
         add_errors(schema, version=self.version)
         return schema
 
@@ -131,6 +133,7 @@ v2 = OrdergenAPI(
     description=V2_GUIDE,
     throttle=[PerCaller()],
 )
+v2.add_decorator(strict_parameters)
 v2.add_router("", book_v2)
 v2.add_router("", rebalances_v2)
 v2.add_router("", account_v2)

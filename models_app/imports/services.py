@@ -21,7 +21,7 @@ from models_app.sources import get_source
 from ordergen.accounts.models import User
 from ordergen.audit.services import record
 from ordergen.core.db import atomic, one_at_a_time
-from ordergen.core.errors import ConflictError, InvalidInputError
+from ordergen.core.errors import Code, ConflictError, InvalidInputError
 from ordergen.core.models import Setting
 
 Diff = Callable[[list[FileRow], Findings], ImportWork]
@@ -76,7 +76,10 @@ def apply_import(plan: ImportPlan, *, by: User | None, progress: ImportProgress 
     with atomic():
         one_at_a_time("book")
         if _state(layout) != plan.book_version:
-            raise ConflictError("The book has changed since this file was looked at. Upload the file again.")
+            raise ConflictError(
+                "The book has changed since this file was looked at. Upload the file again.",
+                code=Code.CHANGED_MEANWHILE,
+            )
         if plan.n_writes:
             _write(plan, by, progress or ImportProgress())
     return plan

@@ -29,10 +29,12 @@ BOOK = needs("book.read", "book:read")
     auth=BOOK,
     openapi_extra=errors(),
 )
-def list_securities(request: HttpRequest, q: SearchText = "", cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
+def list_securities(
+    request: HttpRequest, q: SearchText | None = None, cursor: Cursor = "", limit: Limit = 50
+) -> dict[str, Any]:
     """Securities by ticker with their latest price; `q` finds a part of ticker or name."""
     source = get_source()
-    wanted = q.casefold()
+    wanted = (q or "").casefold()
     found = [s for s in source.securities().values() if wanted in s.ticker.casefold() or wanted in s.name.casefold()]
     page = slice_of(found, lambda info: info.id, lambda info: {"info": info}, cursor=cursor, limit=limit)
     prices = source.latest_prices([item["info"].id for item in page["items"]])
@@ -62,9 +64,11 @@ def get_security(request: HttpRequest, security_id: SecurityPath) -> dict[str, A
     auth=BOOK,
     openapi_extra=errors(),
 )
-def list_portfolios(request: HttpRequest, q: SearchText = "", cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
+def list_portfolios(
+    request: HttpRequest, q: SearchText | None = None, cursor: Cursor = "", limit: Limit = 50
+) -> dict[str, Any]:
     """Portfolios by name; `q` finds a part of the name."""
-    found = [info for info in get_source().portfolios().values() if q.casefold() in info.name.casefold()]
+    found = [info for info in get_source().portfolios().values() if (q or "").casefold() in info.name.casefold()]
     return slice_of(
         found, lambda info: info.id, lambda info: {"id": info.id, "name": info.name}, cursor=cursor, limit=limit
     )

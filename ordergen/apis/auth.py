@@ -19,7 +19,7 @@ from ninja.utils import check_csrf
 from ordergen.accounts.keys import SCOPES, find_api_key
 from ordergen.accounts.models import User
 from ordergen.accounts.roles import PERMISSIONS, Role
-from ordergen.core.errors import BrokenPromiseError, NotAllowedError
+from ordergen.core.errors import BrokenPromiseError, Code, NotAllowedError
 
 SERVICE_USERNAME = "api"
 
@@ -112,7 +112,7 @@ def _by_key(request: HttpRequest, plain: str, need: Need) -> User:
     if key is None:
         raise AuthenticationError(message="The API key is unknown, expired or revoked.")
     if need.scope not in key.scopes:
-        raise NotAllowedError(f"The API key lacks the scope {need.scope}.")
+        raise NotAllowedError(f"The API key lacks the scope {need.scope}.", code=Code.MISSING_SCOPE)
     return _admit(request, key.user, need)
 
 

@@ -20,9 +20,10 @@ from ninja.throttling import BaseThrottle
 from pydantic import BeforeValidator, ConfigDict, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from ordergen.apis.field_codes import FieldCode
 from ordergen.apis.json import Body
 from ordergen.core.cache import count
-from ordergen.core.errors import ConflictError, InvalidInputError, OrdergenError
+from ordergen.core.errors import Code, ConflictError, InvalidInputError, OrdergenError
 from ordergen.web.keyset import Keyset, KeysetPage, cut, index_behind, read_page
 
 MAX_PAGE = 200
@@ -39,6 +40,14 @@ class Strict(Body):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class FieldProblem(Schema):
+    """What is wrong with one field, parameter or header."""
+
+    field: str = Field(examples=["positions.3.target"])
+    message: str = Field(examples=["Targets go in steps of 0.5 % (0.005)."])
+    code: FieldCode
+
+
 class Problem(Schema):
     """RFC 9457. `errors` names the fields at fault; `correlation_id` is what the logs and the audit trail carry."""
 
@@ -46,11 +55,9 @@ class Problem(Schema):
     title: str
     status: int
     detail: str
-    code: str = Field(examples=["invalid_input"])
+    code: Code = Field(description="For programs to branch on; new ones may be added, so let a default case be there")
     correlation_id: str
-    errors: list[dict[str, str]] = Field(
-        [], examples=[[{"field": "positions.3.target", "message": "Targets go in steps of 0.5 % (0.005)."}]]
-    )
+    errors: list[FieldProblem] = []
 
 
 def _read_decimal(value: object) -> Decimal:
@@ -83,14 +90,14 @@ class Page(Schema, Generic[Row]):
 class StaleError(ConflictError):
     """If-Match named a version that is not the current one."""
 
-    code = "stale_version"
+    code = Code.STALE_VERSION
     status = HTTPStatus.PRECONDITION_FAILED
 
 
 class UnconditionalError(OrdergenError):
     """A change that has to say which version it was made from."""
 
-    code = "precondition_required"
+    code = Code.PRECONDITION_REQUIRED
     status = HTTPStatus.PRECONDITION_REQUIRED
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from itertools import chain
 from typing import Any
@@ -107,15 +107,28 @@ def add_errors(schema: dict[str, Any], *, version: str) -> None:
     """Completes the error answers of each operation of `schema`, in the shape that they have in this API."""
     parts = schema["components"].setdefault("schemas", {})
     if version == "v2":
-        parts["Problem"] = Problem.model_json_schema()
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        parts |= problem.pop("$defs") | {"Problem": problem}
         media, shape = "application/problem+json", "Problem"
     else:
         parts |= {"Error": _V1_ERROR} | _V1_PARTS
         media, shape = "application/json", "Error"
     content = {media: {"schema": {"$ref": f"#/components/schemas/{shape}"}}}
-    for method, operation in chain.from_iterable(methods.items() for methods in schema["paths"].values()):
+    for method, operation in _operations(schema):
         responses = operation["responses"]
         declared = [status for status in responses if status >= HTTPStatus.BAD_REQUEST]
         to_a_body = () if method in _BODILESS else _TO_A_BODY[version]
         for status in (*declared, *_ALWAYS[version], *to_a_body):
             responses[status] = {"description": phrase(status), "content": content}
+
+
+def tidy_parameters(schema: dict[str, Any]) -> None:
+    """Takes from each parameter the examples that its schema has too: beside it they are an object in OpenAPI."""
+    for _, operation in _operations(schema):
+        for parameter in operation["parameters"]:
+            parameter.pop("examples", None)
+
+
+def _operations(schema: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Method and operation of all there are."""
+    return chain.from_iterable(methods.items() for methods in schema["paths"].values())

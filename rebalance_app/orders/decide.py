@@ -17,7 +17,7 @@ from django.utils import timezone
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.core.db import bulk_insert, in_batches, is_busy, object_id
-from ordergen.core.errors import ConflictError, InvalidInputError, NotFoundError, OrdergenError, PartlyDoneError
+from ordergen.core.errors import Code, ConflictError, InvalidInputError, NotFoundError, OrdergenError, PartlyDoneError
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
 from rebalance_app.orders.book_now import Book, Verdict, read_book
 from rebalance_app.orders.findings import judge_approval, judge_rejection, policy
@@ -112,7 +112,9 @@ def _count(run: Rebalance, expected_count: int | None) -> int:
     """How many orders of the run await a decision; raises ConflictError where that is not what somebody saw."""
     count = run.orders.filter(state=OrderState.PROPOSED).count()
     if expected_count not in (None, count):
-        raise ConflictError(f"{count} orders await a decision, not {expected_count}: look again.")
+        raise ConflictError(
+            f"{count} orders await a decision, not {expected_count}: look again.", code=Code.CHANGED_MEANWHILE
+        )
     return count
 
 
@@ -188,7 +190,9 @@ def _write(
             Order.objects.filter(pk__in=batch, state=state).update(state=verdict) for batch in in_batches(ids)
         )
         if changed != len(ids):
-            raise ConflictError("Somebody else decided on some of these orders meanwhile: look again.")
+            raise ConflictError(
+                "Somebody else decided on some of these orders meanwhile: look again.", code=Code.CHANGED_MEANWHILE
+            )
     bulk_insert(Decision, DECISION_FIELDS, _decisions(by, orders, verdict, comment, now))
     for run in sorted(runs.values(), key=lambda run: run.number):
         decided = [order for order in orders if order.rebalance_id == run.pk]

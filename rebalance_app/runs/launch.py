@@ -22,7 +22,7 @@ from models_app.sources.book_source import BookSource
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.core.db import bulk_insert, object_id
-from ordergen.core.errors import ConflictError, InvalidInputError
+from ordergen.core.errors import Code, ConflictError, InvalidInputError
 from rebalance_app.models import OPEN, PortfolioRebalance, Rebalance
 from rebalance_app.runs.backlog import admit
 from rebalance_app.solving.freeze import checked_options, limits_in_force, prices_now
@@ -135,7 +135,8 @@ def _hash(request: Mapping[str, Any]) -> str:
 def _earlier_run(key: str | None, request: Mapping[str, Any]) -> Rebalance | None:
     run = Rebalance.objects.filter(idempotency_key=key).first() if key else None
     if run and run.request_hash != _hash(request):
-        raise ConflictError(f"This idempotency key already started run #{run.number} with other content.")
+        message = f"This idempotency key already started run #{run.number} with other content."
+        raise ConflictError(message, code=Code.IDEMPOTENCY_KEY_REUSED)
     return run
 
 
@@ -158,7 +159,8 @@ def _portfolio_names(model: InvestmentModel, chosen: Sequence[str] | None, sourc
 def _refuse_changed(model: InvestmentModel) -> None:
     """The run is to have the targets and the portfolios of one version."""
     if not InvestmentModel.objects.filter(pk=model.pk, version=model.version).exists():
-        raise ConflictError(f"{model.name} was changed at this moment: look at it again.")
+        message = f"{model.name} was changed at this moment: look at it again."
+        raise ConflictError(message, code=Code.CHANGED_MEANWHILE)
 
 
 def _refuse_running(names: Mapping[str, str]) -> None:
@@ -169,7 +171,8 @@ def _refuse_running(names: Mapping[str, str]) -> None:
         raise ConflictError(
             f"{names[taken[0]]} is being rebalanced by run #{busy[taken[0]]}"
             + (f", and {len(taken) - 1} more are too" if len(taken) > 1 else "")
-            + ". Wait for it to end, or cancel it."
+            + ". Wait for it to end, or cancel it.",
+            code=Code.PORTFOLIO_BUSY,
         )
 
 

@@ -32,6 +32,7 @@ from ordergen.apis.json import Renderer, StrictParser
 from ordergen.apis.parameters import strict_parameters
 from ordergen.audit.api import router as audit_v2
 from ordergen.ops import health
+from ordergen.webhooks.api import router as webhooks_v2
 from rebalance_app.api_v2 import router as rebalances_v2
 from rebalance_app.v1.api import router as rebalances_v1
 
@@ -138,6 +139,7 @@ v2.add_router("", book_v2)
 v2.add_router("", rebalances_v2)
 v2.add_router("", account_v2)
 v2.add_router("", audit_v2)
+v2.add_router("", webhooks_v2)
 
 APIS = {"/api/v1": v1, "/api/v2": v2}
 

@@ -6,6 +6,7 @@ import os
 import secrets
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,6 +33,16 @@ def _fraction(name: str, default: str) -> Decimal:
         if 0 <= (number := Decimal(text)) <= 1:
             return number
     raise ImproperlyConfigured(f"{name} is {text!r}; it has to be a fraction such as {default}.")
+
+
+def _networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """A comma list of networks, such as 10.20.0.0/16."""
+    try:
+        return tuple(ip_network(text.strip()) for text in env.list(name, default=[]))
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name}: {error}; it has to be a list such as 10.20.0.0/16,127.0.0.1/32."
+        ) from error
 
 
 def _secret_key() -> str:
@@ -69,6 +80,7 @@ INSTALLED_APPS = [
     "ordergen.web",
     "ordergen.accounts",
     "ordergen.audit",
+    "ordergen.webhooks",
     "ordergen.ops",
     "models_app",
     "rebalance_app",
@@ -262,6 +274,7 @@ PRICE_MOVED_SOFT = _fraction("ORDERGEN_PRICE_MOVED_SOFT", "0.05")
 PRICE_MOVED_HARD = _fraction("ORDERGEN_PRICE_MOVED_HARD", "0.20")
 WEB_THREADS = 16  # of each of the web server's processes
 V1_WAIT_SECONDS = env.float("ORDERGEN_V1_WAIT_SECONDS", default=25)  # API v1's triggers wait this long for their run
+WEBHOOK_NETWORKS = _networks("ORDERGEN_WEBHOOK_NETWORKS")  # inside which webhooks may go, and there without TLS too
 API_READS_PER_MINUTE = env.int("ORDERGEN_API_READS_PER_MINUTE", default=600)  # of API v2, for each person
 API_WRITES_PER_MINUTE = env.int("ORDERGEN_API_WRITES_PER_MINUTE", default=120)
 COMMISSION_RATE = env("ORDERGEN_COMMISSION_RATE", default="0.0005")  # of an order's value, for estimates

@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/keys/", accounts.keys, name="keys"),
     path("account/keys/<str:key_id>/revoke/", accounts.key_revoke, name="key_revoke"),
     path("audit/", include("ordergen.audit.urls")),
+    path("webhooks/", include("ordergen.webhooks.urls")),
     path("help/", include("ordergen.web.help")),
     path("", include("models_app.urls")),
     path("", include("rebalance_app.urls")),

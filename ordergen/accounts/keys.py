@@ -22,6 +22,8 @@ SCOPES: dict[str, str] = {
     "rebalances:write": "Launch, cancel, retry and hide runs",
     "orders:decide": "Approve and reject orders",
     "audit:read": "Read the audit trail",
+    "events:read": "Follow what changes: the event feed",
+    "webhooks:manage": "Set up webhooks, see and repeat what they sent",
 }
 MAX_DAYS = 365
 MAX_NAME_LENGTH = 100

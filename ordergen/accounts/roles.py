@@ -20,4 +20,5 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "rebalance.launch": frozenset({Role.MANAGER}),
     "order.decide": frozenset({Role.APPROVER}),
     "audit.read": frozenset({Role.AUDITOR, Role.ADMIN}),
+    "webhook.manage": frozenset({Role.ADMIN}),
 }

@@ -22,6 +22,7 @@ TOPICS = {
         "Every field and option that runs, what-if and ordergen solve read: type, unit and default.",
     ),
     "api": ("The API", "The main job from another program, with curl and with Python."),
+    "webhooks": ("Events and webhooks", "How other systems follow what changes, by asking or by being told."),
     "scale": ("How runs scale and what is kept safe", "The queue, what a kill -9 does, and where the limits are."),
 }
 

@@ -41,7 +41,13 @@ def limits_set(*, by: User, scope: str, subject_id: str, values: Mapping[str, An
             scope=scope, subject_id=subject_id, values=given, set_by=by, set_at=timezone.now(), reason=reason.strip()
         )
         told = ", ".join(f"{key} {value}" for key, value in given.items()) or "none"
-        record("limits.set", limits, f"Limits of {scope} {name}: {told}", by=by, detail={"reason": reason, **given})
+        record(
+            "limits.set",
+            limits,
+            f"Limits of {scope} {name}: {told}",
+            by=by,
+            detail={"scope": scope, "subject_id": subject_id, "reason": reason, **given},
+        )
     return limits
 
 

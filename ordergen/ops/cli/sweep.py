@@ -18,15 +18,20 @@ def _sweep(options: argparse.Namespace) -> None:
     from django.db import Error, connection
 
     from models_app.tasks import sweep_figures
+    from ordergen.webhooks.sender import deliver_due, start_senders
     from rebalance_app.runs.sweep import sweep
     from rebalance_app.tasks import stand_in
 
+    if options.forever:
+        start_senders()
     stood_in = False
     while True:
         try:
             sweep()
             stood_in = options.forever and stand_in(again=stood_in)
             sweep_figures()
+            if not options.forever:
+                deliver_due()
         except Error as error:
             if not options.forever:
                 raise
@@ -39,4 +44,6 @@ def _sweep(options: argparse.Namespace) -> None:
             time.sleep(settings.SWEEP_SECONDS)
 
 
-COMMAND = Command("sweep", "queue again what lost its worker, refresh figures that nobody does", _sweep, _arguments)
+COMMAND = Command(
+    "sweep", "queue again what lost its worker, refresh figures that nobody does, send webhooks", _sweep, _arguments
+)

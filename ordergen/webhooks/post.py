@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpcore
@@ -32,7 +34,7 @@ def post(target: Target, body: bytes, headers: dict[str, str], *, seconds: float
     with (
         _deadline(seconds) as wire,
         httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(), network_backend=_Pinned(target.addresses, wire), max_connections=1
+            ssl_context=_trusted(), network_backend=_Pinned(target.addresses, wire), max_connections=1
         ) as pool,
     ):
         timeout = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
@@ -45,6 +47,12 @@ def post(target: Target, body: bytes, headers: dict[str, str], *, seconds: float
             if wire.is_over:
                 return Answer(None, f"No answer within {seconds:g} seconds.")
             return Answer(None, f"{type(error).__name__}: {error}"[:300])
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The authorities that httpx trusts, read once: that takes longer than a message."""
+    return httpx.create_ssl_context()
 
 
 def _fault(status: int) -> str:

@@ -28,6 +28,8 @@ class Receiver:
         return [json.loads(body)["data"]["seq"] for _, body in self.messages]
 
     def close(self) -> None:
+        with suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)  # else who waits in accept() keeps it open
         self._server.close()
 
     def _listen(self) -> None:

@@ -25,7 +25,7 @@ from ordergen.core.errors import Code, ConflictError, InvalidInputError
 from ordergen.core.models import Setting
 
 Diff = Callable[[list[FileRow], Findings], ImportWork]
-_DIFFS: dict[str, Diff] = {
+DIFFS: dict[str, Diff] = {
     "securities": diff_securities,
     "prices": diff_prices,
     "portfolios": diff_portfolios,
@@ -44,7 +44,7 @@ def plan_import(
     InvalidInputError for a file above settings.IMPORT_MAX_BYTES; everything else that is wrong is a problem.
     """
     layout = get_kind(kind)
-    _must(by, layout)
+    must_import(by, layout)
     content, found = read_bytes(file), Findings()
     version = _state(layout)  # before the reading of the book: a change in between voids the plan
     progress = progress or ImportProgress()
@@ -55,7 +55,7 @@ def plan_import(
         file_name=file_name,
         sha256=hashlib.sha256(content).hexdigest(),
         n_rows=len(rows),
-        work=_DIFFS[kind](rows, found),
+        work=DIFFS[kind](rows, found),
         changes=found.changes,
         problems=found.problems,
         book_version=version,
@@ -70,7 +70,7 @@ def apply_import(plan: ImportPlan, *, by: User | None, progress: ImportProgress 
     since the plan was made (plan again and look again).
     """
     layout = get_kind(plan.kind)
-    _must(by, layout)
+    must_import(by, layout)
     if not plan.is_clean:
         raise _refusal(plan)
     with atomic():
@@ -107,7 +107,8 @@ def refuse_elsewhere(kind: FileKind) -> None:
         raise InvalidInputError("The book is kept by other services; only models can be imported here.")
 
 
-def _must(by: User | None, kind: FileKind) -> None:
+def must_import(by: User | None, kind: FileKind) -> None:
+    """Raises InvalidInputError for a kind that is kept elsewhere, NotAllowedError for somebody who may not."""
     refuse_elsewhere(kind)
     if by is not None:
         by.must("book.import")

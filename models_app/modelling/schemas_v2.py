@@ -59,6 +59,11 @@ class ModelOut(ModelSummary):
     portfolios: list[str]
 
 
+class FollowerOut(Schema):
+    id: str
+    name: str | None
+
+
 class VersionSummary(Schema):
     version: int
     saved_by: str | None

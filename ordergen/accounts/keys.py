@@ -16,6 +16,7 @@ from ordergen.core.errors import InvalidInputError, NotFoundError
 
 SCOPES: dict[str, str] = {
     "book:read": "See portfolios, holdings, securities and prices",
+    "book:write": "Write the book: securities, prices, portfolios, holdings, lots",
     "models:read": "See models, their versions and drift",
     "models:write": "Create, change and delete models",
     "rebalances:read": "See runs, proposals and orders",

@@ -30,6 +30,7 @@ MAX_PAGE = 200
 _DECIMAL = re.compile(r"-?\d{1,12}(\.\d{1,8})?", re.ASCII)
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _MINUTE = 60
+_NUMBERS = frozenset({"seq", "number"})  # keys of a page that are no texts
 Row = TypeVar("Row")
 Record = TypeVar("Record", bound=Model)
 
@@ -135,7 +136,7 @@ def page_of(
     key: str = "pk",
 ) -> dict[str, Any]:
     """A page by a unique key that ascends in time (ids, or a running number): any page costs the same."""
-    after = read_cursor(cursor, str if key == "pk" else int)[0] if cursor else None
+    after = read_cursor(cursor, int if key in _NUMBERS else str)[0] if cursor else None
     page = read_page(rows, Keyset(key if rising else f"-{key}"), limit, after=after)
     return _shown(page, show, lambda row: getattr(row, key))
 
@@ -156,28 +157,41 @@ def _shown(
     return {"items": [show(row) for row in page.rows], "next_cursor": following}
 
 
-def etag(version: int) -> str:
+def etag(version: int | str) -> str:
     return f'"{version}"'
 
 
-def is_known(request: HttpRequest, version: int) -> bool:
-    """Whether the caller has this version already (If-None-Match)."""
-    return etag(version) in {tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")}
+def is_known(request: HttpRequest, version: int | str) -> bool:
+    """Whether the caller has this version already (If-None-Match); a proxy may have made its ETag a weak one."""
+    tags = {tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")}
+    return etag(version) in tags or "*" in tags
 
 
 def expected_version(request: HttpRequest) -> int:
     """The version of If-Match; raises UnconditionalError without it, InvalidInputError where it is no ETag of ours."""
-    given = request.headers.get("If-Match")
+    given = expected_tag(request)
     if given is None:
         raise UnconditionalError('Send the version you saw as If-Match, such as If-Match: "3".')
-    if not (match := re.fullmatch(r'"(\d{1,9})"', given.strip(), re.ASCII)):
-        raise InvalidInputError(
-            "The ETag is not one of ours.", fields={"If-Match": 'A version in quotes, such as "3".'}
-        )
-    return int(match[1])
+    if not re.fullmatch(r"\d{1,9}", given, re.ASCII):
+        raise _no_tag()
+    return int(given)
 
 
-def set_etag(response: HttpResponse, version: int) -> None:
+def expected_tag(request: HttpRequest) -> str | None:
+    """What If-Match says, without its quotes; None where there is none. Compressed on its way an ETag becomes weak."""
+    given = request.headers.get("If-Match")
+    if given is None:
+        return None
+    if not (match := re.fullmatch(r'(?:W/)?"([0-9a-z]{1,24})"', given.strip(), re.ASCII)):
+        raise _no_tag()
+    return match[1]
+
+
+def _no_tag() -> InvalidInputError:
+    return InvalidInputError("The ETag is not one of ours.", fields={"If-Match": 'A version in quotes, such as "3".'})
+
+
+def set_etag(response: HttpResponse, version: int | str) -> None:
     response["ETag"] = etag(version)
 
 

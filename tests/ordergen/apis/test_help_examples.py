@@ -143,21 +143,16 @@ def test_a_webhook_that_is_set_up_by_curl_tells_the_program_that_listens(live):
     made = _bash(EXAMPLES / "webhook.sh", live | {"HOOK_URL": f"http://127.0.0.1:{port}/"})
     assert made.returncode == 0, made.stderr + made.stdout
     secret, attempts = made.stdout.splitlines()
-    listener = subprocess.Popen(
-        [sys.executable, str(EXAMPLES / "listen.py.txt")],
-        env=live | {"SECRET": secret, "PORT": str(port)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        number = _launch(live)
-        told = []
-        while not (told and told[-1].endswith(f"rebalance.finished run {number} completed")):
-            told.append(listener.stdout.readline().strip())
-            assert told[-1], "it has ended"
-    finally:
-        listener.kill()
-        listener.wait()
+    command = [sys.executable, str(EXAMPLES / "listen.py.txt")]
+    secrets = {"SECRET": secret, "PORT": str(port)}
+    with subprocess.Popen(command, env=live | secrets, stdout=subprocess.PIPE, text=True) as listener:
+        try:
+            number, told = _launch(live), [""]
+            while not told[-1].endswith(f"rebalance.finished run {number} completed"):
+                told.append(listener.stdout.readline().strip())
+                assert told[-1], "it has ended"
+        finally:
+            listener.kill()
 
     assert json.loads(attempts) == []
     assert any("rebalance.launched" in line for line in told)

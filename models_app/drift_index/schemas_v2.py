@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 
 from ninja import Field, Schema
-from pydantic import WithJsonSchema
 
-from models_app.drift_index.document import STATES
+from models_app.drift_index.document import DriftState
 from models_app.models import DriftFigures
 from models_app.portfolio.types import ZERO
 from ordergen.apis.conventions import Page
-
-DriftState = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STATES)})]
 
 
 class DriftSummary(Schema):

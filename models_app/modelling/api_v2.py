@@ -12,6 +12,7 @@ from models_app.investment_models import selectors
 from models_app.investment_models.versions import changes
 from models_app.modelling import schemas_v2 as out
 from models_app.modelling import services
+from models_app.modelling.finding import ModelQuery, models_found
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
 from ordergen.apis.auth import caller, needs
@@ -44,11 +45,12 @@ IF_MATCH = header("If-Match", "The version the change was made from; 428 without
     auth=READ,
     openapi_extra=errors(),
 )
-def list_models(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> HttpResponse:
+def list_models(
+    request: HttpRequest, filters: Annotated[out.ModelFilter, Query()], cursor: Cursor = "", limit: Limit = 50
+) -> HttpResponse:
     """Models, newest first."""
-    page = page_of(
-        InvestmentModel.objects.all(), lambda model: {"model": model}, cursor=cursor, limit=limit, rising=False
-    )
+    found = models_found(ModelQuery(**dict(filters)))
+    page = page_of(found, lambda model: {"model": model}, cursor=cursor, limit=limit, rising=False)
     models = [item["model"] for item in page["items"]]
     sizes = selectors.model_sizes(models)
     return answer(page | {"items": [out.model_summary(model, sizes[model.pk]) for model in models]})

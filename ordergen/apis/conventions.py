@@ -8,6 +8,8 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
@@ -28,6 +30,7 @@ from ordergen.web.keyset import Keyset, KeysetPage, cut, index_behind, read_page
 
 MAX_PAGE = 200
 _DECIMAL = re.compile(r"-?\d{1,12}(\.\d{1,8})?", re.ASCII)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _MINUTE = 60
 _NUMBERS = frozenset({"seq", "number"})  # keys of a page that are no texts
@@ -72,12 +75,30 @@ DecimalText = Annotated[
     BeforeValidator(_read_decimal),
     WithJsonSchema({"type": "string", "pattern": f"^{_DECIMAL.pattern}$", "examples": ["0.05"]}),
 ]
+
+
+def _read_instant(value: object) -> datetime:
+    if isinstance(value, str) and _INSTANT.fullmatch(value):
+        with suppress(ValueError):  # the 31st of February
+            return datetime.fromisoformat(value)
+    raise PydanticCustomError("instant", 'Input should be an instant with its zone, such as "2026-11-20T09:30:00Z"')
+
+
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_read_instant),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-20T09:30:00Z"]}),
+]
 HexId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}$")]
 SecurityId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{24}$")]
 PathId = Annotated[HexId, Path(examples=["68a0c0ffee0000000000beef"])]
 SecurityPath = Annotated[SecurityId, Path()]
 Cursor = Annotated[str, Query(max_length=400, description="`next_cursor` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+ChangedAfter = Annotated[
+    int | None,
+    Query(ge=0, le=2**62, description="Only what an event behind this number of `/events` is about"),
+]
 SearchText = Annotated[str, Query(max_length=100)]
 
 

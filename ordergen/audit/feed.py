@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, Model, Q, QuerySet
 
 from ordergen.audit.models import AuditEvent
 
@@ -29,6 +29,11 @@ def feed(*, kinds: Iterable[str] = (), subject_id: str = "", after: int = 0) -> 
         wanted |= Q(action=kind) if "." in kind else Q(action__startswith=f"{kind}.")
     events = events.filter(wanted)
     return events.filter(object_id=subject_id) if subject_id else events
+
+
+def subjects_changed(kind: type[Model], after: int) -> QuerySet[AuditEvent, str]:
+    """Ids of the records of `kind` that an event behind `after` is about."""
+    return AuditEvent.objects.filter(object_type=kind.__name__, seq__gt=after).values_list("object_id", flat=True)
 
 
 def newest() -> int:

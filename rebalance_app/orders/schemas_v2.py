@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from ninja import Field, Schema
 from pydantic import WithJsonSchema
 
-from ordergen.apis.conventions import HexId, Strict
+from ordergen.apis.conventions import HexId, Instant, SecurityId, Strict
 from rebalance_app.models import Decision, Order, OrderState
 from rebalance_app.orders.book_now import Verdict
 from rebalance_app.orders.decide import DecisionOutcome
@@ -33,8 +33,13 @@ class RunDecisionIn(Strict):
 
 class OrderFilter(Schema):
     run_id: HexId | None = None
+    model_id: HexId | None = None
     portfolio_id: HexId | None = None
+    security_id: SecurityId | None = None
     state: OrderState | None = None
+    side: Literal["BUY", "SELL"] | None = None
+    proposed_from: Instant | None = Field(None, description="The first second in which they were proposed")
+    proposed_before: Instant | None = Field(None, description="The second after the last one")
 
 
 class OrderOut(Schema):

@@ -10,8 +10,9 @@ from django.utils import timezone
 from ninja import Header, Query, Router, Status
 
 from ordergen.apis.auth import caller, needs
-from ordergen.apis.conventions import Cursor, HexId, Limit, Page, PathId, page_of
+from ordergen.apis.conventions import ChangedAfter, Cursor, HexId, Limit, Page, PathId, page_of
 from ordergen.apis.docs import errors
+from ordergen.audit.feed import subjects_changed
 from rebalance_app.models import Rebalance, RunState
 from rebalance_app.proposals.selectors import LONG, run_get
 from rebalance_app.runs import schemas_v2 as out
@@ -59,11 +60,14 @@ def list_runs(
     request: HttpRequest,
     state: Annotated[RunState | None, Query()] = None,
     model_id: Annotated[HexId | None, Query()] = None,
+    changed_after: ChangedAfter = None,
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> dict[str, Any]:
     """Runs, the latest first."""
     runs = Rebalance.objects.defer(*LONG).select_related("launched_by").filter(**_given(state=state, model_id=model_id))
+    if changed_after is not None:
+        runs = runs.filter(pk__in=subjects_changed(Rebalance, changed_after))
     return page_of(runs, out.run_out, cursor=cursor, limit=limit, rising=False, key="number")
 
 

@@ -89,6 +89,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "ordergen.web.middleware.correlation_id",
     "ordergen.core.metrics.measured",
+    "ordergen.apis.middleware.compressed",
     "ordergen.apis.middleware.api_conventions",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -16,6 +16,7 @@ from ordergen.accounts.roles import PERMISSIONS, Role
 from ordergen.apis.auth import caller, needs, needs_person
 from ordergen.apis.conventions import PathId, Strict
 from ordergen.apis.docs import errors
+from ordergen.apis.idempotency import answers_a_secret
 
 router = Router(tags=["account"])
 READ = needs("book.read", "book:read")
@@ -75,6 +76,7 @@ def list_keys(request: HttpRequest) -> list[ApiKey]:
     auth=PERSON,
     openapi_extra=errors(409),
 )
+@answers_a_secret
 def create_key(request: HttpRequest, payload: KeyIn) -> Status[dict[str, Any]]:
     """A new key for oneself. It can do what its scopes say, and never more than its owner's roles."""
     key, plain = create_api_key(user=caller(request), name=payload.name, scopes=payload.scopes, days=payload.days)

@@ -107,6 +107,12 @@ class Undeclared:
         raise NotAllowedError("This operation declares no permission, so it is closed.")
 
 
+def key_sent(request: HttpRequest) -> str:
+    """The text of the key in either header; empty where there is none."""
+    mark, _, token = request.headers.get("Authorization", "").partition(" ")
+    return request.headers.get(ApiKey.param_name) or (token if mark.lower() == "bearer" else "")
+
+
 def _by_key(request: HttpRequest, plain: str, need: Need) -> User:
     key = find_api_key(plain)
     if key is None:

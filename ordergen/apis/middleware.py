@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import cast
 
 from django.http import HttpRequest, HttpResponse
+from django.middleware.gzip import GZipMiddleware
 
 from ordergen.apis.errors import plain_error
 from ordergen.apis.json import MAX_BODY_BYTES
@@ -35,6 +37,17 @@ def api_conventions(get_response: Handler) -> Handler:
         if is_v1:
             _dress(request, response)
         return response
+
+    return middleware
+
+
+def compressed(get_response: Handler) -> Handler:
+    """gzip for who accepts it, in API v2: its answers have no secret beside what a stranger chose. Pages go plain."""
+    whole = GZipMiddleware(get_response)
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        is_v2 = request.path.startswith("/api/v2/")
+        return cast("HttpResponse", whole(request)) if is_v2 else get_response(request)
 
     return middleware
 

@@ -50,7 +50,7 @@ class WebhookOut(Schema):
     created_at: datetime
 
 
-class NewWebhook(WebhookOut):
+class SecretOut(Schema):
     secret: str = Field(description="Verifies the signatures, by any library of standardwebhooks")
 
 
@@ -80,7 +80,7 @@ def list_webhooks(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) 
 @router.post(
     "/webhooks",
     operation_id="ordergen_webhooks_api_create_webhook",
-    response={201: NewWebhook},
+    response={201: WebhookOut},
     auth=MANAGE,
     openapi_extra=errors(),
 )
@@ -94,7 +94,7 @@ def create_webhook(request: HttpRequest, payload: WebhookIn, response: HttpRespo
         after=payload.after,
     )
     response["Location"] = f"/api/v2/webhooks/{webhook.pk}"
-    return Status(HTTPStatus.CREATED, _shown(webhook) | {"secret": services.secret_of(webhook)})
+    return Status(HTTPStatus.CREATED, _shown(webhook))
 
 
 @router.get(
@@ -106,6 +106,18 @@ def create_webhook(request: HttpRequest, payload: WebhookIn, response: HttpRespo
 )
 def get_webhook(request: HttpRequest, webhook_id: PathId) -> dict[str, Any]:
     return _shown(services.webhook_get(webhook_id))
+
+
+@router.get(
+    "/webhooks/{webhook_id}/secret",
+    operation_id="ordergen_webhooks_api_get_secret",
+    response=SecretOut,
+    auth=MANAGE,
+    openapi_extra=errors(404),
+)
+def get_secret(request: HttpRequest, webhook_id: PathId) -> dict[str, str]:
+    """What signs its messages. It is in no other answer."""
+    return {"secret": services.secret_of(services.webhook_get(webhook_id))}
 
 
 @router.delete(

@@ -10,6 +10,7 @@ from ninja import Query, Router
 from ordergen.apis.auth import caller, needs
 from ordergen.apis.conventions import Cursor, Limit, Page, PathId, key_of, write_cursor
 from ordergen.apis.docs import errors
+from ordergen.apis.idempotency import in_parts
 from ordergen.apis.json import answer
 from rebalance_app.orders import schemas_v2 as out
 from rebalance_app.orders.decide import order_decide, run_decide
@@ -79,6 +80,7 @@ def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
     auth=DECIDE,
     openapi_extra=errors(404, 409),
 )
+@in_parts
 def decide_run(request: HttpRequest, run_id: PathId, payload: out.RunDecisionIn) -> dict[str, Any]:
     """Approves or rejects every order of a run that awaits a decision, if there are as many as you saw.
 

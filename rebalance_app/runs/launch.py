@@ -106,6 +106,12 @@ def run_launch(
     return run
 
 
+def is_repeated(idempotency_key: str | None, by: User) -> bool:
+    """Whether this person launched a run under the key before."""
+    key = _scoped(idempotency_key, by)
+    return key is not None and Rebalance.objects.filter(idempotency_key=key).exists()
+
+
 def enqueue(run_id: str, chunks: Iterable[int]) -> bool:
     """Tells the workers about chunks; False when the broker is down. The rows wait, and the sweeper sees to them."""
     for chunk in chunks:

@@ -18,6 +18,7 @@ def _sweep(options: argparse.Namespace) -> None:
     from django.db import Error, connection
 
     from models_app.tasks import sweep_figures
+    from ordergen.apis.idempotency import forget_old
     from ordergen.webhooks.sender import deliver_due, start_senders
     from rebalance_app.runs.sweep import sweep
     from rebalance_app.tasks import stand_in
@@ -30,6 +31,7 @@ def _sweep(options: argparse.Namespace) -> None:
             sweep()
             stood_in = options.forever and stand_in(again=stood_in)
             sweep_figures()
+            forget_old()
             if not options.forever:
                 deliver_due()
         except Error as error:

@@ -4,6 +4,7 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 
 from ordergen.audit.models import AuditEvent
+from ordergen.core.models import KeptAnswer
 from ordergen.webhooks.deliver import deliver
 from tests.callers import Api
 from tests.ordergen.webhooks.receiver import status
@@ -29,7 +30,7 @@ def test_its_life_over_the_api(ada, listening, happen):
     assert ada.post(f"{path}/resume").json()["state"] == "active"
     deliver(webhook["id"])
     headers, body = receiver.messages[-1]
-    assert Verifier(webhook["secret"]).verify(body, headers)["data"]["seq"] == seq
+    assert Verifier(ada.get(f"{path}/secret").json()["secret"]).verify(body, headers)["data"]["seq"] == seq
     attempts = ada.get(f"{path}/attempts").json()["items"]
     assert [(one["seq"], one["status"], one["fault"]) for one in attempts] == [
         (seq, 204, ""), (seq, 500, "The receiver answered 500."),
@@ -74,12 +75,15 @@ def test_what_is_wrong_is_said_at_its_field(ada, listening, change, field):
     assert field in [entry["field"] for entry in answer.json()["errors"]]
 
 
-def test_a_secret_is_told_once_and_by_no_list(ada, listening):
-    made = ada.post("/webhooks", {"url": listening().url}).json()
+def test_a_secret_is_told_where_it_is_asked_for_and_nowhere_else(ada, listening):
+    made = ada.post("/webhooks", {"url": listening().url}, Idempotency_Key="k")
+    secret = ada.get(f"/webhooks/{made.json()['id']}/secret").json()["secret"]
 
-    assert made["secret"].startswith("whsec_")
-    assert "secret" not in ada.get(f"/webhooks/{made['id']}").json()
-    assert made["secret"] not in ada.get("/webhooks").content.decode()
+    assert secret.startswith("whsec_")
+    for path in ("/webhooks", f"/webhooks/{made.json()['id']}"):
+        assert secret not in ada.get(path).content.decode()
+    assert secret not in made.content.decode()
+    assert not KeptAnswer.objects.filter(body__contains="whsec_").exists()
 
 
 def test_one_that_never_was_is_not_found(ada):

@@ -26,8 +26,8 @@ The book, models, drift, runs, proposals, orders, limits and events, for program
   answered as before, with `Idempotency-Replayed: true`; with other content: 409. A refusal is not kept.
 - **Versions**: models and limits have their version as ETag. Send it as `If-Match` to change or delete: 428 without
   it, 412 when it is stale. Any answer has an ETag for `If-None-Match`.
-- **Book**: `PUT /securities`, `/prices`, `/portfolios`, `/holdings`, `/lots` and single records below them, by the rules
-  of an import: all rows or none, every fault named by its row.
+- **Book**: `PUT /securities`, `/prices`, `/portfolios`, `/holdings`, `/lots` and single records below them, by the
+  rules of an import: all rows or none, every fault named by its row.
 - **Runs**: launching answers 202 at once; ask at `Location` until `state` is `completed`, `cancelled` or `stopped`.
   Nobody approves orders of a run they launched.
 - **Events**: `GET /events` from any number on, without a gap; or webhooks, signed, which an administrator sets up.

@@ -1,6 +1,7 @@
 """The programs on the help page are true: they are run as they stand, against a live server with a worker."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -106,12 +107,12 @@ def test_the_line_for_solve_is_answered_with_its_scenarios(live):
 
 
 def _launch(live):
-    """A run of a model of its own, to its end; returns what the server calls it."""
+    """A run of a model and a portfolio of their own, to its end; returns what the server calls it."""
     with httpx.Client(base_url=live["HOST"] + "/api/v2", headers={"X-API-Key": live["KEY"]}) as api:
-        portfolio = api.get("/portfolios", params={"q": "Lee"}).json()["items"][0]["id"]
+        portfolio, name = os.urandom(12).hex(), f"Told {free_port()}"
+        assert api.put(f"/portfolios/{portfolio}", json={"name": name, "cash": "10000"}).status_code == 201
         security = api.get("/securities", params={"q": "ACME"}).json()["items"][0]["id"]
         place = {"security_id": security, "target": "0.25", "low_drift": "0.01", "high_drift": "0.01"}
-        name = f"Told {free_port()}"
         model = api.post("/models", json={"name": name, "positions": [place], "portfolios": [portfolio]})
         run = eventually(lambda: api.post("/runs", json={"model_id": model.json()["id"]}).json().get("id"), 60, 1)
         return eventually(lambda: _ended(api.get(f"/runs/{run}").json()), 60)
@@ -157,3 +158,55 @@ def test_a_webhook_that_is_set_up_by_curl_tells_the_program_that_listens(live):
     assert json.loads(attempts) == []
     assert any("rebalance.launched" in line for line in told)
     assert not any("refused" in line for line in told)
+
+
+def _python(name, environment, folder):
+    command = [sys.executable, str(EXAMPLES / name)]
+    return subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.slow
+def test_the_nightly_job_writes_prices_and_runs_what_needs_it_once_a_night(live, tmp_path):
+    _launch(live)
+    first, second = (_python("nightly.py.txt", live, tmp_path) for _ in range(2))
+
+    assert first.returncode == 0, first.stderr + first.stdout
+    assert first.stdout.splitlines()[0] == "prices: 2 new, 0 changed, 0 as they were"
+    runs = first.stdout.splitlines()[1:]
+    assert runs
+    assert all("completed" in line for line in runs), runs
+    assert second.stdout == first.stdout, "nothing is written or launched a second time"
+
+
+@pytest.mark.slow
+def test_an_order_management_system_takes_over_what_was_approved_and_nothing_twice(live, tmp_path):
+    number = _launch(live)
+    approver = httpx.Client(base_url=live["HOST"] + "/api/v2", headers={"X-API-Key": live["APPROVER_KEY"]})
+    run = next(run for run in approver.get("/runs").json()["items"] if number == f"Run #{run['number']}")
+    orders = approver.get("/orders", params={"run_id": run["id"]}).json()["items"]
+    choice = {"order_ids": [order["id"] for order in orders], "verdict": "approved"}
+    assert approver.post("/orders/decisions", json=choice).json()["n_decided"] == len(orders) > 0
+    first, second = (_python("oms.py.txt", live, tmp_path) for _ in range(2))
+
+    assert first.returncode == 0, first.stderr + first.stdout
+    told = [line.split()[:4] for line in first.stdout.splitlines()]
+    for order in orders:
+        assert [order["id"], order["side"], str(order["quantity"]), order["ticker"]] in told
+    assert second.stdout.startswith("seen up to event"), second.stdout
+
+
+@pytest.mark.parametrize("name", ["nightly.py.txt", "oms.py.txt"])
+def test_a_program_says_what_it_misses(name, tmp_path):
+    ended = _python(name, {"PATH": "/usr/bin"}, tmp_path)
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Set HOST and KEY")
+
+
+@pytest.mark.slow
+def test_a_program_whose_key_may_not_says_so(live, tmp_path):
+    ended = _python("nightly.py.txt", live | {"KEY": live["APPROVER_KEY"]}, tmp_path)
+
+    assert (ended.returncode, "missing_scope" in ended.stderr) == (1, True), ended.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from contextlib import suppress
@@ -45,11 +46,19 @@ def _networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
         ) from error
 
 
+_SHORTEST_KEY, _GOOD_KEY = 32, 50  # the manifests of the original service have one of 42
+
+
 def _secret_key() -> str:
     """The SECRET_KEY of the environment, else one kept in the state folder, made on first use."""
     if key := env("SECRET_KEY", default=""):
-        if len(key) < 50:
-            raise ImproperlyConfigured("SECRET_KEY needs at least 50 characters; leave it out to have one generated.")
+        if len(key) < _SHORTEST_KEY:
+            words = f"SECRET_KEY needs at least {_SHORTEST_KEY} characters; leave it out to have one generated."
+            raise ImproperlyConfigured(words)
+        if len(key) < _GOOD_KEY:
+            logging.getLogger("ordergen").warning(
+                "SECRET_KEY has %s characters; %s or more are better.", len(key), _GOOD_KEY
+            )
         return str(key)
     path = STATE_DIR / "secret-key"
     if not path.exists():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
 from typing import Annotated, Any
 
 from django.http import HttpRequest
@@ -14,7 +16,7 @@ from models_app.portfolios.tax_lots import portfolio_lots
 from models_app.sources import get_source
 from models_app.sources.book_source import Balances, BookSource
 from ordergen.apis.auth import needs
-from ordergen.apis.conventions import Cursor, HexId, Limit, Page, PathId, SearchText, SecurityPath, slice_of
+from ordergen.apis.conventions import Cursor, Day, HexId, Limit, Page, PathId, SearchText, SecurityPath, slice_of
 from ordergen.apis.docs import errors
 from ordergen.core.errors import NotFoundError
 
@@ -55,6 +57,34 @@ def get_security(request: HttpRequest, security_id: SecurityPath) -> dict[str, A
     if info is None:
         raise NotFoundError(f"The book has no security {security_id}.")
     return out.security_out(info, source.latest_prices([security_id]).get(security_id))
+
+
+@router.get(
+    "/securities/{security_id}/prices",
+    operation_id="models_app_api_v2_list_prices",
+    response=Page[out.PriceOut],
+    auth=BOOK,
+    openapi_extra=errors(404),
+)
+def list_prices(
+    request: HttpRequest,
+    security_id: SecurityPath,
+    since: Annotated[Day | None, Query()] = None,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """The closing prices of a security, the latest first; of a book in other services they know the latest alone."""
+    source = get_source()
+    if security_id not in source.securities([security_id]):
+        raise NotFoundError(f"The book has no security {security_id}.")
+    history = source.price_history([security_id], since)
+    known = history[security_id].dropna() if security_id in history else {}
+    rows = sorted(known.items(), reverse=True)
+    return slice_of(rows, _day_of, lambda row: {"date": row[0], "close": row[1]}, cursor=cursor, limit=limit)
+
+
+def _day_of(row: tuple[date, Decimal]) -> str:
+    return row[0].isoformat()
 
 
 @router.get(

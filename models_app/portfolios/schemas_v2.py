@@ -25,6 +25,11 @@ class SecurityOut(Schema):
     price_date: date | None
 
 
+class PriceOut(Schema):
+    date: date
+    close: Decimal
+
+
 class NamedOut(Schema):
     id: str
     name: str

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
@@ -30,6 +30,7 @@ from ordergen.web.keyset import Keyset, KeysetPage, cut, index_behind, read_page
 
 MAX_PAGE = 200
 _DECIMAL = re.compile(r"-?\d{1,12}(\.\d{1,8})?", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _MINUTE = 60
@@ -84,6 +85,18 @@ def _read_instant(value: object) -> datetime:
     raise PydanticCustomError("instant", 'Input should be an instant with its zone, such as "2026-11-20T09:30:00Z"')
 
 
+def _read_day(value: object) -> date:
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        with suppress(ValueError):
+            return date.fromisoformat(value)
+    raise PydanticCustomError("day", 'Input should be a day, such as "2026-11-20"')
+
+
+Day = Annotated[
+    date,
+    BeforeValidator(_read_day),
+    WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-11-20"]}),
+]
 Instant = Annotated[
     datetime,
     BeforeValidator(_read_instant),

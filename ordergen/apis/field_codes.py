@@ -24,6 +24,7 @@ _EXACT = {
     "enum": FieldCode.NOT_A_CHOICE,
     "literal_error": FieldCode.NOT_A_CHOICE,
     "decimal_text": FieldCode.WRONG_FORMAT,
+    "day": FieldCode.WRONG_FORMAT,
     "instant": FieldCode.WRONG_FORMAT,
     "option": FieldCode.WRONG_TYPE,
     "string_unicode": FieldCode.WRONG_FORMAT,

@@ -151,3 +151,20 @@ def test_who_may_not_import_may_not_write(approver, key_for):
     tom = Api("/api/v2", **{"X-API-Key": key_for(approver)})
     assert tom.put("/securities", {"items": [{"ticker": "AAA"}]}).status_code == 403
     assert not Security.objects.exists()
+
+
+def test_the_history_of_a_price_is_read_back_the_latest_first(feed):
+    made = security("AAA", price=None)
+    days = ["2026-11-18", "2026-11-19", "2026-11-20"]
+    feed.put("/prices", {"items": [{"date": day, "ticker": "AAA", "close": "41.25"} for day in days]})
+    path = f"/securities/{made.pk}/prices"
+    first = feed.get(f"{path}?limit=2").json()
+    second = feed.get(f"{path}?limit=2&cursor={first['next_cursor']}").json()
+
+    assert [row["date"] for row in first["items"] + second["items"]] == days[::-1]
+    assert (first["items"][0]["close"], second["next_cursor"]) == ("41.2500", None)
+    assert [row["date"] for row in feed.get(f"{path}?since=2026-11-20").json()["items"]] == days[2:]
+    for wrong in ("20261120", "2026-02-30", "x", "1700000000"):
+        assert problems(feed.get(f"{path}?since={wrong}")) == ["since"]
+    assert feed.get(f"/securities/{security('BBB', price=None).pk}/prices").json()["items"] == []
+    assert feed.get(f"/securities/{'0' * 24}/prices").status_code == 404

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from django.db import connection
+from django.db import Error, connection
 
 from ordergen.webhooks.deliver import deliver, due
 
@@ -19,19 +21,31 @@ def deliver_due() -> int:
     return sum(deliver(webhook_id) for webhook_id in due())
 
 
-def start_senders() -> None:
-    """Starts them; they end with the process, and what they were at is sent again by the next."""
-    for number in range(SENDERS):
-        threading.Thread(target=_keep_sending, name=f"webhooks-{number}", daemon=True).start()
+@contextmanager
+def senders() -> Iterator[None]:
+    """They send while the body runs. What they were at when the process dies is sent again by the next one."""
+    is_over = threading.Event()
+    threads = [threading.Thread(target=_keep_sending, args=(is_over,), daemon=True) for _ in range(SENDERS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
 
 
-def _keep_sending() -> None:
-    while True:
+def _keep_sending(is_over: threading.Event) -> None:
+    while not is_over.is_set():
+        taken = 0
         try:
             taken = deliver_due()
+        except Error as error:
+            logger.warning("webhooks: %s; trying again", error)
+            connection.close()
         except Exception:  # as in a worker: it is logged and ends nobody; what was claimed waits for its lease
             logger.exception("webhooks could not be sent")
-            connection.close()
-            taken = 0
         if not taken:
-            threading.Event().wait(IDLE_SECONDS)
+            is_over.wait(IDLE_SECONDS)
+    connection.close()

@@ -63,7 +63,8 @@ def _check(address: IPAddress, parts: SplitResult) -> None:
     if any(real in network for network in settings.WEBHOOK_NETWORKS if network.version == real.version):
         return
     if not real.is_global or real.is_multicast or real.is_reserved or real.is_unspecified:
-        raise _refusal(f"{parts.hostname} is {real}, which is no public address. {_ALLOW}")
+        host = parts.hostname if parts.hostname == str(real) else f"{parts.hostname} ({real})"
+        raise _refusal(f"{host} is no public address. {_ALLOW}")
     if parts.scheme != "https":
         raise _refusal("A public address is told over https:// only.")
 

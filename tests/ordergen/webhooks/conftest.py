@@ -58,7 +58,7 @@ def happen(db):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """A deadline of half a second."""
+    """A deadline of two seconds."""
     from ordergen.webhooks.post import post
 
-    monkeypatch.setattr(sending, "post", lambda *given: post(*given, seconds=0.5))
+    monkeypatch.setattr(sending, "post", lambda *given: post(*given, seconds=2))

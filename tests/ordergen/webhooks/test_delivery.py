@@ -26,8 +26,8 @@ FAULTS = {
     "404": (status(404), "The receiver answered 404."),
     "a redirect": (status(302, "Location: http://127.0.0.1:1/"), "A redirect, which is not followed."),
     "a reset": (reset, "ReadError"),
-    "silence": (silence, "No answer within 0.5 seconds."),
-    "a byte now and then": (drip, "No answer within 0.5 seconds."),
+    "silence": (silence, "No answer within 2 seconds."),
+    "a byte now and then": (drip, "No answer within 2 seconds."),
     "another protocol": (nonsense, "RemoteProtocolError"),
     "headers without an end": (endless_head, "RemoteProtocolError"),
 }
@@ -87,7 +87,7 @@ def test_after_every_fault_the_same_event_comes_again_and_then_the_rest(name, li
     started = time.monotonic()
 
     assert deliver(webhook.pk) == 0
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert now(webhook).failures == 1
     assert deliver(webhook.pk) == 2
     assert receiver.seqs == [seqs[0], *seqs]
@@ -104,7 +104,7 @@ def test_a_huge_answer_is_not_read(listening, hook, happen, impatient):
     started = time.monotonic()
 
     assert deliver(webhook.pk) == 1
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 30
     assert webhook.attempts.get().status == 200
 
 

@@ -32,7 +32,7 @@ MAX_PAGE = 200
 _DECIMAL = re.compile(r"-?\d{1,12}(\.\d{1,8})?", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
-_SAFE_METHODS = frozenset({"GET", "HEAD"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _MINUTE = 60
 _NUMBERS = frozenset({"seq", "number"})  # keys of a page that are no texts
 Row = TypeVar("Row")
@@ -236,7 +236,7 @@ class PerCaller(BaseThrottle):
     """
 
     def allow_request(self, request: HttpRequest) -> bool:
-        is_read = request.method in _SAFE_METHODS
+        is_read = request.method in SAFE_METHODS
         most: int = settings.API_READS_PER_MINUTE if is_read else settings.API_WRITES_PER_MINUTE
         key = f"api-{'read' if is_read else 'write'}-{request.user.pk}-{int(time.time()) // _MINUTE}"
         return count(key, 2 * _MINUTE) <= most

@@ -21,6 +21,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja.operation import Operation
 
+from ordergen.apis.conventions import SAFE_METHODS
 from ordergen.core.db import atomic
 from ordergen.core.errors import Code, ConflictError, InvalidInputError
 from ordergen.core.models import KeptAnswer
@@ -28,7 +29,6 @@ from ordergen.core.models import KeptAnswer
 HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
 KEPT = timedelta(days=7)
 MAX_KEY = 255
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 View = TypeVar("View", bound=Callable[..., Any])
 

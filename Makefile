@@ -6,7 +6,7 @@ PORT ?= 8000
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo demo-globeco test quick bench pin lint format lock clean
+.PHONY: help demo demo-globeco test quick bench pin client lint format lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -44,6 +44,10 @@ bench: .venv/dev ## the optimiser beside others, a minute or two; installs the d
 
 pin: .venv/dev ## hold both APIs to the documents they have now: names in generated clients come from them
 	$(BIN)/python -m tests.ordergen.apis.pinned
+
+client: .venv/dev ## the Python client, made from the pinned document of API v2, with its types checked
+	$(BIN)/python clients/python/generate.py
+	$(BIN)/mypy --strict --config-file= clients/python/ordergen_client
 
 # symilar is pylint's search for duplicates without the rest of it, which takes a minute; it always exits with 0.
 SOURCES = $(shell find ordergen models_app rebalance_app tests benchmarks -name '*.py' -not -path '*/migrations/*')

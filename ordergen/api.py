@@ -26,13 +26,17 @@ from models_app.modelling.api import router as models_v1
 from ordergen.accounts.api import router as account_v2
 from ordergen.accounts.api_people import router as people_v2
 from ordergen.accounts.keys import find_api_key
-from ordergen.apis.auth import Undeclared
+from ordergen.apis.auth import Undeclared, key_sent
+from ordergen.apis.caching import conditional
 from ordergen.apis.conventions import PerCaller
-from ordergen.apis.docs import V2_GUIDE, add_errors
+from ordergen.apis.docs import V2_GUIDE, add_errors, add_repeats, tidy_parameters
 from ordergen.apis.errors import plain_error, to_response
+from ordergen.apis.idempotency import kept_with_what_it_changes, replayed
 from ordergen.apis.json import Renderer, StrictParser
+from ordergen.apis.parameters import strict_parameters
 from ordergen.audit.api import router as audit_v2
 from ordergen.ops import health
+from ordergen.webhooks.api import router as webhooks_v2
 from rebalance_app.api_v2 import router as rebalances_v2
 from rebalance_app.v1.api import router as rebalances_v1
 
@@ -58,6 +62,9 @@ class OrdergenAPI(NinjaAPI):
     def get_openapi_schema(self, **where: Any) -> OpenAPISchema:
         """The document with the errors that any operation may answer, which ninja cannot know."""
         schema = super().get_openapi_schema(**where)
+        tidy_parameters(schema)
+        if self.version == "v2":
+            add_repeats(schema)
         add_errors(schema, version=self.version)
         return schema
 
@@ -92,8 +99,7 @@ def for_members(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         is_open = settings.ORDERGEN_API_AUTH == "none" and request.path.startswith("/api/v1/")
-        key = request.headers.get("X-API-Key", "")
-        if is_open or request.user.is_authenticated or (key and find_api_key(key)):
+        if is_open or request.user.is_authenticated or find_api_key(key_sent(request)):
             return view(request, *args, **kwargs)
         if "text/html" in request.headers.get("Accept", ""):
             return redirect_to_login(request.get_full_path())
@@ -134,11 +140,16 @@ v2 = OrdergenAPI(
     description=V2_GUIDE,
     throttle=[PerCaller()],
 )
+v2.add_decorator(kept_with_what_it_changes, mode="view")  # the first: it looks at the operation itself
+v2.add_decorator(conditional, mode="view")
+v2.add_decorator(replayed)
+v2.add_decorator(strict_parameters)
 v2.add_router("", book_v2)
 v2.add_router("", rebalances_v2)
 v2.add_router("", account_v2)
 v2.add_router("", people_v2)
 v2.add_router("", audit_v2)
+v2.add_router("", webhooks_v2)
 
 APIS = {"/api/v1": v1, "/api/v2": v2}
 

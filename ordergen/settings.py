@@ -7,6 +7,7 @@ import os
 import secrets
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,11 +55,29 @@ def _at_least_one(name: str, default: int) -> int:
     return number
 
 
+def _networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """A comma list of networks, such as 10.20.0.0/16."""
+    try:
+        return tuple(ip_network(text.strip()) for text in env.list(name, default=[]))
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name}: {error}; it has to be a list such as 10.20.0.0/16,127.0.0.1/32."
+        ) from error
+
+
+_SHORTEST_KEY, _GOOD_KEY = 32, 50  # the manifests of the original service have one of 42
+
+
 def _secret_key() -> str:
     """The SECRET_KEY of the environment, else one kept in the state folder, made on first use."""
     if key := env("SECRET_KEY", default=""):
-        if len(key) < 50:
-            raise ImproperlyConfigured("SECRET_KEY needs at least 50 characters; leave it out to have one generated.")
+        if len(key) < _SHORTEST_KEY:
+            words = f"SECRET_KEY needs at least {_SHORTEST_KEY} characters; leave it out to have one generated."
+            raise ImproperlyConfigured(words)
+        if len(key) < _GOOD_KEY:
+            logging.getLogger("ordergen").warning(
+                "SECRET_KEY has %s characters; %s or more are better.", len(key), _GOOD_KEY
+            )
         return str(key)
     path = STATE_DIR / "secret-key"
     if not path.exists():
@@ -92,6 +111,7 @@ INSTALLED_APPS = [
     "ordergen.web",
     "ordergen.accounts",
     "ordergen.audit",
+    "ordergen.webhooks",
     "ordergen.ops",
     "models_app",
     "rebalance_app",
@@ -100,6 +120,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "ordergen.web.middleware.correlation_id",
     "ordergen.core.metrics.measured",
+    "ordergen.apis.middleware.compressed",
     "ordergen.apis.middleware.api_conventions",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -318,6 +339,7 @@ WEB_THREADS = 16  # of each of the web server's processes
 DOWNLOADS = WEB_THREADS // 4  # CSV files under way at a time in each of them, so that threads are left for pages
 DOWNLOADS_PER_PERSON = 2
 V1_WAIT_SECONDS = env.float("ORDERGEN_V1_WAIT_SECONDS", default=25)  # API v1's triggers wait this long for their run
+WEBHOOK_NETWORKS = _networks("ORDERGEN_WEBHOOK_NETWORKS")  # inside which webhooks may go, and there without TLS too
 API_READS_PER_MINUTE = env.int("ORDERGEN_API_READS_PER_MINUTE", default=600)  # of API v2, for each person
 API_WRITES_PER_MINUTE = env.int("ORDERGEN_API_WRITES_PER_MINUTE", default=120)
 COMMISSION_RATE = env("ORDERGEN_COMMISSION_RATE", default="0.0005")  # of an order's value, for estimates

@@ -24,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/sign-ins/end/", accounts.sign_ins_end, name="sign_ins_end"),
     path("settings/people/", include("ordergen.accounts.people_views")),
     path("audit/", include("ordergen.audit.urls")),
+    path("webhooks/", include("ordergen.webhooks.urls")),
     path("help/", include("ordergen.web.help")),
     path("", include("models_app.urls")),
     path("", include("rebalance_app.urls")),

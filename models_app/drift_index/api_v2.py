@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 from django.http import HttpRequest
-from ninja import Router
+from ninja import Query, Router
 
 from models_app.drift_index import read
+from models_app.drift_index.document import DriftState
 from models_app.drift_index.schemas_v2 import FiguresPage, figures_out
 from models_app.investment_models.selectors import model_get
 from models_app.models import DriftFigures
@@ -20,14 +21,17 @@ from ordergen.web.keyset import Keyset, cut, first_of, parts_behind
 
 router = Router(tags=["drift"])
 READ = needs("book.read", "models:read")
+State = Annotated[DriftState, Query()]
 
 
 @router.get(
     "/drift", operation_id="models_app_api_v2_list_drift", response=FiguresPage, auth=READ, openapi_extra=errors()
 )
-def list_drift(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
+def list_drift(
+    request: HttpRequest, state: State | None = None, cursor: Cursor = "", limit: Limit = 50
+) -> dict[str, Any]:
     """Every portfolio of the firm against each model it follows, the largest band use first, as last computed."""
-    return _figures_page("", cursor, limit)
+    return _figures_page("", state, cursor, limit)
 
 
 @router.get(
@@ -37,14 +41,17 @@ def list_drift(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> 
     auth=READ,
     openapi_extra=errors(404),
 )
-def list_model_drift(request: HttpRequest, model_id: PathId, cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
+def list_model_drift(
+    request: HttpRequest, model_id: PathId, state: State | None = None, cursor: Cursor = "", limit: Limit = 50
+) -> dict[str, Any]:
     """The portfolios of a model, the largest band use first, as last computed."""
-    return _figures_page(model_get(model_id).pk, cursor, limit)
+    return _figures_page(model_get(model_id).pk, state, cursor, limit)
 
 
-def _figures_page(model_id: str, cursor: str, limit: int) -> dict[str, Any]:
+def _figures_page(model_id: str, state: str | None, cursor: str, limit: int) -> dict[str, Any]:
     after = _read_place(cursor) if cursor else None
-    parts = parts_behind(read.rows_of(model_id), Keyset("-pk", "-use"), after)
+    rows = read.rows_of(model_id)
+    parts = parts_behind(rows.filter(state=state) if state else rows, Keyset("-pk", "-use"), after)
     page = cut(first_of(parts, limit + 1), limit, lambda row: write_cursor(_place(row), row.pk))
     fresh = read.freshness(model_id)
     return {

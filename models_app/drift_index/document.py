@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,8 @@ from models_app.portfolio.units import DIVIDE, MILLIONTH, MONEY_PLACES, MONEY_SC
 from models_app.sources.book_source import Balances
 from ordergen.core.errors import promised
 
-STATES = ("breach", "near", "in_band", "unpriced", "unknown", "no_model", "not_computed")
+DriftState = Literal["breach", "near", "in_band", "unpriced", "unknown", "no_model", "not_computed"]
+STATES: tuple[str, ...] = get_args(DriftState)
 # The first five in the order of batch_drift's codes.
 LINE_STATES = ("in_band", "near", "over", "under", "not_in_model", "unpriced", "unknown")
 _CODES = {word: code for code, word in enumerate(LINE_STATES)}

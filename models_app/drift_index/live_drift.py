@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
+from typing import get_args
 
 from django.conf import settings
 
@@ -17,7 +18,7 @@ from models_app.investment_models import selectors
 from models_app.investment_models.rules import MAX_TARGET_SUM, PositionDraft
 from models_app.investment_models.selectors import ModelRow
 from models_app.models import InvestmentModel
-from models_app.portfolio.drift import PortfolioDrift, PositionDrift, market_value, portfolio_drift
+from models_app.portfolio.drift import PortfolioDrift, PositionDrift, State, market_value, portfolio_drift
 from models_app.portfolio.types import ZERO, Position
 from models_app.portfolio.units import MILLIONTH
 from models_app.sources import get_source
@@ -28,6 +29,7 @@ from ordergen.core.errors import NotFoundError
 LOW_CASH = (1 - MAX_TARGET_SUM) / 2
 NO_BAND = Decimal("Infinity")  # ranks a drift without any band above every number, and reads as "> 999 %"
 _STATE = {"breach_over": "over", "breach_under": "under"}
+POSITION_STATES = tuple(_STATE.get(state, state) for state in get_args(State))
 _NOTHING = Balances(ZERO, {})
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ninja import Field, Schema
 
+from models_app.drift_index.document import DriftState
 from models_app.models import DriftFigures
 from models_app.portfolio.types import ZERO
 from ordergen.apis.conventions import Page
@@ -20,7 +21,7 @@ class DriftSummary(Schema):
     portfolio_name: str
     model_id: str | None
     model_name: str | None
-    state: str = Field(examples=["breach"])
+    state: DriftState
     market_value: Decimal | None
     cash: Decimal | None
     cash_weight: Decimal | None
@@ -34,7 +35,7 @@ class DriftSummary(Schema):
 class DriftFigure(DriftSummary):
     """The same as last computed; fractions to six decimals."""
 
-    state: str = Field(examples=["breach"], description="`not_computed`: there are no figures yet")
+    state: DriftState = Field(description="`not_computed`: there are no figures yet")
     as_of: datetime | None = Field(description="When it was computed")
     is_outdated: bool = Field(description="Whether something has changed since")
 

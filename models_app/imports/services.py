@@ -28,11 +28,11 @@ from models_app.sources import get_source
 from ordergen.accounts.models import User
 from ordergen.audit.services import record
 from ordergen.core.db import atomic, one_at_a_time
-from ordergen.core.errors import ConflictError, InvalidInputError
+from ordergen.core.errors import Code, ConflictError, InvalidInputError
 from ordergen.core.models import Setting
 
 Diff = Callable[[list[FileRow], Findings], ImportWork]
-_DIFFS: dict[str, Diff] = {
+DIFFS: dict[str, Diff] = {
     "securities": diff_securities,
     "prices": diff_prices,
     "portfolios": diff_portfolios,
@@ -51,7 +51,7 @@ def plan_import(
     InvalidInputError for a file above settings.IMPORT_MAX_BYTES; everything else that is wrong is a problem.
     """
     layout = get_kind(kind)
-    _must(by, layout)
+    must_import(by, layout)
     content, found = read_bytes(file), Findings()
     version = _state(layout)  # before the reading of the book: a change in between voids the plan
     progress = progress or ImportProgress()
@@ -62,7 +62,7 @@ def plan_import(
         file_name=file_name,
         sha256=hashlib.sha256(content).hexdigest(),
         n_rows=len(rows),
-        work=_DIFFS[kind](rows, found),
+        work=DIFFS[kind](rows, found),
         changes=found.changes,
         problems=found.problems,
         book_version=version,
@@ -77,13 +77,16 @@ def apply_import(plan: ImportPlan, *, by: User | None, progress: ImportProgress 
     since the plan was made (plan again and look again).
     """
     layout = get_kind(plan.kind)
-    _must(by, layout)
+    must_import(by, layout)
     if not plan.is_clean:
         raise _refusal(plan)
     with atomic():
         one_at_a_time("book")
         if _state(layout) != plan.book_version:
-            raise ConflictError("The book has changed since this file was looked at. Upload the file again.")
+            raise ConflictError(
+                "The book has changed since this file was looked at. Upload the file again.",
+                code=Code.CHANGED_MEANWHILE,
+            )
         if plan.n_writes:
             _write(plan, by, progress or ImportProgress())
         portfolios_stated(plan.work.stated)
@@ -112,7 +115,8 @@ def refuse_elsewhere(kind: FileKind) -> None:
         raise InvalidInputError("The book is kept by other services; only models can be imported here.")
 
 
-def _must(by: User | None, kind: FileKind) -> None:
+def must_import(by: User | None, kind: FileKind) -> None:
+    """Raises InvalidInputError for a kind that is kept elsewhere, NotAllowedError for somebody who may not."""
     refuse_elsewhere(kind)
     if by is not None:
         by.must("book.import")

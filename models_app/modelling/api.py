@@ -28,8 +28,9 @@ from ordergen.apis.docs import errors
 from ordergen.apis.errors import BadRequestError
 from ordergen.apis.json import answer
 from ordergen.core.db import atomic
-from ordergen.core.errors import InvalidInputError, NotFoundError
+from ordergen.core.errors import ConflictError, InvalidInputError, NotFoundError
 from ordergen.core.ids import HEX_ID
+from ordergen.core.times import zulu
 
 router = Router(tags=["models"])
 READ = needs("book.read", "models:read")
@@ -90,6 +91,7 @@ def replace_model(request: HttpRequest, model_id: PathId, payload: ModelPut) -> 
         model = services.model_update(
             model_id=found.pk, version=payload.version, draft=payload.to_draft(), by=caller(request)
         )
+        _refuse_older_date(model, payload)
         InvestmentModel.objects.filter(pk=found.pk).update(last_rebalance_at=payload.last_rebalance_date)
     return _body(model)
 
@@ -217,6 +219,15 @@ def _bodies(models: QuerySet[InvestmentModel]) -> list[dict[str, Any]]:
 def _must_have(model: InvestmentModel, position: PositionIn) -> None:
     if not model.positions.filter(security_id=position.security_id).exists():
         raise BadRequestError(f"Security {position.security_id[:60]} is not in model {model.name}.")
+
+
+def _refuse_older_date(model: InvestmentModel, payload: ModelPut) -> None:
+    """A rebalance does not raise the version; that a model was read before one shows in the date that is sent back."""
+    stored, sent = model.last_rebalance_at, payload.last_rebalance_date
+    if stored is None or "last_rebalance_date" not in payload.model_fields_set:
+        return
+    if sent is None or zulu(sent) < zulu(stored):
+        raise ConflictError(f"{model.name} was rebalanced on {zulu(stored)}, after it was read: read it again.")
 
 
 def _refuse_repeats(portfolios: list[str]) -> None:

@@ -12,7 +12,9 @@ from models_app.investment_models import selectors
 from models_app.investment_models.versions import changes
 from models_app.modelling import schemas_v2 as out
 from models_app.modelling import services
+from models_app.modelling.finding import ModelQuery, models_found
 from models_app.models import InvestmentModel
+from models_app.sources import get_source
 from ordergen.apis.auth import caller, needs
 from ordergen.apis.conventions import (
     Cursor,
@@ -43,11 +45,12 @@ IF_MATCH = header("If-Match", "The version the change was made from; 428 without
     auth=READ,
     openapi_extra=errors(),
 )
-def list_models(request: HttpRequest, cursor: Cursor = "", limit: Limit = 50) -> HttpResponse:
+def list_models(
+    request: HttpRequest, filters: Annotated[out.ModelFilter, Query()], cursor: Cursor = "", limit: Limit = 50
+) -> HttpResponse:
     """Models, newest first."""
-    page = page_of(
-        InvestmentModel.objects.all(), lambda model: {"model": model}, cursor=cursor, limit=limit, rising=False
-    )
+    found = models_found(ModelQuery(**dict(filters)))
+    page = page_of(found, lambda model: {"model": model}, cursor=cursor, limit=limit, rising=False)
     models = [item["model"] for item in page["items"]]
     sizes = selectors.model_sizes(models)
     return answer(page | {"items": [out.model_summary(model, sizes[model.pk]) for model in models]})
@@ -158,6 +161,54 @@ def diff_versions(
     _, after = selectors.model_version(model_id, to_version)
     made = [out.change_out(change) for change in changes(before, after)]
     return {"from_version": from_version, "to_version": to_version, "changes": made}
+
+
+@router.get(
+    "/models/{model_id}/portfolios",
+    operation_id="models_app_api_v2_list_model_portfolios",
+    response=Page[out.FollowerOut],
+    auth=READ,
+    openapi_extra=errors(404),
+)
+def list_model_portfolios(
+    request: HttpRequest, model_id: PathId, cursor: Cursor = "", limit: Limit = 50
+) -> dict[str, Any]:
+    """The portfolios that follow the model, by id; the name is null where the book does not know one."""
+    followers = selectors.model_get(model_id).portfolios.all()
+    page = page_of(followers, lambda row: {"id": row.portfolio_id}, cursor=cursor, limit=limit, key="portfolio_id")
+    known = get_source().portfolios([item["id"] for item in page["items"]])
+    names = {key: info.name for key, info in known.items()}
+    return page | {"items": [item | {"name": names.get(item["id"])} for item in page["items"]]}
+
+
+@router.put(
+    "/models/{model_id}/portfolios/{portfolio_id}",
+    operation_id="models_app_api_v2_add_model_portfolio",
+    response=out.ModelOut,
+    auth=WRITE,
+    openapi_extra=errors(404, 409),
+)
+def add_model_portfolio(
+    request: HttpRequest, model_id: PathId, portfolio_id: PathId, response: HttpResponse
+) -> dict[str, Any]:
+    """Lets a portfolio follow the model; nothing changes where it does already."""
+    by = caller(request)
+    return _shown(services.model_portfolios_add(model_id=model_id, portfolio_ids=[portfolio_id], by=by), response)
+
+
+@router.delete(
+    "/models/{model_id}/portfolios/{portfolio_id}",
+    operation_id="models_app_api_v2_remove_model_portfolio",
+    response=out.ModelOut,
+    auth=WRITE,
+    openapi_extra=errors(404, 409),
+)
+def remove_model_portfolio(
+    request: HttpRequest, model_id: PathId, portfolio_id: PathId, response: HttpResponse
+) -> dict[str, Any]:
+    """Takes a portfolio off the model; one has to remain. Nothing changes where it does not follow it."""
+    by = caller(request)
+    return _shown(services.model_portfolios_remove(model_id=model_id, portfolio_ids=[portfolio_id], by=by), response)
 
 
 def _shown(model: InvestmentModel, response: HttpResponse) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from models_app.investment_models.rules import WEIGHT_FIELDS, ModelDraft, Positi
 from models_app.investment_models.selectors import ModelSize, size_of
 from models_app.investment_models.versions import ModelChange
 from models_app.models import InvestmentModel, ModelVersion
-from ordergen.apis.conventions import DecimalText, HexId, SecurityId, Strict
+from ordergen.apis.conventions import DecimalText, HexId, Instant, SecurityId, Strict
 
 MAX_ROWS = 1_000  # positions or portfolios in one body; the rules are narrower
 
@@ -54,9 +54,26 @@ class ModelSummary(Schema):
     last_rebalance_at: datetime | None
 
 
+class ModelFilter(Schema):
+    name: str | None = Field(None, max_length=100, description="A part of it")
+    portfolio_id: HexId | None = Field(None, description="Follows the model")
+    security_id: SecurityId | None = Field(None, description="Has a place in the model")
+    needs_rebalance: bool | None = Field(
+        None, description="Whether one of its portfolios is outside a band, as last computed"
+    )
+    rebalanced_from: Instant | None = Field(None, description="Last rebalanced then or later")
+    not_rebalanced_since: Instant | None = Field(None, description="Last rebalanced before, or never")
+    changed_after: int | None = Field(None, ge=0, le=2**62, description="An event behind this number is about it")
+
+
 class ModelOut(ModelSummary):
     positions: list[PositionOut]
     portfolios: list[str]
+
+
+class FollowerOut(Schema):
+    id: str
+    name: str | None
 
 
 class VersionSummary(Schema):

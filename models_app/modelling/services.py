@@ -24,7 +24,7 @@ from models_app.investment_models.versions import ModelChange, changes, content_
 from models_app.models import InvestmentModel, ModelPortfolio, ModelPosition, ModelVersion
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
-from ordergen.core.errors import ConflictError, InvalidInputError
+from ordergen.core.errors import Code, ConflictError, InvalidInputError
 
 MAX_TRIES = 5  # of a verb that carries no version, against other writers
 
@@ -217,7 +217,9 @@ def _claim_name(name: str, write: Callable[[], Any]) -> None:
 
 def _taken(name: str) -> ConflictError:
     return ConflictError(
-        f"There already is a model named {name}.", fields={"name": "This name is taken by another model."}
+        f"There already is a model named {name}.",
+        fields={"name": "This name is taken by another model."},
+        code=Code.NAME_TAKEN,
     )
 
 

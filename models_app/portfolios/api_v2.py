@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
 from typing import Annotated, Any
 
 from django.http import HttpRequest
@@ -14,7 +16,7 @@ from models_app.portfolios.tax_lots import portfolio_lots
 from models_app.sources import get_source
 from models_app.sources.book_source import Balances, BookSource
 from ordergen.apis.auth import needs
-from ordergen.apis.conventions import Cursor, HexId, Limit, Page, PathId, SearchText, SecurityPath, slice_of
+from ordergen.apis.conventions import Cursor, Day, HexId, Limit, Page, PathId, SearchText, SecurityPath, slice_of
 from ordergen.apis.docs import errors
 from ordergen.core.errors import NotFoundError
 
@@ -29,10 +31,12 @@ BOOK = needs("book.read", "book:read")
     auth=BOOK,
     openapi_extra=errors(),
 )
-def list_securities(request: HttpRequest, q: SearchText = "", cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
+def list_securities(
+    request: HttpRequest, q: SearchText | None = None, cursor: Cursor = "", limit: Limit = 50
+) -> dict[str, Any]:
     """Securities by ticker with their latest price; `q` finds a part of ticker or name."""
     source = get_source()
-    wanted = q.casefold()
+    wanted = (q or "").casefold()
     found = [s for s in source.securities().values() if wanted in s.ticker.casefold() or wanted in s.name.casefold()]
     page = slice_of(found, lambda info: info.id, lambda info: {"info": info}, cursor=cursor, limit=limit)
     prices = source.latest_prices([item["info"].id for item in page["items"]])
@@ -56,15 +60,45 @@ def get_security(request: HttpRequest, security_id: SecurityPath) -> dict[str, A
 
 
 @router.get(
+    "/securities/{security_id}/prices",
+    operation_id="models_app_api_v2_list_prices",
+    response=Page[out.PriceOut],
+    auth=BOOK,
+    openapi_extra=errors(404),
+)
+def list_prices(
+    request: HttpRequest,
+    security_id: SecurityPath,
+    since: Annotated[Day | None, Query()] = None,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """The closing prices of a security, the latest first; of a book in other services they know the latest alone."""
+    source = get_source()
+    if security_id not in source.securities([security_id]):
+        raise NotFoundError(f"The book has no security {security_id}.")
+    history = source.price_history([security_id], since)
+    known = history[security_id].dropna() if security_id in history else {}
+    rows = sorted(known.items(), reverse=True)
+    return slice_of(rows, _day_of, lambda row: {"date": row[0], "close": row[1]}, cursor=cursor, limit=limit)
+
+
+def _day_of(row: tuple[date, Decimal]) -> str:
+    return row[0].isoformat()
+
+
+@router.get(
     "/portfolios",
     operation_id="models_app_api_v2_list_portfolios",
     response=Page[out.NamedOut],
     auth=BOOK,
     openapi_extra=errors(),
 )
-def list_portfolios(request: HttpRequest, q: SearchText = "", cursor: Cursor = "", limit: Limit = 50) -> dict[str, Any]:
+def list_portfolios(
+    request: HttpRequest, q: SearchText | None = None, cursor: Cursor = "", limit: Limit = 50
+) -> dict[str, Any]:
     """Portfolios by name; `q` finds a part of the name."""
-    found = [info for info in get_source().portfolios().values() if q.casefold() in info.name.casefold()]
+    found = [info for info in get_source().portfolios().values() if (q or "").casefold() in info.name.casefold()]
     return slice_of(
         found, lambda info: info.id, lambda info: {"id": info.id, "name": info.name}, cursor=cursor, limit=limit
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 from ninja import Field, Schema
+from pydantic import WithJsonSchema
 
-from models_app.drift_index.live_drift import NO_BAND, PortfolioView, PositionView
+from models_app.drift_index.live_drift import NO_BAND, POSITION_STATES, PortfolioView, PositionView
 from models_app.drift_index.schemas_v2 import DriftSummary
 from models_app.portfolios.tax_lots import HoldingLots
 from models_app.sources.book_source import PriceInfo, SecurityInfo
+
+PositionState = Annotated[str, WithJsonSchema({"type": "string", "enum": list(POSITION_STATES)})]
 
 
 class SecurityOut(Schema):
@@ -20,6 +23,11 @@ class SecurityOut(Schema):
     name: str
     price: Decimal | None
     price_date: date | None
+
+
+class PriceOut(Schema):
+    date: date
+    close: Decimal
 
 
 class NamedOut(Schema):
@@ -66,7 +74,7 @@ class DriftLine(Schema):
     security_id: str
     ticker: str
     name: str
-    state: str
+    state: PositionState
     quantity: Decimal
     price: Decimal | None
     price_date: date | None

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from models_app.portfolio.units import MONEY_LIMIT
-from ordergen.core.errors import UnavailableError
+from ordergen.core.errors import Code, UnavailableError
 
 _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
 
@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
 class MalformedAnswerError(UnavailableError):
     """A service answered something that cannot be relied on; no part of it is used."""
 
-    code = "malformed_answer"
+    code = Code.MALFORMED_ANSWER
 
 
 def loads(service: str, body: bytes) -> Any:

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
+from pydantic import WithJsonSchema
 
-from ordergen.accounts.keys import MAX_DAYS, MAX_NAME_LENGTH, create_api_key, own_api_key, revoke_api_key
+from ordergen.accounts.keys import MAX_DAYS, MAX_NAME_LENGTH, SCOPES, create_api_key, own_api_key, revoke_api_key
 from ordergen.accounts.models import ApiKey
-from ordergen.accounts.roles import PERMISSIONS
+from ordergen.accounts.roles import PERMISSIONS, Role
 from ordergen.apis.auth import caller, needs, needs_person
 from ordergen.apis.conventions import PathId, Strict
 from ordergen.apis.docs import errors
+from ordergen.apis.idempotency import answers_a_secret
 
 router = Router(tags=["account"])
 READ = needs("book.read", "book:read")
 PERSON = needs_person("book.read")
+Permission = Annotated[str, WithJsonSchema({"type": "string", "enum": list(PERMISSIONS)})]
+Scope = Annotated[str, WithJsonSchema({"type": "string", "enum": list(SCOPES)})]  # the service checks it
 
 
 class Me(Schema):
     username: str
     name: str
-    roles: list[str]
-    permissions: list[str]
+    roles: list[Role]
+    permissions: list[Permission]
 
 
 class KeyIn(Strict):
     name: str = Field(max_length=MAX_NAME_LENGTH, examples=["nightly import"])
-    scopes: list[str] = Field(max_length=20, examples=[["models:read", "rebalances:write"]])
+    scopes: list[Scope] = Field(max_length=20, examples=[["models:read", "rebalances:write"]])
     days: int = Field(description=f"Until it expires, {MAX_DAYS} at most", examples=[90])
 
 
@@ -38,7 +42,7 @@ class KeyOut(Schema):
     id: str
     name: str
     prefix: str = Field(description="The readable beginning, to tell keys apart")
-    scopes: list[str]
+    scopes: list[Scope]
     created_at: datetime
     expires_at: datetime
     last_used_at: datetime | None
@@ -72,6 +76,7 @@ def list_keys(request: HttpRequest) -> list[ApiKey]:
     auth=PERSON,
     openapi_extra=errors(409),
 )
+@answers_a_secret
 def create_key(request: HttpRequest, payload: KeyIn) -> Status[dict[str, Any]]:
     """A new key for oneself. It can do what its scopes say, and never more than its owner's roles."""
     key, plain = create_api_key(user=caller(request), name=payload.name, scopes=payload.scopes, days=payload.days)

@@ -24,12 +24,15 @@ from ordergen.core.errors import InvalidInputError, NotAllowedError, NotFoundErr
 logger = logging.getLogger(__name__)
 SCOPES: dict[str, str] = {
     "book:read": "See portfolios, holdings, securities and prices",
+    "book:write": "Write the book: securities, prices, portfolios, holdings, lots",
     "models:read": "See models, their versions and drift",
     "models:write": "Create, change and delete models",
     "rebalances:read": "See runs, proposals and orders",
     "rebalances:write": "Launch, cancel, retry and hide runs",
     "orders:decide": "Approve and reject orders",
     "audit:read": "Read the audit trail",
+    "events:read": "Follow what changes: the event feed",
+    "webhooks:manage": "Set up webhooks, see and repeat what they sent",
 }
 MAX_DAYS = 365
 MAX_NAME_LENGTH = 100

@@ -21,6 +21,7 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "order.decide": frozenset({Role.APPROVER}),
     "people.manage": frozenset({Role.ADMIN}),
     "audit.read": frozenset({Role.AUDITOR, Role.ADMIN}),
+    "webhook.manage": frozenset({Role.ADMIN}),
 }
 # What is done with these cannot be undone: a person who signed in gives the password again where that is a while ago.
 CONFIRMED = frozenset({"order.decide", "people.manage"})

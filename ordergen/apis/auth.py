@@ -24,7 +24,7 @@ from ordergen.accounts.roles import CONFIRMED, PERMISSIONS, Role
 from ordergen.accounts.sign_in.middleware import comes_first
 from ordergen.accounts.sign_in.sessions import is_confirmed
 from ordergen.accounts.sign_in.throttle import ThrottledError
-from ordergen.core.errors import BrokenPromiseError, NotAllowedError
+from ordergen.core.errors import BrokenPromiseError, Code, NotAllowedError
 
 SERVICE_USERNAME = "api"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -63,7 +63,7 @@ class Bearer(HttpBearer):
 class UnconfirmedError(NotAllowedError):
     """The session is somebody's, and it is a while since they showed that it is still them."""
 
-    code = "confirm_password"
+    code = Code.CONFIRM_PASSWORD
 
 
 class Session(SessionAuth):
@@ -132,6 +132,12 @@ class Undeclared:
         raise NotAllowedError("This operation declares no permission, so it is closed.")
 
 
+def key_sent(request: HttpRequest) -> str:
+    """The text of the key in either header; empty where there is none."""
+    mark, _, token = request.headers.get("Authorization", "").partition(" ")
+    return request.headers.get(ApiKey.param_name) or (token if mark.lower() == "bearer" else "")
+
+
 def _by_key(request: HttpRequest, plain: str, need: Need) -> User:
     key = find_api_key(plain)
     if key is None:
@@ -139,7 +145,7 @@ def _by_key(request: HttpRequest, plain: str, need: Need) -> User:
         raise AuthenticationError(message="The API key is unknown, expired or revoked.")
     request.user = key.user  # who is refused, if so, for the audit trail
     if need.scope not in key.scopes:
-        raise NotAllowedError(f"The API key lacks the scope {need.scope}.")
+        raise NotAllowedError(f"The API key lacks the scope {need.scope}.", code=Code.MISSING_SCOPE)
     return _admit(request, key.user, need)
 
 

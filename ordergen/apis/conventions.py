@@ -8,6 +8,8 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import date, datetime
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
@@ -20,15 +22,19 @@ from ninja.throttling import BaseThrottle
 from pydantic import BeforeValidator, ConfigDict, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from ordergen.apis.field_codes import FieldCode
 from ordergen.apis.json import Body
 from ordergen.core.cache import count
-from ordergen.core.errors import ConflictError, InvalidInputError, OrdergenError
+from ordergen.core.errors import Code, ConflictError, InvalidInputError, OrdergenError
 from ordergen.web.keyset import Keyset, KeysetPage, cut, index_behind, read_page
 
 MAX_PAGE = 200
 _DECIMAL = re.compile(r"-?\d{1,12}(\.\d{1,8})?", re.ASCII)
-_SAFE_METHODS = frozenset({"GET", "HEAD"})
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _MINUTE = 60
+_NUMBERS = frozenset({"seq", "number"})  # keys of a page that are no texts
 Row = TypeVar("Row")
 Record = TypeVar("Record", bound=Model)
 
@@ -39,6 +45,14 @@ class Strict(Body):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class FieldProblem(Schema):
+    """What is wrong with one field, parameter or header."""
+
+    field: str = Field(examples=["positions.3.target"])
+    message: str = Field(examples=["Targets go in steps of 0.5 % (0.005)."])
+    code: FieldCode
+
+
 class Problem(Schema):
     """RFC 9457. `errors` names the fields at fault; `correlation_id` is what the logs and the audit trail carry."""
 
@@ -46,11 +60,9 @@ class Problem(Schema):
     title: str
     status: int
     detail: str
-    code: str = Field(examples=["invalid_input"])
+    code: Code = Field(description="For programs to branch on; new ones may be added, so let a default case be there")
     correlation_id: str
-    errors: list[dict[str, str]] = Field(
-        [], examples=[[{"field": "positions.3.target", "message": "Targets go in steps of 0.5 % (0.005)."}]]
-    )
+    errors: list[FieldProblem] = []
 
 
 def _read_decimal(value: object) -> Decimal:
@@ -64,12 +76,42 @@ DecimalText = Annotated[
     BeforeValidator(_read_decimal),
     WithJsonSchema({"type": "string", "pattern": f"^{_DECIMAL.pattern}$", "examples": ["0.05"]}),
 ]
+
+
+def _read_instant(value: object) -> datetime:
+    if isinstance(value, str) and _INSTANT.fullmatch(value):
+        with suppress(ValueError):  # the 31st of February
+            return datetime.fromisoformat(value)
+    raise PydanticCustomError("instant", 'Input should be an instant with its zone, such as "2026-11-20T09:30:00Z"')
+
+
+def _read_day(value: object) -> date:
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        with suppress(ValueError):
+            return date.fromisoformat(value)
+    raise PydanticCustomError("day", 'Input should be a day, such as "2026-11-20"')
+
+
+Day = Annotated[
+    date,
+    BeforeValidator(_read_day),
+    WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-11-20"]}),
+]
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_read_instant),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-20T09:30:00Z"]}),
+]
 HexId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}$")]
 SecurityId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{24}$")]
 PathId = Annotated[HexId, Path(examples=["68a0c0ffee0000000000beef"])]
 SecurityPath = Annotated[SecurityId, Path()]
 Cursor = Annotated[str, Query(max_length=400, description="`next_cursor` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+ChangedAfter = Annotated[
+    int | None,
+    Query(ge=0, le=2**62, description="Only what an event behind this number of `/events` is about"),
+]
 SearchText = Annotated[str, Query(max_length=100)]
 
 
@@ -83,14 +125,14 @@ class Page(Schema, Generic[Row]):
 class StaleError(ConflictError):
     """If-Match named a version that is not the current one."""
 
-    code = "stale_version"
+    code = Code.STALE_VERSION
     status = HTTPStatus.PRECONDITION_FAILED
 
 
 class UnconditionalError(OrdergenError):
     """A change that has to say which version it was made from."""
 
-    code = "precondition_required"
+    code = Code.PRECONDITION_REQUIRED
     status = HTTPStatus.PRECONDITION_REQUIRED
 
 
@@ -128,7 +170,7 @@ def page_of(
     key: str = "pk",
 ) -> dict[str, Any]:
     """A page by a unique key that ascends in time (ids, or a running number): any page costs the same."""
-    after = read_cursor(cursor, str if key == "pk" else int)[0] if cursor else None
+    after = read_cursor(cursor, int if key in _NUMBERS else str)[0] if cursor else None
     page = read_page(rows, Keyset(key if rising else f"-{key}"), limit, after=after)
     return _shown(page, show, lambda row: getattr(row, key))
 
@@ -149,28 +191,41 @@ def _shown(
     return {"items": [show(row) for row in page.rows], "next_cursor": following}
 
 
-def etag(version: int) -> str:
+def etag(version: int | str) -> str:
     return f'"{version}"'
 
 
-def is_known(request: HttpRequest, version: int) -> bool:
-    """Whether the caller has this version already (If-None-Match)."""
-    return etag(version) in {tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")}
+def is_known(request: HttpRequest, version: int | str) -> bool:
+    """Whether the caller has this version already (If-None-Match); a proxy may have made its ETag a weak one."""
+    tags = {tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")}
+    return etag(version) in tags or "*" in tags
 
 
 def expected_version(request: HttpRequest) -> int:
     """The version of If-Match; raises UnconditionalError without it, InvalidInputError where it is no ETag of ours."""
-    given = request.headers.get("If-Match")
+    given = expected_tag(request)
     if given is None:
         raise UnconditionalError('Send the version you saw as If-Match, such as If-Match: "3".')
-    if not (match := re.fullmatch(r'"(\d{1,9})"', given.strip(), re.ASCII)):
-        raise InvalidInputError(
-            "The ETag is not one of ours.", fields={"If-Match": 'A version in quotes, such as "3".'}
-        )
-    return int(match[1])
+    if not re.fullmatch(r"\d{1,9}", given, re.ASCII):
+        raise _no_tag()
+    return int(given)
 
 
-def set_etag(response: HttpResponse, version: int) -> None:
+def expected_tag(request: HttpRequest) -> str | None:
+    """What If-Match says, without its quotes; None where there is none. Compressed on its way an ETag becomes weak."""
+    given = request.headers.get("If-Match")
+    if given is None:
+        return None
+    if not (match := re.fullmatch(r'(?:W/)?"([0-9a-z]{1,24})"', given.strip(), re.ASCII)):
+        raise _no_tag()
+    return match[1]
+
+
+def _no_tag() -> InvalidInputError:
+    return InvalidInputError("The ETag is not one of ours.", fields={"If-Match": 'A version in quotes, such as "3".'})
+
+
+def set_etag(response: HttpResponse, version: int | str) -> None:
     response["ETag"] = etag(version)
 
 
@@ -181,7 +236,7 @@ class PerCaller(BaseThrottle):
     """
 
     def allow_request(self, request: HttpRequest) -> bool:
-        is_read = request.method in _SAFE_METHODS
+        is_read = request.method in SAFE_METHODS
         most: int = settings.API_READS_PER_MINUTE if is_read else settings.API_WRITES_PER_MINUTE
         key = f"api-{'read' if is_read else 'write'}-{request.user.pk}-{int(time.time()) // _MINUTE}"
         return count(key, 2 * _MINUTE) <= most

@@ -16,10 +16,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from ordergen.apis.field_codes import FieldCode, field_code
 from ordergen.apis.json import OtherMediaTypeError, UnreadableError
+from ordergen.apis.parameters import ParameterError
 from ordergen.core.correlation import correlation
 from ordergen.core.db import refusal
-from ordergen.core.errors import InvalidInputError, OrdergenError
+from ordergen.core.errors import Code, InvalidInputError, OrdergenError
 
 log = logging.getLogger(__name__)
 _MISSING = object()
@@ -35,7 +37,7 @@ _PHRASES = {
 class BadRequestError(OrdergenError):
     """An id or a parameter that cannot be meant: 400, as the drop-in contract has it for paths and paging."""
 
-    code = "bad_request"
+    code = Code.BAD_REQUEST
 
 
 class LazyRouteError(OrdergenError):
@@ -83,15 +85,21 @@ def plain_error(request: HttpRequest, status: int, detail: str = "") -> HttpResp
     """An error of which only the status is known, with `detail` or the status's own words."""
     words = detail or phrase(status)
     if is_v2(request):
-        return problem(status, words, code=re.sub(r"\W", "_", phrase(status)).lower())
+        return problem(status, words, code=_code_of(status))
     body: dict[str, Any] = {"detail": words}
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         body["error"] = _envelope(status, words)
     return _json(body, status)
 
 
+def _code_of(status: int) -> Code:
+    """The code of a status, where nothing more is known than that."""
+    word = re.sub(r"\W", "_", phrase(status)).lower()
+    return Code(word) if word in set(Code) else Code.ERROR
+
+
 def problem(
-    status: int, detail: str, *, code: str, errors: Sequence[Mapping[str, str]] = (), **more: Any
+    status: int, detail: str, *, code: Code, errors: Sequence[Mapping[str, str]] = (), **more: Any
 ) -> HttpResponse:
     """An RFC 9457 problem document; `errors` names fields ("positions.3.target") and what is wrong with each."""
     body: dict[str, Any] = {"type": "about:blank", "title": phrase(status), "status": int(status)}
@@ -120,7 +128,11 @@ def _v1_known(request: HttpRequest, error: OrdergenError) -> HttpResponse:
 
 
 def _v2_known(error: OrdergenError) -> HttpResponse:
-    errors = [{"field": field, "message": text} for field, text in error.fields.items()]
+    codes = error.codes if isinstance(error, ParameterError) else {}
+    errors = [
+        {"field": field, "message": text, "code": codes.get(field, FieldCode.INVALID)}
+        for field, text in error.fields.items()
+    ]
     return problem(error.status, error.message, code=error.code, errors=errors)
 
 
@@ -144,8 +156,13 @@ def _schema_error(request: HttpRequest, error: ValidationError) -> HttpResponse:
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     if not is_v2(request):
         return _json({"detail": entries}, status)
-    errors = [{"field": ".".join(map(str, entry["loc"][1:])), "message": entry["msg"]} for entry in entries]
-    return problem(status, "The request cannot be carried out as written.", code="invalid_input", errors=errors)
+    errors = [_field_problem(entry["loc"], entry["msg"], entry["type"]) for entry in entries]
+    return problem(status, "The request cannot be carried out as written.", code=Code.INVALID_INPUT, errors=errors)
+
+
+def _field_problem(loc: Sequence[str | int], message: str, kind: str) -> dict[str, str]:
+    """One of the `errors` of a problem; `loc` begins with where the field stands (query, body, …)."""
+    return {"field": ".".join(map(str, loc[1:])), "message": message, "code": field_code(kind)}
 
 
 def _unreadable(request: HttpRequest, error: UnreadableError) -> HttpResponse:
@@ -154,9 +171,11 @@ def _unreadable(request: HttpRequest, error: UnreadableError) -> HttpResponse:
         entry = {"type": error.kind, "loc": list(error.loc), "msg": words, "input": {}, "ctx": {"error": error.message}}
         return _json({"detail": [entry]}, HTTPStatus.UNPROCESSABLE_ENTITY)
     if isinstance(error, OtherMediaTypeError):
-        return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, error.message, code="unsupported_media_type")
-    errors = [{"field": ".".join(map(str, error.loc[1:])), "message": error.message}]
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request cannot be read.", code="invalid_json", errors=errors)
+        return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, error.message, code=Code.UNSUPPORTED_MEDIA_TYPE)
+    errors = [_field_problem(error.loc, error.message, error.kind)]
+    return problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "The request cannot be read.", code=Code.INVALID_JSON, errors=errors
+    )
 
 
 def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:

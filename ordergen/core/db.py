@@ -103,15 +103,17 @@ class _Columns(Func):
 
 
 def in_a_row(
-    rows: QuerySet[Record], column: str, value: str, *, after: str = "", is_rising: bool = True
+    rows: QuerySet[Record], column: str, value: str, *, after: str = "", before: str = "", is_rising: bool = True
 ) -> QuerySet[Record]:
     """Rows whose `column` is `value`, in the order of the key, from behind the key `after`: an index has them in a row.
+
+    Of rising ones those below `before`, where it is given.
 
     Bounds and order name both its columns. Were the one merely equal to `value` (so `rows` may not say that already),
     PostgreSQL might walk the primary key instead and throw away all other rows, which takes as long as the table is.
     """
     sign = "" if is_rising else "-"
-    first, last = (after, _BEHIND_ALL) if is_rising else ("", after or _BEHIND_ALL)
+    first, last = (after, before or _BEHIND_ALL) if is_rising else ("", after or _BEHIND_ALL)
     place = _Columns(column, "pk")
     found = rows.filter(
         GreaterThanOrEqual(place, _Columns(Value(value), Value(first))),

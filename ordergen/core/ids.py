@@ -38,3 +38,8 @@ def object_id() -> str:
 def made_at(record_id: str) -> datetime:
     """The second in which `object_id` made this id, in UTC."""
     return datetime.fromtimestamp(int(record_id[:8], 16), UTC)
+
+
+def first_id_at(moment: datetime) -> str:
+    """What is below every id that `object_id` made in the second of `moment` or later, and above every earlier one."""
+    return f"{min(max(int(moment.timestamp()), 0), 0xFFFFFFFF):08x}"

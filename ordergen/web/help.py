@@ -21,7 +21,10 @@ TOPICS = {
         "Fields of a problem",
         "Every field and option that runs, what-if and ordergen solve read: type, unit and default.",
     ),
-    "api": ("The API", "The main job from another program, with curl and with Python."),
+    "api": ("The API: a first run", "The main job from another program, with curl and with Python."),
+    "nightly": ("A nightly job", "The day’s prices into the book, and a run of each model that needs one."),
+    "oms": ("An order management system", "How another system takes over what was approved, each order once."),
+    "webhooks": ("Events and webhooks", "How other systems follow what changes, by asking or by being told."),
     "people": ("People and signing in", "Who gets in, how long that lasts, and how an administrator ends it."),
     "scale": ("How runs scale and what is kept safe", "The queue, what a kill -9 does, and where the limits are."),
 }

@@ -24,10 +24,10 @@ _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 def correlation_id(get_response: Handler) -> Handler:
-    """Echoes the caller's X-Correlation-ID, or makes one; the audit trail and the logs carry it."""
+    """Echoes the caller's X-Correlation-ID (or X-Request-ID), or makes one; the audit trail and the logs carry it."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        given = request.headers.get(HEADER, "")
+        given = request.headers.get(HEADER) or request.headers.get("X-Request-ID", "")
         with correlated(given if _ACCEPTABLE.fullmatch(given) else str(uuid.uuid4())):
             request.correlation = correlation.get()  # type: ignore[attr-defined] # for the log, when all is over
             response = get_response(request)

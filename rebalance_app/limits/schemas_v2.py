@@ -40,6 +40,15 @@ class LimitsIn(Strict):
     reason: str = Field(max_length=500, examples=["Mandate of 2026-11-01"])
 
 
+class LimitsPatch(Strict):
+    values: OptionValues = Field(
+        min_length=1,
+        description="The limits to set, or with null to lift; the others stay. " + FIELDS,
+        examples=[{"min_cash": "500.00", "max_turnover": None}],
+    )
+    reason: str = Field(max_length=500, examples=["Mandate of 2026-11-01"])
+
+
 class LimitsOut(Schema):
     scope: Scope
     subject_id: str

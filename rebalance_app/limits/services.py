@@ -13,7 +13,7 @@ from models_app.sources import get_source
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.core.db import in_batches
-from ordergen.core.errors import InvalidInputError, NotFoundError
+from ordergen.core.errors import Code, ConflictError, InvalidInputError, NotFoundError
 from rebalance_app.formats.problem_json import options_from_json
 from rebalance_app.limits.levels import NARROWER
 from rebalance_app.models import LimitSet
@@ -27,22 +27,63 @@ NAMES = {
 }
 
 
-def limits_set(*, by: User, scope: str, subject_id: str, values: Mapping[str, Any], reason: str) -> LimitSet:
+NEVER_SET = "none"  # the version of limits that nobody ever set
+
+
+def limits_set(
+    *, by: User, scope: str, subject_id: str, values: Mapping[str, Any], reason: str, seen: str | None = None
+) -> LimitSet:
     """Sets all limits of one model, portfolio or security; none lifts them. What was set before stays readable.
 
-    Raises NotAllowedError, NotFoundError (no such subject), and InvalidInputError at the fields that make no sense.
+    `seen` is the version that they are to replace, where the caller says one. Raises NotAllowedError, NotFoundError
+    (no such subject), InvalidInputError at the fields that make no sense, and ConflictError for another version.
     """
     by.must("model.edit")
     given = {name: value for name, value in values.items() if value is not None}
     _check(scope, given, reason)
     name = _subject_name(scope, subject_id)
     with recorded():
+        _refuse_unseen(scope, subject_id, seen)
         limits = LimitSet.objects.create(
             scope=scope, subject_id=subject_id, values=given, set_by=by, set_at=timezone.now(), reason=reason.strip()
         )
         told = ", ".join(f"{key} {value}" for key, value in given.items()) or "none"
-        record("limits.set", limits, f"Limits of {scope} {name}: {told}", by=by, detail={"reason": reason, **given})
+        record(
+            "limits.set",
+            limits,
+            f"Limits of {scope} {name}: {told}",
+            by=by,
+            detail={"scope": scope, "subject_id": subject_id, "reason": reason, **given},
+        )
     return limits
+
+
+def limits_change(
+    *, by: User, scope: str, subject_id: str, changes: Mapping[str, Any], reason: str, seen: str | None = None
+) -> LimitSet:
+    """Sets the limits that are named, lifts those named with None, and leaves all others as they are at this moment.
+
+    Raises what `limits_set` raises.
+    """
+    by.must("model.edit")
+    with recorded():  # nobody sets any between the reading and the writing
+        latest = limits_latest(scope=scope, subject_id=subject_id)
+        values = (latest.values if latest else {}) | dict(changes)
+        return limits_set(by=by, scope=scope, subject_id=subject_id, values=values, reason=reason, seen=seen)
+
+
+def limits_version(limits: LimitSet | None) -> str:
+    """A word for how the limits of a subject were last set."""
+    return limits.pk if limits else NEVER_SET
+
+
+def _refuse_unseen(scope: str, subject_id: str, seen: str | None) -> None:
+    rows = LimitSet.objects.filter(scope=scope, subject_id=subject_id).select_related("set_by")
+    latest = rows.order_by("set_at", "pk").last()
+    if seen is not None and seen != limits_version(latest):
+        by_whom = f", by {latest.set_by.display_name} on {latest.set_at:%d %b %Y at %H:%M:%S} UTC" if latest else ""
+        message = f"These limits are not those that you saw{by_whom}. Read them again."
+        raise ConflictError(message, code=Code.STALE_VERSION)
 
 
 def options_read(values: Mapping[str, Any], argument: str) -> Options:

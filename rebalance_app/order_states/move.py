@@ -10,7 +10,7 @@ from typing import Protocol
 from django.db.models import F, Value
 
 from ordergen.core.db import bulk_insert, bulk_update, in_batches
-from ordergen.core.errors import BrokenPromiseError, ConflictError
+from ordergen.core.errors import BrokenPromiseError, Code, ConflictError
 from ordergen.core.ids import object_id
 from rebalance_app.models import Order, OrderMove, OrderState, Rebalance
 from rebalance_app.order_states.table import COUNTERS, MOVES
@@ -48,7 +48,7 @@ def orders_move(
         counts[order.rebalance_id, order.state] += 1
     for state, ids in groups.items():
         if _update(ids, state, move.to, known_at, done) != len(ids):
-            raise ConflictError(MOVED_MEANWHILE)
+            raise ConflictError(MOVED_MEANWHILE, code=Code.CHANGED_MEANWHILE)
     _count(counts, move.to)
 
 
@@ -57,7 +57,7 @@ def orders_stay(orders: Sequence[Movable], *, known_at: datetime) -> None:
     for state in {order.state for order in orders}:
         ids = [order.pk for order in orders if order.state == state]
         if _update(ids, state, OrderState(state), known_at, None) != len(ids):
-            raise ConflictError(MOVED_MEANWHILE)
+            raise ConflictError(MOVED_MEANWHILE, code=Code.CHANGED_MEANWHILE)
 
 
 def _update(

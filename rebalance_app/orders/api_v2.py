@@ -8,12 +8,13 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 
 from ordergen.apis.auth import caller, needs
-from ordergen.apis.conventions import Cursor, Limit, Page, PathId, key_of, page_of
+from ordergen.apis.conventions import Cursor, Limit, Page, PathId, key_of, write_cursor
 from ordergen.apis.docs import errors
+from ordergen.apis.idempotency import in_parts
 from ordergen.apis.json import answer
 from rebalance_app.orders import schemas_v2 as out
 from rebalance_app.orders.decide import order_decide, run_decide
-from rebalance_app.orders.paging import orders_by_id
+from rebalance_app.orders.paging import OrderQuery, orders_found
 from rebalance_app.orders.selectors import order_get
 
 router = Router(tags=["orders"])
@@ -34,9 +35,13 @@ def list_orders(
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> HttpResponse:
-    """Proposed orders in the order they were proposed, with what was decided on them."""
-    orders = orders_by_id(filters.run_id, filters.portfolio_id, filters.state, after=key_of(cursor), limit=limit + 1)
-    return answer(page_of(orders, out.order_out, cursor=cursor, limit=limit))
+    """Proposed orders in the order they were proposed, with what was decided on them.
+
+    Where few of many match, a page may be short or empty and have a `next_cursor` all the same: go on until it is null.
+    """
+    page = orders_found(OrderQuery(**dict(filters)), after=key_of(cursor), size=limit)
+    following = write_cursor(page.next) if page.next else None
+    return answer({"items": [out.order_out(order) for order in page.rows], "next_cursor": following})
 
 
 @router.post(
@@ -75,6 +80,7 @@ def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
     auth=DECIDE,
     openapi_extra=errors(404, 409),
 )
+@in_parts
 def decide_run(request: HttpRequest, run_id: PathId, payload: out.RunDecisionIn) -> dict[str, Any]:
     """Approves or rejects every order of a run that awaits a decision, if there are as many as you saw.
 

@@ -12,7 +12,7 @@ from django.db.models import Q
 from models_app.sources import get_source
 from models_app.sources.book_source import Balances
 from ordergen.core.db import in_batches
-from ordergen.core.errors import ConflictError
+from ordergen.core.errors import Code, ConflictError
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, Rebalance
 from rebalance_app.order_states.on_the_way import Coming, expected, followed, on_their_way
 from rebalance_app.order_states.table import OPEN_ORDER
@@ -36,7 +36,7 @@ class Book:
         """Raises ConflictError where the book changed since, or other portfolios are asked about than were read."""
         asked = set(portfolio_ids)
         if asked and (get_source().data_version() != self.version or not self.portfolio_ids.issuperset(asked)):
-            raise ConflictError("The book or the run changed at this moment: look again.")
+            raise ConflictError("The book or the run changed at this moment: look again.", code=Code.CHANGED_MEANWHILE)
 
 
 def read_book(which: Sequence[Q], verdict: Verdict) -> Book:

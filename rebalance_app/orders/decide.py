@@ -17,7 +17,7 @@ from django.utils import timezone
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.core.db import bulk_insert, in_batches, refusal
-from ordergen.core.errors import ConflictError, InvalidInputError, NotFoundError, OrdergenError, PartlyDoneError
+from ordergen.core.errors import Code, ConflictError, InvalidInputError, NotFoundError, OrdergenError, PartlyDoneError
 from ordergen.core.ids import object_id
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
 from rebalance_app.order_states.move import orders_move
@@ -123,7 +123,9 @@ def _count(run: Rebalance, expected_count: int | None) -> int:
     """How many orders of the run await a decision; raises ConflictError where that is not what somebody saw."""
     count = run.orders.filter(state=OrderState.PROPOSED).count()
     if expected_count not in (None, count):
-        raise ConflictError(f"{count} orders await a decision, not {expected_count}: look again.")
+        raise ConflictError(
+            f"{count} orders await a decision, not {expected_count}: look again.", code=Code.CHANGED_MEANWHILE
+        )
     return count
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from itertools import islice
@@ -23,6 +24,7 @@ from django.db.models import Count, Max, Min, Q, QuerySet, Value
 from models_app.sources import get_source
 from ordergen.core.db import Joined, along_an_index, in_a_row
 from ordergen.core.errors import UnavailableError
+from ordergen.core.ids import first_id_at
 from ordergen.web.keyset import Keyset, KeysetPage, cut
 from ordergen.web.tables import SortLink
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, Rebalance
@@ -100,17 +102,22 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Road:
-    """The orders of a state, or of a run in a state, or all, in the order of the key: one index has them in a row."""
+    """The orders of a state, or of a run in a state, or all, in the order of the key: one index has them in a row.
+
+    A rising one may end `before` a key.
+    """
 
     is_rising: bool
     state: str = ""
     run_id: str = ""
+    before: str = ""
 
     def behind(self, after: str) -> QuerySet[Order]:
         """From behind the order with the key `after`."""
         orders = Order.objects.filter(rebalance_id=self.run_id) if self.run_id else Order.objects.all()
         if self.state:
-            return in_a_row(orders, "state", self.state, after=after, is_rising=self.is_rising)
+            return in_a_row(orders, "state", self.state, after=after, before=self.before, is_rising=self.is_rising)
+        orders = orders.filter(pk__lt=self.before) if self.before else orders
         by = Keyset("pk" if self.is_rising else "-pk")
         return (orders.filter(by.behind(after)) if after else orders).order_by(*by.terms)
 
@@ -228,7 +235,7 @@ def keys_in_order(scope: OrderScope, after: str, size: int) -> OrderPage[str]:
     with along_an_index():
         filters = _matching(scope.wanted) & _named(scope.wanted)
         if filters:
-            return _looked_for(scope, filters, after, size)
+            return _looked_for(scope.roads(), filters, after, size)
         return _cut(_nearest(scope.roads(), after, size + 1), size)
 
 
@@ -239,13 +246,13 @@ def _nearest(roads: Iterable[Road], after: str, count: int) -> list[str]:
     return sorted(keys, reverse=not roads[0].is_rising)[:count]
 
 
-def _looked_for(scope: OrderScope, filters: Q, after: str, size: int) -> OrderPage[str]:
+def _looked_for(roads: list[Road], filters: Q, after: str, size: int) -> OrderPage[str]:
     """Stretch by stretch on all roads at a time, until the page is full or LOOKED_AT orders were looked at."""
-    roads, keys, looked_at = scope.roads(), list[str](), 0
+    is_rising, keys, looked_at = roads[0].is_rising, list[str](), 0
     reach = max(1, LOOKED_AT // 25)  # mostly a page is full at once
     while looked_at < LOOKED_AT:
         stretches = [road.stretch(after, reach, filters) for road in roads]
-        after, found = _up_to_the_nearest_end(scope, stretches, reach)
+        after, found = _up_to_the_nearest_end(stretches, reach, is_rising=is_rising)
         keys += found
         if not after or len(keys) > size:
             return _cut(keys, size)
@@ -255,36 +262,71 @@ def _looked_for(scope: OrderScope, filters: Q, after: str, size: int) -> OrderPa
     return OrderPage(keys, after, is_partial=True)
 
 
-def _up_to_the_nearest_end(scope: OrderScope, stretches: Sequence[Stretch], reach: int) -> tuple[str, list[str]]:
+def _up_to_the_nearest_end(stretches: Sequence[Stretch], reach: int, *, is_rising: bool) -> tuple[str, list[str]]:
     """How far all roads were looked at, empty when there is nothing further on any, and what was found as far."""
     keys = (key for stretch in stretches for key in stretch.keys)
     ends = [stretch.end for stretch in stretches if stretch.count == reach]
-    if scope.is_rising:
+    if is_rising:
         end = min(ends, default="")
         return end, sorted(key for key in keys if not end or key <= end)
     end = max(ends, default="")
     return end, sorted((key for key in keys if key >= end), reverse=True)
 
 
-def orders_by_id(
-    run_id: str | None, portfolio_id: str | None, state: str | None, *, after: str, limit: int
-) -> QuerySet[Order]:
-    """Orders by id, at least the next `limit` behind `after`; each filter may be left out."""
-    if portfolio_id:
-        few = _of_portfolio(portfolio_id, run_id)
-        return in_state(few, [state]) if state else few
-    if not run_id and not state:
-        return Order.objects.all()
-    roads = [Road(is_rising=True, state=one, run_id=run_id or "") for one in ([state] if state else OrderState)]
-    with along_an_index():
-        return Order.objects.filter(pk__in=_nearest(roads, after, limit))
+@dataclass(frozen=True)
+class OrderQuery:
+    """Which orders a program asks for; None means any. Orders are proposed `proposed_from` on and `proposed_before`."""
+
+    run_id: str | None = None
+    model_id: str | None = None
+    portfolio_id: str | None = None
+    security_id: str | None = None
+    state: str | None = None
+    side: str | None = None
+    proposed_from: datetime | None = None
+    proposed_before: datetime | None = None
+
+    @property
+    def matching(self) -> Q:
+        """What no index of the orders knows."""
+        named = {"rebalance__model_id": self.model_id, "security_id": self.security_id, "side": self.side}
+        return Q(**{name: value for name, value in named.items() if value is not None})
+
+    def roads(self) -> list[Road]:
+        """What together gives all that is wanted but for `matching`."""
+        end = first_id_at(self.proposed_before) if self.proposed_before else ""
+        if not self.run_id and not self.state:
+            return [Road(is_rising=True, before=end)]
+        states = [self.state] if self.state else list(OrderState)
+        return [Road(is_rising=True, state=state, run_id=self.run_id or "", before=end) for state in states]
 
 
-def _of_portfolio(portfolio_id: str, run_id: str | None) -> QuerySet[Order]:
-    if not run_id:
-        return Order.objects.filter(portfolio_id=portfolio_id)
-    rows = PortfolioRebalance.objects.filter(rebalance_id=run_id, portfolio_id=portfolio_id)
-    return Order.objects.filter(proposal_id__in=list(rows.values_list("pk", flat=True)))
+def orders_found(wanted: OrderQuery, *, after: str, size: int) -> OrderPage[Order]:
+    """The next orders by key, behind `after`. Where few match a page may be short, and another follow all the same."""
+    start = max(after, first_id_at(wanted.proposed_from)) if wanted.proposed_from else after
+    if wanted.portfolio_id:
+        page = _cut(_of_portfolio(wanted, start).order_by("pk").values_list("pk", flat=True)[: size + 1], size)
+    else:
+        with along_an_index():
+            page = (
+                _looked_for(wanted.roads(), wanted.matching, start, size)
+                if wanted.matching
+                else _cut(_nearest(wanted.roads(), start, size + 1), size)
+            )
+    orders = Order.objects.in_bulk(page.rows)
+    return OrderPage([orders[key] for key in page.rows], page.next, page.is_partial)
+
+
+def _of_portfolio(wanted: OrderQuery, start: str) -> QuerySet[Order]:
+    """What is wanted of one portfolio, which has few."""
+    orders = Order.objects.filter(wanted.matching, pk__gt=start)
+    if wanted.proposed_before:
+        orders = orders.filter(pk__lt=first_id_at(wanted.proposed_before))
+    orders = in_state(orders, [wanted.state]) if wanted.state else orders
+    if not wanted.run_id:
+        return orders.filter(portfolio_id=wanted.portfolio_id)
+    rows = PortfolioRebalance.objects.filter(rebalance_id=wanted.run_id, portfolio_id=wanted.portfolio_id)
+    return orders.filter(proposal_id__in=list(rows.values_list("pk", flat=True)))
 
 
 def sort_links(scope: OrderScope | None, wanted: BlotterFilter) -> dict[str, SortLink]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
+from pydantic import WithJsonSchema
 
-from ordergen.apis.conventions import HexId, Strict
+from ordergen.apis.conventions import HexId, Instant, SecurityId, Strict
 from rebalance_app.models import Decision, Order, OrderState
 from rebalance_app.orders.book_now import Verdict
 from rebalance_app.orders.decide import DecisionOutcome
+from rebalance_app.proposals.order_reasons import REASONS
 
 MAX_ORDERS = 5_000
+OrderReason = Annotated[str, WithJsonSchema({"type": "string", "enum": list(REASONS)})]
 
 
 class DecisionsIn(Strict):
@@ -30,8 +33,13 @@ class RunDecisionIn(Strict):
 
 class OrderFilter(Schema):
     run_id: HexId | None = None
+    model_id: HexId | None = None
     portfolio_id: HexId | None = None
+    security_id: SecurityId | None = None
     state: OrderState | None = None
+    side: Literal["BUY", "SELL"] | None = None
+    proposed_from: Instant | None = Field(None, description="The first second in which they were proposed")
+    proposed_before: Instant | None = Field(None, description="The second after the last one")
 
 
 class OrderOut(Schema):
@@ -47,12 +55,12 @@ class OrderOut(Schema):
     value: Decimal
     weight_before: Decimal
     weight_after: Decimal
-    reason: str = Field(examples=["BREACH_OVER"])
-    state: str = Field(examples=["proposed"])
+    reason: OrderReason
+    state: OrderState
 
 
 class DecisionOut(Schema):
-    verdict: str
+    verdict: Verdict
     decided_by: str
     decided_at: datetime
     comment: str

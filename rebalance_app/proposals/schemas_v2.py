@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from ninja import Field, Schema
 
-from rebalance_app.models import PortfolioRebalance
+from rebalance_app.models import PortfolioRebalance, ProposalState
 from rebalance_app.proposals import stored as proposals
 
 
@@ -15,10 +15,10 @@ class ProposalSummary(Schema):
     run_id: str
     portfolio_id: str
     portfolio_name: str
-    state: str
-    reason_code: str
+    state: ProposalState
+    reason_code: str = Field(description="Empty, or one of Help’s [reasons](/help/problems/#reasons)")
     reason: str
-    method: str
+    method: Literal["", "separable", "milp"]
     n_orders: int
     buy_value: Decimal
     sell_value: Decimal

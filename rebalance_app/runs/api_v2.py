@@ -9,14 +9,17 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Header, Query, Router, Status
 
+from ordergen.accounts.models import User
 from ordergen.apis.auth import caller, needs
-from ordergen.apis.conventions import Cursor, HexId, Limit, Page, PathId, page_of
+from ordergen.apis.conventions import ChangedAfter, Cursor, HexId, Limit, Page, PathId, page_of
 from ordergen.apis.docs import errors
+from ordergen.apis.idempotency import REPLAYED
+from ordergen.audit.feed import subjects_changed
 from rebalance_app.models import Rebalance, RunState
 from rebalance_app.proposals.selectors import LONG, run_get
 from rebalance_app.runs import schemas_v2 as out
 from rebalance_app.runs.backlog import run_progress
-from rebalance_app.runs.launch import run_launch
+from rebalance_app.runs.launch import is_repeated, run_launch
 from rebalance_app.runs.lifecycle import run_cancel, run_retry
 
 router = Router(tags=["runs"])
@@ -36,8 +39,10 @@ def launch_run(
     request: HttpRequest, payload: out.RunIn, response: HttpResponse, idempotency_key: IdempotencyKey = None
 ) -> Status[dict[str, Any]]:
     """Starts a run and answers at once; `Location` shows its progress. The same `Idempotency-Key` starts it once."""
+    by = caller(request)
+    _mark_replay(response, idempotency_key, by)
     run = run_launch(
-        by=caller(request),
+        by=by,
         model_id=payload.model_id,
         portfolio_ids=payload.portfolio_ids,
         options=payload.options,
@@ -59,11 +64,14 @@ def list_runs(
     request: HttpRequest,
     state: Annotated[RunState | None, Query()] = None,
     model_id: Annotated[HexId | None, Query()] = None,
+    changed_after: ChangedAfter = None,
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> dict[str, Any]:
     """Runs, the latest first."""
     runs = Rebalance.objects.defer(*LONG).select_related("launched_by").filter(**_given(state=state, model_id=model_id))
+    if changed_after is not None:
+        runs = runs.filter(pk__in=subjects_changed(Rebalance, changed_after))
     return page_of(runs, out.run_out, cursor=cursor, limit=limit, rising=False, key="number")
 
 
@@ -103,9 +111,17 @@ def retry_run(
     request: HttpRequest, run_id: PathId, response: HttpResponse, idempotency_key: IdempotencyKey = None
 ) -> Status[dict[str, Any]]:
     """Starts a new run over the portfolios that failed in this one, with its options and today's prices and model."""
-    again = run_retry(by=caller(request), run_id=run_id, idempotency_key=idempotency_key)
+    by = caller(request)
+    _mark_replay(response, idempotency_key, by)
+    again = run_retry(by=by, run_id=run_id, idempotency_key=idempotency_key)
     response["Location"] = f"/api/v2/runs/{again.pk}"
     return Status(HTTPStatus.ACCEPTED, out.run_out(again))
+
+
+def _mark_replay(response: HttpResponse, key: str | None, by: User) -> None:
+    """Says that the run is the one that the key gave before: as it stands now, for that is what a program asks for."""
+    if is_repeated(key, by):
+        response[REPLAYED] = "true"
 
 
 def _given(**filters: str | None) -> dict[str, Any]:

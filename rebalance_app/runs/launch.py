@@ -22,7 +22,7 @@ from models_app.sources.book_source import BookSource
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.core.db import bulk_insert
-from ordergen.core.errors import ConflictError, InvalidInputError
+from ordergen.core.errors import Code, ConflictError, InvalidInputError
 from ordergen.core.ids import object_id
 from rebalance_app.models import OPEN, OpenOrders, PortfolioRebalance, Rebalance
 from rebalance_app.runs.backlog import admit
@@ -114,6 +114,12 @@ def run_launch(  # noqa: PLR0913  what somebody says at a launch
     return run
 
 
+def is_repeated(idempotency_key: str | None, by: User) -> bool:
+    """Whether this person launched a run under the key before."""
+    key = _scoped(idempotency_key, by)
+    return key is not None and Rebalance.objects.filter(idempotency_key=key).exists()
+
+
 def enqueue(run_id: str, chunks: Iterable[int]) -> bool:
     """Tells the workers about chunks; False when the broker is down. The rows wait, and the sweeper sees to them."""
     for chunk in chunks:
@@ -143,7 +149,8 @@ def _hash(request: Mapping[str, Any]) -> str:
 def _earlier_run(key: str | None, request: Mapping[str, Any]) -> Rebalance | None:
     run = Rebalance.objects.filter(idempotency_key=key).first() if key else None
     if run and run.request_hash != _hash(request):
-        raise ConflictError(f"This idempotency key already started run #{run.number} with other content.")
+        message = f"This idempotency key already started run #{run.number} with other content."
+        raise ConflictError(message, code=Code.IDEMPOTENCY_KEY_REUSED)
     return run
 
 
@@ -166,7 +173,8 @@ def _portfolio_names(model: InvestmentModel, chosen: Sequence[str] | None, sourc
 def _refuse_changed(model: InvestmentModel) -> None:
     """The run is to have the targets and the portfolios of one version."""
     if not InvestmentModel.objects.filter(pk=model.pk, version=model.version).exists():
-        raise ConflictError(f"{model.name} was changed at this moment: look at it again.")
+        message = f"{model.name} was changed at this moment: look at it again."
+        raise ConflictError(message, code=Code.CHANGED_MEANWHILE)
 
 
 def _refuse_running(names: Mapping[str, str]) -> None:
@@ -177,7 +185,8 @@ def _refuse_running(names: Mapping[str, str]) -> None:
         raise ConflictError(
             f"{names[taken[0]]} is being rebalanced by run #{busy[taken[0]]}"
             + (f", and {len(taken) - 1} more are too" if len(taken) > 1 else "")
-            + ". Wait for it to end, or cancel it."
+            + ". Wait for it to end, or cancel it.",
+            code=Code.PORTFOLIO_BUSY,
         )
 
 

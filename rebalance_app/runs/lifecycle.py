@@ -12,7 +12,7 @@ from django.utils import timezone
 from models_app.models import InvestmentModel, ModelPortfolio
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
-from ordergen.core.errors import ConflictError, NotFoundError
+from ordergen.core.errors import Code, ConflictError, NotFoundError
 from rebalance_app.models import ACTIVE, OPEN, OUTCOMES, ProposalState, Rebalance, RunState
 from rebalance_app.proposals.selectors import run_get
 from rebalance_app.runs.launch import run_launch
@@ -61,7 +61,8 @@ def run_cancel(*, by: User, run_id: str) -> Rebalance:
         if run is None:
             raise NotFoundError("No such run.")
         if not asked:
-            raise ConflictError(f"Run #{run.number} is {run.get_state_display().lower()} already.")
+            message = f"Run #{run.number} is {run.get_state_display().lower()} already."
+            raise ConflictError(message, code=Code.RUN_ENDED)
         stopped = run.portfolios.filter(state=ProposalState.QUEUED).update(
             state=ProposalState.CANCELLED, finished_at=timezone.now()
         )
@@ -106,11 +107,12 @@ def run_retry(*, by: User, run_id: str, idempotency_key: str | None = None) -> R
     by.must("rebalance.launch")
     run = run_get(run_id)
     if run.is_active:
-        raise ConflictError(f"Run #{run.number} is still going.")
+        raise ConflictError(f"Run #{run.number} is still going.", code=Code.RUN_ACTIVE)
     followers = set(ModelPortfolio.objects.filter(model_id=run.model_id).values_list("portfolio_id", flat=True))
     failed = [key for key in failed_portfolio_ids(run_id) if key in followers]
     if not failed:
-        raise ConflictError(f"Run #{run.number} has no failed portfolios that follow its model.")
+        message = f"Run #{run.number} has no failed portfolios that follow its model."
+        raise ConflictError(message, code=Code.NOTHING_TO_RETRY)
     return run_launch(
         by=by,
         model_id=run.model_id,

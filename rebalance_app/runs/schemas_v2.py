@@ -9,7 +9,7 @@ from ninja import Field, Schema
 
 from ordergen.apis.conventions import HexId, Strict
 from rebalance_app.limits.schemas_v2 import FIELDS, OptionValues
-from rebalance_app.models import Rebalance
+from rebalance_app.models import Rebalance, RunState
 
 MAX_PORTFOLIOS = 1_000
 
@@ -28,7 +28,7 @@ class RunIn(Strict):
 class RunOut(Schema):
     id: str
     number: int
-    state: str = Field(examples=["running"])
+    state: RunState
     model_id: str
     model_name: str
     model_version: int

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from models_app.models import InvestmentModel
 from models_app.sources.book_source import BookSource, PriceInfo, SecurityInfo
-from ordergen.core.errors import InvalidInputError
+from ordergen.core.errors import Code, InvalidInputError
 from rebalance_app.limits.services import limits_now, options_read, refuse_unknowable_gains
 from rebalance_app.models import PriceSnapshot
 
@@ -20,7 +20,7 @@ from rebalance_app.models import PriceSnapshot
 class UnpricedModelError(InvalidInputError):
     """Nothing in the model has a price; API v1 answers this as an upstream fault."""
 
-    code = "unpriced_model"
+    code = Code.UNPRICED_MODEL
 
 
 def checked_options(

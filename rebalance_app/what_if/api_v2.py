@@ -9,6 +9,7 @@ from ninja import Router
 
 from ordergen.apis.auth import caller, needs
 from ordergen.apis.docs import errors
+from ordergen.apis.idempotency import in_parts
 from rebalance_app.what_if import schemas_v2 as out
 from rebalance_app.what_if.services import what_if
 
@@ -23,6 +24,7 @@ LAUNCH = needs("rebalance.launch", "rebalances:write")
     auth=LAUNCH,
     openapi_extra=errors(404, 409),
 )
+@in_parts
 def compare(request: HttpRequest, payload: out.WhatIfIn) -> dict[str, Any]:
     """What a run would propose for one portfolio now, under several sets of options side by side. Writes nothing."""
     found = what_if(

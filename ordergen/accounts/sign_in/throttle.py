@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from ordergen.accounts.models import Throttle
 from ordergen.core.db import atomic
-from ordergen.core.errors import TooManyError
+from ordergen.core.errors import Code, TooManyError
 
 _FORGOTTEN_AFTER = timedelta(days=1)
 
@@ -56,7 +56,7 @@ class Claim:
 class ThrottledError(TooManyError):
     """Nothing was tried. `limit` is the one that was used up."""
 
-    code = "throttled"
+    code = Code.THROTTLED
 
     def __init__(self, limit: Limit, *, retry_after: int) -> None:
         super().__init__("Too many tries that failed. Wait some minutes.", retry_after=retry_after)

@@ -14,7 +14,7 @@ from ordergen.ops.cli.command import Command, CommandError
 
 def where_to_listen(parser: argparse.ArgumentParser) -> None:
     """The arguments of every command that starts a web server."""
-    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
     parser.add_argument("--port", type=_port, default=os.environ.get("PORT", "8000"))
 
 

@@ -21,7 +21,7 @@ from ordergen.apis.auth import Need
 from ordergen.apis.errors import plain_error, problem
 from ordergen.audit.models import AuditEvent
 from ordergen.core.correlation import Correlated
-from ordergen.core.errors import InvalidInputError
+from ordergen.core.errors import Code, InvalidInputError
 from tests.callers import Api
 
 ID = "68a0c0ffee0000000000beef"
@@ -510,7 +510,7 @@ def test_a_status_is_told_alike_by_every_python():
         413: "Request Entity Too Large", 414: "Request-URI Too Long", 416: "Requested Range Not Satisfiable",
         422: "Unprocessable Entity", 404: "Not Found",
     }  # fmt: skip
-    told = [json.loads(problem(status, "", code="").content)["title"] for status in words]
+    told = [json.loads(problem(status, "", code=Code.ERROR).content)["title"] for status in words]
     codes = [json.loads(plain_error(RequestFactory().get("/api/v2/"), status).content)["code"] for status in words]
 
     assert told == list(words.values())

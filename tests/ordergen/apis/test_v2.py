@@ -158,7 +158,7 @@ def test_a_change_says_which_version_it_was_made_from(v2, saved):
 
 def test_a_name_that_is_taken_is_a_conflict_at_its_field(v2, saved):
     other = v2.post("/models", model("Other")).json()
-    body = problem(v2.put(f"/models/{other['id']}", model(), If_Match='"1"'), 409, "conflict")
+    body = problem(v2.put(f"/models/{other['id']}", model(), If_Match='"1"'), 409, "name_taken")
     assert body["errors"][0]["field"] == "name"
 
 
@@ -319,8 +319,12 @@ def test_the_same_idempotency_key_starts_one_run(v2, book):
     body = {"model_id": book.model.pk}
     first = v2.post("/runs", body, Idempotency_Key="k")
     assert v2.post("/runs", body, Idempotency_Key="k").json()["id"] == first.json()["id"]
-    problem(v2.post("/runs", body | {"portfolio_ids": [book.harbour.pk]}, Idempotency_Key="k"), 409, "conflict")
-    problem(v2.post("/runs", body | {"note": "another"}, Idempotency_Key="k"), 409, "conflict")
+    problem(
+        v2.post("/runs", body | {"portfolio_ids": [book.harbour.pk]}, Idempotency_Key="k"),
+        409,
+        "idempotency_key_reused",
+    )
+    problem(v2.post("/runs", body | {"note": "another"}, Idempotency_Key="k"), 409, "idempotency_key_reused")
     assert Rebalance.objects.count() == 1
 
 
@@ -350,14 +354,14 @@ def test_a_run_is_cancelled_once(v2, book):
     run_id = v2.post("/runs", {"model_id": book.model.pk}).json()["id"]
     cancelled = v2.post(f"/runs/{run_id}/cancel").json()
     assert (cancelled["state"], cancelled["outcomes"]["cancelled"]) == ("cancelled", 3)
-    problem(v2.post(f"/runs/{run_id}/cancel"), 409, "conflict")
+    problem(v2.post(f"/runs/{run_id}/cancel"), 409, "run_ended")
 
 
 def test_failures_are_tried_again_in_a_new_run(v2, book, run):
     again = v2.post(f"/runs/{run['id']}/retry")
     assert (again.status_code, again.json()["n_portfolios"]) == (202, 1)
     assert again.json()["note"] == f"Failures of run #{run['number']}"
-    problem(v2.post(f"/runs/{again.json()['id']}/retry"), 409, "conflict")
+    problem(v2.post(f"/runs/{again.json()['id']}/retry"), 409, "run_active")
 
 
 def test_runs_are_filtered_and_paged(v2, book, run):
@@ -407,7 +411,7 @@ def test_nobody_approves_what_they_launched_by_key_either(person, key_for, book,
 
 def test_a_run_is_decided_whole_only_as_it_was_seen(tom, run):
     seen = {"verdict": "rejected", "comment": "not now", "expected_count": run["n_awaiting"]}
-    problem(tom.post(f"/runs/{run['id']}/decisions", seen | {"expected_count": 1}), 409, "conflict")
+    problem(tom.post(f"/runs/{run['id']}/decisions", seen | {"expected_count": 1}), 409, "changed_meanwhile")
     assert fields(tom.post(f"/runs/{run['id']}/decisions", seen | {"comment": ""})) == ["comment"]
     assert fields(tom.post(f"/runs/{run['id']}/decisions", seen | {"verdict": "maybe"})) == ["verdict"]
     assert tom.post(f"/runs/{run['id']}/decisions", seen).json()["n_decided"] == run["n_awaiting"]

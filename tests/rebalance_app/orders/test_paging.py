@@ -14,11 +14,11 @@ from django.utils import timezone
 from models_app.models import Portfolio
 from ordergen.core.db import along_an_index
 from ordergen.core.errors import UnavailableError
-from ordergen.core.ids import object_id
+from ordergen.core.ids import made_at, object_id
 from rebalance_app.models import Order, PortfolioRebalance, PriceSnapshot, Rebalance
 from rebalance_app.orders import paging
 from rebalance_app.orders.order_csv import order_csv
-from rebalance_app.orders.paging import Road, Stretch, order_list, order_scope, orders_by_id, sort_links
+from rebalance_app.orders.paging import OrderQuery, Road, Stretch, order_list, order_scope, orders_found, sort_links
 from rebalance_app.orders.selectors import TABS, BlotterFilter
 from rebalance_app.proposals.selectors import in_state, proposals_by_key
 
@@ -180,7 +180,7 @@ def test_what_matches_is_looked_for_in_orders_cut_out_before(orders):
 
 
 def test_the_orders_of_a_portfolio_in_a_state_are_looked_for_in_the_portfolio(orders):
-    found = orders_by_id(None, orders[0].portfolio_id, "proposed", after="", limit=50)
+    found = paging._of_portfolio(OrderQuery(portfolio_id=orders[0].portfolio_id, state="proposed"), "")
     if connection.vendor == "sqlite":  # PostgreSQL reads so small a table whole
         assert "(portfolio_id=?)" in found.order_by("pk")[:50].explain()
 
@@ -210,17 +210,46 @@ def test_while_the_book_does_not_answer_portfolios_are_found_by_the_names_in_the
     assert every_page(wanted) == expected(orders, wanted)
 
 
-def test_programs_read_the_orders_of_a_run_in_every_state_by_id(orders):
-    run, portfolio = orders[-1].rebalance_id, orders[-1].portfolio_id
-    for run_id, portfolio_id, state in itertools.product((None, run), (None, portfolio), (None, "proposed")):
-        found = orders_by_id(run_id, portfolio_id, state, after="", limit=100).order_by("pk")
-        assert list(found) == [
-            o for o in orders
-            if run_id in (None, o.rebalance_id) and portfolio_id in (None, o.portfolio_id) and state in (None, o.state)
-        ]  # fmt: skip
-    of_run = [order.pk for order in orders if order.rebalance_id == run]
-    found = orders_by_id(run, None, None, after=of_run[1], limit=3).filter(pk__gt=of_run[1]).order_by("pk")[:3]
-    assert [order.pk for order in found] == of_run[2:5]
+def found_in_pages(wanted, size):
+    """Every order, page after page; short pages that have another behind them among them."""
+    found, after = [], ""
+    while True:
+        page = orders_found(wanted, after=after, size=size)
+        assert len(page.rows) <= size
+        found += page.rows
+        if not (after := page.next):
+            return found
+
+
+@pytest.mark.parametrize("looked_at", [2, 50_000])
+def test_programs_find_orders_by_whatever_they_know_of_them(orders, monkeypatch, looked_at):
+    monkeypatch.setattr(paging, "LOOKED_AT", looked_at)
+    last = orders[-1]
+    model = last.rebalance.model_id
+    known = {
+        "run_id": (last.rebalance_id, lambda o: o.rebalance_id),
+        "model_id": (model, lambda o: o.rebalance.model_id),
+        "portfolio_id": (last.portfolio_id, lambda o: o.portfolio_id),
+        "security_id": (last.security_id, lambda o: o.security_id),
+        "state": ("proposed", lambda o: o.state),
+        "side": ("SELL", lambda o: o.side),
+    }
+    for names in itertools.chain.from_iterable(itertools.combinations(known, n) for n in range(4)):
+        wanted = OrderQuery(**{name: known[name][0] for name in names})
+        matching = [o for o in orders if all(known[name][1](o) == known[name][0] for name in names)]
+        assert found_in_pages(wanted, 3) == matching, names
+
+
+def test_orders_are_found_by_the_second_in_which_they_were_proposed(orders):
+    moments = sorted({made_at(order.pk) for order in orders})
+    for state, run in itertools.product((None, "proposed"), (None, orders[-1].rebalance_id)):
+        for first, end in itertools.product((None, moments[-1]), (None, moments[0], moments[-1])):
+            wanted = OrderQuery(run_id=run, state=state, proposed_from=first, proposed_before=end)
+            assert found_in_pages(wanted, 4) == [
+                o for o in orders
+                if run in (None, o.rebalance_id) and state in (None, o.state)
+                if (not first or made_at(o.pk) >= first) and (not end or made_at(o.pk) < end)
+            ]  # fmt: skip
 
 
 def test_the_tabs_of_one_run_count_its_own_orders(orders, client, approver):

@@ -1,5 +1,6 @@
 """API v1's models: the drop-in contract, sections 1.1 and 2, with its decisions."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -356,3 +357,17 @@ def test_parts_of_no_model_are_not_found(api, route, method):
 
 def test_the_saved_numbers_are_exact(api, saved):
     assert InvestmentModel.objects.get().positions.get().target == Decimal("0.3")
+
+
+@pytest.mark.parametrize("sent", [None, "2026-11-22T03:00:05Z"])
+def test_who_read_a_model_before_its_rebalance_does_not_wipe_the_date(api, saved, sent):
+    at = datetime(2026, 11, 23, 3, 0, 5, 223456, UTC)
+    InvestmentModel.objects.update(last_rebalance_at=at)
+    path = f"/model/{saved['model_id']}"
+    answer = api.put(path, model(version=1, last_rebalance_date=sent))
+
+    assert answer.status_code == 409
+    assert "read it again" in answer.json()["detail"]
+    kept = api.get(path).json()
+    assert (kept["version"], kept["last_rebalance_date"]) == (1, "2026-11-23T03:00:05.223Z")
+    assert api.put(path, kept).status_code == 200, "what was read is taken back, to the millisecond"

@@ -20,6 +20,11 @@ def _limits(subject, scope="portfolio"):
     return f"/limits/{scope}/{subject.pk}"
 
 
+def replaced(v2, path, body):
+    """Replaces the limits that there are."""
+    return v2.put(path, body, If_Match=v2.get(path)["ETag"])
+
+
 def _fields(response):
     assert response.status_code == 422, response.content
     return [error["field"] for error in response.json()["errors"]]
@@ -41,7 +46,7 @@ def test_limits_that_were_never_set_are_empty(v2, book):
 )
 def test_limits_that_are_put_are_the_limits_that_are_got(v2, book, scope, name, values):
     path = _limits(getattr(book, name), scope)
-    put = v2.put(path, {"values": values, "reason": "mandate"})
+    put = replaced(v2, path, {"values": values, "reason": "mandate"})
     got = v2.get(path).json()
 
     assert put.status_code == 200, put.content
@@ -50,8 +55,8 @@ def test_limits_that_are_put_are_the_limits_that_are_got(v2, book, scope, name, 
 
 
 def test_no_values_lift_all_limits(v2, book):
-    v2.put(_limits(book.harbour), {"values": {"hold": True}, "reason": "estate"})
-    v2.put(_limits(book.harbour), {"values": {}, "reason": "settled"})
+    replaced(v2, _limits(book.harbour), {"values": {"hold": True}, "reason": "estate"})
+    replaced(v2, _limits(book.harbour), {"values": {}, "reason": "settled"})
 
     assert v2.get(_limits(book.harbour)).json()["values"] == {}
 
@@ -70,12 +75,46 @@ def test_no_values_lift_all_limits(v2, book):
     ],
 )
 def test_limits_that_make_no_sense_are_refused_at_their_field(v2, book, body, field):
-    assert _fields(v2.put(_limits(book.harbour), body)) == [field]
+    assert _fields(replaced(v2, _limits(book.harbour), body)) == [field]
+
+
+def test_a_second_put_does_not_lift_a_floor_that_it_did_not_see(v2, book):
+    path = _limits(book.harbour)
+    empty = v2.get(path)["ETag"]
+    floor = {"values": {"min_cash": "500"}, "reason": "mandate"}
+    assert v2.put(path, floor).json()["code"] == "precondition_required"
+    assert v2.put(path, floor, If_Match=empty).status_code == 200
+    stale = v2.put(path, {"values": {"hold": True}, "reason": "estate"}, If_Match=empty)
+
+    assert (stale.status_code, stale.json()["code"]) == (412, "stale_version")
+    assert "Maya" in stale.json()["detail"] or "maya" in stale.json()["detail"]
+    assert v2.get(path).json()["values"] == {"min_cash": "500"}
+
+
+def test_a_patch_changes_what_it_names_and_lifts_what_is_null(v2, book):
+    path = _limits(book.harbour)
+    replaced(v2, path, {"values": {"min_cash": "500", "hold": True}, "reason": "mandate"})
+    answer = v2.request("PATCH", path, {"values": {"hold": None, "max_turnover": "0.1"}, "reason": "settled"})
+
+    assert answer.json()["values"] == {"min_cash": "500", "max_turnover": "0.1"}
+    assert answer["ETag"] == v2.get(path)["ETag"]
+    assert _fields(v2.request("PATCH", path, {"values": {"colour": "red"}, "reason": "x"})) == ["values.colour"]
+    assert _fields(v2.request("PATCH", path, {"values": {}, "reason": "x"})) == ["values"]
+    stale = v2.request("PATCH", path, {"values": {"hold": True}, "reason": "x"}, If_Match='"none"')
+    assert stale.status_code == 412
+
+
+def test_an_etag_that_a_proxy_made_weak_is_known_and_a_foreign_one_refused(v2, book):
+    path = _limits(book.harbour)
+    tag = replaced(v2, path, {"values": {"hold": True}, "reason": "estate"})["ETag"]
+    assert v2.get(path, If_None_Match=f"W/{tag}").status_code == 304
+    assert v2.put(path, {"values": {}, "reason": "x"}, If_Match=f"W/{tag}").status_code == 200
+    assert _fields(v2.put(path, {"values": {}, "reason": "x"}, If_Match="12")) == ["If-Match"]
 
 
 def test_limits_of_what_there_is_not_are_not_found(v2, book):
     assert v2.get("/limits/portfolio/" + "f" * 24).status_code == 404
-    assert v2.put("/limits/model/" + "f" * 24, {"values": {}, "reason": "x"}).status_code == 404
+    assert v2.put("/limits/model/" + "f" * 24, {"values": {}, "reason": "x"}, If_Match='"none"').status_code == 404
     assert v2.get("/limits/colour/" + "f" * 24).status_code == 422
 
 
@@ -83,7 +122,9 @@ def test_only_who_edits_models_sets_limits(book, approver, key_for):
     tom = Api("/api/v2", **{"X-API-Key": key_for(approver)})
 
     assert tom.get(_limits(book.harbour)).status_code == 200
-    assert tom.put(_limits(book.harbour), {"values": {"hold": True}, "reason": "x"}).status_code == 403
+    assert (
+        tom.put(_limits(book.harbour), {"values": {"hold": True}, "reason": "x"}, If_Match='"none"').status_code == 403
+    )
 
 
 def test_what_if_answers_every_scenario_with_decimals_as_strings(v2, book):

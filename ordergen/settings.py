@@ -367,6 +367,12 @@ PORTFOLIO_ACCOUNTING_SERVICE_URL = _service_url(
 PRICING_SERVICE_URL = _service_url("PRICING_SERVICE_URL", "http://globeco-pricing-service:8083")
 SECURITY_SERVICE_URL = _service_url("SECURITY_SERVICE_URL", "http://globeco-security-service:8000")
 PORTFOLIO_SERVICE_URL = _service_url("PORTFOLIO_SERVICE_URL", "http://globeco-portfolio-service:8000")
+# Where approved orders may be sent; empty: nowhere.
+ORDER_SERVICE_URL = (
+    _service_url("ORDER_SERVICE_URL", "http://globeco-order-service:8081")
+    if env("ORDER_SERVICE_URL", default="")
+    else ""
+)
 EXTERNAL_SERVICE_TIMEOUT = env.float("EXTERNAL_SERVICE_TIMEOUT", default=10)  # seconds for one call
 EXTERNAL_SERVICE_RETRIES = env.int("EXTERNAL_SERVICE_RETRIES", default=3)  # after the first call
 EXTERNAL_SERVICE_PAUSE = env.float("EXTERNAL_SERVICE_PAUSE", default=1)  # before the first retry, then doubled

@@ -292,12 +292,28 @@ class Decision(models.Model):
         return f"{self.verdict} {self.order_id}"
 
 
+class AttemptState(TextChoices):
+    """Of an order in a batch that is sent to a service; in a file there is nothing to ask."""
+
+    WAITING = "waiting", "Waiting"
+    ASKING = "asking", "Asking"  # kept before the request: whoever dies then leaves it unclear
+    SENT = "sent", "Sent"
+    NOT_SENT = "not_sent", "Not sent"
+    REFUSED = "refused", "Refused"
+    UNCLEAR = "unclear", "Unclear"
+
+
 class Batch(models.Model):
-    """Orders that leave together, in one layout, for one destination. What left is made of its rows again, any time."""
+    """Orders that leave together, in one layout, for one destination. What left is made of its rows again, any time.
+
+    A sender owns a batch for a service while `token` is its own and `lease_until` has not passed.
+    """
 
     id = id_field()
     number = models.PositiveIntegerField(unique=True)
     layout = models.CharField(max_length=20)
+    token = models.CharField(max_length=24, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
     made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     made_at = models.DateTimeField()
     n_orders = models.PositiveIntegerField()
@@ -311,15 +327,27 @@ class Batch(models.Model):
 
 
 class BatchOrder(models.Model):
-    """One order of a batch, and its place in it. An order is in one batch at most, for it leaves once."""
+    """One order of a batch, its place in it, and, where a service is asked, what came of that.
+
+    An order is in one batch, for it leaves once; in another only after a service said for certain that it has nothing.
+    """
 
     id = id_field()
     batch = models.ForeignKey(Batch, models.PROTECT, related_name="orders", db_index=False)
-    order = models.OneToOneField(Order, models.PROTECT, related_name="batch_order")
+    order = models.ForeignKey(Order, models.PROTECT, related_name="batch_orders")
     place = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=AttemptState, blank=True)
+    asked_at = models.DateTimeField(null=True, blank=True)
+    answered_at = models.DateTimeField(null=True, blank=True)
+    destination_id = models.CharField(max_length=40, blank=True)  # what the service calls the order
+    said = models.CharField(max_length=500, blank=True)  # by the service, or what went wrong
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["batch", "place"], name="one_order_at_a_place_of_a_batch"),)
+        constraints = (
+            models.UniqueConstraint(fields=["batch", "place"], name="one_order_at_a_place_of_a_batch"),
+            models.UniqueConstraint(fields=["batch", "order"], name="an_order_once_in_a_batch"),
+        )
+        indexes = (models.Index(fields=["state", "asked_at"], condition=~models.Q(state=""), name="orders_being_sent"),)
 
     def __str__(self) -> str:
         return f"{self.batch_id} {self.place}"

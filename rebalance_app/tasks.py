@@ -7,11 +7,17 @@ from celery import shared_task
 from rebalance_app.runs.launch import SOLVE_CHUNK
 from rebalance_app.runs.solve_chunk import chunk_solve
 from rebalance_app.runs.sweep import left_lying
+from rebalance_app.sending.send import SEND_BATCH, batch_send
 
 
 @shared_task(name=SOLVE_CHUNK)  # type: ignore[untyped-decorator]  # Celery has no types
 def solve_chunk(rebalance_id: str, chunk: int) -> None:
     chunk_solve(run_id=rebalance_id, chunk=chunk)
+
+
+@shared_task(name=SEND_BATCH)  # type: ignore[untyped-decorator]
+def send_batch(batch_id: str) -> None:
+    batch_send(batch_id)
 
 
 def stand_in(*, again: bool = False) -> bool:

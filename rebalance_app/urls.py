@@ -26,6 +26,7 @@ urlpatterns = [
     path("batches/new", sending_views.batch_new, name="batch_new"),
     path("batches/<str:batch_id>/", sending_views.batch_detail, name="batch"),
     path("batches/<str:batch_id>/file", sending_views.batch_download, name="batch_download"),
+    path("batches/<str:batch_id>/settle", sending_views.batch_settle, name="batch_settle"),
     path("limits/", limit_views.limit_list, name="limits"),
     path("limits/<str:scope>/<str:subject_id>/", limit_views.limit_edit, name="limit"),
 ]

@@ -33,7 +33,9 @@ from rebalance_app.models import (
     ANSWERED,
     DECIDED_COUNTERS,
     OPEN,
+    AttemptState,
     Batch,
+    BatchOrder,
     Decision,
     Order,
     OrderMove,
@@ -57,6 +59,7 @@ RowCheck = Callable[[PortfolioRebalance, Sequence[Order]], Faults]
 ROWS_AT_ONCE = 50
 SHOWN_FAULTS = 100
 ZERO = Decimal(0)
+AFTER_SENDING = (*ENDED, OrderState.ACKNOWLEDGED, OrderState.PARTLY_FILLED)
 APPROVED = OPEN_ORDER | ENDED  # once, whatever became of them
 
 
@@ -383,10 +386,36 @@ def orders_are_as_moved() -> Faults:
 @proves("I21", "I23")
 def batches_are_as_recorded() -> Faults:
     """The file of each batch is what left: made of its orders again it is the same, and the trail has its hash."""
-    told = dict(AuditEvent.objects.filter(action="batch.exported").values_list("object_id", "detail__sha256"))
+    told = dict(
+        AuditEvent.objects.filter(action__in=("batch.exported", "batch.sending")).values_list(
+            "object_id", "detail__sha256"
+        )
+    )
     for batch in Batch.objects.order_by("number").iterator(chunk_size=100):
         if not batch_sha256(batch) == batch.sha256 == told.get(batch.pk):
             yield f"batch #{batch.number} is not what left"
+
+
+@proves("I17", "I18", "I20")
+def sending_is_accounted_for() -> Faults:
+    """Every order that a service was asked for has its attempt, what it was answered, and a name there of its own."""
+    states = {
+        AttemptState.SENT: (*AFTER_SENDING, OrderState.SENT),
+        AttemptState.REFUSED: (OrderState.REFUSED,),
+        AttemptState.UNCLEAR: (*AFTER_SENDING, OrderState.UNKNOWN),
+        AttemptState.WAITING: (OrderState.SENDING,),
+        AttemptState.ASKING: (OrderState.SENDING,),
+    }
+    attempts = BatchOrder.objects.exclude(state="").select_related("order").order_by("pk")
+    for attempt in attempts.exclude(state=AttemptState.NOT_SENT).iterator(chunk_size=1000):
+        if attempt.order.state not in states[AttemptState(attempt.state)]:
+            yield f"order {attempt.order_id} is {attempt.order.state}, its attempt is {attempt.state}"
+    asked = (OrderState.SENDING, OrderState.SENT, OrderState.UNKNOWN, OrderState.REFUSED, OrderState.NOT_SENT)
+    for key in Order.objects.filter(state__in=asked).exclude(batch_orders__state__in=list(AttemptState)).values("pk"):
+        yield f"order {key['pk']} was sent without an attempt"
+    names = BatchOrder.objects.exclude(destination_id="").order_by().values("destination_id")
+    for twice in names.annotate(times=Count("pk")).filter(times__gt=1):
+        yield f"{twice['times']} orders are called {twice['destination_id']} at the service"
 
 
 @proves("I26")

@@ -19,6 +19,11 @@ import simplefix
 
 from ordergen.core.csv import csv_text, guard
 
+LINE = (
+    "place", "order_id", "order__rebalance__number", "order__portfolio_id", "order__portfolio_name",
+    "order__security_id", "order__ticker", "order__side", "order__quantity", "order__price", "order__value",
+)  # fmt: skip  # the columns of a BatchLine, of a row of a batch
+
 
 class BatchLine(NamedTuple):
     """An order as a batch writes it; `order_id` is its client order id, the same in every file and answer."""
@@ -57,6 +62,7 @@ class Layout:
     suffix: str
     media_type: str
     write: Write
+    is_sent: bool = False  # to a service, which is asked for each order; the file is the record of it
 
 
 def _table(header: Sequence[str], row: Callable[[BatchHead, BatchLine], Sequence[object]]) -> Write:
@@ -119,5 +125,6 @@ LAYOUTS = {
         Layout("orders", "CSV with the columns of ordergen", "csv", "text/csv", _table(ORDERS, _of_orders)),
         Layout("broker", "CSV as brokers take it", "csv", "text/csv", _table(BROKER, _of_broker)),
         Layout("fix44", "FIX 4.4 messages", "fix", "text/plain", _fix),
+        Layout("globeco", "To the GlobeCo order service", "csv", "text/csv", _table(ORDERS, _of_orders), is_sent=True),
     )
 }

@@ -18,7 +18,7 @@ MAX_ORDERS = 5_000
 class BatchIn(Strict):
     order_ids: list[HexId] | None = Field(None, min_length=1, max_length=MAX_ORDERS)
     run_id: HexId | None = Field(None, description="Instead: every approved order of this run")
-    layout: Literal["orders", "broker", "fix44"] = "orders"
+    layout: Literal["orders", "broker", "fix44", "globeco"] = "orders"
 
 
 class BatchOut(Schema):

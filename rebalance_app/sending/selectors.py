@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ordergen.core.errors import NotFoundError
 from ordergen.web.keyset import Keyset, KeysetPage, read_page
-from rebalance_app.models import Batch, BatchOrder, Order, OrderState
+from rebalance_app.models import AttemptState, Batch, BatchOrder, Order, OrderState
 
 PAGE_SIZE = 50
 
@@ -31,7 +31,13 @@ def batch_orders(batch: Batch, *, after: int = 0) -> KeysetPage[BatchOrder]:
     return read_page(orders, Keyset("place"), PAGE_SIZE, after=after or None)
 
 
+def batch_unclear(batch: Batch) -> list[BatchOrder]:
+    """The first of its orders of which a person has to say whether the service has them."""
+    unclear = BatchOrder.objects.filter(batch=batch, state=AttemptState.UNCLEAR).select_related("order")
+    return list(unclear.order_by("place")[:PAGE_SIZE])
+
+
 def batch_states(batch: Batch) -> Mapping[str, int]:
     """How many of its orders are in which state now, by label."""
-    states = Order.objects.filter(batch_order__batch=batch).order_by().values_list("state", flat=True)
+    states = Order.objects.filter(batch_orders__batch=batch).order_by().values_list("state", flat=True)
     return {OrderState(state).label: count for state, count in Counter(states.iterator()).most_common()}

@@ -19,20 +19,18 @@ from ordergen.core.db import bulk_insert
 from ordergen.core.errors import InvalidInputError, NotFoundError
 from ordergen.core.ids import object_id
 from rebalance_app.formats.sentences import sentence
-from rebalance_app.models import Batch, BatchOrder, Order, OrderState
+from rebalance_app.models import AttemptState, Batch, BatchOrder, Order, OrderState
 from rebalance_app.order_states.move import orders_move
 from rebalance_app.order_states.table import refusal_of
 from rebalance_app.orders.decide import DecisionOutcome
 from rebalance_app.orders.judge import price_objection
 from rebalance_app.orders.lines import OrderLine, orders_named
-from rebalance_app.sending.layouts import LAYOUTS, BatchHead, BatchLine, Layout
+from rebalance_app.sending.layouts import LAYOUTS, LINE, BatchHead, BatchLine, Layout
+from rebalance_app.sending.order_service import is_there
+from rebalance_app.sending.send import equal_to_open, tell_sender
 
 MOST_ORDERS = 100_000  # of a batch
 PIECE = 2_000  # orders of a file that are written at once
-_LINE = (
-    "place", "order_id", "order__rebalance__number", "order__portfolio_id", "order__portfolio_name",
-    "order__security_id", "order__ticker", "order__side", "order__quantity", "order__price", "order__value",
-)  # fmt: skip
 
 
 @dataclass
@@ -43,15 +41,16 @@ class Made(DecisionOutcome):
 
 
 def batch_make(*, by: User, order_ids: Sequence[str], layout: str) -> Made:
-    """Lets approved orders leave together: they are *exported*, once, and the batch is what left.
+    """Lets approved orders leave together, once, and the batch is what left: in a file, or to be sent to a service.
 
     Orders that left before, or are not approved, or whose price has moved too far since, are left alone and said.
     Raises NotAllowedError (role), InvalidInputError (layout, none or too many orders), NotFoundError (an id nobody
     proposed), UnavailableError and ConflictError when somebody moved one of them meanwhile; nothing is written then.
     """
     by.must("order.decide")
-    if layout not in LAYOUTS:
-        raise InvalidInputError("There is no such layout.", fields={"layout": f"one of {', '.join(LAYOUTS)}"})
+    offered = layouts_offered()
+    if layout not in offered:
+        raise InvalidInputError("There is no such layout here.", fields={"layout": f"one of {', '.join(offered)}"})
     if not 1 <= len(set(order_ids)) <= MOST_ORDERS:
         raise InvalidInputError("Which orders?", fields={"order_ids": f"1 to {MOST_ORDERS:,} orders"})
     prices = _prices_now(order_ids)
@@ -59,13 +58,22 @@ def batch_make(*, by: User, order_ids: Sequence[str], layout: str) -> Made:
         orders = orders_named(order_ids)
         if missing := set(order_ids) - {order.pk for order in orders}:
             raise NotFoundError(f"No such order: {min(missing)}.")
-        refused = {order.pk: why for order in orders if (why := _refused(order, prices))}
+        verb = "send" if LAYOUTS[layout].is_sent else "export"
+        refused = {order.pk: why for order in orders if (why := _refused(order, verb, prices))}
         leaving = sorted((o for o in orders if o.pk not in refused), key=_sells_first)
+        if LAYOUTS[layout].is_sent:
+            refused |= equal_to_open(leaving)
+            leaving = [order for order in leaving if order.pk not in refused]
         made = Made()
         made.add(len(leaving), refused)
         if leaving:
             made.batch = _write(by, leaving, LAYOUTS[layout])
         return made
+
+
+def layouts_offered() -> dict[str, Layout]:
+    """The layouts of this installation, by name: a service only where it has one."""
+    return {name: layout for name, layout in LAYOUTS.items() if not layout.is_sent or is_there()}
 
 
 def approved_order_ids(run_id: str) -> list[str]:
@@ -80,8 +88,8 @@ def _prices_now(order_ids: Sequence[str]) -> dict[str, Decimal]:
     return {key: info.price for key, info in get_source().latest_prices(securities).items()}
 
 
-def _refused(order: OrderLine, prices: Mapping[str, Decimal]) -> str:
-    if why := refusal_of("export", order.state):
+def _refused(order: OrderLine, verb: str, prices: Mapping[str, Decimal]) -> str:
+    if why := refusal_of(verb, order.state):
         return why
     hard = settings.PRICE_MOVED_HARD
     against = price_objection(order, prices.get(order.security_id), soft=hard, hard=hard)
@@ -94,12 +102,13 @@ def _sells_first(order: OrderLine) -> tuple[bool, str, str, str]:
 
 def _write(by: User, orders: Sequence[OrderLine], layout: Layout) -> Batch:
     now = timezone.now()
-    orders_move("export", orders, known_at=now)
+    orders_move("send" if layout.is_sent else "export", orders, known_at=now)
     last = Batch.objects.aggregate(last=Max("number"))["last"] or 0
     batch = Batch(number=last + 1, layout=layout.name, made_by=by, made_at=now, n_orders=len(orders))
     batch.save(force_insert=True)
-    rows = ((object_id(), batch.pk, order.pk, place) for place, order in enumerate(orders, start=1))
-    bulk_insert(BatchOrder, ("id", "batch", "order", "place"), rows)
+    state = AttemptState.WAITING.value if layout.is_sent else ""
+    rows = ((object_id(), batch.pk, order.pk, place, state, "", "") for place, order in enumerate(orders, start=1))
+    bulk_insert(BatchOrder, ("id", "batch", "order", "place", "state", "destination_id", "said"), rows)
     batch.sha256 = batch_sha256(batch)
     Batch.objects.filter(pk=batch.pk).update(sha256=batch.sha256)
     of_runs: defaultdict[str, list[str]] = defaultdict(list)
@@ -107,7 +116,10 @@ def _write(by: User, orders: Sequence[OrderLine], layout: Layout) -> Batch:
         of_runs[order.rebalance_id].append(order.pk)
     detail = {"layout": layout.name, "sha256": batch.sha256, "runs": dict(of_runs)}
     what = "1 order" if len(orders) == 1 else f"{len(orders):,} orders"
-    record("batch.exported", batch, f"{what} left in batch #{batch.number}", by=by, detail=detail)
+    verb, told = ("sending", "to be sent") if layout.is_sent else ("exported", "left")
+    record(f"batch.{verb}", batch, f"{what} {told} in batch #{batch.number}", by=by, detail=detail)
+    if layout.is_sent:
+        tell_sender(batch.pk)
     return batch
 
 
@@ -136,6 +148,6 @@ def batch_sha256(batch: Batch) -> str:
 def _pieces(batch: Batch) -> Iterator[list[BatchLine]]:
     lines = BatchOrder.objects.filter(batch=batch).order_by("place")
     after = 0
-    while some := list(lines.filter(place__gt=after).values_list(*_LINE)[:PIECE]):
+    while some := list(lines.filter(place__gt=after).values_list(*LINE)[:PIECE]):
         yield [BatchLine(*row) for row in some]
         after = some[-1][0]

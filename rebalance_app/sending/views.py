@@ -12,8 +12,9 @@ from rebalance_app.orders.lines import orders_named
 from rebalance_app.orders.selectors import order_totals
 from rebalance_app.proposals.selectors import run_get
 from rebalance_app.sending import selectors
-from rebalance_app.sending.forms import BatchForm
+from rebalance_app.sending.forms import BatchForm, SettleForm
 from rebalance_app.sending.layouts import LAYOUTS
+from rebalance_app.sending.send import unclear_settle
 from rebalance_app.sending.services import Made, approved_order_ids, batch_fetch, batch_make
 
 
@@ -62,8 +63,28 @@ def batch_detail(request: SignedInRequest, batch_id: str) -> HttpResponse:
         "orders": selectors.batch_orders(batch, after=int(after) if after.isdecimal() and len(after) < 10 else 0),
         "is_first": not after,
         "may_fetch": request.user.can("order.decide"),
+        "unclear": selectors.batch_unclear(batch) if LAYOUTS[batch.layout].is_sent else [],
     }
     return render(request, "sending/batch.html", context)
+
+
+@page("POST")
+def batch_settle(request: SignedInRequest, batch_id: str) -> HttpResponse:
+    """Somebody says whether the service has an order of which that is unclear."""
+    form = SettleForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Say how you know whether the service has the order.")
+        return redirect("batch", batch_id)
+    given = form.cleaned_data
+    unclear_settle(
+        by=request.user,
+        order_id=given["order"],
+        was_received=given["answer"] == "received",
+        reason=given["reason"],
+        destination_id=given["destination_id"],
+    )
+    messages.success(request, "Kept.")
+    return redirect("batch", batch_id)
 
 
 @page("POST")

@@ -6,12 +6,14 @@ from functools import partial
 
 import httpx
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 
 from models_app.investment_models.rules import ModelDraft, PositionDraft
 from models_app.modelling.services import model_create
 from models_app.sources import globeco as source_module
 from models_app.sources import http_client
+from rebalance_app.sending import order_service
 from tests.globeco.client import Globeco
 
 
@@ -49,6 +51,9 @@ def _forget_all():
     cache.clear()
     for service in source_module.services().values():
         http_client.client(service.url).close()
+    if settings.ORDER_SERVICE_URL:
+        http_client.client(settings.ORDER_SERVICE_URL).close()
+    order_service._service.cache_clear()
     http_client._client.cache_clear()
     source_module.services.cache_clear()
 

@@ -18,7 +18,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--run", type=int, metavar="NUMBER", help="every approved order of this run")
     what.add_argument("--again", type=int, metavar="BATCH", help="only the file of a batch that left before")
-    parser.add_argument("--layout", choices=["orders", "broker", "fix44"], default="orders")
+    parser.add_argument("--layout", choices=["orders", "broker", "fix44", "globeco"], default="orders")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="instead of standard output")
     parser.add_argument("--as", dest="user", metavar="USERNAME", help="who exports; else the only approver")
 

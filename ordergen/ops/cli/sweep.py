@@ -20,9 +20,11 @@ def _sweep(options: argparse.Namespace) -> None:
     from ordergen.apis.idempotency import forget_old
     from ordergen.webhooks.sender import deliver_due, senders
     from rebalance_app.runs.sweep import sweep
+    from rebalance_app.sending.send import sweep_sending
 
     def others() -> None:
         sweep_figures()
+        sweep_sending()
         forget_old()
 
     if options.forever:

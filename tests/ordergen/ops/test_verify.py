@@ -88,6 +88,10 @@ DAMAGE = {
         ("rebalance_app_order", "quantity = quantity + 1", "state = 'exported'"),
         ("rebalance_app_batchorder", "place = 7", "1 = 1"),
     ],
+    "sending_is_accounted_for": [
+        ("rebalance_app_order", "state = 'sent'", "state = 'exported'"),
+        ("rebalance_app_batchorder", "state = 'sent'", "1 = 1"),
+    ],
     "moves_are_recorded": [
         ("rebalance_app_ordermove", "quantity_done = 2", "1 = 1"),
         ("audit_auditevent", "actor_id = 'somebody-else'", "action = 'orders.closed'"),

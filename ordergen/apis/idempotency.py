@@ -29,6 +29,7 @@ from ordergen.core.models import KeptAnswer
 HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
 KEPT = timedelta(days=7)
 MAX_KEY = 255
+TAKES_KEY = "idempotency_key"  # the parameter of an operation that sees to its repeats itself
 _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -48,10 +49,11 @@ def answers_a_secret(view: View) -> View:
 def kept_with_what_it_changes(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """For `add_decorator` with mode="view": the transaction around an operation and its answer."""
     operation: Operation = run.__self__  # type: ignore[attr-defined]  # ninja hands over a bound method
+    keeps_its_own = TAKES_KEY in operation.signature.signature.parameters
 
     @wraps(run)
     def once(request: HttpRequest, **path: Any) -> HttpResponse:
-        if HEADER not in request.headers or request.method in SAFE_METHODS:
+        if HEADER not in request.headers or request.method in SAFE_METHODS or keeps_its_own:
             return run(request, **path)
         if getattr(operation.view_func, "is_in_parts", False):
             return _keep(request, run(request, **path))
@@ -73,7 +75,7 @@ def replayed(view: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(view)
     def first(request: HttpRequest, **values: Any) -> Any:
         key = request.headers.get(HEADER)
-        if key is None or request.method in SAFE_METHODS or "idempotency_key" in values:
+        if key is None or request.method in SAFE_METHODS or TAKES_KEY in values:
             return view(request, **values)
         if getattr(view, "is_secret", False):
             raise _refusal("This answer has a secret that is kept nowhere, so it cannot be given again.")

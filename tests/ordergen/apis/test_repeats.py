@@ -3,6 +3,7 @@
 import gzip
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from models_app.models import InvestmentModel, Security
@@ -91,6 +92,25 @@ def test_a_run_says_that_it_is_the_one_of_before_and_how_it_stands_now(v2, book)
 
     assert ("Idempotency-Replayed" in first, again["Idempotency-Replayed"]) == (False, "true")
     assert (again.json()["id"], again.json()["state"]) == (first.json()["id"], "cancelled")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("key", ["k", None])
+def test_no_transaction_is_open_while_a_launch_asks_for_prices(v2, book, key, monkeypatch):
+    """On SQLite it would keep everybody from writing, for as long as another service takes to answer."""
+    from rebalance_app.runs import launch
+
+    asked = []
+
+    def prices(*given):
+        asked.append(connection.in_atomic_block)
+        return prices_now(*given)
+
+    prices_now = launch.prices_now
+    monkeypatch.setattr(launch, "prices_now", prices)
+    named = {"Idempotency_Key": key} if key else {}
+    assert v2.post("/runs", {"model_id": book.model.pk}, **named).status_code == 202
+    assert asked == [False]
 
 
 def test_decisions_are_taken_once(v2, book, manager, approver, key_for, run_worker):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from models_app.files.kinds import FileColumn, FileKind, get_kind
+from models_app.imports.book import portfolios_stated
 from models_app.imports.import_progress import ImportProgress
 from models_app.imports.plan import FileProblems, Findings, ImportPlan
 from models_app.imports.reading import FileRow
@@ -41,6 +42,7 @@ def write_rows(kind: str, rows: Sequence[Row], *, by: User, where: str = "items.
         if plan.n_writes:
             work.write(by=by, reason="Written over the API", progress=ImportProgress())
             _tell(plan, by)
+        portfolios_stated(work.stated)
     return plan
 
 

@@ -168,3 +168,14 @@ def test_the_history_of_a_price_is_read_back_the_latest_first(feed):
         assert problems(feed.get(f"{path}?since={wrong}")) == ["since"]
     assert feed.get(f"/securities/{security('BBB', price=None).pk}/prices").json()["items"] == []
     assert feed.get(f"/securities/{'0' * 24}/prices").status_code == 404
+
+
+def test_what_is_written_states_what_a_portfolio_owns_changed_or_not(feed):
+    """Orders on their way are held against it, as against a file."""
+    security("AAA")
+    lee = portfolio("Lee", AAA="5")
+    assert lee.stated_at is None
+    for _ in range(2):
+        before = Portfolio.objects.get().stated_at
+        feed.put(f"/portfolios/{lee.pk}/holdings", {"items": [{"ticker": "AAA", "quantity": "5"}]})
+        assert Portfolio.objects.get().stated_at != before

@@ -20,6 +20,7 @@ from ordergen.accounts.models import SignIn as SignInRow
 from ordergen.accounts.models import User
 from ordergen.accounts.sign_in.asking import WHY, Kept
 from ordergen.accounts.sign_in.check import told
+from ordergen.accounts.sign_in.known_browser import remember
 from ordergen.accounts.sign_in.middleware import must_confirm
 from ordergen.accounts.sign_in.sessions import end, is_confirmed
 from ordergen.audit.services import record, recorded
@@ -43,6 +44,11 @@ class SignIn(auth_views.LoginView):
         return super().get(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
+        answer = self._let_in(form)
+        remember(answer, form.get_user().username)
+        return answer
+
+    def _let_in(self, form: Any) -> HttpResponse:
         before, user = self.request.user, form.get_user()
         with recorded():
             answer = super().form_valid(form)

@@ -105,7 +105,12 @@ def signed_out(maya) -> Client:
 
 
 def test_a_password_and_a_file_are_not_kept(signed_out):
-    form = {"old_password": "secret-old", "new_password1": "secret-new", "name": 'a "name" & <b>'}
+    form = {
+        "old_password": "secret-old",
+        "new_password": "secret-new",
+        "new_password_again": "secret-new",
+        "name": 'a "name" & <b>',
+    }
     page = signed_out.post("/account/keys/", form)
 
     assert page.status_code == 401

@@ -23,7 +23,7 @@ from ordergen.accounts.models import User
 from ordergen.accounts.names import canonical
 from ordergen.accounts.sign_in.authenticator import is_right
 from ordergen.accounts.sign_in.known_browser import known_as
-from ordergen.accounts.sign_in.throttle import Claim, Limit, ThrottledError, claim, forgive
+from ordergen.accounts.sign_in.throttle import Allowance, CountedTry, ThrottledError, count_try, forgive
 from ordergen.audit.services import record, recorded
 
 _SHOWN_OF_A_NAME = 3  # of one that nobody has: people type their password there
@@ -36,11 +36,11 @@ def right_person(request: HttpRequest, name: str, password: str, code: str | Non
     """
     client = client_of(request)
     person = _tries_of(request, name)
-    place = Limit.of("address", client.network, settings.SIGN_IN_TRIES_PER_ADDRESS)
+    place = Allowance.of("address", client.network, settings.SIGN_IN_TRIES_PER_ADDRESS)
     try:
-        made = claim(person, place)
+        made = count_try(person, place)
     except ThrottledError as refused:
-        if refused.limit == person:
+        if refused.allowance == person:
             make_password(password)  # the work that a look at the password would have been
         raise
     user = authenticate(request, username=name, password=password)
@@ -51,20 +51,20 @@ def right_person(request: HttpRequest, name: str, password: str, code: str | Non
     return user
 
 
-def _tries_of(request: HttpRequest, name: str) -> Limit:
+def _tries_of(request: HttpRequest, name: str) -> Allowance:
     """Whose tries are counted: this sign-in's where the person is in, this browser's where they were, else the name's.
 
     So nobody elsewhere, by wrong guesses, keeps the person from going on where they are known.
     """
     row = request.sign_in  # type: ignore[attr-defined]  # set by a middleware
     if row is not None and canonical(row.user.username) == canonical(name):
-        return Limit.of("sign-in", row.pk, settings.SIGN_IN_TRIES)
+        return Allowance.of("sign-in", row.pk, settings.SIGN_IN_TRIES)
     if which := known_as(request, name):
-        return Limit.of("browser", which, settings.SIGN_IN_TRIES)
-    return Limit.of("person", canonical(name), settings.SIGN_IN_TRIES)
+        return Allowance.of("browser", which, settings.SIGN_IN_TRIES)
+    return Allowance.of("person", canonical(name), settings.SIGN_IN_TRIES)
 
 
-def _record_failure(name: str, client: Client, made: Claim) -> None:
+def _record_failure(name: str, client: Client, made: CountedTry) -> None:
     known = User.objects.named(name)
     shown = known.username if known else f"{printable(name, _SHOWN_OF_A_NAME)}… ({len(name)} characters)"
     with recorded():

@@ -16,8 +16,7 @@ from django.views.decorators.http import require_safe
 
 from ordergen.accounts.client import client_of
 from ordergen.accounts.forms import SignInForm
-from ordergen.accounts.models import SignIn as SignInRow
-from ordergen.accounts.models import User
+from ordergen.accounts.models import SignIn, User
 from ordergen.accounts.sign_in.asking import WHY, Kept
 from ordergen.accounts.sign_in.check import told
 from ordergen.accounts.sign_in.known_browser import remember
@@ -28,7 +27,7 @@ from ordergen.audit.services import record, recorded
 IN_PLACE = "X-In-Place"  # app.js sends it from its dialog, and wants no page
 
 
-class SignIn(auth_views.LoginView):
+class SignInPage(auth_views.LoginView):
     """Lets somebody in, or takes the password once more of somebody who is."""
 
     template_name = "accounts/signin.html"
@@ -87,7 +86,7 @@ class SignOut(auth_views.LogoutView):
         user, row = request.user, request.sign_in  # type: ignore[attr-defined]  # set by a middleware
         if isinstance(user, User) and row is not None:
             with recorded():
-                end(SignInRow.objects.filter(pk=row.pk))
+                end(SignIn.objects.filter(pk=row.pk))
                 record("signed_out", user, f"{user.username} signed out", by=user, detail=told(client_of(request)))
         return super().post(request, *args, **kwargs)
 

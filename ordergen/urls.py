@@ -12,7 +12,7 @@ from ordergen.core import metrics
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("ordergen.api")),  # /api/ and /health
     path("metrics", login_not_required(metrics.show), name="metrics"),
-    path("signin/", sign_in.SignIn.as_view(), name="signin"),
+    path("signin/", sign_in.SignInPage.as_view(), name="signin"),
     path("signin/still/", sign_in.still, name="still"),
     path("signout/", sign_in.SignOut.as_view(), name="signout"),
     path("account/keys/", accounts.keys, name="keys"),

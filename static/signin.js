@@ -65,7 +65,7 @@
     event.preventDefault();
     event.stopImmediatePropagation();
     const send = () => { sure.add(target); target.requestSubmit(submitter); };
-    const to = new URL(submitter?.formAction || target.action).pathname;
+    const to = new URL(submitter?.getAttribute("formaction") || target.getAttribute("action") || "", location).pathname;
     const answer = await fetch(`${form.dataset.signIn}?to=${encodeURIComponent(to)}`).catch(() => ({}));
     if (answer.status === 401) ask(answer.headers.get("X-Sign-In"), send);
     else send();

@@ -78,7 +78,7 @@ class PasswordForm(forms.Form):
         help_text="At least 12 characters, and not one that many people use. Several words are easy to remember.",
         widget=forms.PasswordInput({"autocomplete": "new-password"}),
     )
-    again = forms.CharField(
+    new_password_again = forms.CharField(
         label="New password, once more",
         strip=False,
         max_length=4096,
@@ -87,8 +87,10 @@ class PasswordForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
-        if "again" in given and given["again"] != given.get("new_password", given["again"]):
-            self.add_error("again", "This is not the same password.")
+        if "new_password_again" in given and given["new_password_again"] != given.get(
+            "new_password", given["new_password_again"]
+        ):
+            self.add_error("new_password_again", "This is not the same password.")
         return given
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from ordergen.accounts.client import Client
 from ordergen.accounts.models import ApiKey, User
-from ordergen.accounts.sign_in.throttle import Limit, claim
+from ordergen.accounts.sign_in.throttle import Allowance, count_try
 from ordergen.audit.services import record, recorded
 from ordergen.core.errors import InvalidInputError, NotAllowedError, NotFoundError
 
@@ -118,7 +118,7 @@ def refuse_api_key(plain: str, client: Client) -> None:
 
     A key that opens something is never kept waiting: it cannot be guessed, and others may share the address.
     """
-    made = claim(Limit.of("key-address", client.network, settings.SIGN_IN_TRIES_PER_ADDRESS))
+    made = count_try(Allowance.of("key-address", client.network, settings.SIGN_IN_TRIES_PER_ADDRESS))
     if not made.is_first and not made.is_last:  # a client with an old key sends it all day
         return
     key = ApiKey.objects.select_related("user").filter(prefix=plain.partition("_")[2].partition("_")[0]).first()

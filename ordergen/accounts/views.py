@@ -57,7 +57,7 @@ def key_revoke(request: SignedInRequest, key_id: str) -> HttpResponse:
     return redirect("keys")
 
 
-@refuses_nul("old_password", "new_password", "again")
+@refuses_nul("old_password", "new_password", "new_password_again")
 @page("GET", "POST", permission="")
 def password(request: SignedInRequest) -> HttpResponse:
     """One's own password. The present one is asked for, and its tries are counted as those of a sign-in."""

@@ -3,8 +3,8 @@
 Who is not let in learns nothing about people: a name that nobody has, a wrong password, a person who was disabled and a
 name that was tried too often are answered in the same words, after the same work.
 
-    count     the try, for the name as it was typed and for the address; who used the tries of an address up goes no
-              further, which tells them nothing about people
+    count     the try, for the name as it was typed (or the person's own browser) and for the address; who used the
+              tries of an address up goes no further, which tells them nothing about people
     hash      once, whatever is known of the name by now
     record    what came of it, in the audit trail, without the password
 """
@@ -22,7 +22,8 @@ from ordergen.accounts.client import Client, client_of, printable
 from ordergen.accounts.models import User
 from ordergen.accounts.names import canonical
 from ordergen.accounts.sign_in.authenticator import is_right
-from ordergen.accounts.sign_in.throttle import Claim, Limit, ThrottledError, claim, forgive
+from ordergen.accounts.sign_in.known_browser import known_as
+from ordergen.accounts.sign_in.throttle import Allowance, CountedTry, ThrottledError, count_try, forgive
 from ordergen.audit.services import record, recorded
 
 _SHOWN_OF_A_NAME = 3  # of one that nobody has: people type their password there
@@ -34,12 +35,12 @@ def right_person(request: HttpRequest, name: str, password: str, code: str | Non
     None where they are nobody's; no code is asked for where `code` is None. Raises ThrottledError.
     """
     client = client_of(request)
-    person = Limit.of("person", canonical(name), settings.SIGN_IN_TRIES)
-    place = Limit.of("address", client.network, settings.SIGN_IN_TRIES_PER_ADDRESS)
+    person = _tries_of(request, name)
+    place = Allowance.of("address", client.network, settings.SIGN_IN_TRIES_PER_ADDRESS)
     try:
-        made = claim(person, place)
+        made = count_try(person, place)
     except ThrottledError as refused:
-        if refused.limit == person:
+        if refused.allowance == person:
             make_password(password)  # the work that a look at the password would have been
         raise
     user = authenticate(request, username=name, password=password)
@@ -50,7 +51,20 @@ def right_person(request: HttpRequest, name: str, password: str, code: str | Non
     return user
 
 
-def _record_failure(name: str, client: Client, made: Claim) -> None:
+def _tries_of(request: HttpRequest, name: str) -> Allowance:
+    """Whose tries are counted: this sign-in's where the person is in, this browser's where they were, else the name's.
+
+    So nobody elsewhere, by wrong guesses, keeps the person from going on where they are known.
+    """
+    row = request.sign_in  # type: ignore[attr-defined]  # set by a middleware
+    if row is not None and canonical(row.user.username) == canonical(name):
+        return Allowance.of("sign-in", row.pk, settings.SIGN_IN_TRIES)
+    if which := known_as(request, name):
+        return Allowance.of("browser", which, settings.SIGN_IN_TRIES)
+    return Allowance.of("person", canonical(name), settings.SIGN_IN_TRIES)
+
+
+def _record_failure(name: str, client: Client, made: CountedTry) -> None:
     known = User.objects.named(name)
     shown = known.username if known else f"{printable(name, _SHOWN_OF_A_NAME)}… ({len(name)} characters)"
     with recorded():

@@ -16,10 +16,10 @@ from django.views.decorators.http import require_safe
 
 from ordergen.accounts.client import client_of
 from ordergen.accounts.forms import SignInForm
-from ordergen.accounts.models import SignIn as SignInRow
-from ordergen.accounts.models import User
+from ordergen.accounts.models import SignIn, User
 from ordergen.accounts.sign_in.asking import WHY, Kept
 from ordergen.accounts.sign_in.check import told
+from ordergen.accounts.sign_in.known_browser import remember
 from ordergen.accounts.sign_in.middleware import must_confirm
 from ordergen.accounts.sign_in.sessions import end, is_confirmed
 from ordergen.audit.services import record, recorded
@@ -27,7 +27,7 @@ from ordergen.audit.services import record, recorded
 IN_PLACE = "X-In-Place"  # app.js sends it from its dialog, and wants no page
 
 
-class SignIn(auth_views.LoginView):
+class SignInPage(auth_views.LoginView):
     """Lets somebody in, or takes the password once more of somebody who is."""
 
     template_name = "accounts/signin.html"
@@ -43,6 +43,11 @@ class SignIn(auth_views.LoginView):
         return super().get(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
+        answer = self._let_in(form)
+        remember(answer, form.get_user().username)
+        return answer
+
+    def _let_in(self, form: Any) -> HttpResponse:
         before, user = self.request.user, form.get_user()
         with recorded():
             answer = super().form_valid(form)
@@ -81,7 +86,7 @@ class SignOut(auth_views.LogoutView):
         user, row = request.user, request.sign_in  # type: ignore[attr-defined]  # set by a middleware
         if isinstance(user, User) and row is not None:
             with recorded():
-                end(SignInRow.objects.filter(pk=row.pk))
+                end(SignIn.objects.filter(pk=row.pk))
                 record("signed_out", user, f"{user.username} signed out", by=user, detail=told(client_of(request)))
         return super().post(request, *args, **kwargs)
 

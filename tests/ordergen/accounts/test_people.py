@@ -75,7 +75,7 @@ def test_somebody_new_signs_in_with_the_password_that_is_shown_once_and_chooses_
     assert client.get("/models/")["Location"] == "/account/password/"
     assert client.get("/models/", headers={"HX-Request": "true"})["HX-Redirect"] == "/account/password/"
     assert client.get("/api/v2/me").status_code == 403
-    client.post("/account/password/", {"old_password": once, "new_password": PASSWORD, "again": PASSWORD})
+    client.post("/account/password/", {"old_password": once, "new_password": PASSWORD, "new_password_again": PASSWORD})
     assert client.get("/models/").status_code == 200
     assert AuditEvent.objects.get(action="user.created").actor == "daniel"
 

@@ -6,14 +6,16 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 
 from ordergen.accounts.models import SignIn, User
 from ordergen.audit.models import AuditEvent
+from rebalance_app.runs.launch import run_launch
 
 PASSWORD = "plough-copper-lantern"
 ANOTHER = "harbour-walnut-sextant"
-CHANGE = {"old_password": PASSWORD, "new_password": ANOTHER, "again": ANOTHER}
+CHANGE = {"old_password": PASSWORD, "new_password": ANOTHER, "new_password_again": ANOTHER}
 
 
 @pytest.fixture(autouse=True)
@@ -119,12 +121,12 @@ def test_another_password_ends_every_other_sign_in_and_lets_in_from_now_on(maya)
     ("change", "field"),
     [
         ({"old_password": "not this one"}, "old_password"),
-        ({"new_password": "short", "again": "short"}, "new_password"),
-        ({"new_password": "password1234", "again": "password1234"}, "new_password"),
-        ({"again": "harbour-walnut-sextand"}, "again"),
-        ({"new_password": PASSWORD, "again": PASSWORD}, "new_password"),
-        ({"new_password": "x" * 5000, "again": "x" * 5000}, "new_password"),
-        ({"new_password": "plough\x00copper-lantern", "again": ANOTHER}, "new_password"),
+        ({"new_password": "short", "new_password_again": "short"}, "new_password"),
+        ({"new_password": "password1234", "new_password_again": "password1234"}, "new_password"),
+        ({"new_password_again": "harbour-walnut-sextand"}, "new_password_again"),
+        ({"new_password": PASSWORD, "new_password_again": PASSWORD}, "new_password"),
+        ({"new_password": "x" * 5000, "new_password_again": "x" * 5000}, "new_password"),
+        ({"new_password": "plough\x00copper-lantern", "new_password_again": ANOTHER}, "new_password"),
     ],
 )
 def test_a_password_that_is_not_to_be_is_refused_at_its_field(maya, change, field):
@@ -179,3 +181,40 @@ def test_another_person_s_password_is_another_sign_in_and_confirms_nothing(maya,
     client.post("/signin/", {"username": approver.username, "password": PASSWORD})
     assert "tom" in client.get("/account/sign-ins/").content.decode()
     assert SignIn.objects.filter(user=approver).count() == 1
+
+
+def test_decisions_and_limits_want_the_password_again(book, maya, approver, run_worker):
+    run = run_worker(run_launch(by=maya, model_id=book.model.pk))
+    order = run.orders.first()
+    approver.set_password(PASSWORD)
+    approver.save()
+    client = browser(approver)
+    SignIn.objects.update(confirmed_at=ago(minutes=11))
+    for address in ("/orders/decision", f"/limits/model/{book.model.pk}/"):
+        assert client.get("/signin/still/", {"to": address}).status_code == 401
+        assert client.post(address, {"order": order.pk, "verdict": "approved"}).status_code == 401
+    api = client.post("/api/v2/orders/decisions", {"order_ids": [order.pk]}, content_type="application/json")
+    assert (api.status_code, api.json()["code"]) == (403, "confirm_password")
+    order.refresh_from_db()
+    assert order.state == "proposed"
+
+
+def _views(patterns, prefix: str = "/"):
+    for entry in patterns:
+        address = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from _views(entry.url_patterns, address)
+        else:
+            yield address, entry.callback
+
+
+def test_no_page_is_open_to_everybody_but_those_that_are_named_here():
+    """New views are closed by themselves; those of the APIs declare their need, which the tests of the APIs hold."""
+    pages = [(address, view) for address, view in _views(get_resolver().url_patterns) if "api/v" not in address]
+    is_open = sorted(address for address, view in pages if not getattr(view, "login_required", True))
+
+    assert len(pages) > 40
+    assert is_open == sorted([
+        "/signin/", "/signin/still/", "/signout/", "/metrics", "/docs", "/redoc", "/openapi.json", "/health/",
+        "/health/health", "/health/live", "/health/ready", "/^health(?:/.*)?$", "/^api(?:/.*)?$",
+    ])  # fmt: skip

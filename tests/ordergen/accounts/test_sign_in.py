@@ -198,3 +198,31 @@ def test_a_session_has_another_id_after_the_sign_in_than_before(maya):
     client.cookies["sessionid"] = "a" * 32
     client.post("/signin/", {"username": "maya", "password": RIGHT})
     assert client.cookies["sessionid"].value != "a" * 32
+
+
+def test_guesses_elsewhere_do_not_keep_a_person_out_of_the_browser_that_knows_them(maya):
+    mine, thief = Client(REMOTE_ADDR="10.5.5.5"), Client(REMOTE_ADDR="10.6.6.6")
+    form = {"username": "Maya", "password": RIGHT}
+    mine.post("/signin/", form)
+    for _ in range(6):
+        tries("maya", WRONG)
+    assert mine.post("/signin/", form).status_code == 302, "the password given again, in the middle of a session"
+    mine.post("/signout/")
+    thief.cookies["known"] = mine.cookies["known"].value[:-5] + "-----"
+    assert thief.post("/signin/", form).status_code == 429, "a cookie that is not ours"
+    assert mine.post("/signin/", form).status_code == 302
+    mine.post("/signout/")
+    codes = [mine.post("/signin/", form | {"password": WRONG}).status_code for _ in range(6)]
+    assert codes == [422] * 5 + [429], "who takes the cookie away has five tries"
+
+
+def test_the_browser_of_one_person_has_no_tries_of_another(maya, person):
+    tom = person("approver", name="tom")
+    tom.set_password(RIGHT)
+    tom.save()
+    client = Client()
+    client.post("/signin/", {"username": "maya", "password": RIGHT})
+    client.post("/signout/")
+    for _ in range(5):
+        tries("tom", WRONG)
+    assert client.post("/signin/", {"username": "tom", "password": RIGHT}).status_code == 429

@@ -1,8 +1,11 @@
 """A sign-in that ends in the middle of an edit: the password is asked in place, and nothing that was typed is lost."""
 
+# ruff: noqa: F811  fixtures by name
+
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -11,6 +14,8 @@ from playwright.sync_api import Page, expect
 
 from models_app.models import ModelVersion
 from ordergen.accounts.models import SignIn
+from rebalance_app.models import Order
+from rebalance_app.runs.launch import run_launch
 from tests.ordergen.web.test_in_a_browser import browser, live_server, opened  # noqa: F401  fixtures
 
 PASSWORD = "plough-copper-lantern"
@@ -43,7 +48,7 @@ def last_reason(model_id: str) -> str:
 class TestInABrowser:
     pytestmark = browsing
 
-    def test_a_part_of_a_page_waits_for_the_password_and_then_comes(self, opened, book, maya):  # noqa: F811
+    def test_a_part_of_a_page_waits_for_the_password_and_then_comes(self, opened, book, maya):
         page = editing(opened(maya), book.model.pk)
         sign_in_ends()
         with page.expect_response(lambda answer: answer.status == 401):
@@ -63,7 +68,7 @@ class TestInABrowser:
         assert last_reason(book.model.pk) == "typed before the end"
         assert [said for said in page.said if "401" not in said and "422" not in said] == []
 
-    def test_a_form_waits_for_the_password_and_is_then_sent_once(self, opened, book, maya):  # noqa: F811
+    def test_a_form_waits_for_the_password_and_is_then_sent_once(self, opened, book, maya):
         page = editing(opened(maya, 390), book.model.pk)
         before = ModelVersion.objects.count()
         sign_in_ends()
@@ -78,7 +83,27 @@ class TestInABrowser:
         assert last_reason(book.model.pk) == "typed before the end"
         assert ModelVersion.objects.count() == before + 1
 
-    def test_without_script_the_form_is_kept_over_the_sign_in(self, opened, book, maya):  # noqa: F811
+    def test_an_approval_waits_for_a_password_that_was_given_a_while_ago(
+        self, opened, book, maya, approver, run_worker
+    ):
+        run_worker(run_launch(by=maya, model_id=book.model.pk))
+        approver.set_password(PASSWORD)
+        approver.save()
+        page = opened(approver)
+        page.goto("/orders/")
+        SignIn.objects.update(confirmed_at=timezone.now() - timedelta(minutes=11))
+        page.check("tbody .pick input >> nth=0")
+        page.click("text=Approve…")
+        page.fill("#id_comment", "looked at")
+        page.click("#dialog button[type=submit]")
+        expect(page.locator("#signin")).to_contain_text("a while since you gave your password")
+        assert not Order.objects.filter(state="approved").exists()
+        page.fill("#signin-password", PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".banner.success")
+        assert Order.objects.filter(state="approved").count() == 1
+
+    def test_without_script_the_form_is_kept_over_the_sign_in(self, opened, book, maya):
         page = editing(opened(maya, script=False), book.model.pk)
         sign_in_ends()
         page.get_by_role("button", name="Save", exact=True).click()
@@ -105,7 +130,12 @@ def signed_out(maya) -> Client:
 
 
 def test_a_password_and_a_file_are_not_kept(signed_out):
-    form = {"old_password": "secret-old", "new_password1": "secret-new", "name": 'a "name" & <b>'}
+    form = {
+        "old_password": "secret-old",
+        "new_password": "secret-new",
+        "new_password_again": "secret-new",
+        "name": 'a "name" & <b>',
+    }
     page = signed_out.post("/account/keys/", form)
 
     assert page.status_code == 401

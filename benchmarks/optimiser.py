@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -46,15 +47,24 @@ CASES = {
     "the same at 10 million": Spec(100, 10_000_000, BAND, floor="0.055", oddities=0, min_trade="1000", turnover="0.07"),
     "cash floor, 500 securities": Spec(500, 1_000_000, BAND, floor="0.055", oddities=0),
 }
+
+
+def after_costs(seed):
+    """The binding cash floor, after ten basis points of all that is traded."""
+    problem = large(CASES["cash floor"], seed)
+    return replace(problem, options=replace(problem.options, cost_bps=Decimal(10), reserve_costs=True))
+
+
 COUPLED = {
     **{name: partial(large, spec) for name, spec in CASES.items()},
+    "cash floor after costs": after_costs,
     "gain budget, often with other limits": taxed,
     "any mixture of limits": mixed,
 }
 
 
 CENT = Decimal("0.01")
-LP_SECONDS = 5.0
+LP_SECONDS = 5
 
 
 def market_value(problem):
@@ -95,21 +105,25 @@ def discrete_allocation(method):
 
 
 def _answered(method, problem, pipe):
+    resource.setrlimit(resource.RLIMIT_CPU, (LP_SECONDS, LP_SECONDS))
     started = time.process_time()
     pipe.send((method(problem), time.process_time() - started))
 
 
 def stopped_in_time(method):
-    """The method in a process of its own, killed after LP_SECONDS; None then."""
+    """The method in a process of its own, killed after LP_SECONDS of CPU time; None then."""
 
     def allocate(problem):
         here, there = multiprocessing.Pipe()
         child = multiprocessing.get_context("fork").Process(target=_answered, args=(method, problem, there))
         child.start()
-        found = here.recv() if here.poll(LP_SECONDS) else (None, LP_SECONDS)
-        child.kill()
-        child.join()
-        return found
+        there.close()
+        try:
+            return here.recv()
+        except EOFError:  # its time was up
+            return None, LP_SECONDS
+        finally:
+            child.join()
 
     return allocate
 

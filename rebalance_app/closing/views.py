@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from models_app.imports import uploads
+from ordergen.accounts.sign_in.asking import needs_confirmation
 from ordergen.core.errors import InvalidInputError
 from ordergen.web.http import SignedInRequest, page, refuses_nul, wants_fragment
 from rebalance_app.closing.closing_file import CLOSINGS, ClosingFile, read_closings
@@ -22,6 +23,7 @@ from rebalance_app.orders.lines import orders_named
 MOST_CHOSEN = 200  # on a page; more are closed by a file
 
 
+@needs_confirmation
 @refuses_nul("reason")
 @page("GET", "POST")
 def close_orders(request: SignedInRequest) -> HttpResponse:
@@ -59,6 +61,7 @@ def close_by_file(request: SignedInRequest) -> HttpResponseBase:
     return render(request, "closing/file.html", context, status=422 if form.is_bound else 200)
 
 
+@needs_confirmation
 @page("GET", "POST")
 def close_file_preview(request: SignedInRequest, token: str) -> HttpResponse:
     """What the file would close, or everything that is wrong with it; a POST closes it, all or nothing."""
@@ -80,6 +83,7 @@ def _show(request: SignedInRequest, read: ClosingFile, name: str) -> HttpRespons
     return render(request, "closing/preview.html", context, status=422 if read.problems.count else 200)
 
 
+@needs_confirmation
 @page("GET", "POST")
 def fits(request: SignedInRequest) -> HttpResponse:
     """What newly stated holdings show of open orders; a POST confirms what fits, as it was seen."""

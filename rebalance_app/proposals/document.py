@@ -250,6 +250,7 @@ def batch_proposals(
     breaches = list(zip(before.breaches.tolist(), after.breaches.tolist(), strict=True))
     totals = list(zip(before.total.tolist(), answer.drift.tolist(), strict=True))
     held, aimed = batch.quantities.tolist(), answer.quantities.tolist()
+    at_bands = bands_that_bind(batch, answer)
     for at, row in enumerate(rows):
         made, bought, sold, largest = orders.of(row, at)
         values = UNKNOWN | {
@@ -276,7 +277,7 @@ def batch_proposals(
             "first": True,
             "cash_after_costs": text(values["cash_after"]),  # plain problems have none
             "seconds": 0.0,
-            "binding": [],
+            "binding": at_bands[at],
             "breaches_before": breaches[at][0],
             "breaches_after": breaches[at][1],
             "reasons": [],
@@ -284,6 +285,17 @@ def batch_proposals(
             "quantities": _packed(batch, len(inputs.targets), held[at], aimed[at]),
         }
         yield Proposal(row, values, made)
+
+
+def bands_that_bind(batch: Batch, answer: BatchAnswer) -> list[list[str]]:
+    """Of each portfolio, as `binding_bands` of the optimiser says it of one: where a band ends short of the target."""
+    mv, step = answer.market_value[:, None], batch.prices * batch.weight_scale
+    value, aim = answer.quantities * step, mv * batch.targets
+    short, beyond = 2 * (aim - value) > step, 2 * (value - aim) > step
+    short &= value + step > aim + mv * batch.high_drifts
+    beyond &= value - step < np.maximum(0, aim - mv * batch.low_drifts)
+    bound = (short | beyond) & (batch.targets + batch.high_drifts > 0)
+    return [sorted(f"band:{batch.security_ids[cell]}" for cell in np.flatnonzero(row)) for row in bound]
 
 
 def _worst_use(drift: BatchDrift) -> list[Decimal | None]:

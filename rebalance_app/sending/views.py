@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 
+from ordergen.accounts.sign_in.asking import needs_confirmation
 from ordergen.web.http import SignedInRequest, page, wants_fragment
 from rebalance_app.models import OrderState
 from rebalance_app.orders.lines import orders_named
@@ -26,6 +27,7 @@ def batch_list(request: SignedInRequest) -> HttpResponse:
     return render(request, "sending/list.html", {"batches": batches, "layouts": LAYOUTS})
 
 
+@needs_confirmation
 @page("GET", "POST")
 def batch_new(request: SignedInRequest) -> HttpResponse:
     """Restates what would leave before it does; with a layout it leaves."""
@@ -68,6 +70,7 @@ def batch_detail(request: SignedInRequest, batch_id: str) -> HttpResponse:
     return render(request, "sending/batch.html", context)
 
 
+@needs_confirmation
 @page("POST")
 def batch_settle(request: SignedInRequest, batch_id: str) -> HttpResponse:
     """Somebody says whether the service has an order of which that is unclear."""

@@ -1,4 +1,4 @@
-"""`ordergen orders`: what became of approved orders, from a file or from the holdings."""
+"""`ordergen orders`: how approved orders leave, and what became of them, from a file or from the holdings."""
 
 from __future__ import annotations
 
@@ -6,24 +6,35 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ordergen.ops.cli.command import Command, CommandError, person
 
+if TYPE_CHECKING:
+    from ordergen.accounts.models import User
+    from rebalance_app.models import Batch
+
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_subparsers(dest="what", required=True, metavar="close|fits")
+    what = parser.add_subparsers(dest="what", required=True, metavar="close|fits|export")
     close = what.add_parser("close", help="close approved orders by a CSV file: all of it or nothing")
     close.add_argument("file", type=Path, help="with the columns order_id, outcome, quantity, reason")
     close.add_argument("--reason", default="", help="of the rows that bring none")
     fits = what.add_parser("fits", help="what holdings stated after an approval show of the open orders")
     fits.add_argument("--confirm", action="store_true", help="close what is done, and note what is not")
-    for each in (close, fits):
+    export = what.add_parser("export", help="let approved orders leave in a file, or to a service, once")
+    which = export.add_mutually_exclusive_group(required=True)
+    which.add_argument("--run", type=int, metavar="NUMBER", help="every approved order of this run")
+    which.add_argument("--again", type=int, metavar="BATCH", help="only the file of a batch that left before")
+    export.add_argument("--layout", choices=["orders", "broker", "fix44", "globeco"], default="orders")
+    export.add_argument("-o", "--output", type=Path, metavar="FILE", help="instead of standard output")
+    for each in (close, fits, export):
         each.add_argument("--as", dest="user", metavar="USERNAME", help="who says so; else the only approver")
         each.add_argument("--json", action="store_true")
 
 
 def _orders(options: argparse.Namespace) -> None:
-    _close(options) if options.what == "close" else _fits(options)
+    {"close": _close, "fits": _fits, "export": _export}[options.what](options)
 
 
 def _close(options: argparse.Namespace) -> None:
@@ -64,4 +75,41 @@ def _fits(options: argparse.Namespace) -> None:
     print(f"{fits.n_fitting:,} fit{', confirmed' if options.confirm else ''}; {fits.counts['does_not_fit']:,} do not.")
 
 
-COMMAND = Command("orders", "say what became of approved orders", _orders, _arguments)
+def _export(options: argparse.Namespace) -> None:
+    from ordergen.accounts.roles import Role
+    from rebalance_app.models import Batch
+    from rebalance_app.sending.services import batch_fetch
+
+    by = person(options.user, Role.APPROVER)
+    if options.again is not None:
+        batch = Batch.objects.filter(number=options.again).first()
+        if batch is None:
+            raise CommandError(f"There is no batch #{options.again}.")
+    else:
+        batch = _made(options, by)
+    pieces = batch_fetch(by=by, batch=batch)
+    if options.output is None:
+        sys.stdout.writelines(pieces)
+        return
+    with options.output.open("x", encoding="utf-8", newline="") as file:
+        file.writelines(pieces)
+    print(f"{batch.n_orders:,} orders in batch #{batch.number}, sha256 {batch.sha256}", file=sys.stderr)
+
+
+def _made(options: argparse.Namespace, by: User) -> Batch:
+    from rebalance_app.models import Rebalance
+    from rebalance_app.sending.services import approved_order_ids, batch_make
+
+    run = Rebalance.objects.filter(number=options.run).only("pk").first()
+    ids = approved_order_ids(run.pk) if run else []
+    if not ids:
+        raise CommandError(f"Run #{options.run} has no approved orders that have not left: --again has old batches.")
+    made = batch_make(by=by, order_ids=ids, layout=options.layout)
+    for reason, count in made.reasons.items():
+        print(f"{count:,} left as they were. {reason}", file=sys.stderr)
+    if made.batch is None:
+        raise CommandError("Nothing left: every order was left as it was.")
+    return made.batch
+
+
+COMMAND = Command("orders", "let approved orders leave, and say what became of them", _orders, _arguments)

@@ -12,6 +12,6 @@ jq -c . <<'END' | ordergen solve
   "max_cash": null, "max_cash_weight": "0.90", "min_trade_value": "50.00",
   "max_turnover": "0.40", "max_trades": 10, "gain_budget": null, "cost_bps": "5",
   "ticket_cost": "0", "time_limit": "10", "soft_bands": false,
-  "hold": false, "nearest": false},
+  "hold": false, "nearest": false, "reserve_costs": true},
  "scenarios": [{}, {"mode": "within_bands"}]}
 END

@@ -15,6 +15,7 @@ from models_app.portfolio.units import MILLIONTH, WEIGHT_SCALE
 from rebalance_app.optimiser.batch_solve import batch_solve, solve_plain, stated
 from rebalance_app.optimiser.check.batch import is_optimal
 from rebalance_app.optimiser.solve import solve
+from rebalance_app.proposals.document import bands_that_bind
 
 ids = tuple(f"{i:024d}" for i in range(5))
 
@@ -77,6 +78,7 @@ def test_what_a_batch_answers_is_what_the_general_way_answers(batch):
         assert after == answer.quantities[row].tolist()
         assert solution.cash_after == money(batch, answer.cash_after[row])
         assert solution.objective == money(batch, answer.drift[row]) / batch.weight_scale
+        assert list(solution.binding) == bands_that_bind(batch, answer)[row]
 
 
 @settings(max_examples=100, deadline=None)

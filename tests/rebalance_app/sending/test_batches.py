@@ -193,8 +193,8 @@ def test_a_program_makes_a_batch_and_fetches_it(as_approver, approved):
 
 def test_the_command_line_exports_once_and_gives_the_file_again(approved, tmp_path, capsys):
     first, second = tmp_path / "first.csv", tmp_path / "second.csv"
-    assert main(["export", "--run", "1", "-o", str(first)]) == 0
-    assert main(["export", "--run", "1"]) == 1
+    assert main(["orders", "export", "--run", "1", "-o", str(first)]) == 0
+    assert main(["orders", "export", "--run", "1"]) == 1
     assert "has no approved orders that have not left" in capsys.readouterr().err
-    assert main(["export", "--again", "1", "-o", str(second)]) == 0
+    assert main(["orders", "export", "--again", "1", "-o", str(second)]) == 0
     assert first.read_bytes() == second.read_bytes()

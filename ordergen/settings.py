@@ -260,6 +260,8 @@ PRICE_MAX_AGE_DAYS = env.int("ORDERGEN_PRICE_MAX_AGE_DAYS", default=7)  # behind
 # beyond the second it is refused.
 PRICE_MOVED_SOFT = _fraction("ORDERGEN_PRICE_MOVED_SOFT", "0.05")
 PRICE_MOVED_HARD = _fraction("ORDERGEN_PRICE_MOVED_HARD", "0.20")
+# How far the newest price of a file may be from the one before, as a fraction of it, before somebody has to say why.
+PRICE_JUMP = _fraction("ORDERGEN_PRICE_JUMP", "0.40")
 WEB_THREADS = 16  # of each of the web server's processes
 V1_WAIT_SECONDS = env.float("ORDERGEN_V1_WAIT_SECONDS", default=25)  # API v1's triggers wait this long for their run
 API_READS_PER_MINUTE = env.int("ORDERGEN_API_READS_PER_MINUTE", default=600)  # of API v2, for each person

@@ -8,7 +8,7 @@ from django import forms
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
-from models_app.imports.reading import too_large_message
+from models_app.imports.uploads import too_large_message
 
 
 class UploadForm(forms.Form):

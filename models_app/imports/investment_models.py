@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 
 from models_app.drift_index.changed import models_changed_together
 from models_app.imports.book import Seen
-from models_app.imports.import_progress import ImportProgress
-from models_app.imports.plan import FileProblems, Findings, PlannedChanges
-from models_app.imports.reading import FileRow
+from models_app.imports.plan import Findings, PlannedChanges
 from models_app.investment_models import selectors
 from models_app.investment_models.rules import WEIGHT_FIELDS, ModelDraft, PositionDraft, check
 from models_app.investment_models.versions import changes as differences
 from models_app.modelling.services import model_create, model_update
 from models_app.models import InvestmentModel
+from models_app.reading.import_progress import ImportProgress
+from models_app.reading.problems import FileProblems
+from models_app.reading.rows import FileRow
 from models_app.sources import get_source
 from ordergen.accounts.models import User
 from ordergen.core.errors import InvalidInputError

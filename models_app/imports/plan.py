@@ -3,56 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
-from models_app.imports.import_progress import ImportProgress
+from models_app.reading.import_progress import ImportProgress
+from models_app.reading.problems import FileProblems
+from models_app.reading.questions import Question
+from models_app.reading.reading import Reading
 from ordergen.accounts.models import User
 
-SHOWN_PROBLEMS = 100
 SHOWN_CHANGES = 20
-_SHOWN_VALUE = 60
-
-
-@dataclass(frozen=True, slots=True)
-class FileProblem:
-    """A row that cannot be imported as written. `line` counts from 1, the header's line; 0 is the file as a whole."""
-
-    line: int
-    column: str
-    value: str
-    message: str
-
-    @property
-    def place(self) -> str:
-        """Where in the file: "line 3, close 'zero'"."""
-        where = f"line {self.line}" if self.line else "the file"
-        return f"{where}, {self.column} {self.value!r}" if self.column else where
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.message}"
-
-
-@dataclass(slots=True)
-class FileProblems:
-    """Every problem is counted; the first 100 are kept to be shown."""
-
-    count: int = 0
-    shown: list[FileProblem] = field(default_factory=list)
-
-    @property
-    def by_line(self) -> list[FileProblem]:
-        """The shown ones in the order of the file."""
-        return sorted(self.shown, key=lambda problem: problem.line)
-
-    def add(self, line: int, column: str, value: object, message: str) -> None:
-        self.count += 1
-        if len(self.shown) < SHOWN_PROBLEMS:
-            written = "" if value is None else str(value)
-            clipped = written if len(written) <= _SHOWN_VALUE else f"{written[:_SHOWN_VALUE]}…"
-            self.shown.append(FileProblem(line, column, clipped, message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +59,8 @@ class Findings:
     problems: FileProblems = field(default_factory=FileProblems)
     changes: PlannedChanges = field(default_factory=PlannedChanges)
     notes: list[str] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+    other_names: list[tuple[str, str, str]] = field(default_factory=list)  # "security" or "portfolio", a word, its id
 
 
 class ImportWork(Protocol):
@@ -109,17 +73,36 @@ class ImportWork(Protocol):
 
 @dataclass(frozen=True)
 class ImportPlan:
-    """What importing one file would do. With problems nothing can be applied."""
+    """What importing one file would do. With problems or open questions nothing can be applied."""
 
     kind: str
     file_name: str
     sha256: str
-    n_rows: int
-    changes: PlannedChanges
-    problems: FileProblems
+    reading: Reading
+    found: Findings
     book_version: str  # what the plan was made against; it is void once that has changed
     work: ImportWork
-    notes: Sequence[str] = ()
+    confirmed: Mapping[str, str] = field(default_factory=dict)  # what somebody said to what can hardly be right
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.reading.rows)
+
+    @property
+    def changes(self) -> PlannedChanges:
+        return self.found.changes
+
+    @property
+    def problems(self) -> FileProblems:
+        return self.found.problems
+
+    @property
+    def notes(self) -> list[str]:
+        return self.found.notes
+
+    @property
+    def questions(self) -> list[Question]:
+        return self.found.questions
 
     @property
     def n_new(self) -> int:
@@ -143,7 +126,7 @@ class ImportPlan:
 
     @property
     def is_clean(self) -> bool:
-        return not self.problems.count
+        return not self.problems.count and not self.questions
 
     @property
     def seen(self) -> str:

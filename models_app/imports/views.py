@@ -15,11 +15,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 from models_app.files.kinds import KINDS, FileKind, get_kind, is_kept_elsewhere
 from models_app.imports import uploads
 from models_app.imports.forms import UploadForm
-from models_app.imports.import_progress import ImportProgress
 from models_app.imports.plan import ImportPlan
-from models_app.imports.services import apply_import, plan_import, refuse_elsewhere
+from models_app.imports.services import HowToRead, apply_import, plan_import, refuse_elsewhere
 from models_app.imports.streams import stream_page
 from models_app.models import Holding, InvestmentModel, Portfolio, Price, Security, TaxLot
+from models_app.reading.import_progress import ImportProgress
 from models_app.sources import get_source
 from ordergen.accounts.models import User
 from ordergen.core.errors import ConflictError
@@ -47,7 +47,14 @@ class _Visit:
 
     def plan(self, progress: ImportProgress) -> ImportPlan:
         with self.upload.open() as file:
-            return plan_import(self.kind.name, file, self.by, file_name=self.upload.name, progress=progress)
+            return plan_import(
+                self.kind.name,
+                file,
+                self.by,
+                file_name=self.upload.name,
+                progress=progress,
+                how=HowToRead(self.upload.answers),
+            )
 
 
 @login_required
@@ -70,7 +77,7 @@ def import_kind(request: SignedInRequest, kind: str) -> HttpResponseBase:
     refuse_elsewhere(layout)
     form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
     if form.is_bound and form.is_valid():
-        token = uploads.keep(form.cleaned_data["file"], kind=kind, by=request.user)
+        token = uploads.keep(form.cleaned_data["file"], kind=kind, by=request.user, answers={})
         return redirect("import_preview", kind=kind, token=token)
     status = 422 if form.is_bound else 200
     return render(request, "imports/kind.html", {"kind": layout, "form": form}, status=status)

@@ -10,8 +10,8 @@ from models_app.files.kinds import KINDS
 from models_app.imports import streams as import_streams
 from models_app.imports import uploads
 from models_app.imports import views as import_views
-from models_app.imports.import_progress import ImportProgress
 from models_app.models import Price, Security
+from models_app.reading.import_progress import ImportProgress
 from ordergen.core.errors import NotFoundError
 from tests.markup import flat
 from tests.models_app.conftest import SECURITIES

@@ -7,13 +7,13 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from models_app.files.questions import Answers, Question
+from models_app.reading.questions import Answers, Question
 
-Record = tuple[int, list[str]]  # the line it begins on, and its cells
+Record = tuple[int, tuple[str, ...]]  # the line it begins on, and its cells
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _BY_NAME = {name: mark for mark, name in SEPARATORS.items()}
 _SAID = re.compile(r'\s*"?sep=(.)"?[ \t]*(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
@@ -32,7 +32,7 @@ class Table:
     question: Question | None = None
 
 
-def split(text: str, answers: Answers, is_header: Callable[[list[str]], bool]) -> Table:
+def split(text: str, answers: Answers, is_header: Callable[[Sequence[str]], bool]) -> Table:
     """The table in `text`. `is_header` knows the first line of a table that has been seen before."""
     said = _SAID.match(text)
     if said and said[1] in SEPARATORS:
@@ -40,7 +40,8 @@ def split(text: str, answers: Answers, is_header: Callable[[list[str]], bool]) -
         return _read(rest, said[1], text.count("\n", 0, said.end()) or 1)
     candidates = {mark: _regularity(text, mark, is_header) for mark in SEPARATORS}
     best, *others = sorted(candidates, key=lambda mark: -candidates[mark])
-    if candidates[best] > _CLEARLY * max(candidates[mark] for mark in others) or not candidates[best]:
+    next_best = max(candidates[mark] for mark in others)
+    if candidates[best] > _CLEARLY * next_best or candidates[best] >= 1 > next_best or not candidates[best]:
         return _read(text, best)
     options = tuple((SEPARATORS[mark], _shown(text, mark)) for mark in (best, *others) if candidates[mark])
     question = Question("separator", "Which character separates the columns?", options)
@@ -50,8 +51,8 @@ def split(text: str, answers: Answers, is_header: Callable[[list[str]], bool]) -
     return table
 
 
-def _regularity(text: str, separator: str, is_header: Callable[[list[str]], bool]) -> float:
-    """From 0 to 1, the share of records that have the same number of cells; far above it with a header that is known."""
+def _regularity(text: str, separator: str, is_header: Callable[[Sequence[str]], bool]) -> float:
+    """From 0 to 1, the share of records with the same number of cells; far above 1 with a header that is known."""
     records = [cells for cells in _lenient(text, separator) if any(cells)]
     if any(is_header(cells) for cells in records):
         return 100.0
@@ -90,7 +91,7 @@ def _fill(table: Table, text: str, lines_before: int) -> bool:
     try:
         for cells in reader:
             if "".join(cells).strip():
-                table.records.append((line, cells))
+                table.records.append((line, tuple(cells)))  # of which the garbage collector keeps no account
             line = lines_before + reader.line_num + 1
     except csv.Error:
         table.broken_at = line

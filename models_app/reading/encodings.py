@@ -7,7 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from models_app.files.questions import Answers, Question
+from models_app.reading.questions import Answers, Question
 
 _MARKS = (  # the longer one first: UTF-32's begins like UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
@@ -117,13 +117,11 @@ def _perhaps_twice(text: str, name: str, answers: Answers) -> Decoded:
     said = "Some names look as if the file had been opened in a wrong encoding and saved again."
     question = Question("encoding", said, options, evidence)
     if (chosen := question.answer(answers)) == _TWICE:
-        mended_text = "".join(repaired.get(line.rstrip("\r\n"), line.rstrip("\r\n")) + _end(line) for line in text.splitlines(True))
-        return Decoded(mended_text, f"{name}, of which damaged names are mended")
+        lines = text.splitlines(keepends=True)
+        bare = [line.rstrip("\r\n") for line in lines]
+        fixed = (repaired.get(body, body) + line[len(body) :] for line, body in zip(lines, bare, strict=True))
+        return Decoded("".join(fixed), f"{name}, of which damaged names are mended")
     return Decoded(text, name, None if chosen else question)
-
-
-def _end(line: str) -> str:
-    return line[len(line.rstrip("\r\n")) :]
 
 
 def _undo(line: str) -> str | None:

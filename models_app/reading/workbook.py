@@ -12,9 +12,9 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from models_app.files.encodings import UnreadableError
-from models_app.files.questions import Answers, Question
-from models_app.files.separated import Record, Table
+from models_app.reading.encodings import UnreadableError
+from models_app.reading.questions import Answers, Question
+from models_app.reading.separated import Record, Table
 
 _ZIP, _OLD = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _MOST_UNPACKED = 250 * 2**20  # bytes; a sheet of 25 MB unpacks to about ten times as much
@@ -40,7 +40,15 @@ def read_workbook(content: bytes, answers: Answers) -> tuple[str, Table]:
     try:
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
         sheets = {sheet.title: table for sheet in book.worksheets if (table := _records(sheet)).records}
-    except (InvalidFileException, KeyError, ValueError, SyntaxError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (
+        InvalidFileException,
+        KeyError,
+        ValueError,
+        SyntaxError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
         raise UnreadableError(0, f"The workbook cannot be read: {type(error).__name__}. {_SAVE_AS}") from error
     if not sheets:
         raise UnreadableError(0, "The file is empty: no sheet of it has a value.")
@@ -92,7 +100,7 @@ def _row(row: tuple[Any, ...]) -> Record:
     texts = list(_texts(row))
     while texts and not texts[-1].strip():
         texts.pop()
-    return next((cell.row for cell in row if getattr(cell, "row", None)), 0), texts
+    return next((cell.row for cell in row if getattr(cell, "row", None)), 0), tuple(texts)
 
 
 def _texts(row: tuple[Any, ...]) -> Iterator[str]:
@@ -111,7 +119,10 @@ def _text(value: object) -> str:
 
 
 def _number(value: float) -> str:
-    """Plain digits, of 45 % too: its value is 0.45. A zero behind three decimals tells 1.234 from a thousand to whoever reads the text."""
+    """Plain digits, of 45 % too: its value is 0.45.
+
+    A zero behind three decimals tells 1.234 from a thousand, for whoever reads the text.
+    """
     number = Decimal(value) if isinstance(value, int) else Decimal(f"{value:.{_DIGITS}g}")
     if not number.is_finite():
         return str(value)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from models_app.files.kinds import FileKind
 from ordergen.core.canonical import canonical
 from ordergen.core.errors import InvalidInputError
 
@@ -43,7 +44,7 @@ class Layout:
 
 
 def header_keys(cells: Sequence[str]) -> list[str]:
-    """One key for each column: its name in canonical form, "column 3" without one, "value 2" for the second of a name."""
+    """A key for each column: its name in canonical form, "column 3" without one, "value 2" for the second of a name."""
     keys: list[str] = []
     seen: dict[str, int] = {}
     for number, cell in enumerate(cells, start=1):
@@ -87,7 +88,7 @@ def shipped_layouts() -> tuple[Layout, ...]:
     return tuple(layout_from(document, ("holdings", "prices", "lots")) for document in documents)
 
 
-def fitting(layouts: Iterable[Layout], kind: str, keys: Sequence[str]) -> Layout | None:
+def fitting(layouts: Iterable[Layout], kind: FileKind, keys: Sequence[str]) -> Layout | None:
     """Of the layouts of this kind that a header fits, the first of those that know most of its columns."""
-    found = [layout for layout in layouts if layout.kind == kind and layout.fits(keys)]
+    found = [layout for layout in layouts if layout.kind == kind.name and layout.fits(keys)]
     return max(found, key=lambda layout: len(layout.header), default=None)

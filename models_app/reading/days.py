@@ -14,8 +14,8 @@ from functools import lru_cache
 
 from django.utils import timezone
 
-from models_app.files.questions import Answers, Question
-from models_app.files.spelling import Cells, Spelling
+from models_app.reading.questions import Answers, Question
+from models_app.reading.spelling import Cells, Pairs, Spelling
 
 _DOCUMENTED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CLOCK = re.compile(
@@ -25,18 +25,22 @@ _CLOCK = re.compile(
 _COMPACT = re.compile(r"(?P<y>[0-9]{4})(?P<m>[0-9]{2})(?P<d>[0-9]{2})")
 _YEAR_FIRST = re.compile(r"(?P<y>[0-9]{4})(?P<mark>[-/. ])(?P<m>[0-9]{1,2})(?P=mark)(?P<d>[0-9]{1,2})")
 _YEAR_LAST = re.compile(r"(?P<a>[0-9]{1,2})(?P<mark>[-/.]|\. ?)(?P<b>[0-9]{1,2})(?P=mark)(?P<c>[0-9]{4}|[0-9]{2})")
-_DAY_NAME_YEAR = re.compile(r"(?:[^\W\d]+\.?, ?)?(?P<d>[0-9]{1,2})(?:st|nd|rd|th|\.)?[ -]?(?P<name>[^\W\d]+)\.?,?[ -](?P<y>[0-9]{4})")
-_NAME_DAY_YEAR = re.compile(r"(?:[^\W\d]+\.?, ?)?(?P<name>[^\W\d]+)\.?[ -](?P<d>[0-9]{1,2})(?:st|nd|rd|th)?,?[ -](?P<y>[0-9]{4})")
+_DAY_NAME_YEAR = re.compile(
+    r"(?:[^\W\d]+\.?, ?)?(?P<d>[0-9]{1,2})(?:st|nd|rd|th|\.)?[ -]?(?P<name>[^\W\d]+)\.?,?[ -](?P<y>[0-9]{4})"
+)
+_NAME_DAY_YEAR = re.compile(
+    r"(?:[^\W\d]+\.?, ?)?(?P<name>[^\W\d]+)\.?[ -](?P<d>[0-9]{1,2})(?:st|nd|rd|th)?,?[ -](?P<y>[0-9]{4})"
+)
 _ORDERS = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day"}
 _LONGEST = 60
 
 
 def day_spelling(column: str, cells: Cells, answers: Answers) -> Spelling:
     """How the days of `column` are written."""
-    if all(_DOCUMENTED.fullmatch(text.strip()) for _, text in cells):
+    if all(map(_DOCUMENTED.fullmatch, cells.filled)):
         return Spelling("year-month-day")
-    by_mark: dict[tuple[str, int], Cells] = defaultdict(list)
-    for line, text in cells:
+    by_mark: dict[tuple[str, int], Pairs] = defaultdict(list)
+    for line, text in cells.pairs:
         if (parts := _parts(_without_clock(text))) and _possible([(line, text)]):  # 31/02/2026 is no day at all
             by_mark[parts[0]].append((line, text))
     orders: dict[tuple[str, int], str] = {}
@@ -51,7 +55,7 @@ def day_spelling(column: str, cells: Cells, answers: Answers) -> Spelling:
         asked = _ask(column, _telling(group, possible), possible)
         orders[mark] = asked.answer(answers) or possible[0]
         question = question or (None if asked.answer(answers) else asked)
-    told = ", ".join(dict.fromkeys(_ORDERS[order] for order in orders.values())) or "one meaning each"
+    told = "; ".join(dict.fromkeys(_ORDERS[order] for order in orders.values())) or "one meaning each"
     return Spelling(told, _plain(orders), question)
 
 
@@ -96,7 +100,7 @@ def _day(year: int, month: int, day: int) -> date | None:
     return date(year, month, day)
 
 
-def _possible(group: Cells) -> list[str]:
+def _possible(group: Pairs) -> list[str]:
     """The orders in which every cell is a day; of two that make the same of each cell, the first."""
     found: dict[str, list[date]] = {}
     for order in _ORDERS:
@@ -107,17 +111,17 @@ def _possible(group: Cells) -> list[str]:
     return list(found)
 
 
-def _contradiction(group: Cells) -> tuple[int, str]:
+def _contradiction(group: Pairs) -> tuple[int, str]:
     first_line, first = group[0]
     for line, text in group:
         if not _possible([(first_line, first), (line, text)]):
             return line, f"is no day in the order in which {first!r} in line {first_line} is one"
     line, text = next(cell for cell in group if len(_possible([cell])) == 1)
-    other_line, other = next(cell for cell in group if not _possible([(line, text), cell]))
+    other_line, _ = next(cell for cell in group if not _possible([(line, text), cell]))
     return other_line, f"is no day in the order in which {text!r} in line {line} is one"
 
 
-def _telling(group: Cells, possible: list[str]) -> str:
+def _telling(group: Pairs, possible: list[str]) -> str:
     """A cell that the possible orders read differently."""
     return next((text for _, text in group if len(_possible([(0, text)])) >= len(possible)), group[0][1])
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
-from models_app.files.questions import Answers, Question
-from models_app.files.spelling import Cells, Spelling
+from models_app.reading.questions import Answers, Question
+from models_app.reading.spelling import Cells, Pairs, Spelling
 
 MARKS = {".": "decimal point", ",": "decimal comma"}
 MISSING = frozenset({"-", "--", "---", "–", "—", "n/a", "na", "#n/a"})  # what brokers write for no number
@@ -57,26 +57,28 @@ class _Number:
     is_share: bool = False  # written per cent
 
 
-def number_spelling(  # noqa: PLR0913  what a column is read by
+def number_spelling(
     column: str, cells: Cells, answers: Answers, *, is_documented: bool, is_weight: bool, may_be_empty: bool
 ) -> Spelling:
-    """How the numbers of `column` are written. `is_documented`: the file is as our documentation says, so a point is
-    the decimal mark of what is plain digits; `is_weight`: 45 % is 0.45.
+    """How the numbers of `column` are written.
+
+    `is_documented`: the file is as our documentation says, so a point in plain digits is the decimal mark;
+    `is_weight`: 45 % is 0.45.
     """
-    texts = {text.strip() for _, text in cells}
+    texts = cells.filled
     if all(map(_PLAIN.fullmatch, texts)) and (is_documented or not any(map(_TWO_READINGS.fullmatch, texts))):
         return Spelling("decimal point")
-    sure = {mark: next(((line, text) for line, text in cells if _decides(text) == mark), None) for mark in MARKS}
+    sure = {mark: next(((line, text) for line, text in cells.pairs if _decides(text) == mark), None) for mark in MARKS}
     if sure["."] and sure[","]:
-        (line, text), (other_line, other) = sure[","], sure["."]
+        (line, _), (other_line, other) = sure[","], sure["."]
         message = f"has a decimal comma, and {other!r} in line {other_line} a decimal point: write one of the two"
         return Spelling("in two ways", contradiction=(line, message))
-    if (mixed := _two_moneys(cells)) is not None:
+    if (mixed := _two_moneys(cells.pairs)) is not None:
         return Spelling("in two currencies", contradiction=mixed)
     decided = next((mark for mark in MARKS if sure[mark]), None)
     question = None
     if decided is None and (doubtful := [text for text in texts if len(set(_read(text).values.values())) > 1]):
-        question = _ask(column, sorted(doubtful)[0])
+        question = _ask(column, min(doubtful))
         decided = question.answer(answers)
         question = None if decided else question
     mark = decided or "."
@@ -95,7 +97,7 @@ def _plain(mark: str, *, is_weight: bool, may_be_empty: bool) -> Callable[[str],
             return ""
         number = _read(cell.strip())
         value = number.values.get(mark)
-        if value is None or number.is_share and not is_weight:
+        if value is None or (number.is_share and not is_weight):
             return cell
         return f"{Decimal(value).scaleb(-2):f}" if number.is_share else value
 
@@ -109,18 +111,21 @@ def is_missing(cell: str) -> bool:
 
 def _decides(text: str) -> str | None:
     """The only decimal mark that the cell can have been written with; None where both can, or neither."""
-    values = _read(text.strip()).values
+    values = _read(text).values
     return next(iter(values)) if len(values) == 1 else None
 
 
-def _two_moneys(cells: Cells) -> tuple[int, str] | None:
+def _two_moneys(cells: Pairs) -> tuple[int, str] | None:
     seen: dict[str, int] = {}
     for line, text in cells:
-        if money := _read(text.strip()).money:
+        if money := _read(text).money:
             seen.setdefault(money, line)
             if len(seen) > 1:
                 first, second = seen
-                return line, f"is an amount in {second}, but line {seen[first]} has {first}; one column has one currency"
+                return (
+                    line,
+                    f"is an amount in {second}, but line {seen[first]} has {first}; one column has one currency",
+                )
     return None
 
 

@@ -75,7 +75,7 @@ def weight(cell: str) -> Decimal:
     """Parses a fraction. What floats add far beyond its sixth decimal (0.30000000000000004) is dropped."""
     written = number(cell)
     rounded = round(written, WEIGHT_PLACES)
-    return rounded + 0 if abs(written - rounded) < _NOISE else written
+    return rounded.normalize() + 0 if written != rounded and abs(written - rounded) < _NOISE else written
 
 
 def amount(*, positive: bool = False, negative: bool = True) -> Parse:

@@ -43,6 +43,11 @@ class FileKind:
         return [column.name for column in self.columns]
 
     @property
+    def stated(self) -> FileColumn | None:
+        """The column whose one value may be said for a whole file instead."""
+        return next((column for column in self.columns if column.may_be_stated), None)
+
+    @property
     def example_file(self) -> str:
         """A file that shows how it is written."""
         return "\n".join([",".join(self.header), *self.examples])

@@ -8,7 +8,8 @@ names securities as it likes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 from django.utils import timezone
 
@@ -34,12 +35,16 @@ class _Book:
     of: str
     ids: Mapping[str, str]  # by the word that the book has
     other_ids: Mapping[str, str]  # by other names, in canonical form
-    words: dict[str, str] = field(default_factory=dict)  # by id
-    alike: dict[str, str] = field(default_factory=dict)  # the book's word by canonical form
 
-    def __post_init__(self) -> None:
-        self.words = {pk: word for word, pk in self.ids.items()}
-        self.alike = {canonical(word): word for word in self.ids}
+    @cached_property
+    def words(self) -> dict[str, str]:
+        """The book's words by id."""
+        return {pk: word for word, pk in self.ids.items()}
+
+    @cached_property
+    def alike(self) -> dict[str, str]:
+        """The book's words by their canonical form."""
+        return {canonical(word): word for word in self.ids}
 
     def other(self, word: str) -> str | None:
         """The book's word for a thing that somebody noted under this one."""
@@ -73,6 +78,12 @@ def _book(of: str) -> _Book:
     if of == "security":
         return _Book(of, {info.ticker: pk for pk, info in source.securities().items()}, others)
     return _Book(of, {info.name: pk for pk, info in source.portfolios().items()}, others)
+
+
+def portfolio_word(word: str) -> str | None:
+    """The book's name of the portfolio that is called so: by its name, its id, or a name that somebody noted."""
+    book = _book("portfolio")
+    return word if word in book.ids else book.words.get(word) or book.other(word)
 
 
 def _settle_new(rows: list[FileRow], column: str, book: _Book, answers: Answers, found: Findings) -> None:

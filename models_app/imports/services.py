@@ -31,6 +31,7 @@ from ordergen.audit.services import record
 from ordergen.core.db import atomic, one_at_a_time
 from ordergen.core.errors import ConflictError, InvalidInputError, promised
 from ordergen.core.models import Setting
+from ordergen.core.processes import collector_at_rest
 
 Diff = Callable[[list[FileRow], Findings], ImportWork]
 _DIFFS: dict[str, Diff] = {
@@ -71,22 +72,26 @@ def plan_import(
     """
     layout = get_kind(kind)
     _must(by, layout)
+    with collector_at_rest():
+        return _plan(layout, file, file_name, progress or ImportProgress(), how)
+
+
+def _plan(layout: FileKind, file: BinaryIO, file_name: str, progress: ImportProgress, how: HowToRead) -> ImportPlan:
     content, found = read_bytes(file), Findings(FileProblems(most=how.most_problems))
     version = _state(layout)  # before the reading of the book: a change in between voids the plan
-    progress = progress or ImportProgress()
-    known = Known(how.answers, known_layouts(), layout_named(how.layout, kind) if how.layout else None)
+    known = Known(how.answers, known_layouts(), layout_named(how.layout, layout.name) if how.layout else None)
     reading = read(content, layout, known, found.problems, progress)
     found.questions.extend(reading.questions)
     found.notes.extend(reading.notes)
     progress.now("Comparing with the book")
     confirmed = _settle(reading, how.answers, found)
     return ImportPlan(
-        kind=kind,
+        kind=layout.name,
         file_name=file_name,
         sha256=hashlib.sha256(content).hexdigest(),
         reading=reading,
         found=found,
-        work=_DIFFS[kind]([] if found.questions else reading.rows, found),
+        work=_DIFFS[layout.name]([] if found.questions else reading.rows, found),
         book_version=version,
         confirmed=confirmed,
     )

@@ -119,9 +119,7 @@ def open_questions(columns: Sequence[ReadColumn], kind: FileKind) -> list[Questi
     ]
 
 
-def blame_header(
-    columns: Sequence[ReadColumn], kind: FileKind, line: int, problems: FileProblems, stated: Iterable[str]
-) -> None:
+def blame_header(columns: Sequence[ReadColumn], kind: FileKind, line: int, problems: FileProblems) -> None:
     """Says which columns are there twice, and which are missing though nothing is open any more."""
     expected = f"The columns are {', '.join(kind.header)}."
     times = Counter(column.name for column in columns if column.name)
@@ -131,5 +129,5 @@ def blame_header(
     if any(column.name is None for column in columns):
         return
     for column in kind.columns:
-        if column.required and column.name not in times and column.name not in stated:
+        if column.required and column.name not in times and not column.may_be_stated:
             problems.add(line, column.name, "", f"is missing from the header. {expected}")

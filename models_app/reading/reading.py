@@ -21,7 +21,7 @@ from models_app.reading.known_layouts import Layout, fitting, header_keys
 from models_app.reading.problems import FileProblems
 from models_app.reading.questions import Answers, Question
 from models_app.reading.rows import Columns, FileRow, LeftOut
-from models_app.reading.separated import Record, Table, split
+from models_app.reading.separated import SEPARATORS, Record, Table, split
 from models_app.reading.workbook import is_workbook, read_workbook
 
 
@@ -52,6 +52,11 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     is_documented: bool = False  # our names, commas: a file as our documentation says
     records: list[Record] = field(default_factory=list)
+
+    @property
+    def separator_name(self) -> str:
+        """What separates the columns, in words."""
+        return SEPARATORS.get(self.separator, self.separator)
 
     def text_of(self, row: FileRow) -> str:
         """What stands in the record of a row."""
@@ -90,7 +95,7 @@ def _table(content: bytes, kind: FileKind, known: Known, reading: Reading) -> Ta
 def _records(content: bytes, kind: FileKind, known: Known, reading: Reading) -> tuple[Table, list[Question]]:
     if is_workbook(content):
         title, table = read_workbook(content, known.answers)
-        reading.encoding, reading.separator = "Excel workbook", f"sheet {title}"
+        reading.encoding = f"Excel workbook, sheet {title}"
         return table, [table.question] if table.question else []
 
     def is_header(cells: Sequence[str]) -> bool:
@@ -127,9 +132,7 @@ def _read_table(table: Table, known: Known, reading: Reading, progress: ImportPr
         reading.left_out.add(above, "above the header")
     reading.columns = of_columns.resolve(records, header, kind, layout, answers)
     stated = _stated(reading, answers)
-    of_columns.blame_header(
-        reading.columns, kind, reading.header_line, reading.problems, {*stated, *_to_be_stated(kind)}
-    )
+    of_columns.blame_header(reading.columns, kind, reading.header_line, reading.problems)
     reading.questions.extend(of_columns.open_questions(reading.columns, kind))
     if reading.problems.count or any(column.name is None for column in reading.columns):
         return
@@ -139,21 +142,16 @@ def _read_table(table: Table, known: Known, reading: Reading, progress: ImportPr
     _read_rows(records[header + 1 :], columns, answers, reading, progress)
 
 
-def _to_be_stated(kind: FileKind) -> set[str]:
-    return {column.name for column in kind.columns if column.may_be_stated} if kind.name != "models" else set()
-
-
 def _stated(reading: Reading, answers: Answers) -> dict[str, str]:
     """What the file does not say and somebody says for it; with a question where nobody does."""
-    stated: dict[str, str] = {}
-    named = {column.name for column in reading.columns}
-    for name in _to_be_stated(reading.kind) - named:
-        question = Question(name, f"The file names no {name}. Which one is it of?")
-        if given := (question.answer(answers) or "").strip():
-            stated[name] = given
-        else:
-            reading.questions.append(question)
-    return stated
+    column = reading.kind.stated
+    if column is None or any(other.name == column.name for other in reading.columns):
+        return {}
+    question = Question(column.name, f"The file names no {column.name}. Which one is it of?")
+    given = (question.answer(answers) or "").strip()
+    if not given:
+        reading.questions.append(question)
+    return {column.name: given} if given else {}
 
 
 def _read_rows(

@@ -21,8 +21,8 @@ _SHOWN_TEXT = 120
 _SIGN_LENGTH = 60
 _TOTALS = frozenset((
     "total", "totals", "grand total", "account total", "subtotal", "sub total", "sum", "cash total", "positions total",
-    "summe", "gesamt", "gesamtsumme", "zwischensumme", "insgesamt", "saldo", "somme", "total general", "totale", "somma",
-    "suma", "totaal", "subtotaal",
+    "summe", "gesamt", "gesamtsumme", "zwischensumme", "insgesamt", "saldo", "somme", "total general", "totale",
+    "somma", "suma", "totaal", "subtotaal",
 ))  # fmt: skip
 
 

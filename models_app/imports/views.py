@@ -116,11 +116,11 @@ def _as_said(visit: _Visit, form: ReadingForm) -> str | None:
     answers = {**visit.upload.answers, **form.answers}
     try:
         further = uploads.answered(visit.upload, answers, kind=visit.kind.name, by=visit.by)
-        if name := form.cleaned_data["remember_as"]:
+        if name := form.cleaned_data.get("remember_as"):
             read = _visit_of(visit.kind, further, visit.by).plan(ImportProgress()).reading
             layouts_save([learned(name, read, answers)], by=visit.by)
     except InvalidInputError as error:
-        form.add_error("remember_as" if form.cleaned_data["remember_as"] else None, error.message)
+        form.add_error("remember_as" if form.cleaned_data.get("remember_as") else None, error.message)
         return None
     return further
 

@@ -59,15 +59,21 @@ def header_at(records: Sequence[Record], kind: FileKind, layouts: Sequence[Layou
 
 
 def _likeliest(records: Sequence[Record]) -> int:
-    """The first record as wide as most that has names only: each cell with letters, and none a number or a day."""
-    widths = Counter(len(cells) for _, cells in records if len(cells) > 1)
-    usual = widths.most_common(1)[0][0] if widths else 1
-    return next((i for i, (_, cells) in enumerate(records) if len(cells) >= usual and _are_names(cells)), 0)
+    """The first record as wide as most are that has names only: no cell of it is just a number or a day."""
+    widths = [_width(cells) for _, cells in records]
+    usual = Counter(width for width in widths if width > 1).most_common(1)
+    widest = usual[0][0] if usual else 1
+    return next((i for i, (_, cells) in enumerate(records) if widths[i] >= widest and _are_names(cells)), 0)
+
+
+def _width(cells: Sequence[str]) -> int:
+    """Cells up to the last one that is not empty."""
+    return next((at for at in range(len(cells), 0, -1) if cells[at - 1].strip()), 0)
 
 
 def _are_names(cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell.strip()]
-    return len(filled) > 1 and not any(any(letter.isdigit() for letter in cell) for cell in filled)
+    return len(filled) > 1 and all(any(map(str.isalpha, cell)) for cell in filled)
 
 
 def header_choices(records: Sequence[Record]) -> tuple[tuple[str, str], ...]:

@@ -80,8 +80,9 @@ def _not_unicode(content: bytes, at: int, answers: Answers) -> Decoded:
         message = f"Byte {at + 1} (0x{content[at]:02X}) is not UTF-8, nor any encoding that is known here. {_SAVE_AS}"
         raise UnreadableError(_line_of(content, at), message)
     where = f"The file is not UTF-8: byte {at + 1} (0x{content[at]:02X}) in line {_line_of(content, at)}."
-    options = {text: (codec, f"{_OTHERS[codec]}: {text}") for codec, text in reversed(readings.items())}
-    question = Question("encoding", f"{where} How do these names read right?", tuple(reversed(options.values())))
+    first_of = {text: codec for codec, text in reversed(readings.items())}  # where two read alike, the more usual one
+    options = tuple((codec, f"{_OTHERS[codec]}: {text}") for codec, text in readings.items() if first_of[text] == codec)
+    question = Question("encoding", f"{where} How do these names read right?", options)
     chosen = question.answer(answers)
     codec = chosen or question.options[0][0]
     try:

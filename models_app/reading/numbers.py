@@ -67,7 +67,7 @@ def number_spelling(
     """
     texts = cells.filled
     if all(map(_PLAIN.fullmatch, texts)) and (is_documented or not any(map(_TWO_READINGS.fullmatch, texts))):
-        return Spelling("decimal point")
+        return Spelling("whole numbers" if all(map(_is_whole, texts)) else MARKS["."])
     sure = {mark: next(((line, text) for line, text in cells.pairs if _decides(text) == mark), None) for mark in MARKS}
     if sure["."] and sure[","]:
         (line, _), (other_line, other) = sure[","], sure["."]
@@ -83,6 +83,10 @@ def number_spelling(
         question = None if decided else question
     mark = decided or "."
     return Spelling(MARKS[mark], _plain(mark, is_weight=is_weight, may_be_empty=may_be_empty), question)
+
+
+def _is_whole(text: str) -> bool:
+    return "." not in text
 
 
 def _ask(column: str, text: str) -> Question:

@@ -91,7 +91,11 @@ class ReadingForm(forms.Form):
         shown = [(value, f"line {value}: {text}") for value, text in choices]
         if self._line not in dict(choices):
             shown.append((self._line, f"line {self._line}"))
-        return {_HEADER: forms.ChoiceField(label="The columns are named in", choices=shown, initial=self._line)}
+        return {
+            _HEADER: forms.ChoiceField(
+                label="The columns are named in", choices=shown, initial=self._line, required=False
+            )
+        }
 
     def _column_fields(self) -> dict[str, forms.Field]:
         choices = [("", "— left out —"), *((name, name) for name in own_keys(self.reading.kind).values())]
@@ -136,14 +140,14 @@ class ReadingForm(forms.Form):
     @property
     def _is_of_this_header(self) -> bool:
         """Whether the columns that were shown are those of the line that was chosen."""
-        return bool(self.cleaned_data.get(_HEADER, self._line) == self._line)
+        return (self.cleaned_data.get(_HEADER) or self._line) == self._line
 
     @property
     def answers(self) -> dict[str, str]:
         """What was said, by the key of each question; of another line, what its columns are is asked anew."""
         said = self.cleaned_data
         answers = {question.key: said[name] for name, question in self.questions.items()}
-        if _HEADER in said and not self._is_of_this_header:
+        if not self._is_of_this_header:
             return answers | {_HEADER: said[_HEADER]}
         return answers | {column.question: said[name] for name, column in self.columns.items()}
 

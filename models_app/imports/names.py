@@ -109,7 +109,7 @@ def _settle_one(row: FileRow, column: str, known: tuple[_Book, str], answers: An
     text = f"{word} is a new {book.of}, and {other} is known. Are they the same?"
     chosen = _asked(Question(f"{book.of}.{word}", text, options), answers, found)
     if chosen == _SAME:
-        found.other_names.append((book.of, word, book.ids[other]))
+        found.name(book.of, word, other, book.ids[other])
         row.values[column] = other
 
 
@@ -184,7 +184,7 @@ def _answered(book: _Book, question: Question, answers: Answers, found: Findings
         found.questions.append(question)
         found.notes.append(f"The book has no {book.of} {other} either.")
         return None
-    found.other_names.append((book.of, word, book.ids[other]))
+    found.name(book.of, word, other, book.ids[other])
     return other
 
 

@@ -21,7 +21,7 @@ SHOWN_CHANGES = 20
 class PlannedChange:
     """One thing that would be new, changed or removed; `fields` are (name, before, after), empty for none."""
 
-    what: str  # "new" | "changed" | "removed"
+    what: str  # "new" | "changed" | "removed" | "named": a word for something that the book knows
     subject: str
     fields: tuple[tuple[str, str, str], ...]
 
@@ -37,7 +37,7 @@ class PlannedChanges:
         self, what: str, subject: str, names: Sequence[str], before: Sequence[object], after: Sequence[object]
     ) -> None:
         """Counts one change; `before` and `after` hold the values of `names`, or are empty where there is nothing."""
-        self.counts[what] += 1
+        self.counts[what] = self.counts.get(what, 0) + 1
         if what == "unchanged" or len(self.shown) >= SHOWN_CHANGES:
             return
         old = [_shown(value) for value in before] or [""] * len(names)
@@ -61,6 +61,11 @@ class Findings:
     notes: list[str] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
     other_names: list[tuple[str, str, str]] = field(default_factory=list)  # "security" or "portfolio", a word, its id
+
+    def name(self, of: str, word: str, known: str, pk: str) -> None:
+        """Notes that a file's word means what the book knows as `known`."""
+        self.other_names.append((of, word, pk))
+        self.changes.add("named", word, (f"is the {of}",), (), (known,))
 
 
 class ImportWork(Protocol):
@@ -122,7 +127,7 @@ class ImportPlan:
 
     @property
     def n_writes(self) -> int:
-        return self.n_new + self.n_changed + self.n_removed
+        return self.n_new + self.n_changed + self.n_removed + self.changes.counts.get("named", 0)
 
     @property
     def is_clean(self) -> bool:

@@ -25,7 +25,7 @@ def jumped_prices(rows: list[FileRow]) -> Question | None:
     tickers = {pk: ticker for pk, ticker in Security.objects.values_list("pk", "ticker") if ticker in newest}
     known = LocalSource().latest_prices(tickers)
     pairs = ((tickers[pk], newest[tickers[pk]], (info.date, info.price)) for pk, info in known.items())
-    jumps = [pair for pair in pairs if pair[2][0] <= pair[1][0] and _is_jump(*pair[1:])]
+    jumps = sorted(pair for pair in pairs if pair[2][0] <= pair[1][0] and _is_jump(*pair[1:]))
     if not jumps:
         return None
     evidence = [_told(*jump) for jump in jumps[:_SHOWN]]

@@ -61,7 +61,7 @@ def layout_from(document: object, kinds: Iterable[str]) -> Layout:
     name, kind, header, answers = (document[key] for key in ("name", "kind", "header", "answers"))
     if not isinstance(name, str) or not 0 < len(name.strip()) <= 100 or not name.isprintable():
         raise InvalidInputError("The name of a layout has 1 to 100 characters, none of them invisible.")
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise InvalidInputError(f"{name}: there is no kind of file {kind!r}; there are {', '.join(kinds)}.")
     if not _are_texts(header) or not header or len(header) > 500:
         raise InvalidInputError(f"{name}: header has to be a list of 1 to 500 names of columns.")

@@ -77,6 +77,8 @@ def read(content: bytes, kind: FileKind, known: Known, problems: FileProblems, p
         problems.add(table.broken_at, "", "", message)
     if table.records:
         _read_table(table, known, reading, progress)
+    elif not table.broken_at:
+        problems.add(0, "", "", "The file is empty.")
     return reading
 
 

@@ -84,7 +84,7 @@ def _refuse_traps(content: bytes) -> None:
 
 
 def _records(sheet: Any) -> Table:
-    """The rows of a sheet that have a value, each as wide as its last value."""
+    """The rows of a sheet that have a value, all as wide as the widest: a cell without a value is one that is there."""
     table, cells = Table("sheet"), 0
     for row in sheet.iter_rows(max_col=_MOST_COLUMNS):
         line, texts = _row(row)
@@ -93,6 +93,8 @@ def _records(sheet: Any) -> Table:
             raise UnreadableError(line, f"The sheet has more than {_MOST_CELLS:,} cells. Split it up.")
         if texts:
             table.records.append((line, texts))
+    width = max((len(texts) for _, texts in table.records), default=0)
+    table.records = [(line, (*texts, *[""] * (width - len(texts)))) for line, texts in table.records]
     return table
 
 

@@ -52,9 +52,12 @@ def day_spelling(column: str, cells: Cells, answers: Answers) -> Spelling:
         if len(possible) == 1 and mark[1] == 4:
             orders[mark] = possible[0]
             continue
-        asked = _ask(column, _telling(group, possible), possible)
-        orders[mark] = asked.answer(answers) or possible[0]
-        question = question or (None if asked.answer(answers) else asked)
+        given = answers.get(f"order.{column}")
+        if given is not None and given in _valid(group):
+            orders[mark] = given
+            continue
+        orders[mark] = possible[0]
+        question = question or _ask(column, _telling(group, possible), possible)
     told = "; ".join(dict.fromkeys(_ORDERS[order] for order in orders.values())) or "one meaning each"
     return Spelling(told, _plain(orders), question)
 
@@ -100,14 +103,19 @@ def _day(year: int, month: int, day: int) -> date | None:
     return date(year, month, day)
 
 
+def _valid(group: Pairs) -> dict[str, list[date]]:
+    """By each order in which every cell is a day, the days."""
+    parts = [found for _, text in group if (found := _parts(_without_clock(text)))]
+    by_order = {order: [_ordered(numbers, order) for _, numbers in parts] for order in _ORDERS}
+    return {order: [day for day in days if day] for order, days in by_order.items() if all(days)}
+
+
 def _possible(group: Pairs) -> list[str]:
     """The orders in which every cell is a day; of two that make the same of each cell, the first."""
     found: dict[str, list[date]] = {}
-    for order in _ORDERS:
-        days = [_ordered(parts[1], order) for _, text in group if (parts := _parts(_without_clock(text)))]
-        whole = [day for day in days if day is not None]
-        if len(whole) == len(days) and whole not in found.values():
-            found[order] = whole
+    for order, days in _valid(group).items():
+        if days not in found.values():
+            found[order] = days
     return list(found)
 
 

@@ -49,7 +49,11 @@ HEADERS = {
 }
 tickers = st.sampled_from(["KELP", "RUNE", "MOSS", "BRK.B", "TRUE", "1E5", "0005", "MÜV2", "NA"])
 portfolios = st.sampled_from(["Müller Stiftung", "Aldermoor Family", "Bell; Sons", "Day, Night & Co"])
-amounts = st.decimals(Decimal("0.0001"), Decimal(9_999_999), places=4).map(lambda d: d.normalize())
+amounts = st.one_of(
+    st.decimals(Decimal("0.0001"), Decimal(9_999_999), places=4).map(lambda d: Decimal(f"{d.normalize():f}")),
+    st.decimals(Decimal(1), Decimal(9_999), places=3).map(lambda d: Decimal(f"{d.normalize():f}")),
+    st.integers(1, 9_999_999).map(Decimal),
+)
 seldom = st.integers(0, 3).map(lambda n: n == 3)
 days = st.dates(date(2001, 1, 1), date(2026, 11, 1))
 
@@ -87,12 +91,12 @@ def made_files(draw):
     kind = draw(st.sampled_from(["prices", "holdings"]))
     is_own = draw(st.booleans())
     names = HEADERS[kind][0 if is_own else 1]
-    locale, style = (
-        draw(st.sampled_from(sorted(LOCALES))),
-        draw(st.sampled_from(["bare", "currency", "behind", "code", "plus", "accounting", "trailing"])),
-    )
-    shape = draw(st.sampled_from(sorted(DAYS)))
     separator = draw(st.sampled_from(",;\t|"))
+    # Our own names between commas are the documented form, whose point is the decimal one.
+    spoken = [name for name, (mark, _) in LOCALES.items() if mark == "." or not (is_own and separator == ",")]
+    locale = draw(st.sampled_from(sorted(spoken)))
+    style = draw(st.sampled_from(["bare", "currency", "behind", "code", "plus", "accounting", "trailing"]))
+    shape = draw(st.sampled_from(sorted(DAYS)))
     number = "close" if kind == "prices" else "quantity"
     signed = amounts if kind == "prices" else st.one_of(amounts, amounts.map(lambda d: -d))
     key = st.tuples(days if kind == "prices" else portfolios, tickers)

@@ -24,8 +24,8 @@ def export(kind: str) -> Iterator[str]:
     """The CSV text of everything of this kind, piece by piece, the header first; raises NotFoundError at once.
 
     A book that is kept elsewhere is read before the first piece, so that an outage is an UnavailableError and never
-    half a file. It begins with the mark of UTF-8. A text that a spreadsheet would run, or make a number or a day of, begins
-    with an apostrophe, which the import takes off.
+    half a file. It begins with the mark of UTF-8. A text that a spreadsheet would run, or make a number or a day of,
+    begins with an apostrophe, which the import takes off.
     """
     layout, source = get_kind(kind), get_source()
     rows = _ROWS_ELSEWHERE[kind](source) if is_kept_elsewhere(layout) else _ROWS[kind]()

@@ -127,7 +127,8 @@ def apply_import(plan: ImportPlan, *, by: User | None, progress: ImportProgress 
         if _state(layout) != plan.book_version:
             raise ConflictError("The book has changed since this file was looked at. Upload the file again.")
         if plan.n_writes:
-            _write(plan, by, progress or ImportProgress())
+            with collector_at_rest():
+                _write(plan, by, progress or ImportProgress())
     return plan
 
 

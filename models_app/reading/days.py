@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
+from operator import itemgetter
 
 from django.utils import timezone
 
@@ -39,8 +40,9 @@ def day_spelling(column: str, cells: Cells, answers: Answers) -> Spelling:
     """How the days of `column` are written."""
     if all(map(_DOCUMENTED.fullmatch, cells.filled)):
         return Spelling("year-month-day")
+    first_lines = {text: line for line, text in reversed(cells.pairs)}
     by_mark: dict[tuple[str, int], Pairs] = defaultdict(list)
-    for line, text in cells.pairs:
+    for text, line in sorted(first_lines.items(), key=itemgetter(1)):
         if (parts := _parts(_without_clock(text))) and _possible([(line, text)]):  # 31/02/2026 is no day at all
             by_mark[parts[0]].append((line, text))
     orders: dict[tuple[str, int], str] = {}

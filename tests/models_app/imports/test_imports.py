@@ -156,8 +156,10 @@ def test_a_model_in_another_order_is_the_same_model(book, plan):
     assert counts(plan("models", "\n".join([header, *reversed(rows)]))) == (0, 0, 0, 1)
 
 
-def test_targets_of_zero_are_dropped_by_the_rules_of_models(book, load):
-    load("models", MODELS + "Growth,RUNE,0,0,0,\n")
+def test_targets_of_zero_are_dropped_by_the_rules_of_models_and_told(book, load):
+    made = load("models", MODELS + "Growth,RUNE,0,0,0,\n")
+
+    assert made.notes == ["A target of 0 is no position of a model, and is left out: RUNE in line 6."]
 
     model = InvestmentModel.objects.get()
     assert len(model_draft(model).positions) == 2
@@ -180,6 +182,7 @@ def test_targets_of_zero_are_dropped_by_the_rules_of_models(book, load):
             "line 2, portfolio 'Bell Foundation': stands on a position's row",
         ),
         ("Growth,NOPE,0.1,0.01,0.02,", "line 2, ticker 'NOPE': is not known."),
+        ("Growth,CASH,0.1,0.01,0.02,", "line 2, ticker 'CASH': is cash, and that is what the targets of a model leave"),
         ("Growth,,,,,Nobody", "line 2, portfolio 'Nobody': is not known."),
         ("Growth,KELP,0.95,0,0,\nGrowth,ALDR,0.005,0,0,\nGrowth,,,,,Bell Foundation", "line 2, model 'Growth': "),
         ("Growth,KELP,0.1,0,0,", "line 2, model 'Growth': "),
@@ -192,6 +195,13 @@ def test_a_model_that_breaks_a_rule_is_refused_at_its_line(book, plan, rows, pro
 
     assert made.problems.count == 1
     assert told(made)[0].startswith(problem)
+
+
+def test_weights_are_read_in_per_cent_and_without_the_noise_of_floats(book, load):
+    load("models", MODELS.replace("0.4,0.02,0.03", "40%,2 %,3.0%").replace("0.105", "0.10500000000000001"))
+
+    made = model_draft(InvestmentModel.objects.get()).positions
+    assert {(str(p.target), f"{p.low_drift.normalize():f}") for p in made} == {("0.400", "0.02"), ("0.105", "0.01")}
 
 
 def test_a_model_is_not_blamed_for_a_row_that_could_not_be_read(book, plan):

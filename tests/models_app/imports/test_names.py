@@ -162,9 +162,9 @@ def test_a_price_that_jumped_is_taken_from_who_says_why(look, take, book, settin
     (question,) = look("prices", text).questions
 
     assert question.key == "jumped"
+    pence = "pence for pounds, or a slipped point?"
     assert question.evidence == (
-        "ALDR: 20.0001 (2026-01-09) → 2000.01 (2026-01-12), "
-        "about a hundred times: pence for pounds, or a slipped point?",
+        f"ALDR: 20.0001 (2026-01-09) → 2000.01 (2026-01-12), about a hundred times: {pence}",
         "KELP: 11 (2026-01-09) → 1.1 (2026-01-12), about ten times: a split, or a slipped point?",
     )
     assert keys(look("prices", text, jumped="  ")) == ["jumped"]

@@ -135,8 +135,9 @@ class ImportPlan:
 
     @property
     def seen(self) -> str:
-        """A short word for what the plan was made against, for a form to bring back."""
-        return hashlib.sha256(self.book_version.encode()).hexdigest()[:16]
+        """A short word for what the plan was made against, book and layout, for a form to bring back."""
+        layout = self.reading.layout.document if self.reading.layout else ""
+        return hashlib.sha256(f"{self.book_version}/{layout}".encode()).hexdigest()[:16]
 
     @property
     def summary(self) -> str:

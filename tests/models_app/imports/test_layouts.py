@@ -139,6 +139,18 @@ def test_what_is_confirmed_is_read_as_it_was_shown(page, book):
     assert Holding.objects.get(portfolio__name="Bell Foundation").quantity == 41
 
 
+def test_a_layout_that_was_saved_meanwhile_shows_the_file_again_and_imports_nothing(page, bank):
+    html = upload(page, BANK, portfolio="Bell Foundation").content.decode()
+    seen = re.search(r'name="seen" value="(\w+)"', html)[1]
+    address = re.search(r'action="(/import/holdings/[^"]+)"', html)[1]
+    layout = FileLayout.objects.get()
+    layout.answers |= {"leave_out": "summe\nalder"}
+    layout.save()
+
+    assert page.post(address, {"seen": seen}).status_code == 409
+    assert not Holding.objects.filter(quantity=1234).exists()
+
+
 def test_who_may_not_import_sees_no_layouts(client, viewer):
     client.force_login(viewer)
 

@@ -63,13 +63,8 @@ def settle_names(
         _settle_new(rows, own[0], _book(own[1]), answers, found)
         return
     for column, of in _COLUMNS.items():
-        words = (
-            {row.values[column]: row for row in rows if row.values.get(column)}
-            if rows and column in rows[0].values
-            else {}
-        )
-        if words:
-            _settle_known(rows, column, words, _book(of), (answers, found, tell))
+        if rows and column in rows[0].values:
+            _settle_known(rows, column, _book(of), (answers, found, tell))
 
 
 def _book(of: str) -> _Book:
@@ -137,16 +132,18 @@ def _asked(question: Question, answers: Answers, found: Findings) -> str | None:
 def _settle_known(
     rows: list[FileRow],
     column: str,
-    words: Mapping[str, FileRow],
     book: _Book,
     how: tuple[Answers, Findings, Callable[[FileRow], str] | None],
 ) -> None:
     """Entries of the book: finds each word that is not the book's own, by another name or by an answer."""
     answers, found, tell = how
-    unknown = [word for word in words if word not in book.ids and word not in book.words]
+    unknown = {row.values[column] for row in rows} - book.ids.keys() - book.words.keys() - {None}
+    if not unknown:
+        return
+    words = {row.values[column]: row for row in reversed(rows) if row.values[column] in unknown}
     meant: dict[str, str] = {}
     open_questions: list[Question] = []
-    for word in unknown:
+    for word in sorted(unknown, key=lambda word: words[word].line):
         other = book.other(word)
         if other is None:
             question = _which(book, word, tell(words[word]) if tell else None)

@@ -38,9 +38,10 @@ def jumped_prices(rows: list[FileRow]) -> Question | None:
 def _newest(rows: list[FileRow]) -> dict[str, Close]:
     newest: dict[str, Close] = {}
     for row in rows:
-        ticker, day = row.values["ticker"], row.values["date"]
-        if ticker not in newest or day > newest[ticker][0]:
-            newest[ticker] = (day, row.values["close"])
+        values = row.values
+        known, day = newest.get(values["ticker"]), values["date"]
+        if known is None or day > known[0]:
+            newest[values["ticker"]] = (day, values["close"])
     return newest
 
 

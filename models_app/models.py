@@ -94,6 +94,42 @@ class TaxLot(models.Model):
         return f"{self.portfolio_id} {self.security_id} {self.reference}"
 
 
+class OtherName(models.Model):
+    """A word by which files call a security or a portfolio that the book knows by another one."""
+
+    id = id_field()
+    of = models.CharField(max_length=10)  # "security" or "portfolio"
+    word = models.CharField(max_length=600)  # in the form in which names are compared
+    written = models.CharField(max_length=255)  # as it stood in the file
+    record_id = models.CharField(max_length=24)
+    noted_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    noted_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["of", "word"], name="a_word_means_one_thing"),)
+
+    def __str__(self) -> str:
+        return f"{self.written} is {self.of} {self.record_id}"
+
+
+class FileLayout(models.Model):
+    """How the firm reads files of one shape. reading/known_layouts.py says what header and answers hold."""
+
+    id = id_field()
+    name = models.CharField(max_length=100, unique=True)
+    kind = models.CharField(max_length=20)
+    header = models.JSONField()
+    answers = models.JSONField()
+    saved_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    saved_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class InvestmentModel(models.Model):
     """Target weights with bands, and the portfolios that follow them.
 

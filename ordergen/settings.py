@@ -335,6 +335,8 @@ PRICE_MAX_AGE_DAYS = env.int("ORDERGEN_PRICE_MAX_AGE_DAYS", default=7)  # behind
 # beyond the second it is refused.
 PRICE_MOVED_SOFT = _fraction("ORDERGEN_PRICE_MOVED_SOFT", "0.05")
 PRICE_MOVED_HARD = _fraction("ORDERGEN_PRICE_MOVED_HARD", "0.20")
+# How far the newest price of a file may be from the one before, as a fraction of it, before somebody has to say why.
+PRICE_JUMP = _fraction("ORDERGEN_PRICE_JUMP", "0.40")
 WEB_THREADS = 16  # of each of the web server's processes
 DOWNLOADS = WEB_THREADS // 4  # CSV files under way at a time in each of them, so that threads are left for pages
 DOWNLOADS_PER_PERSON = 2

@@ -13,7 +13,7 @@ from models_app.investment_models import selectors
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
 from models_app.sources import get_source
 from models_app.sources.book_source import BookSource, PortfolioInfo, SecurityInfo
-from ordergen.core.csv import csv_text, guard
+from ordergen.core.csv import BYTE_ORDER_MARK, csv_text, guard
 from ordergen.core.errors import InvalidInputError
 
 _ROWS_PER_PIECE = 2_000
@@ -24,8 +24,8 @@ def export(kind: str) -> Iterator[str]:
     """The CSV text of everything of this kind, piece by piece, the header first; raises NotFoundError at once.
 
     A book that is kept elsewhere is read before the first piece, so that an outage is an UnavailableError and never
-    half a file. A text cell that a spreadsheet would run as a formula begins with an
-    apostrophe, which the import takes off.
+    half a file. It begins with the mark of UTF-8. A text that a spreadsheet would run, or make a number or a day of,
+    begins with an apostrophe, which the import takes off.
     """
     layout, source = get_kind(kind), get_source()
     rows = _ROWS_ELSEWHERE[kind](source) if is_kept_elsewhere(layout) else _ROWS[kind]()
@@ -33,7 +33,7 @@ def export(kind: str) -> Iterator[str]:
 
 
 def _pieces(header: list[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    yield csv_text([header])
+    yield BYTE_ORDER_MARK + csv_text([header])
     remaining = iter(rows)
     while batch := list(islice(remaining, _ROWS_PER_PIECE)):
         yield csv_text(batch)
@@ -46,7 +46,7 @@ def _plain(number: Decimal) -> str:
 
 def _securities() -> Iterator[Row]:
     rows = Security.objects.order_by("ticker").values_list("id", "ticker", "name")
-    return ((pk, guard(ticker), guard(name)) for pk, ticker, name in _stream(rows))
+    return ((guard(pk), guard(ticker), guard(name)) for pk, ticker, name in _stream(rows))
 
 
 def _prices() -> Iterator[Row]:
@@ -56,7 +56,7 @@ def _prices() -> Iterator[Row]:
 
 def _portfolios() -> Iterator[Row]:
     rows = Portfolio.objects.order_by("name").values_list("id", "name", "cash")
-    return ((pk, guard(name), _plain(cash)) for pk, name, cash in _stream(rows))
+    return ((guard(pk), guard(name), _plain(cash)) for pk, name, cash in _stream(rows))
 
 
 def _holdings() -> Iterator[Row]:
@@ -103,7 +103,7 @@ def _unambiguous(words: Mapping[str, str]) -> dict[str, str]:
 
 
 def _securities_elsewhere(source: BookSource) -> list[Row]:
-    return [(info.id, guard(info.ticker), guard(info.name)) for info in source.securities().values()]
+    return [(guard(info.id), guard(info.ticker), guard(info.name)) for info in source.securities().values()]
 
 
 def _prices_elsewhere(source: BookSource) -> list[Row]:
@@ -115,7 +115,7 @@ def _prices_elsewhere(source: BookSource) -> list[Row]:
 def _portfolios_elsewhere(source: BookSource) -> list[Row]:
     portfolios = source.portfolios()
     owned = source.balances(portfolios)
-    return [(key, guard(portfolios[key].name), _plain(held.cash)) for key, held in owned.items()]
+    return [(guard(key), guard(portfolios[key].name), _plain(held.cash)) for key, held in owned.items()]
 
 
 def _holdings_elsewhere(source: BookSource) -> list[Row]:

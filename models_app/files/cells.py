@@ -13,14 +13,17 @@ from typing import Any
 
 from django.utils import timezone
 
-from models_app.portfolio.units import COLUMN_DIGITS, MONEY_LIMIT, MONEY_PLACES, TICK
+from models_app.portfolio.units import COLUMN_DIGITS, MONEY_LIMIT, MONEY_PLACES, TICK, WEIGHT_PLACES
 from ordergen.core.csv import unguard
 
 Parse = Callable[[str], Any]
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_EXPONENT = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MAX_NUMBER_LENGTH = 40
+_NOISE = Decimal("1e-9")
+_DIGITS_OF_FLOATS = 16  # with which floats are written out whose last ones are noise
 _FIRST_YEAR = 1900
 
 
@@ -42,9 +45,10 @@ def record_id(pattern: str, description: str) -> Parse:
     shape = re.compile(pattern)
 
     def parse(cell: str) -> str:
-        if not shape.fullmatch(cell.strip()):
+        value = unguard(cell.strip())
+        if not shape.fullmatch(value):
             raise ValueError(f"is not an id: {description}")
-        return cell.strip()
+        return value
 
     return parse
 
@@ -58,9 +62,20 @@ def number(cell: str) -> Decimal:
 
 
 def _not_a_number(written: str) -> str:
+    if _EXPONENT.fullmatch(written):
+        return "is written with an exponent, which leaves digits out: write it in full, as in 1234.56"
+    if "%" in written:
+        return "is a part in a hundred, and this column holds none: write a number, as in 1234.56"
     if "," in written:
         return "is not a number: write a decimal point and no separator of thousands, as in 1234.56"
     return "is not a number: write plain digits, as in 1234.56"
+
+
+def weight(cell: str) -> Decimal:
+    """Parses a fraction. What floats add far beyond its sixth decimal (0.30000000000000004) is dropped."""
+    written = number(cell)
+    rounded = round(written, WEIGHT_PLACES)
+    return rounded.normalize() + 0 if written != rounded and abs(written - rounded) < _NOISE else written
 
 
 def amount(*, positive: bool = False, negative: bool = True) -> Parse:
@@ -71,7 +86,7 @@ def amount(*, positive: bool = False, negative: bool = True) -> Parse:
         if abs(value) >= MONEY_LIMIT:
             raise ValueError(f"is too large: at most {COLUMN_DIGITS - MONEY_PLACES} digits before the point")
         if value % TICK:
-            raise ValueError(f"has more than {MONEY_PLACES} decimals")
+            value = _without_noise(value)
         if positive and value <= 0:
             raise ValueError("has to be above zero")
         if not negative and value < 0:
@@ -79,6 +94,16 @@ def amount(*, positive: bool = False, negative: bool = True) -> Parse:
         return value
 
     return parse
+
+
+def _without_noise(value: Decimal) -> Decimal:
+    """What a program wrote that computes in floats (41.300000000000004), as it was meant; raises for other decimals."""
+    rounded = round(value, MONEY_PLACES)
+    if len(value.as_tuple().digits) >= _DIGITS_OF_FLOATS and abs(value - rounded) < _NOISE:
+        return rounded
+    raise ValueError(
+        f"has more than {MONEY_PLACES} decimals, the most that is kept exactly: round it, here and elsewhere"
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -95,6 +120,6 @@ def past_date(cell: str) -> date:
     day = iso_date(cell)
     if day.year < _FIRST_YEAR:
         raise ValueError(f"lies before {_FIRST_YEAR}")
-    if day > timezone.now().date():
+    if day > timezone.localdate():
         raise ValueError("lies in the future")
     return day

@@ -19,6 +19,13 @@ class FileColumn:
     example: str
     required: bool = True  # the file must have the column
     may_be_empty: bool = False  # a cell may be left empty, and is then None
+    holds: str = "text"  # or "number", "weight" or "day": those have many spellings
+    may_be_stated: bool = False  # instead of a column, one value may be named for the whole file
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether every row has to say it."""
+        return self.required and not self.may_be_empty
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,11 @@ class FileKind:
         return [column.name for column in self.columns]
 
     @property
+    def stated(self) -> FileColumn | None:
+        """The column whose one value may be said for a whole file instead."""
+        return next((column for column in self.columns if column.may_be_stated), None)
+
+    @property
     def example_file(self) -> str:
         """A file that shows how it is written."""
         return "\n".join([",".join(self.header), *self.examples])
@@ -46,11 +58,15 @@ class FileKind:
 
 _TICKER = cells.text(20)
 _NAME = cells.text(255)
-_FRACTION = "as a fraction of market value: 0.025 is 2.5 %"
+_FRACTION = "as a fraction of market value: 0.025 or 2.5% is 2.5 %"
 _ALNUM_24 = "24 letters or digits"
 _HEX_24 = "24 characters of 0-9 and a-f"
 _PORTFOLIO = FileColumn(
-    "portfolio", _NAME, "The name or the id of a portfolio that was imported before.", "Aldermoor Family"
+    "portfolio",
+    _NAME,
+    "The name or the id of a portfolio that was imported before.",
+    "Aldermoor Family",
+    may_be_stated=True,
 )
 _KNOWN_TICKER = FileColumn("ticker", _TICKER, "The ticker of a security that was imported before.", "KELP")
 
@@ -79,9 +95,15 @@ PRICES = FileKind(
     "prices",
     "Prices",
     (
-        FileColumn("date", cells.past_date, "Year-month-day, not in the future.", "2026-11-20"),
+        FileColumn("date", cells.past_date, "Year-month-day, not in the future.", "2026-11-20", holds="day"),
         _KNOWN_TICKER,
-        FileColumn("close", cells.amount(positive=True), "Closing price, above zero, at most 4 decimals.", "41.25"),
+        FileColumn(
+            "close",
+            cells.amount(positive=True),
+            "Closing price, above zero, at most 4 decimals.",
+            "41.25",
+            holds="number",
+        ),
     ),
     "Adds prices and corrects the ones of the same security and date. None is removed.",
     (
@@ -102,7 +124,9 @@ PORTFOLIOS = FileKind(
             may_be_empty=True,
         ),
         FileColumn("name", _NAME, "At most 255 characters; each name belongs to one portfolio.", "Aldermoor Family"),
-        FileColumn("cash", cells.amount(), "Cash, at most 4 decimals; negative when overdrawn.", "12500.00"),
+        FileColumn(
+            "cash", cells.amount(), "Cash, at most 4 decimals; negative when overdrawn.", "12500.00", holds="number"
+        ),
     ),
     "Adds new portfolios and sets the cash of known ones. With an id in the row, the name may change too. "
     "None is removed.",
@@ -122,6 +146,7 @@ HOLDINGS = FileKind(
             cells.amount(),
             "Shares held, at most 4 decimals; negative when sold short, 0 for none.",
             "350",
+            holds="number",
         ),
     ),
     "Replaces all holdings of each portfolio in the file: what it holds and the file does not name is removed. "
@@ -138,15 +163,25 @@ LOTS = FileKind(
     (
         _PORTFOLIO,
         _KNOWN_TICKER,
-        FileColumn("reference", cells.text(50), "At most 50 characters; names a lot within its holding.", "A-1041"),
-        FileColumn("acquired_on", cells.past_date, "Year-month-day, not in the future.", "2024-03-08"),
+        FileColumn(
+            "reference",
+            cells.text(50),
+            "At most 50 characters; names a lot within its holding. Left out, the day does: 2024-03-08, 2024-03-08/2.",
+            "A-1041",
+            required=False,
+            may_be_empty=True,
+        ),
+        FileColumn("acquired_on", cells.past_date, "Year-month-day, not in the future.", "2024-03-08", holds="day"),
         FileColumn(
             "quantity",
             cells.amount(negative=False),
             "Shares of the lot that are still held, at most 4 decimals; 0 for a lot that is sold.",
             "200",
+            holds="number",
         ),
-        FileColumn("cost", cells.amount(negative=False), "Cost of one share, at most 4 decimals.", "36.40"),
+        FileColumn(
+            "cost", cells.amount(negative=False), "Cost of one share, at most 4 decimals.", "36.40", holds="number"
+        ),
     ),
     "Replaces all tax lots of each portfolio in the file; other portfolios stay as they are. The lots of a holding "
     "have to add up to it: where they do not, what a sale gains is unknown, and a gain budget cannot be kept.",
@@ -168,9 +203,23 @@ MODELS = FileKind(
             "KELP",
             may_be_empty=True,
         ),
-        FileColumn("target", cells.number, f"Target weight {_FRACTION}.", "0.025", may_be_empty=True),
-        FileColumn("low_drift", cells.number, f"Band below the target, {_FRACTION}.", "0.005", may_be_empty=True),
-        FileColumn("high_drift", cells.number, f"Band above the target, {_FRACTION}.", "0.010", may_be_empty=True),
+        FileColumn("target", cells.weight, f"Target weight {_FRACTION}.", "0.025", may_be_empty=True, holds="weight"),
+        FileColumn(
+            "low_drift",
+            cells.weight,
+            f"Band below the target, {_FRACTION}.",
+            "0.005",
+            may_be_empty=True,
+            holds="weight",
+        ),
+        FileColumn(
+            "high_drift",
+            cells.weight,
+            f"Band above the target, {_FRACTION}.",
+            "0.010",
+            may_be_empty=True,
+            holds="weight",
+        ),
         FileColumn(
             "portfolio",
             _NAME,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -13,12 +13,13 @@ from django.db import models
 from django.utils import timezone
 
 from models_app.drift_index.changed import book_changed
-from models_app.imports.import_progress import ImportProgress
-from models_app.imports.plan import FileProblems, Findings, PlannedChanges
-from models_app.imports.reading import FileRow
+from models_app.imports.plan import Findings, PlannedChanges
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
 from models_app.portfolio.types import ZERO
 from models_app.portfolios.tax_lots import mismatches
+from models_app.reading.import_progress import ImportProgress
+from models_app.reading.problems import FileProblems
+from models_app.reading.rows import FileRow
 from models_app.sources.local import IDS_PER_QUERY, LocalSource, rows_where
 from ordergen.accounts.models import User
 from ordergen.core.db import bulk_insert, in_batches
@@ -195,10 +196,22 @@ def diff_holdings(rows: list[FileRow], found: Findings) -> EntriesWork:
 
 
 def diff_lots(rows: list[FileRow], found: Findings) -> EntriesWork:
+    _name_lots(rows)
     work = _diff_owned(rows, TaxLot, ("reference",), ("acquired_on", "quantity", "cost"), found)
     if not found.problems.count:
         _note_mismatches(rows, found)
     return work
+
+
+def _name_lots(rows: list[FileRow]) -> None:
+    """Gives each lot without a reference its day as one, and a number from the second of that day on."""
+    counted: Counter[tuple[Any, ...]] = Counter()
+    for row in rows:
+        day = str(row.values["acquired_on"])
+        if row.values.get("reference") in (None, day):
+            key = (row.values["portfolio"], row.values["ticker"], day)
+            counted[key] += 1
+            row.values["reference"] = day if counted[key] == 1 else f"{day}/{counted[key]}"
 
 
 def _diff_owned(

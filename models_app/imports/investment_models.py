@@ -7,17 +7,23 @@ from dataclasses import dataclass, field
 
 from models_app.drift_index.changed import models_changed_together
 from models_app.imports.book import Seen
-from models_app.imports.import_progress import ImportProgress
-from models_app.imports.plan import FileProblems, Findings, PlannedChanges
-from models_app.imports.reading import FileRow
+from models_app.imports.plan import Findings, PlannedChanges
 from models_app.investment_models import selectors
 from models_app.investment_models.rules import WEIGHT_FIELDS, ModelDraft, PositionDraft, check
 from models_app.investment_models.versions import changes as differences
 from models_app.modelling.services import model_create, model_update
 from models_app.models import InvestmentModel
+from models_app.reading.import_progress import ImportProgress
+from models_app.reading.problems import FileProblems
+from models_app.reading.rows import FileRow
 from models_app.sources import get_source
 from ordergen.accounts.models import User
+from ordergen.core.canonical import canonical
 from ordergen.core.errors import InvalidInputError
+
+_UNKNOWN = "is not known. Import it first, or correct the row."
+_CASH = "is cash, and that is what the targets of a model leave: take the row out"
+_CASH_WORDS = frozenset({"cash", "cash usd", "cash eur", "bargeld", "liquidität", "kasse", "liquidités", "efectivo"})
 
 
 @dataclass
@@ -82,6 +88,10 @@ def diff_models(rows: list[FileRow], found: Findings) -> ModelsWork:
             _blame(written, error.fields, found.problems, is_whole=is_whole)
             continue
         _compare(draft, known.get(draft.name), found.changes, work)
+    zeros = [f"{row.values['ticker']} in line {row.line}" for row in rows if row.values["target"] == 0]
+    if zeros:
+        shown = f"{', '.join(zeros[:5])}{' …' if len(zeros) > 5 else ''}"
+        found.notes.append(f"A target of 0 is no position of a model, and is left out: {shown}.")
     return work
 
 
@@ -107,7 +117,7 @@ def _group(rows: list[FileRow], ids: _IdByWord, problems: FileProblems) -> list[
         word = row.values[column]
         pk = (ids.securities if column == "ticker" else ids.portfolios).get(word)
         if pk is None:
-            problems.add(row.line, column, word, "is not known. Import it first, or correct the row.")
+            problems.add(row.line, column, word, _CASH if canonical(word) in _CASH_WORDS else _UNKNOWN)
         elif not seen.again((written.name, column, pk), row, column):
             written.add(column, pk, row)
     return list(models.values())

@@ -3,63 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
-from models_app.imports.import_progress import ImportProgress
+from models_app.reading.import_progress import ImportProgress
+from models_app.reading.problems import FileProblems
+from models_app.reading.questions import Question
+from models_app.reading.reading import Reading
 from ordergen.accounts.models import User
 
-SHOWN_PROBLEMS = 100
 SHOWN_CHANGES = 20
-_SHOWN_VALUE = 60
-
-
-@dataclass(frozen=True, slots=True)
-class FileProblem:
-    """A row that cannot be imported as written. `line` counts from 1, the header's line; 0 is the file as a whole."""
-
-    line: int
-    column: str
-    value: str
-    message: str
-
-    @property
-    def place(self) -> str:
-        """Where in the file: "line 3, close 'zero'"."""
-        where = f"line {self.line}" if self.line else "the file"
-        return f"{where}, {self.column} {self.value!r}" if self.column else where
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.message}"
-
-
-@dataclass(slots=True)
-class FileProblems:
-    """Every problem is counted; the first 100 are kept to be shown."""
-
-    count: int = 0
-    shown: list[FileProblem] = field(default_factory=list)
-
-    @property
-    def by_line(self) -> list[FileProblem]:
-        """The shown ones in the order of the file."""
-        return sorted(self.shown, key=lambda problem: problem.line)
-
-    def add(self, line: int, column: str, value: object, message: str) -> None:
-        self.count += 1
-        if len(self.shown) < SHOWN_PROBLEMS:
-            written = "" if value is None else str(value)
-            clipped = written if len(written) <= _SHOWN_VALUE else f"{written[:_SHOWN_VALUE]}…"
-            self.shown.append(FileProblem(line, column, clipped, message))
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
     """One thing that would be new, changed or removed; `fields` are (name, before, after), empty for none."""
 
-    what: str  # "new" | "changed" | "removed"
+    what: str  # "new" | "changed" | "removed" | "named": a word for something that the book knows
     subject: str
     fields: tuple[tuple[str, str, str], ...]
 
@@ -75,7 +37,7 @@ class PlannedChanges:
         self, what: str, subject: str, names: Sequence[str], before: Sequence[object], after: Sequence[object]
     ) -> None:
         """Counts one change; `before` and `after` hold the values of `names`, or are empty where there is nothing."""
-        self.counts[what] += 1
+        self.counts[what] = self.counts.get(what, 0) + 1
         if what == "unchanged" or len(self.shown) >= SHOWN_CHANGES:
             return
         old = [_shown(value) for value in before] or [""] * len(names)
@@ -97,6 +59,13 @@ class Findings:
     problems: FileProblems = field(default_factory=FileProblems)
     changes: PlannedChanges = field(default_factory=PlannedChanges)
     notes: list[str] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+    other_names: list[tuple[str, str, str]] = field(default_factory=list)  # "security" or "portfolio", a word, its id
+
+    def name(self, of: str, word: str, known: str, pk: str) -> None:
+        """Notes that a file's word means what the book knows as `known`."""
+        self.other_names.append((of, word, pk))
+        self.changes.add("named", word, (f"is the {of}",), (), (known,))
 
 
 class ImportWork(Protocol):
@@ -112,17 +81,36 @@ class ImportWork(Protocol):
 
 @dataclass(frozen=True)
 class ImportPlan:
-    """What importing one file would do. With problems nothing can be applied."""
+    """What importing one file would do. With problems or open questions nothing can be applied."""
 
     kind: str
     file_name: str
     sha256: str
-    n_rows: int
-    changes: PlannedChanges
-    problems: FileProblems
+    reading: Reading
+    found: Findings
     book_version: str  # what the plan was made against; it is void once that has changed
     work: ImportWork
-    notes: Sequence[str] = ()
+    confirmed: Mapping[str, str] = field(default_factory=dict)  # what somebody said to what can hardly be right
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.reading.rows)
+
+    @property
+    def changes(self) -> PlannedChanges:
+        return self.found.changes
+
+    @property
+    def problems(self) -> FileProblems:
+        return self.found.problems
+
+    @property
+    def notes(self) -> list[str]:
+        return self.found.notes
+
+    @property
+    def questions(self) -> list[Question]:
+        return self.found.questions
 
     @property
     def n_new(self) -> int:
@@ -142,16 +130,17 @@ class ImportPlan:
 
     @property
     def n_writes(self) -> int:
-        return self.n_new + self.n_changed + self.n_removed
+        return self.n_new + self.n_changed + self.n_removed + self.changes.counts.get("named", 0)
 
     @property
     def is_clean(self) -> bool:
-        return not self.problems.count
+        return not self.problems.count and not self.questions
 
     @property
     def seen(self) -> str:
-        """A short word for what the plan was made against, for a form to bring back."""
-        return hashlib.sha256(self.book_version.encode()).hexdigest()[:16]
+        """A short word for what the plan was made against, book and layout, for a form to bring back."""
+        layout = self.reading.layout.document if self.reading.layout else ""
+        return hashlib.sha256(f"{self.book_version}/{layout}".encode()).hexdigest()[:16]
 
     @property
     def summary(self) -> str:

@@ -9,10 +9,14 @@ from collections.abc import Mapping, Sequence
 
 from models_app.files.kinds import FileColumn, FileKind, get_kind
 from models_app.imports.book import portfolios_stated
-from models_app.imports.import_progress import ImportProgress
-from models_app.imports.plan import FileProblems, Findings, ImportPlan
-from models_app.imports.reading import FileRow
+from models_app.imports.names import settle_names
+from models_app.imports.plan import Findings, ImportPlan
+from models_app.imports.plausibility import jumped_prices
 from models_app.imports.services import DIFFS, must_import
+from models_app.reading.import_progress import ImportProgress
+from models_app.reading.problems import FileProblems
+from models_app.reading.reading import Reading
+from models_app.reading.rows import FileRow
 from models_app.sources import get_source
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
@@ -35,10 +39,17 @@ def write_rows(kind: str, rows: Sequence[Row], *, by: User, where: str = "items.
     read = [_read(line, row, layout, found.problems) for line, row in enumerate(rows, start=1)]
     with recorded():
         one_at_a_time("book")  # nobody changes it between the plan and the writing
-        work = DIFFS[kind]([row for row in read if row], found)
+        values = [row for row in read if row]
+        settle_names(values, layout, {}, found, None)
+        if found.questions:  # a program is not asked: it names things as the book does
+            raise InvalidInputError(found.questions[0].text, fields={"items": found.questions[0].text})
+        if layout.name == "prices" and (jumped := jumped_prices(values)):
+            found.notes.append(f"{jumped.text} {'; '.join(jumped.evidence)}")
+        work = DIFFS[kind](values, found)
         if found.problems.count:
             raise _refusal(found.problems, where)
-        plan = ImportPlan(kind, "", "", len(rows), found.changes, found.problems, "", work, found.notes)
+        reading = Reading(layout, found.problems, rows=values)
+        plan = ImportPlan(kind, "", "", reading, found, "", work)
         if plan.n_writes:
             work.write(by=by, reason="Written over the API", progress=ImportProgress())
             _tell(plan, by)

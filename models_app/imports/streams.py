@@ -18,7 +18,7 @@ from django.db import connection
 from django.http import HttpRequest, StreamingHttpResponse
 from django.template.loader import render_to_string
 
-from models_app.imports.import_progress import ImportProgress
+from models_app.reading.import_progress import ImportProgress
 from ordergen.core.errors import OrdergenError
 
 INTERVAL_SECONDS = 0.5

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,15 +23,17 @@ from ordergen.core.errors import InvalidInputError, NotFoundError
 KEPT_SECONDS = 24 * 3600
 _SALT = "ordergen.uploads"
 _MAX_NAME_LENGTH = 100
+_MAX_TOKEN_LENGTH = 3_500  # of an address that every server takes
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A kept file and what its owner called it."""
+    """A kept file, what its owner called it, and what its owner said about how it is read."""
 
     path: Path
     name: str
     size: int
+    answers: Mapping[str, str] = field(default_factory=dict)
 
     def open(self) -> BinaryIO:
         """The file for reading; raises NotFoundError when it is no longer kept."""
@@ -43,7 +46,7 @@ class Upload:
         self.path.unlink(missing_ok=True)
 
 
-def keep(file: UploadedFile[Any], *, kind: str, by: User) -> str:
+def keep(file: UploadedFile[Any], *, kind: str, by: User, answers: Mapping[str, str]) -> str:
     """Keeps the file for its owner and returns the signed token that finds it again; drops what is older than a day.
 
     Raises InvalidInputError where too much is kept already.
@@ -61,7 +64,22 @@ def keep(file: UploadedFile[Any], *, kind: str, by: User) -> str:
         path.unlink(missing_ok=True)
         raise
     name = (file.name or "upload")[-_MAX_NAME_LENGTH:]
-    return signing.dumps({"file": word, "kind": kind, "owner": by.pk, "name": name}, salt=_SALT, compress=True)
+    return _token({"file": word, "kind": kind, "owner": by.pk, "name": name, "answers": dict(answers)})
+
+
+def answered(upload: Upload, answers: Mapping[str, str], *, kind: str, by: User) -> str:
+    """The token of the same upload with these answers instead of those it had; InvalidInputError for too many."""
+    said = {"file": upload.path.name, "kind": kind, "owner": by.pk, "name": upload.name, "answers": dict(answers)}
+    token = _token(said)
+    if len(token) > _MAX_TOKEN_LENGTH:
+        raise InvalidInputError(
+            "There is too much to say about this file. Name its columns as the page of this kind does."
+        )
+    return token
+
+
+def _token(said: dict[str, Any]) -> str:
+    return signing.dumps(said, salt=_SALT, compress=True)
 
 
 def find(token: str, *, kind: str, by: User) -> Upload:
@@ -74,7 +92,7 @@ def find(token: str, *, kind: str, by: User) -> Upload:
         raise _gone()
     path = _folder() / said["file"]
     try:
-        return Upload(path, said["name"], path.stat().st_size)
+        return Upload(path, said["name"], path.stat().st_size, said.get("answers", {}))
     except FileNotFoundError as error:
         raise _gone() from error
 
@@ -116,4 +134,18 @@ def _too_much(whose: str, most: int) -> InvalidInputError:
 def _gone() -> NotFoundError:
     return NotFoundError(
         "This upload is no longer here: it was imported, or refused, or is older than a day. Choose the file again."
+    )
+
+
+def read_bytes(file: BinaryIO) -> bytes:
+    """The whole file; refused after reading one byte more than settings.IMPORT_MAX_BYTES."""
+    content = file.read(settings.IMPORT_MAX_BYTES + 1)
+    if len(content) > settings.IMPORT_MAX_BYTES:
+        raise InvalidInputError(too_large_message(), fields={"file": too_large_message()})
+    return content
+
+
+def too_large_message() -> str:
+    return (
+        f"The file is larger than {settings.IMPORT_MAX_BYTES / 2**20:.0f} MB, the most one import takes. Split it up."
     )

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from ordergen.accounts.models import User
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.services import event_hash
-from ordergen.core.csv import csv_text, guard
+from ordergen.core.csv import BYTE_ORDER_MARK, csv_text, guard
 from ordergen.core.errors import NotFoundError
 
 SYSTEM = "system"
@@ -101,7 +101,7 @@ def audit_event(seq: int) -> EventView:
 
 def audit_csv(wanted: AuditFilter) -> Iterator[str]:
     """The events wanted as CSV text, piece by piece; a text that a spreadsheet would run begins with an apostrophe."""
-    yield csv_text([COLUMNS])
+    yield BYTE_ORDER_MARK + csv_text([COLUMNS])
     rows = audit_events(wanted).iterator(chunk_size=_ROWS_PER_PIECE)
     while batch := list(islice(rows, _ROWS_PER_PIECE)):
         yield csv_text([_cell(event, name) for name in COLUMNS] for event in batch)

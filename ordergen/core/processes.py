@@ -1,14 +1,16 @@
-"""Child processes that end with their parent."""
+"""Child processes that end with their parent, and the garbage collector of our own."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1
 
@@ -50,3 +52,15 @@ def kill_group(child: subprocess.Popen[bytes]) -> None:
     if child.poll() is None:
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+
+
+@contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """While many rows are built that hold no circles: looking through them again and again took a fifth of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -17,6 +17,10 @@ TOPICS = {
         "Tax lots and gain budgets",
         "How lots come into the book, which of them a sale takes, and what a budget of gains holds back.",
     ),
+    "files": (
+        "Files in and out",
+        "How the files of brokers and spreadsheets are read, what is asked, and how an export comes back unchanged.",
+    ),
     "problems": (
         "Fields of a problem",
         "Every field and option that runs, what-if and ordergen solve read: type, unit and default.",

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from models_app.files import cells
 from models_app.files.kinds import FileColumn, FileKind
-from models_app.imports.import_progress import ImportProgress
-from models_app.imports.plan import FileProblems
-from models_app.imports.reading import FileRow, read_rows
+from models_app.reading.import_progress import ImportProgress
+from models_app.reading.problems import FileProblems
+from models_app.reading.reading import Known, read
+from models_app.reading.rows import FileRow
 from rebalance_app.closing.services import VERBS, Closing, ClosingsLook, closings_look
 from rebalance_app.orders.decide import MAX_COMMENT
 
@@ -79,7 +80,10 @@ class ClosingFile:
 def read_closings(content: bytes, reason: str) -> ClosingFile:
     """What the file says of orders; `reason` is of the rows that bring none. Writes nothing."""
     problems = FileProblems()
-    rows = read_rows(content, CLOSINGS, problems, ImportProgress())
+    reading = read(content, CLOSINGS, Known({}, (), None), problems, ImportProgress())
+    for question in reading.questions:  # nobody is asked here: the file is to be as it is documented
+        problems.add(0, "", "", question.text)
+    rows = [] if reading.questions else reading.rows
     closings = [_closing(row) for row in rows]
     look = closings_look(closings, reason) if rows and not problems.count else ClosingsLook()
     for where, why in look.faults.items():

@@ -52,11 +52,16 @@ def close_orders(request: SignedInRequest) -> HttpResponse:
 def close_by_file(request: SignedInRequest) -> HttpResponseBase:
     """A file that says what became of orders; it leads on to its preview."""
     request.user.must("order.decide")
-    form = ClosingFileForm(request.POST, request.FILES) if request.method == "POST" else ClosingFileForm()
+    sent = (request.POST, request.FILES) if request.method == "POST" else ()
+    form = ClosingFileForm(CLOSINGS, *sent)
     if form.is_bound and form.is_valid():
-        token = uploads.keep(form.cleaned_data["file"], kind=CLOSINGS.name, by=request.user)
-        request.session["closing_reason"] = form.cleaned_data["reason"]
-        return redirect("close_file_preview", token)
+        try:
+            said = {"reason": form.cleaned_data["reason"]}
+            token = uploads.keep(form.cleaned_data["file"], kind=CLOSINGS.name, by=request.user, answers=said)
+        except InvalidInputError as error:
+            form.add_error("file", error.message)
+        else:
+            return redirect("close_file_preview", token)
     context = {"form": form, "kind": CLOSINGS}
     return render(request, "closing/file.html", context, status=422 if form.is_bound else 200)
 
@@ -67,7 +72,7 @@ def close_file_preview(request: SignedInRequest, token: str) -> HttpResponse:
     """What the file would close, or everything that is wrong with it; a POST closes it, all or nothing."""
     request.user.must("order.decide")
     upload = uploads.find(token, kind=CLOSINGS.name, by=request.user)
-    reason = request.session.get("closing_reason", "")
+    reason = upload.answers.get("reason", "")
     with upload.open() as file:
         read = read_closings(file.read(), reason)
     if request.method == "POST" and not read.problems.count:

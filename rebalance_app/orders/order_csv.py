@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
 
-from ordergen.core.csv import csv_text, guard
+from ordergen.core.csv import BYTE_ORDER_MARK, csv_text, guard
 from rebalance_app.models import Order
 from rebalance_app.orders.paging import OrderScope, keys_in_order
 
@@ -22,7 +22,7 @@ HEADER = tuple(
 
 def order_csv(scope: OrderScope | None) -> Iterator[str]:
     """The orders wanted as CSV text, piece by piece; a text that a spreadsheet would run begins with an apostrophe."""
-    yield csv_text([HEADER])
+    yield BYTE_ORDER_MARK + csv_text([HEADER])
     for rows in _pieces(scope) if scope else ():
         yield csv_text([_cell(value) for value in row] for row in rows)
 

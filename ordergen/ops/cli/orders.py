@@ -38,7 +38,7 @@ def _orders(options: argparse.Namespace) -> None:
 
 
 def _close(options: argparse.Namespace) -> None:
-    from models_app.imports.reading import read_bytes
+    from models_app.imports.uploads import read_bytes
     from ordergen.accounts.roles import Role
     from rebalance_app.closing.closing_file import read_closings
     from rebalance_app.closing.services import orders_close

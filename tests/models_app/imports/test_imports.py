@@ -156,8 +156,10 @@ def test_a_model_in_another_order_is_the_same_model(book, plan):
     assert counts(plan("models", "\n".join([header, *reversed(rows)]))) == (0, 0, 0, 1)
 
 
-def test_targets_of_zero_are_dropped_by_the_rules_of_models(book, load):
-    load("models", MODELS + "Growth,RUNE,0,0,0,\n")
+def test_targets_of_zero_are_dropped_by_the_rules_of_models_and_told(book, load):
+    made = load("models", MODELS + "Growth,RUNE,0,0,0,\n")
+
+    assert made.notes == ["A target of 0 is no position of a model, and is left out: RUNE in line 6."]
 
     model = InvestmentModel.objects.get()
     assert len(model_draft(model).positions) == 2
@@ -180,6 +182,7 @@ def test_targets_of_zero_are_dropped_by_the_rules_of_models(book, load):
             "line 2, portfolio 'Bell Foundation': stands on a position's row",
         ),
         ("Growth,NOPE,0.1,0.01,0.02,", "line 2, ticker 'NOPE': is not known."),
+        ("Growth,CASH,0.1,0.01,0.02,", "line 2, ticker 'CASH': is cash, and that is what the targets of a model leave"),
         ("Growth,,,,,Nobody", "line 2, portfolio 'Nobody': is not known."),
         ("Growth,KELP,0.95,0,0,\nGrowth,ALDR,0.005,0,0,\nGrowth,,,,,Bell Foundation", "line 2, model 'Growth': "),
         ("Growth,KELP,0.1,0,0,", "line 2, model 'Growth': "),
@@ -194,6 +197,13 @@ def test_a_model_that_breaks_a_rule_is_refused_at_its_line(book, plan, rows, pro
     assert told(made)[0].startswith(problem)
 
 
+def test_weights_are_read_in_per_cent_and_without_the_noise_of_floats(book, load):
+    load("models", MODELS.replace("0.4,0.02,0.03", "40%,2 %,3.0%").replace("0.105", "0.10500000000000001"))
+
+    made = model_draft(InvestmentModel.objects.get()).positions
+    assert {(str(p.target), f"{p.low_drift.normalize():f}") for p in made} == {("0.400", "0.02"), ("0.105", "0.01")}
+
+
 def test_a_model_is_not_blamed_for_a_row_that_could_not_be_read(book, plan):
     rows = "Growth,KELP,0.123,0.02,0.03,\nGrowth,,,,,Nobody\n"
 
@@ -205,18 +215,18 @@ def test_a_model_is_not_blamed_for_a_row_that_could_not_be_read(book, plan):
 def test_every_problem_of_a_file_is_named_with_its_line_and_column(book, plan):
     made = plan(
         "prices",
-        'date,ticker,close\n2026-01-02,KELP,"1,000"\n2026-13-01,ALDR,5\n2026-01-02,NOPE,5\n2026-01-02,,5\n'
+        'date,ticker,close\n2026-01-02,KELP,"1,0x0"\n2026-13-01,ALDR,5\n2026-01-02,NOPE,5\n2026-01-02,,5\n'
         "2026-01-02,ALDR,5,6\n2026-01-05,KELP,7\n2026-01-05,KELP,7\n\n,,\n2026-01-02,RUNE,-0\n",
     )
 
-    assert told(made) == [
-        "line 2, close '1,000': is not a number: write a decimal point and no separator of thousands, as in 1234.56",
+    assert [str(problem) for problem in made.problems.by_line] == [
+        "line 2, close '1,0x0': is not a number: write a decimal point and no separator of thousands, as in 1234.56",
         "line 3, date '2026-13-01': is not a date: write year-month-day, as in 2026-11-20",
+        "line 4, ticker 'NOPE': is not known. Import securities first, or correct the row.",
         "line 5, ticker '': is empty",
         "line 6: has 4 cells; the header has 3. A comma inside a number or a name needs quotes around it.",
-        "line 11, close '-0': has to be above zero",
-        "line 4, ticker 'NOPE': is not known. Import securities first, or correct the row.",
         "line 8, ticker 'KELP': stands in line 7 already",
+        "line 11, close '-0': has to be above zero",
     ]
 
 
@@ -231,9 +241,6 @@ def test_every_problem_of_a_file_is_named_with_its_line_and_column(book, plan):
         "1_000",
         "0x10",
         "٣",
-        "+5",
-        ".5",
-        "5.",
         "0",
         "-1",
         "0.00001",
@@ -241,22 +248,22 @@ def test_every_problem_of_a_file_is_named_with_its_line_and_column(book, plan):
         "9" * 41,
         "=1+1",
         "12 3",
-        "$5",
         "5%",
         "--5",
         "1.2.3",
     ],
 )
-def test_a_price_that_is_no_plain_number_above_zero_is_refused(book, plan, close):
+def test_a_price_that_is_no_number_above_zero_is_refused(book, plan, close):
     made = plan("prices", f"date,ticker,close\n2026-01-02,KELP,{close}\n")
 
     assert [(problem.line, problem.column) for problem in made.problems.shown] == [(2, "close")]
 
 
 @pytest.mark.parametrize(
-    "day", ["2026-1-2", "02.01.2026", "2026-02-30", "20260102", "2026-W01-1", "0001-01-01", "2999-01-01", "today"]
+    "day",
+    ["2026-02-30", "31.02.2026", "20261302", "2026-W01-1", "0001-01-01", "2999-01-01", "today", "46024", "02.01.26x"],
 )
-def test_a_day_that_is_not_iso_or_not_in_the_past_is_refused(book, plan, day):
+def test_what_is_no_day_or_not_in_the_past_is_refused(book, plan, day):
     made = plan("prices", f"date,ticker,close\n{day},KELP,5\n")
 
     assert [(problem.line, problem.column) for problem in made.problems.shown] == [(2, "date")]
@@ -274,24 +281,16 @@ def test_a_price_of_fifteen_digits_is_kept_to_the_last_one(book, load):
         (b"", "the file: The file is empty."),
         (b"\xef\xbb\xbf \n", "the file: The file is empty."),
         (b"ticker,name\n", "the file: The file has a header and no rows."),
-        (
-            "ticker,name\nA,ok\nB,Bäcker\n".encode("latin-1"),
-            "line 3: Byte 21 (0xE4) is not UTF-8; the file may be Latin",
-        ),
-        ("ticker,name\nA,x\n".encode("utf-16"), "line 1: The file is UTF-16."),
-        ("ticker,name\nA,x\n".encode("utf-16-le"), "line 1: Byte 2 is a NUL: this is no text file, or UTF-16."),
+        (b"ticker,name\nA,x\nB,\x81\x8d\xff\x98\xaa\xde\n", "line 3: Byte 19 (0x81) is not UTF-8, nor any encoding"),
+        ("ticker,name\nA,x\n".encode("utf-16-le"), "line 1: Byte 2 is a NUL: this is no text file, or UTF-16 without"),
         (b"ticker,name\nA,x\nB,\0\n", "line 3: Byte 19 is a NUL"),
         (b'ticker,name\nA,x\nB,"y\nC,z\n', "line 3: The quotes of this row do not match"),
         (b'ticker,name\nA,"x" y\n', "line 2: The quotes of this row do not match"),
-        (b"ticker;name\nA;x\n", "line 1: Columns are separated by ';' here; separate them by commas."),
-        (b"ticker,description\nA,x\n", "line 1, description '': is not a column of securities."),
         (b"name\nx\n", "line 1, ticker '': is missing from the header."),
-        (b"ticker,name,name\nA,x,y\n", "line 1, name '': stands 2 times in the header."),
         (b"ticker,name\nA\n", "line 2: has 1 cells; the header has 2."),
         (b'ticker,name\nA,"x\ny"\n', "line 2, name 'x\\ny': contains a line break"),
         (b"ticker,name\nABCDEFGHIJKLMNOPQRSTU,x\n", "line 2, ticker 'ABCDEFGHIJKLMNOPQRSTU': has 21 characters"),
         (b"ticker,name,security_id\nA,x,12\n", "line 2, security_id '12': is not an id: 24 letters or digits"),
-        (b"A,x\n" * 100_000, "line 1, a '': is not a column of securities."),
     ],
 )
 def test_a_file_that_cannot_be_read_without_guessing_is_refused(plan, content, problem):

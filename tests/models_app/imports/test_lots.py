@@ -61,8 +61,7 @@ def test_the_same_reference_may_stand_in_another_holding_but_not_twice_in_one(bo
         ("Nobody,KELP,R,2025-01-15,1,1", "portfolio"),
         ("Bell Foundation,NOPE,R,2025-01-15,1,1", "ticker"),
         (f"Bell Foundation,KELP,{'R' * 51},2025-01-15,1,1", "reference"),
-        ("Bell Foundation,KELP,,2025-01-15,1,1", "reference"),
-        ("Bell Foundation,KELP,R,15.1.2025,1,1", "acquired_on"),
+        ("Bell Foundation,KELP,R,15.13.2025,1,1", "acquired_on"),
         ("Bell Foundation,KELP,R,2999-01-15,1,1", "acquired_on"),
         ("Bell Foundation,KELP,R,2025-01-15,-1,1", "quantity"),
         ("Bell Foundation,KELP,R,2025-01-15,0.00001,1", "quantity"),
@@ -75,6 +74,22 @@ def test_a_lot_that_makes_no_sense_is_refused_at_its_cell(book, plan, cells, col
     problems = plan("lots", HEADER + cells + "\n").problems.shown
 
     assert [(problem.line, problem.column) for problem in problems] == [(2, column)]
+
+
+def test_lots_without_a_reference_are_named_by_their_day_and_counted(book, load):
+    lots = ("2025-01-15,4,10", "2025-01-15,2,10.5", "2025-01-16,1,11")
+    text = "portfolio,ticker,acquired_on,quantity,cost\n" + "".join(f"Bell Foundation,KELP,{lot}\n" for lot in lots)
+    load("lots", text)
+
+    assert lots_of("Bell Foundation") == [("2025-01-15", "4"), ("2025-01-15/2", "2"), ("2025-01-16", "1")]
+    assert load("lots", text).n_writes == 0
+
+
+def test_the_day_as_reference_of_several_lots_is_none(book, load):
+    day = "Bell Foundation,KELP,2025-01-15,2025-01-15"
+    load("lots", f"{HEADER}{day},4,1\n{day},3,1\n")
+
+    assert lots_of("Bell Foundation") == [("2025-01-15", "4"), ("2025-01-15/2", "3")]
 
 
 def test_lots_that_do_not_add_up_are_imported_and_said(book, load):

@@ -73,7 +73,7 @@ def test_an_altered_event_says_so_on_its_own_page(auditor, trail):
 
 def test_what_is_exported_is_what_is_listed_and_no_spreadsheet_runs_it(auditor, trail):
     response = auditor.get("/audit/export.csv?who=maya")
-    rows = list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode())))
+    rows = list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode("utf-8-sig"))))
     assert [row["seq"] for row in rows] == ["3", "2"]
     assert rows[1]["summary"] == "'=1+1 <script>"
     assert rows[1]["hash"] == trail[1].hash

@@ -132,7 +132,7 @@ def test_the_orders_listed_can_be_taken_away_as_csv(as_approver, run):
     ticker = run.orders.order_by("-value").first().ticker
     Order.objects.filter(ticker=ticker).update(portfolio_name="=cmd|' /C calc'!A0")
     response = as_approver.get(f"/orders/export.csv?run=1&ticker={ticker}&sort=-value")
-    rows = list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode())))
+    rows = list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode("utf-8-sig"))))
     kept = run.orders.filter(ticker=ticker).order_by("-value", "pk")
     assert [row["order_id"] for row in rows] == [order.pk for order in kept]
     assert [Decimal(row["value"]) for row in rows] == [order.value for order in kept]

@@ -7,7 +7,6 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging
-from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ordergen.settings")
 
@@ -20,6 +19,3 @@ def keep_our_logging(**_options: Any) -> None:
 app = Celery("ordergen")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-
-if settings.CELERY_BROKER_URL.startswith("filesystem"):  # the transport does not make its folder itself
-    (settings.BROKER_FOLDER / "messages").mkdir(parents=True, exist_ok=True)

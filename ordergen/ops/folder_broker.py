@@ -90,16 +90,15 @@ class Channel(filesystem.Channel):
 
     def _put(self, queue: str, payload: dict[str, Any], **_options: Any) -> None:  # type: ignore[override]
         name = f"{time.monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
-        path = Path(self.data_folder_out, name)
-        unfinished = path.with_name(name + _UNFINISHED)
         try:
+            unfinished = _made(self.data_folder_out) / f"{name}{_UNFINISHED}"
             unfinished.write_text(json.dumps(payload))
-            unfinished.rename(path)
+            unfinished.rename(unfinished.with_name(name))
         except OSError as error:
-            raise OperationalError(f"no message can be written to {path.parent}: {error.strerror}") from error
+            raise OperationalError(f"no message can be written to {self.data_folder_out}: {error.strerror}") from error
 
     def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:  # noqa: ARG002  kombu's
-        folder = Path(self.data_folder_in)
+        folder = _made(self.data_folder_in)
         self._seen = self._seen or deque(sorted(path.name for path in folder.iterdir()))
         odd: list[str] = []
         message = None
@@ -116,6 +115,13 @@ class Channel(filesystem.Channel):
         if message is None:
             raise Empty
         return message
+
+
+def _made(folder: str) -> Path:
+    """The folder, made anew where it is gone: that is a broker without messages, and ends no worker either."""
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _take(path: Path, queue: str) -> dict[str, Any] | None:

@@ -28,11 +28,11 @@ from waitress.task import ThreadedTaskDispatcher, WSGITask
 HEADER_SECONDS = 10
 BODY_SECONDS = 20  # in which a body or an answer has to be through, or be on its way with
 BYTES_PER_SECOND = 4_096  # at least
-IDLE_SECONDS = 30  # between requests, or before the first
+IDLE_SECONDS = 30  # between requests; the first has to begin as soon as its headers have to end
 LINGER_SECONDS = 1  # that an ending server leaves to clients who are about to ask on a connection they have
 SWEEP_SECONDS = 1
 HEADER_BYTES = 64 * 1024
-LARGE = 128 * 1024  # from here on a body or an answer waits in a file without a name and not in memory
+LARGE_BODY, LARGE_ANSWER = 128 * 1024, 512 * 1024  # bytes from which on one waits in a file without a name
 CONNECTIONS = 2_000
 
 
@@ -106,7 +106,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
             return None, 0
         request = self.request
         if request is None:
-            return self.last_activity, IDLE_SECONDS
+            return self.last_activity, IDLE_SECONDS if self._moved else HEADER_SECONDS
         return (request.headers, BODY_SECONDS) if request.headers_finished else (request, HEADER_SECONDS)
 
 
@@ -115,13 +115,13 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     channel_class = Connection
 
-    def maintenance(self, now: float) -> None:
+    def maintenance(self, now: float) -> None:  # noqa: ARG002  of a clock that may be set
         """Called by waitress every second: ends connections whose clients are too slow.
 
         At once and not when they can be written to, for that is what a client who does not read prevents.
         """
         for connection in list(self.active_channels.values()):
-            if connection.is_overdue(now):
+            if connection.is_overdue(time.monotonic()):
                 connection.handle_close()
 
     def stop_accepting(self) -> None:
@@ -179,8 +179,8 @@ def _server(wsgi: Any, listener: Any, threads: ThreadedTaskDispatcher, map_: dic
         channel_timeout=IDLE_SECONDS,
         max_request_header_size=HEADER_BYTES,
         max_request_body_size=settings.MAX_BODY_BYTES,
-        inbuf_overflow=LARGE,
-        outbuf_overflow=LARGE,
+        inbuf_overflow=LARGE_BODY,
+        outbuf_overflow=LARGE_ANSWER,
         log_socket_errors=False,  # a client that has gone is nobody's error
         clear_untrusted_proxy_headers=False,  # the settings say whether Django heeds them
     )

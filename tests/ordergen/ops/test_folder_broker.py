@@ -128,6 +128,14 @@ def test_two_who_read_the_same_folder_share_its_messages(channel, messages: Path
     assert sorted(json.loads(base64.b64decode(one["body"]))[0][0] for one in both) == list(range(50))
 
 
+def test_a_folder_that_is_gone_is_a_broker_without_messages(channel, messages: Path) -> None:
+    messages.rmdir()
+    assert _all(channel) == []
+    messages.rmdir()
+    channel._put("celery", json.loads(_hint()))
+    assert len(_all(channel)) == 1
+
+
 @pytest.mark.slow
 def test_a_worker_lives_on_with_rubbish_in_its_folder_and_does_its_work(tmp_path: Path) -> None:
     site = Site(tmp_path)

@@ -12,7 +12,7 @@ from ninja import Header, Query, Router, Status
 from ordergen.apis.auth import caller, needs
 from ordergen.apis.conventions import Cursor, HexId, Limit, Page, PathId, page_of
 from ordergen.apis.docs import errors
-from rebalance_app.models import Rebalance, RunState
+from rebalance_app.models import OpenOrders, Rebalance, RunState
 from rebalance_app.proposals.selectors import LONG, run_get
 from rebalance_app.runs import schemas_v2 as out
 from rebalance_app.runs.backlog import run_progress
@@ -42,6 +42,7 @@ def launch_run(
         portfolio_ids=payload.portfolio_ids,
         options=payload.options,
         note=payload.note,
+        open_orders=OpenOrders(payload.open_orders),
         idempotency_key=idempotency_key,
     )
     response["Location"] = f"/api/v2/runs/{run.pk}"

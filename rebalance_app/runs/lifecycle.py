@@ -100,7 +100,7 @@ def run_stop(run_id: str, *, first: str, why: str) -> None:
 def run_retry(*, by: User, run_id: str, idempotency_key: str | None = None) -> Rebalance:
     """Starts a run over the portfolios that have no answer in this one, with its options and today's prices and model.
 
-    What no longer follows the model is left out. Raises ConflictError while the run is going or when nothing is left,
+    It leaves out what has orders on their way where this run did, and counts them otherwise. What no longer follows the model is left out. Raises ConflictError while the run is going or when nothing is left,
     and what launching raises.
     """
     by.must("rebalance.launch")
@@ -117,6 +117,7 @@ def run_retry(*, by: User, run_id: str, idempotency_key: str | None = None) -> R
         portfolio_ids=failed,
         options=run.options,
         note=f"Failures of run #{run.number}",
+        open_orders=run.open_orders_again,
         idempotency_key=idempotency_key,
     )
 

@@ -63,6 +63,19 @@ class ScenarioOut(Schema):
     nearest: dict[str, Any] | None = Field(description="The nearest answer, where asked for and there is none")
 
 
+class CountedOrder(Schema):
+    """An order that was approved and that the holdings do not show yet."""
+
+    id: str
+    run: int
+    security_id: str
+    ticker: str
+    side: Literal["BUY", "SELL"]
+    quantity: int = Field(description="Shares that are still to come, or to go")
+    price: Decimal = Field(description="What a share is counted at")
+    is_unclear: bool = Field(description="The holdings were stated anew since: somebody has to say what became of it")
+
+
 class WhatIfOut(Schema):
     portfolio_id: str
     portfolio_name: str
@@ -72,6 +85,9 @@ class WhatIfOut(Schema):
     taken_at: datetime
     market_value: Decimal | None
     cash_before: Decimal
+    open_orders: list[CountedOrder] = Field(
+        description="Orders on their way: counted as done in all figures, those before included"
+    )
     scenarios: list[ScenarioOut]
 
 
@@ -85,5 +101,6 @@ def what_if_out(found: WhatIf) -> dict[str, Any]:
         "taken_at": found.taken_at,
         "market_value": found.before.market_value,
         "cash_before": found.before.cash,
+        "open_orders": [one.to_json(found.prices) for one in found.coming],
         "scenarios": list(found.scenarios),
     }

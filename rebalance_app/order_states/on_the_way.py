@@ -26,6 +26,11 @@ from rebalance_app.models import Order
 from rebalance_app.order_states.table import ENDED, OPEN_ORDER
 
 
+def stated_since(stated_at: datetime | None, known_at: datetime | None) -> bool:
+    """Whether holdings were stated anew after what is known of an order: an open one is unclear then."""
+    return stated_at is not None and known_at is not None and stated_at > known_at
+
+
 class FollowedOrder(NamedTuple):
     """An order that was approved, by the names of its columns."""
 
@@ -64,7 +69,7 @@ class FollowedOrder(NamedTuple):
 
     def is_unclear(self, balances: Balances) -> bool:
         """Whether it is not known how much of it the holdings show."""
-        return self.is_open and self.is_shown_by(balances) and balances.stated_at != self.known_at
+        return self.is_open and stated_since(balances.stated_at, self.known_at)
 
     def to_come(self, balances: Balances) -> int:
         """Shares that the holdings do not show yet, by what is known."""

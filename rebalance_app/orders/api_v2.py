@@ -14,7 +14,7 @@ from ordergen.apis.json import answer
 from rebalance_app.orders import schemas_v2 as out
 from rebalance_app.orders.decide import order_decide, run_decide
 from rebalance_app.orders.paging import orders_by_id
-from rebalance_app.orders.selectors import order_get
+from rebalance_app.orders.selectors import WITH_DECISIONS, order_get
 
 router = Router(tags=["orders"])
 READ = needs("book.read", "rebalances:read")
@@ -36,6 +36,7 @@ def list_orders(
 ) -> HttpResponse:
     """Proposed orders in the order they were proposed, with what was decided on them."""
     orders = orders_by_id(filters.run_id, filters.portfolio_id, filters.state, after=key_of(cursor), limit=limit + 1)
+    orders = orders.prefetch_related(WITH_DECISIONS)
     return answer(page_of(orders, out.order_out, cursor=cursor, limit=limit))
 
 
@@ -62,10 +63,8 @@ def decide_orders(request: HttpRequest, payload: out.DecisionsIn) -> dict[str, A
     openapi_extra=errors(404),
 )
 def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
-    """One order with every decision on it."""
-    view = order_get(order_id)
-    decisions = [out.decision_out(decision) for decision in view.decisions]
-    return out.order_out(view.order) | {"realised_gain": view.realised_gain, "decisions": decisions}
+    """One order with every decision on it and every move after that."""
+    return out.order_detail_out(order_get(order_id))
 
 
 @router.post(

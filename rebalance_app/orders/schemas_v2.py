@@ -9,9 +9,11 @@ from typing import Any, Literal
 from ninja import Field, Schema
 
 from ordergen.apis.conventions import HexId, Strict
-from rebalance_app.models import Decision, Order, OrderState
+from rebalance_app.models import Decision, Order, OrderMove, OrderState
 from rebalance_app.orders.book_now import Verdict
 from rebalance_app.orders.decide import DecisionOutcome
+from rebalance_app.orders.selectors import OrderView, last_decision
+from rebalance_app.proposals.schemas_v2 import CountedOrder
 
 MAX_ORDERS = 5_000
 
@@ -48,7 +50,23 @@ class OrderOut(Schema):
     weight_before: Decimal
     weight_after: Decimal
     reason: str = Field(examples=["BREACH_OVER"])
-    state: str = Field(examples=["proposed"])
+    state: OrderState
+    quantity_done: int | None = Field(description="Of the quantity; null while nobody said anything of it")
+    known_at: datetime | None = Field(description="When it was approved, or what came of it last known")
+    decided_by: str | None = Field(description="Who decided on it last")
+    decided_at: datetime | None
+    comment: str | None = Field(description="Of that decision")
+
+
+class MoveOut(Schema):
+    """What became of an order after it was decided on."""
+
+    state_before: OrderState
+    state_after: OrderState
+    moved_by: str | None = Field(description="Null: no person did")
+    moved_at: datetime
+    quantity_done: int | None = Field(description="Of the order, in all")
+    reason: str
 
 
 class DecisionOut(Schema):
@@ -62,6 +80,8 @@ class DecisionOut(Schema):
 class OrderDetail(OrderOut):
     realised_gain: Decimal | None = Field(description="Of a sale under a gain budget")
     decisions: list[DecisionOut]
+    moves: list[MoveOut] = Field(description="After the decisions, the first first")
+    open_orders: list[CountedOrder] = Field(description="On their way when it was proposed, and counted as done then")
 
 
 class Skipped(Schema):
@@ -80,8 +100,28 @@ class Decided(Schema):
 
 
 def order_out(order: Order) -> dict[str, Any]:
-    names = (name for name in OrderOut.model_fields if name not in {"id", "run_id"})
-    return {"id": order.pk, "run_id": order.rebalance_id} | {name: getattr(order, name) for name in names}
+    """Of an order that was read WITH_DECISIONS."""
+    told = {"id": order.pk, "run_id": order.rebalance_id} | _decided(last_decision(order))
+    return told | {name: getattr(order, name) for name in OrderOut.model_fields if name not in told}
+
+
+def _decided(decision: Decision | None) -> dict[str, Any]:
+    if decision is None:
+        return dict.fromkeys(("decided_by", "decided_at", "comment"))
+    by, at = decision.decided_by.username, decision.decided_at
+    return {"decided_by": by, "decided_at": at, "comment": decision.comment}
+
+
+def order_detail_out(view: OrderView) -> dict[str, Any]:
+    more = {"realised_gain": view.realised_gain, "open_orders": view.counted}
+    record = {"decisions": map(decision_out, view.decisions), "moves": map(move_out, view.moves)}
+    return order_out(view.order) | more | {name: list(entries) for name, entries in record.items()}
+
+
+def move_out(move: OrderMove) -> dict[str, Any]:
+    names = (name for name in MoveOut.model_fields if name != "moved_by")
+    by = move.moved_by.username if move.moved_by else None
+    return {"moved_by": by} | {name: getattr(move, name) for name in names}
 
 
 def decision_out(decision: Decision) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Who may decide on what is said by `decide`; these pages only show it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -41,8 +42,10 @@ def order_list(request: SignedInRequest) -> HttpResponse:
         "wanted": form.wanted,
         "counts": scope.counts if scope else selectors.order_counts(),
         "orders": orders,
-        "rows": [_row(request, order) for order in orders.rows],
+        "rows": _rows(request, orders.rows),
         "run": run,
+        "is_decided": form.wanted.tab != "awaiting",
+        "is_followed": form.wanted.tab in ("approved", "ended", "all"),
         "totals": _shown_totals(run) if run else None,
         "may_decide": request.user.can("order.decide") and form.wanted.tab in ("awaiting", "approved"),
         "sorts": pages.sort_links(scope, form.wanted),
@@ -69,17 +72,19 @@ def order_export(request: SignedInRequest) -> HttpResponseBase:
     )
 
 
-def _row(request: SignedInRequest, order: Order) -> selectors.OrderRow:
-    return selectors.OrderRow(
-        order, why_not(request.user, order, "approved"), not why_not(request.user, order, "rejected")
-    )
+def _rows(request: SignedInRequest, orders: Sequence[Order]) -> list[selectors.OrderRow]:
+    unclear, by = selectors.unclear_orders(orders), request.user
+    return [
+        selectors.OrderRow(o, why_not(by, o, "approved"), not why_not(by, o, "rejected"), o.pk in unclear)
+        for o in orders
+    ]
 
 
 @page("GET")
 def order_detail(request: SignedInRequest, order_id: str) -> HttpResponse:
     """One order and the record of the decisions on it."""
     view = selectors.order_get(order_id)
-    row, form = _row(request, view.order), DecisionForm()
+    (row,), form = _rows(request, [view.order]), DecisionForm()
     foreseen: dict[str, selectors.Preview] = {}
     if request.user.can("order.decide") and row.is_open:
         open_to: tuple[Verdict, ...] = ("rejected",) if row.why_not else ("approved", "rejected")

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from ninja import Field, Schema
 
 from rebalance_app.models import PortfolioRebalance
 from rebalance_app.proposals import stored as proposals
+
+
+class CountedOrder(Schema):
+    """An order that was approved and that the holdings do not show yet."""
+
+    id: str
+    run: int
+    security_id: str
+    ticker: str
+    side: Literal["BUY", "SELL"]
+    quantity: int = Field(description="Shares that are still to come, or to go")
+    price: Decimal = Field(description="What a share is counted at")
+    is_unclear: bool = Field(description="The holdings were stated anew since: somebody has to say what became of it")
 
 
 class ProposalSummary(Schema):
@@ -33,8 +46,9 @@ class ProposalSummary(Schema):
 
 class ProposalOut(ProposalSummary):
     document: dict[str, Any] | None = Field(
-        description="Positions before and after, certificate, reasons; under a gain budget the realised gain, each "
-        "position's part of it and the tax lots sold, and all lots it was computed from"
+        description="Positions before and after, certificate, reasons; `open_orders`: those on their way that it counts as "
+        "done, with each position's shares of `quantity_before` by them (`on_their_way`); under a gain budget the realised "
+        "gain, each position's part of it and the tax lots sold, and all lots it was computed from"
     )
 
 

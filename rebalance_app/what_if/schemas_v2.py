@@ -10,6 +10,7 @@ from ninja import Field, Schema
 
 from ordergen.apis.conventions import HexId, Strict
 from rebalance_app.limits.schemas_v2 import FIELDS, OptionValues
+from rebalance_app.proposals.schemas_v2 import CountedOrder
 from rebalance_app.what_if.services import MAX_SCENARIOS, WhatIf
 
 
@@ -61,19 +62,6 @@ class ScenarioOut(Schema):
     breaches_left: int | None
     trades: list[ScenarioTrade]
     nearest: dict[str, Any] | None = Field(description="The nearest answer, where asked for and there is none")
-
-
-class CountedOrder(Schema):
-    """An order that was approved and that the holdings do not show yet."""
-
-    id: str
-    run: int
-    security_id: str
-    ticker: str
-    side: Literal["BUY", "SELL"]
-    quantity: int = Field(description="Shares that are still to come, or to go")
-    price: Decimal = Field(description="What a share is counted at")
-    is_unclear: bool = Field(description="The holdings were stated anew since: somebody has to say what became of it")
 
 
 class WhatIfOut(Schema):

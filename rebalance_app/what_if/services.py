@@ -29,9 +29,9 @@ from ordergen.accounts.models import User
 from ordergen.core.errors import InvalidInputError, NotFoundError
 from rebalance_app.formats.problem_json import options_from_json
 from rebalance_app.formats.scenario_json import scenario_to_json
+from rebalance_app.models import OpenOrders
 from rebalance_app.optimiser.solution import refused
 from rebalance_app.optimiser.solve import solve_separable
-from rebalance_app.models import OpenOrders
 from rebalance_app.optimiser.what_if import scenario
 from rebalance_app.order_states.on_the_way import Coming, expected, on_their_way
 from rebalance_app.proposals.document import limits_applied, reason_told
@@ -103,9 +103,7 @@ def what_if(
     inputs, plain = frozen.under({})
     before = portfolio_drift(plain.positions, plain.cash)
     scenarios = [_scenario(frozen, given, before) for given in asked]
-    return WhatIf(
-        model, portfolio_id, portfolio.name, timezone.now(), before, frozen.coming, inputs.prices, scenarios
-    )
+    return WhatIf(model, portfolio_id, portfolio.name, timezone.now(), before, frozen.coming, inputs.prices, scenarios)
 
 
 def _counted(options: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

@@ -63,9 +63,10 @@ def test_api_v2_names_the_field_of_a_choice_that_there_is_not(v2, book, given):
 
 
 def test_another_choice_is_another_request(v2, book):
-    v2.post("/runs", {"model_id": book.model.pk}, idempotency_key="k")
+    body = {"model_id": book.model.pk}
+    v2.post("/runs", body, idempotency_key="k")
 
-    assert v2.post("/runs", {"model_id": book.model.pk, "open_orders": "leave_out"}, idempotency_key="k").status_code == 409
+    assert v2.post("/runs", body | {"open_orders": "leave_out"}, idempotency_key="k").status_code == 409
 
 
 def test_a_retry_keeps_leaving_out_and_counts_otherwise(book, manager, run_worker):

@@ -46,9 +46,9 @@ class ProposalSummary(Schema):
 
 class ProposalOut(ProposalSummary):
     document: dict[str, Any] | None = Field(
-        description="Positions before and after, certificate, reasons; `open_orders`: those on their way that it counts as "
-        "done, with each position's shares of `quantity_before` by them (`on_their_way`); under a gain budget the realised "
-        "gain, each position's part of it and the tax lots sold, and all lots it was computed from"
+        description="Positions before and after, certificate, reasons; `open_orders`, on their way and counted, "
+        "and by position `on_their_way`, the shares of `quantity_before` that come by them; under a gain budget the "
+        "realised gain, each position's part of it and the tax lots sold, and all lots it was computed from"
     )
 
 

@@ -251,11 +251,15 @@ class ProposalView:
         return self.row.reason_code == "OPEN_ORDER"
 
     @property
+    def cash_on_its_way(self) -> Decimal:
+        """Of the cash before, what those orders bring, less what they cost."""
+        worth = ((one["side"], one["quantity"] * Decimal(one["price"])) for one in self.counted)
+        return sum((value if side == "SELL" else -value for side, value in worth), ZERO)
+
+    @property
     def cash_held(self) -> Decimal | None:
-        """The cash that was there, before what was on its way."""
-        changes = [(one["quantity"] * (1 if one["side"] == "BUY" else -1), one["price"]) for one in self.counted]
-        cash = self.row.cash_before
-        return None if cash is None else cash + sum((shares * Decimal(price) for shares, price in changes), ZERO)
+        """The cash that was there."""
+        return None if self.row.cash_before is None else self.row.cash_before - self.cash_on_its_way
 
     @property
     def limits(self) -> list[certificate.Limit]:

@@ -19,6 +19,7 @@ from models_app.models import InvestmentModel
 from models_app.sources import get_source
 from rebalance_app.limits.in_force import OverModel, over_model
 from rebalance_app.models import OpenOrders
+from rebalance_app.order_states.pending import Standing, standing_of
 from rebalance_app.proposals.selectors import run_get
 from rebalance_app.runs.selectors import failed_portfolio_ids, n_busy
 
@@ -52,6 +53,7 @@ class Preflight:
     freshness: Freshness
     n_busy: int  # portfolios that another run is working on
     scopes: Sequence[LaunchScope]
+    orders: Standing  # on their way to these portfolios, before this run
     options: Mapping[str, Any] = field(default_factory=dict)  # of the run that is to be repeated
     open_orders: OpenOrders = OpenOrders.NET  # likewise
 
@@ -97,6 +99,7 @@ def preflight(model: InvestmentModel, wanted: Request) -> Preflight:
         figures.freshness(model.pk),
         n_busy(followers),
         [*_asked(followers, wanted), *_everyone(model, followers)],
+        standing_of(followers),
         again.options if again else {},
         again.open_orders_again if again else OpenOrders.NET,
     )

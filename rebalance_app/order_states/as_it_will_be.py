@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 
 from models_app.drift_index.live_drift import PortfolioView, PositionView, portfolio_view
@@ -17,6 +18,7 @@ class ToBe:
     """What is on its way to a portfolio, and the portfolio with all of it done at today's prices."""
 
     coming: Sequence[Coming]
+    prices: Mapping[str, Decimal]  # of today, that these orders are counted at; at their own where there is none
     view: PortfolioView
 
     @property
@@ -47,4 +49,4 @@ def as_it_will_be(now: PortfolioView) -> ToBe | None:
     quotes = get_source().latest_prices({one.order.security_id for one in coming})
     prices = {key: quote.price for key, quote in quotes.items()}
     balances = expected(now.balances, coming, prices)
-    return ToBe(coming, portfolio_view(now.info.id, now.model and now.model.pk, balances))
+    return ToBe(coming, prices, portfolio_view(now.info.id, now.model and now.model.pk, balances))

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 
+from models_app.drift_index.live_drift import portfolio_view
 from ordergen.apis.auth import caller, needs
-from ordergen.apis.conventions import Cursor, Limit, Page, PathId, key_of, page_of
+from ordergen.apis.conventions import Cursor, HexId, Limit, Page, PathId, key_of, page_of
 from ordergen.apis.docs import errors
 from ordergen.apis.json import answer
+from rebalance_app.order_states.as_it_will_be import as_it_will_be
 from rebalance_app.orders import schemas_v2 as out
 from rebalance_app.orders.decide import order_decide, run_decide
 from rebalance_app.orders.paging import orders_by_id
@@ -65,6 +67,21 @@ def decide_orders(request: HttpRequest, payload: out.DecisionsIn) -> dict[str, A
 def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
     """One order with every decision on it and every move after that."""
     return out.order_detail_out(order_get(order_id))
+
+
+@router.get(
+    "/portfolios/{portfolio_id}/on-their-way",
+    operation_id="rebalance_app_api_v2_get_portfolio_on_their_way",
+    response=out.OnTheirWay,
+    auth=READ,
+    openapi_extra=errors(404),
+)
+def get_portfolio_on_their_way(
+    request: HttpRequest, portfolio_id: PathId, model_id: Annotated[HexId | None, Query()] = None
+) -> dict[str, Any]:
+    """Orders on their way to a portfolio, and its drift with all of them done; as it is: its `drift`."""
+    now = portfolio_view(portfolio_id, model_id)
+    return out.on_their_way_out(now, as_it_will_be(now))
 
 
 @router.post(

@@ -8,8 +8,11 @@ from typing import Any, Literal
 
 from ninja import Field, Schema
 
+from models_app.drift_index.live_drift import PortfolioView
+from models_app.portfolios.schemas_v2 import DriftOut, drift_out
 from ordergen.apis.conventions import HexId, Strict
 from rebalance_app.models import Decision, Order, OrderMove, OrderState
+from rebalance_app.order_states.as_it_will_be import ToBe
 from rebalance_app.orders.book_now import Verdict
 from rebalance_app.orders.decide import DecisionOutcome
 from rebalance_app.orders.selectors import OrderView, last_decision
@@ -84,6 +87,14 @@ class OrderDetail(OrderOut):
     open_orders: list[CountedOrder] = Field(description="On their way when it was proposed, and counted as done then")
 
 
+class OnTheirWay(Schema):
+    """A portfolio as it will be once the orders on their way to it are done."""
+
+    portfolio_id: str
+    open_orders: list[CountedOrder] = Field(description="Approved, and not shown by its holdings yet")
+    drift: DriftOut | None = Field(description="With all of them done, at today's prices; null where there are none")
+
+
 class Skipped(Schema):
     order_id: str
     reason: str
@@ -116,6 +127,11 @@ def order_detail_out(view: OrderView) -> dict[str, Any]:
     more = {"realised_gain": view.realised_gain, "open_orders": view.counted}
     record = {"decisions": map(decision_out, view.decisions), "moves": map(move_out, view.moves)}
     return order_out(view.order) | more | {name: list(entries) for name, entries in record.items()}
+
+
+def on_their_way_out(now: PortfolioView, to_be: ToBe | None) -> dict[str, Any]:
+    orders = [one.to_json(to_be.prices) for one in to_be.coming] if to_be else []
+    return {"portfolio_id": now.info.id, "open_orders": orders, "drift": drift_out(to_be.view) if to_be else None}
 
 
 def move_out(move: OrderMove) -> dict[str, Any]:

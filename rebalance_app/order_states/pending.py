@@ -35,28 +35,31 @@ def pending_of(portfolio_ids: Collection[str]) -> dict[str, Pending]:
     """By id of these portfolios, of those that have any such order."""
     stated = get_source().stated_at(portfolio_ids)
     found: dict[str, Pending] = {}
-    earlier: Counter[str] = Counter()
     for batch in in_batches(portfolio_ids):
-        orders = Order.objects.filter(portfolio_id__in=batch).order_by()
-        for key, n, first in _open_by_portfolio(orders):
-            found[key] = Pending(n, stated_since(stated.get(key), first))
+        orders = Order.objects.filter(portfolio_id__in=batch)
+        for key, n, first, n_earlier in _by_portfolio(orders):
+            found[key] = Pending(n, stated_since(stated.get(key), first), n_earlier)
         for key, n in _not_shown_yet(orders, {key: stated.get(key) for key in batch}).items():
             found[key] = (had := found.get(key, Pending()))._replace(n=had.n + n)
-        of_earlier = orders.filter(state=OrderState.APPROVED_EARLIER).values_list("portfolio_id")
-        earlier.update(dict(of_earlier.annotate(n=Count("pk"))))
-    return found | {key: found.get(key, Pending())._replace(n_earlier=n) for key, n in earlier.items()}
+    return found
 
 
-def _open_by_portfolio(orders: QuerySet[Order]) -> QuerySet[Order, Any]:
-    """Portfolio, how many orders are on their way to it, and when the one heard of the longest ago was heard of."""
-    grouped = orders.filter(state__in=OPEN_ORDER).order_by().values_list("portfolio_id")
-    return grouped.annotate(n=Count("pk"), first=Min("known_at"))
+def _by_portfolio(orders: QuerySet[Order]) -> QuerySet[Order, Any]:
+    """Portfolio, orders on their way to it, when the one heard of the longest ago was, orders approved earlier."""
+    is_earlier = Q(state=OrderState.APPROVED_EARLIER)
+    grouped = orders.filter(state__in=OPEN_ORDER | {OrderState.APPROVED_EARLIER}).order_by().values_list("portfolio_id")
+    return grouped.annotate(
+        n=Count("pk", filter=~is_earlier),
+        first=Min("known_at", filter=~is_earlier),
+        n_earlier=Count("pk", filter=is_earlier),
+    )
 
 
 def _not_shown_yet(orders: QuerySet[Order], stated: Mapping[str, datetime | None]) -> Counter[str]:
     """By portfolio, ended orders of which something was done that its holdings do not show."""
+    never = [key for key, at in stated.items() if at is None]
     moments = [at for at in stated.values() if at is not None]
-    since = Q(known_at__gt=min(moments)) if len(moments) == len(stated) else Q()
+    since = Q(portfolio_id__in=never) | (Q(known_at__gt=min(moments)) if moments else Q(pk__in=()))
     done = orders.filter(since, quantity_done__gt=0, state__in=ENDED).values_list("portfolio_id", "known_at")
     return Counter(key for key, at in done if (last := stated[key]) is None or (at is not None and at > last))
 
@@ -102,6 +105,7 @@ def to_clear_up() -> ToClearUp:
     n_open = Rebalance.objects.aggregate(n=Sum("n_approved"))["n"] or 0
     if n_open > COUNTED:
         return ToClearUp(None, n_earlier)
-    first = {key: at for key, _, at in _open_by_portfolio(Order.objects.all())} if n_open else {}
+    open_orders = Order.objects.filter(state__in=OPEN_ORDER).order_by().values_list("portfolio_id")
+    first = dict(open_orders.annotate(first=Min("known_at"))) if n_open else {}
     stated = get_source().stated_at(first)
     return ToClearUp(sum(stated_since(stated.get(key), at) for key, at in first.items()), n_earlier)

@@ -2,15 +2,19 @@
 
 import json
 import re
+from decimal import Decimal
 
 import pytest
 
+from models_app.models import TaxLot
 from ordergen.ops.cli import main
+from ordergen.ops.verify import verify_all
 from rebalance_app.models import OpenOrders, Rebalance
 from rebalance_app.runs.launch import run_launch
 from rebalance_app.runs.lifecycle import run_retry
 from tests.callers import Api
 from tests.markup import flat, hidden, words
+from tests.rebalance_app.approved import approve
 
 pytestmark = pytest.mark.django_db
 
@@ -98,3 +102,31 @@ def test_the_command_line_does_not_take_what_is_no_choice(book, manager, capsys)
         main(["rebalance", "--model", "Growth", "--open-orders", "ignore"])
     assert stopped.value.code == 2
     assert not Rebalance.objects.exists()
+
+
+@pytest.fixture
+def lots(book):
+    """What Harbour holds was bought at 80."""
+    bought = {"quantity": 10, "cost": 80, "acquired_on": "2020-01-01", "reference": "1"}
+    return TaxLot.objects.create(portfolio=book.harbour, security=book.xxx, **bought)
+
+
+def test_a_gain_budget_knows_that_what_is_bought_and_not_there_yet_has_no_lots(
+    book, lots, run, approver, manager, run_worker
+):
+    approve(run, approver, "Harbour", "AAA")
+    again = run_worker(run_launch(by=manager, model_id=book.model.pk, options={"gain_budget": "200"}))
+    row = again.portfolios.get(portfolio_name="Harbour")
+
+    assert (row.state, Decimal(row.document["realised_gain"])) == ("solved", 200), row.reason
+    assert row.document["open_orders"][0]["ticker"] == "AAA"
+    assert verify_all()["violations"] == 0
+
+
+def test_a_gain_budget_leaves_out_what_has_a_sale_on_its_way(book, lots, run, approver, manager, run_worker):
+    approve(run, approver, "Harbour", "XXX")
+    again = run_worker(run_launch(by=manager, model_id=book.model.pk, options={"gain_budget": "200"}))
+    row = again.portfolios.get(portfolio_name="Harbour")
+
+    assert (row.state, row.reason_code) == ("failed", "OPEN_ORDER")
+    assert "Which tax lots it takes is not known" in row.reason

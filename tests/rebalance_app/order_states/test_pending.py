@@ -123,13 +123,16 @@ def test_where_every_read_is_anew_every_open_order_is_unclear(book, run, approve
     assert to_clear_up() == ToClearUp(1, 0)
 
 
-def test_of_too_many_open_orders_nobody_invents_how_many_portfolios_are_unclear(book, run, approver, monkeypatch):
+def test_of_too_many_open_orders_nobody_invents_how_many_portfolios_are_unclear(
+    as_manager, book, run, approver, monkeypatch
+):
     approve(run, approver, "Harbour", "AAA")
     state_anew(book.harbour)
     assert to_clear_up() == ToClearUp(1, 0)
 
     monkeypatch.setattr(pending, "COUNTED", 0)
     assert to_clear_up() == ToClearUp(None, 0)
+    assert "Unclear portfolios – too many orders are open to count" in words(as_manager.get("/"))
 
 
 def test_the_dashboard_has_a_tile_for_each_and_none_where_there_is_nothing_to_say(as_manager, book, run, approver):

@@ -17,7 +17,7 @@ from models_app.sources import get_source
 from ordergen.core.errors import NotFoundError
 from rebalance_app.models import Decision, Order, OrderMove, OrderState, Rebalance
 from rebalance_app.order_states.on_the_way import stated_since
-from rebalance_app.order_states.table import AWAITING, ENDED, OPEN_ORDER
+from rebalance_app.order_states.table import AWAITING, ENDED, OPEN_ORDER, refusal_of
 from rebalance_app.orders.judge import Outlook
 from rebalance_app.orders.lines import OrderLine
 from rebalance_app.proposals.selectors import LONG
@@ -92,6 +92,11 @@ class OrderRow:
     def is_open(self) -> bool:
         """Whether there is anything this person may decide on it."""
         return not self.why_not or self.may_reject
+
+    @property
+    def may_be_chosen(self) -> bool:
+        """Whether there is anything this person may do with it in a list: decide on it, or say what became of it."""
+        return self.is_open or not refusal_of("close", self.order.state)
 
 
 def order_counts(runs: QuerySet[Rebalance] | None = None) -> dict[str, int]:

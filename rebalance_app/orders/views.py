@@ -37,17 +37,21 @@ def order_list(request: SignedInRequest) -> HttpResponse:
     scope = pages.order_scope(form.wanted)
     orders = pages.order_list(scope, after=form.cleaned_data.get("after", ""))
     run = scope.run if scope else None
+    rows = _rows(request, orders.rows)
+    may_close = all(not refusal_of("close", state) for state in form.wanted.states)
     context = {
         "form": form,
         "wanted": form.wanted,
         "counts": scope.counts if scope else selectors.order_counts(),
         "orders": orders,
-        "rows": _rows(request, orders.rows),
+        "rows": rows,
+        "has_unclear": any(row.is_unclear for row in rows),
         "run": run,
         "is_decided": form.wanted.tab != "awaiting",
         "is_followed": form.wanted.tab in ("approved", "ended", "all"),
         "totals": _shown_totals(run) if run else None,
-        "may_decide": request.user.can("order.decide") and form.wanted.tab in ("awaiting", "approved"),
+        "may_decide": request.user.can("order.decide") and (form.wanted.tab in ("awaiting", "approved") or may_close),
+        "may_close": may_close,
         "sorts": pages.sort_links(scope, form.wanted),
         "looked_at": pages.LOOKED_AT,
     }

@@ -2,16 +2,16 @@
 
 import csv
 import io
+import re
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from models_app.drift_index.changed import book_changed
 from models_app.models import Price
+from rebalance_app.closing.services import Closing, orders_close
 from rebalance_app.models import Decision, Order
-from rebalance_app.order_states.move import moves_keep, orders_move
 from rebalance_app.order_states.table import MOVES
 from rebalance_app.orders.decide import order_decide
 from rebalance_app.runs.launch import run_launch
@@ -31,16 +31,8 @@ def v2(manager, key_for):
 def closed(book, run, approver):
     """BUY AAA for Harbour, approved, 5 of it done outside, as tom says."""
     (order,) = approve(run, approver, "Harbour", "AAA")
-    move([order], "close", approver, done=5, reason="by phone")
+    orders_close(by=approver, closings=[Closing(order.pk, "closed", 5)], reason="by phone")
     return order
-
-
-def move(orders, verb, by, *, done, reason=""):
-    """A person says what became of these, `done` of each."""
-    told, at = {order.pk: done for order in orders}, timezone.now()
-    with transaction.atomic():
-        orders_move(verb, orders, known_at=at, done=told)
-        moves_keep(verb, orders, by=by.pk, at=at, done=told, reason=reason)
 
 
 def exported(client, query=""):
@@ -148,7 +140,7 @@ def test_what_was_approved_earlier_asks_for_a_word(as_approver, run, approver):
 
 def test_a_reason_that_is_markup_stays_text(as_approver, run, approver):
     (order,) = approve(run, approver, "Harbour", "AAA")
-    move([order], "cancel", approver, done=0, reason="<script>alert(1)</script>")
+    orders_close(by=approver, closings=[Closing(order.pk, "cancelled", 0)], reason="<script>alert(1)</script>")
     page = as_approver.get(f"/orders/{order.pk}/").content.decode()
 
     assert "<script>alert(1)" not in page
@@ -254,3 +246,25 @@ def test_lists_take_as_many_queries_for_many_decided_orders_as_for_one(as_approv
     approve(run, approver, "Lee")
 
     assert [asked(*each) for each in addresses] == one
+
+
+# What somebody may do in a list
+
+
+@pytest.mark.parametrize("state", ["approved", "sent", "partly_filled", "approved_earlier"])
+def test_whatever_somebody_can_say_what_became_of_can_be_chosen_in_its_list(as_approver, run, approver, state):
+    (order,) = approve(run, approver, "Harbour", "AAA")
+    Order.objects.filter(pk=order.pk).update(state=state)
+    page = flat(as_approver.get(f"/orders/?state={state}").content.decode())
+
+    assert re.search(rf'name="order" value="{order.pk}"[^>]*>', page)
+    assert not re.search(rf'name="order" value="{order.pk}"[^>]*disabled', page)
+    assert "Close…" in page
+    assert ("Reject…" in page) == (state != "approved_earlier")
+
+
+def test_what_has_ended_for_good_cannot_be_chosen(as_approver, closed):
+    page = as_approver.get("/orders/?tab=ended").content.decode()
+
+    assert 'name="order"' not in page
+    assert "Close…" not in page

@@ -49,4 +49,4 @@ def as_it_will_be(now: PortfolioView) -> ToBe | None:
     quotes = get_source().latest_prices({one.order.security_id for one in coming})
     prices = {key: quote.price for key, quote in quotes.items()}
     balances = expected(now.balances, coming, prices)
-    return ToBe(coming, prices, portfolio_view(now.info.id, now.model and now.model.pk, balances))
+    return ToBe(coming, prices, portfolio_view(now.info.id, now.model.pk if now.model else None, balances))

@@ -114,8 +114,8 @@ def state_rows() -> list[StateRow]:
     rows = []
     for state in OrderState:
         moves = [move for move in MOVES.values() if move.to == state]
-        first = {"run": None} if state == OrderState.PROPOSED else {}
-        movers = first | {mover: None for move in moves for mover in sorted(move.by)}
+        movers: dict[Mover, None] = {"run": None} if state == OrderState.PROPOSED else {}
+        movers |= {mover: None for move in moves for mover in sorted(move.by)}
         reason, quantity = (any(getattr(m, name) for m in moves) for name in ("needs_reason", "needs_quantity"))
         rows.append(StateRow(state, tuple(movers), state in OPEN_ORDER, state in FINAL, reason, quantity))
     return rows

@@ -230,7 +230,8 @@ class OrderView:
     @property
     def held_before(self) -> Decimal:
         """What was held when it was proposed."""
-        return self.order.quantity_before - self.counted_change
+        before: Decimal = self.order.quantity_before
+        return before - self.counted_change
 
 
 def unclear_orders(orders: Iterable[Order]) -> set[str]:

@@ -77,8 +77,8 @@ def run_by_name(
     if len(followed) != 1:
         names = ", ".join(sorted(line.model.name for line in followed)) or "no model"
         raise InvalidInputError(f"{portfolio} follows {names}: rebalance it from the page of one model.")
-    alone = {"model_id": followed[0].model_id, "portfolio_ids": [portfolio_id]}
-    return run_work(run_launch(by=by, open_orders=open_orders, **alone))
+    model_id = followed[0].model_id
+    return run_work(run_launch(by=by, model_id=model_id, portfolio_ids=[portfolio_id], open_orders=open_orders))
 
 
 def _model_id(name_or_id: str) -> str:

@@ -51,8 +51,8 @@ def _unknown_gains(problem: RebalanceProblem) -> Iterator[Reason]:
     """Holdings whose sale would realise a gain that nobody knows, under a gain budget."""
     if problem.options.gain_budget is None or problem.options.hold:
         return
-    there = ((p, p.quantity - p.on_order) for p in problem.positions)  # what is bought and not there yet has no lots
-    yield from (Reason("UNKNOWN_GAIN", p.security_id) for p, quantity in there if quantity > 0 and not p.lots)
+    ids = (p.security_id for p in problem.positions if p.quantity > p.on_order and not p.lots)
+    yield from (Reason("UNKNOWN_GAIN", security_id) for security_id in ids)
 
 
 def refusals(problem: RebalanceProblem) -> tuple[Reason, ...]:

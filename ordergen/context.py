@@ -21,8 +21,9 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 
 def _counts() -> dict[str, int]:
+    orders = Rebalance.objects.aggregate(awaiting=Sum(AWAITING_ORDERS), on_their_way=Sum("n_approved"))
     return {
         "models": InvestmentModel.objects.count(),
         "running": Rebalance.objects.filter(state__in=ACTIVE).count(),
-        "awaiting": Rebalance.objects.aggregate(n=Sum(AWAITING_ORDERS))["n"] or 0,
+        **{name: n or 0 for name, n in orders.items()},
     }

@@ -166,6 +166,11 @@ class Rebalance(models.Model):
     def is_active(self) -> bool:
         return self.state in ACTIVE
 
+    @property
+    def open_orders_again(self) -> OpenOrders:
+        """What a run that repeats this one does about orders on their way: nothing is ordered twice by repeating."""
+        return OpenOrders.LEAVE_OUT if self.open_orders == OpenOrders.LEAVE_OUT else OpenOrders.NET
+
 
 class PortfolioRebalance(models.Model):
     """One portfolio in a run: the unit of work, and its proposal.

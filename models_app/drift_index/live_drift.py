@@ -87,7 +87,11 @@ class PortfolioView:
     model: InvestmentModel | None
     drift: PortfolioDrift
     positions: tuple[PositionView, ...]
-    has_balances: bool
+    balances: Balances | None  # None: the book has none yet
+
+    @property
+    def has_balances(self) -> bool:
+        return self.balances is not None
 
     @cached_property
     def ranked(self) -> list[PositionView]:
@@ -137,8 +141,10 @@ def near_band() -> Decimal:
     return Decimal(settings.NEAR_BAND).quantize(MILLIONTH)
 
 
-def portfolio_view(portfolio_id: str, model_id: str | None = None) -> PortfolioView:
+def portfolio_view(portfolio_id: str, model_id: str | None = None, balances: Balances | None = None) -> PortfolioView:
     """One portfolio against `model_id`, or the most recently created of its models.
+
+    With `balances` as if it owned these, else as the book says.
 
     Raises NotFoundError for a portfolio the book does not know, or a model that it does not follow.
     """
@@ -151,7 +157,7 @@ def portfolio_view(portfolio_id: str, model_id: str | None = None) -> PortfolioV
     if model_id and not chosen:
         raise NotFoundError(f"{info.name} does not follow a model {model_id[:40]}.")
     row = ModelRow(chosen[0], selectors.model_draft(chosen[0])) if chosen else None
-    return view_of(info, row, read_inputs(source, [(info, row)]))
+    return view_of(info, row, read_inputs(source, [(info, row)], {info.id: balances} if balances else None))
 
 
 @dataclass(frozen=True)
@@ -163,9 +169,13 @@ class DriftInputs:
     prices: Mapping[str, PriceInfo]
 
 
-def read_inputs(source: BookSource, pairs: Collection[tuple[PortfolioInfo, ModelRow | None]]) -> DriftInputs:
-    """All that the drift of these pairs depends on."""
-    balances = source.balances({info.id for info, _ in pairs})
+def read_inputs(
+    source: BookSource,
+    pairs: Collection[tuple[PortfolioInfo, ModelRow | None]],
+    owned: Mapping[str, Balances] | None = None,
+) -> DriftInputs:
+    """All that the drift of these pairs depends on; `owned` instead of what the book says that they own."""
+    balances = source.balances({info.id for info, _ in pairs}) if owned is None else owned
     wanted = {key for held in balances.values() for key in held.quantities}
     wanted |= {p.security_id for _, row in pairs if row for p in row.draft.positions}
     return DriftInputs(balances, source.securities(wanted), source.latest_prices(wanted))
@@ -181,10 +191,10 @@ def view_of(info: PortfolioInfo, row: ModelRow | None, inputs: DriftInputs) -> P
         for key in [*targets, *(held.quantities.keys() - targets.keys())]
     ]
     if row is None:
-        return PortfolioView(info, None, _value_only(positions, held.cash), (), balances is not None)
+        return PortfolioView(info, None, _value_only(positions, held.cash), (), balances)
     drift = portfolio_drift(positions, held.cash, commission_rate=Decimal(settings.COMMISSION_RATE), near=near_band())
     shown = tuple(_position_view(known, targets, inputs) for known in drift.positions)
-    return PortfolioView(info, row.model, drift, shown, balances is not None)
+    return PortfolioView(info, row.model, drift, shown, balances)
 
 
 def position_of(security_id: str, quantity: Decimal, aim: PositionDraft | None, price: PriceInfo | None) -> Position:

@@ -81,6 +81,10 @@ class BookSource(Protocol):
         """Cash and holdings of each portfolio that the source knows."""
         ...
 
+    def stated_at(self, portfolio_ids: Iterable[str]) -> dict[str, datetime | None]:
+        """When it was last said or read what each portfolio owns, as in `Balances`; no holding is read for it."""
+        ...
+
     def tax_lots(self, portfolio_ids: Iterable[str]) -> dict[str, Lots]:
         """The lots of each portfolio that has any, the one acquired first coming first."""
         ...

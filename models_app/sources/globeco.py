@@ -14,7 +14,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from decimal import ROUND_FLOOR, Decimal
 from functools import cache, partial
 from http import HTTPStatus
@@ -97,6 +97,9 @@ class GlobecoSource:
             found |= {key: Balances(ZERO, {}) for key in empty if key in known}
         now = timezone.now()  # read anew: whatever was approved before may be in it, or not
         return {key: replace(held, stated_at=now) for key in wanted if (held := found.get(key)) is not None}
+
+    def stated_at(self, portfolio_ids: Iterable[str]) -> dict[str, datetime | None]:
+        return dict.fromkeys(portfolio_ids, timezone.now())  # whenever somebody asks, it is read anew
 
     def tax_lots(self, portfolio_ids: Iterable[str]) -> dict[str, Lots]:  # noqa: ARG002  BookSource's
         """None: portfolio accounting knows quantities only."""

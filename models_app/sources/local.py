@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,9 @@ class LocalSource:
         ):
             quantities[portfolio_id][security_id] = quantity
         return {key: Balances(cash, quantities[key], stated_at=stated) for key, cash, stated in owners}
+
+    def stated_at(self, portfolio_ids: Iterable[str]) -> dict[str, datetime | None]:
+        return dict(rows_where(Portfolio.objects.order_by(), "pk", list(portfolio_ids), "id", "stated_at"))
 
     def tax_lots(self, portfolio_ids: Iterable[str]) -> dict[str, Lots]:
         found: dict[str, dict[str, list[types.TaxLot]]] = {}

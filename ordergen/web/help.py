@@ -13,6 +13,10 @@ TOPICS = {
         "How orders are found",
         "The problem, the proof, every limit with its inequality, and what is not proven.",
     ),
+    "states": (
+        "The life of an order",
+        "Every state with who moves an order there, what is on its way, and what runs do about it.",
+    ),
     "lots": (
         "Tax lots and gain budgets",
         "How lots come into the book, which of them a sale takes, and what a budget of gains holds back.",

@@ -26,6 +26,11 @@ from rebalance_app.models import Order
 from rebalance_app.order_states.table import ENDED, OPEN_ORDER
 
 
+def stated_since(stated_at: datetime | None, known_at: datetime | None) -> bool:
+    """Whether holdings were stated anew after what is known of an order: an open one is unclear then."""
+    return stated_at is not None and known_at is not None and stated_at > known_at
+
+
 class FollowedOrder(NamedTuple):
     """An order that was approved, by the names of its columns."""
 
@@ -64,7 +69,7 @@ class FollowedOrder(NamedTuple):
 
     def is_unclear(self, balances: Balances) -> bool:
         """Whether it is not known how much of it the holdings show."""
-        return self.is_open and self.is_shown_by(balances) and balances.stated_at != self.known_at
+        return self.is_open and stated_since(balances.stated_at, self.known_at)
 
     def to_come(self, balances: Balances) -> int:
         """Shares that the holdings do not show yet, by what is known."""
@@ -81,8 +86,17 @@ class Coming(NamedTuple):
     shares: int
     is_unclear: bool
 
-    def to_json(self) -> dict[str, str | int]:
-        """As a proposal keeps what it counted."""
+    @property
+    def change(self) -> int:
+        """What it does to the holding, in shares."""
+        return self.shares if self.order.side == "BUY" else -self.shares
+
+    def price(self, prices: Mapping[str, Decimal]) -> Decimal:
+        """What a share of it is counted at: of `prices`, or the order's own where there is none."""
+        return prices.get(self.order.security_id, self.order.price)
+
+    def to_json(self, prices: Mapping[str, Decimal]) -> dict[str, str | int | bool]:
+        """As a proposal keeps what it counted, and at which price."""
         of = self.order
         return {
             "id": of.pk,
@@ -91,6 +105,8 @@ class Coming(NamedTuple):
             "ticker": of.ticker,
             "side": of.side,
             "quantity": self.shares,
+            "price": f"{self.price(prices):f}",
+            "is_unclear": self.is_unclear,
         }
 
 
@@ -129,11 +145,11 @@ def expected(balances: Balances, coming: Iterable[Coming], prices: Mapping[str, 
     """
     quantities, on_order, cash = dict(balances.quantities), dict(balances.on_order), balances.cash
     with localcontext(WIDE):
-        for order, shares, _ in coming:
-            change = Decimal(shares if order.side == "BUY" else -shares)
-            quantities[order.security_id] = quantities.get(order.security_id, ZERO) + change
-            cash -= change * prices.get(order.security_id, order.price)
+        for one in coming:
+            key, change = one.order.security_id, Decimal(one.change)
+            quantities[key] = quantities.get(key, ZERO) + change
+            cash -= change * one.price(prices)
             if change > 0:
-                on_order[order.security_id] = on_order.get(order.security_id, ZERO) + change
+                on_order[key] = on_order.get(key, ZERO) + change
     held = {key: quantity for key, quantity in quantities.items() if quantity}
     return replace(balances, cash=cash, quantities=held, on_order={k: n for k, n in on_order.items() if k in held})

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from rebalance_app.models import OrderState
 
@@ -96,3 +96,26 @@ def bound_quantity(order: Followed) -> int:
     if order.state in OPEN_ORDER or order.state == S.APPROVED_EARLIER:
         return order.quantity
     return (order.quantity_done or 0) if order.state in ENDED else 0
+
+
+class StateRow(NamedTuple):
+    """A state as people read the table: who moves an order there, in the order of the moves, and what that means."""
+
+    state: OrderState
+    movers: tuple[Mover, ...]
+    is_open: bool
+    is_final: bool
+    needs_reason: bool
+    needs_quantity: bool
+
+
+def state_rows() -> list[StateRow]:
+    """The table by state."""
+    rows = []
+    for state in OrderState:
+        moves = [move for move in MOVES.values() if move.to == state]
+        movers: dict[Mover, None] = {"run": None} if state == OrderState.PROPOSED else {}
+        movers |= {mover: None for move in moves for mover in sorted(move.by)}
+        reason, quantity = (any(getattr(m, name) for m in moves) for name in ("needs_reason", "needs_quantity"))
+        rows.append(StateRow(state, tuple(movers), state in OPEN_ORDER, state in FINAL, reason, quantity))
+    return rows

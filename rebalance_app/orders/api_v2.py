@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from django.db.models import prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 
+from models_app.drift_index.live_drift import portfolio_view
 from ordergen.apis.auth import caller, needs
-from ordergen.apis.conventions import Cursor, Limit, Page, PathId, key_of, write_cursor
+from ordergen.apis.conventions import Cursor, HexId, Limit, Page, PathId, key_of, write_cursor
 from ordergen.apis.docs import errors
 from ordergen.apis.idempotency import in_parts
 from ordergen.apis.json import answer
+from rebalance_app.order_states.as_it_will_be import as_it_will_be
 from rebalance_app.orders import schemas_v2 as out
 from rebalance_app.orders.decide import order_decide, run_decide
 from rebalance_app.orders.paging import OrderQuery, orders_found
-from rebalance_app.orders.selectors import order_get
+from rebalance_app.orders.selectors import WITH_DECISIONS, order_get
 
 router = Router(tags=["orders"])
 READ = needs("book.read", "rebalances:read")
@@ -40,6 +43,7 @@ def list_orders(
     Where few of many match, a page may be short or empty and have a `next_cursor` all the same: go on until it is null.
     """
     page = orders_found(OrderQuery(**dict(filters)), after=key_of(cursor), size=limit)
+    prefetch_related_objects(page.rows, WITH_DECISIONS)
     following = write_cursor(page.next) if page.next else None
     return answer({"items": [out.order_out(order) for order in page.rows], "next_cursor": following})
 
@@ -67,10 +71,23 @@ def decide_orders(request: HttpRequest, payload: out.DecisionsIn) -> dict[str, A
     openapi_extra=errors(404),
 )
 def get_order(request: HttpRequest, order_id: PathId) -> dict[str, Any]:
-    """One order with every decision on it."""
-    view = order_get(order_id)
-    decisions = [out.decision_out(decision) for decision in view.decisions]
-    return out.order_out(view.order) | {"realised_gain": view.realised_gain, "decisions": decisions}
+    """One order with every decision on it and every move after that."""
+    return out.order_detail_out(order_get(order_id))
+
+
+@router.get(
+    "/portfolios/{portfolio_id}/on-their-way",
+    operation_id="rebalance_app_api_v2_get_portfolio_on_their_way",
+    response=out.OnTheirWay,
+    auth=READ,
+    openapi_extra=errors(404),
+)
+def get_portfolio_on_their_way(
+    request: HttpRequest, portfolio_id: PathId, model_id: Annotated[HexId | None, Query()] = None
+) -> dict[str, Any]:
+    """Orders on their way to a portfolio, and its drift with all of them done; as it is: its `drift`."""
+    now = portfolio_view(portfolio_id, model_id)
+    return out.on_their_way_out(now, as_it_will_be(now))
 
 
 @router.post(

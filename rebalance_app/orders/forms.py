@@ -8,8 +8,9 @@ from django import forms
 
 from models_app.portfolio.units import COLUMN_DIGITS
 from rebalance_app.limits.forms import NUMBER
+from rebalance_app.models import OrderState
 from rebalance_app.orders.decide import MAX_COMMENT
-from rebalance_app.orders.selectors import SORTS, TABS, BlotterFilter, Preview
+from rebalance_app.orders.selectors import SORTS, TABS, BlotterFilter, Preview, tab_of
 
 _SEPARATORS = str.maketrans("", "", " ,.\N{NO-BREAK SPACE}\N{APOSTROPHE}")
 
@@ -23,6 +24,7 @@ class OrderFilterForm(forms.Form):
     )
     portfolio = forms.CharField(label="Portfolio", max_length=255, required=False)
     value = forms.DecimalField(label="Value from", min_value=0, max_digits=COLUMN_DIGITS, required=False, widget=NUMBER)
+    state = forms.ChoiceField(label="State", required=False, choices=(("", "Any"), *OrderState.choices))
     sort = forms.ChoiceField(
         required=False,
         choices=[(sign + name, name) for name in SORTS for sign in ("", "-")],
@@ -34,14 +36,16 @@ class OrderFilterForm(forms.Form):
     def wanted(self) -> BlotterFilter:
         """The filter; what could not be read is left out, for a list is never an error."""
         given = self.cleaned_data
+        state, tab = given.get("state", ""), given.get("tab") or "awaiting"
         return BlotterFilter(
-            given.get("tab") or "awaiting",
+            tab_of(state, tab) if state else tab,
             given.get("run"),
             given.get("side", ""),
             given.get("ticker", "").strip(),
             given.get("portfolio", "").strip(),
             given.get("sort", ""),
             given.get("value"),
+            state,
         )
 
 

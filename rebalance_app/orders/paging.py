@@ -28,7 +28,7 @@ from ordergen.core.ids import first_id_at
 from ordergen.web.keyset import Keyset, KeysetPage, cut
 from ordergen.web.tables import SortLink
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, Rebalance
-from rebalance_app.orders.selectors import SORTS, TABS, BlotterFilter, order_counts, run_numbered
+from rebalance_app.orders.selectors import SORTS, WITH_DECISIONS, BlotterFilter, order_counts, run_numbered
 from rebalance_app.proposals.selectors import PAGE_SIZE, in_state
 
 SORTABLE = 20_000  # orders that are sorted on request
@@ -78,13 +78,13 @@ class OrderScope:
     def all(self) -> QuerySet[Order]:
         """Everything wanted, in no order."""
         if self.few is not None:
-            return in_state(self.few, TABS[self.wanted.tab]).filter(_matching(self.wanted))
-        orders = Order.objects.filter(_matching(self.wanted), _named(self.wanted), state__in=TABS[self.wanted.tab])
+            return in_state(self.few, self.wanted.states).filter(_matching(self.wanted))
+        orders = Order.objects.filter(_matching(self.wanted), _named(self.wanted), state__in=self.wanted.states)
         return orders if self.run is None else orders.filter(rebalance_id=self.run.pk)
 
     def roads(self) -> list[Road]:
         """What together gives all that `all` gives but for the filters."""
-        states = TABS[self.wanted.tab]
+        states = self.wanted.states
         if self.run is not None:
             return [Road(self.is_rising, state, self.run.pk) for state in states]
         is_any = len(states) == len(OrderState)
@@ -183,7 +183,7 @@ def order_list(scope: OrderScope | None, *, after: str = "") -> OrderPage[Order]
         return OrderPage([])
     page = _keys(scope, after, PAGE_SIZE)
     with_runs = Order.objects.select_related("rebalance", "rebalance__launched_by").defer("rebalance__limits")
-    orders = with_runs.in_bulk(page.rows)
+    orders = with_runs.prefetch_related(WITH_DECISIONS).in_bulk(page.rows)
     return OrderPage([orders[key] for key in page.rows if key in orders], page.next, page.is_partial)
 
 

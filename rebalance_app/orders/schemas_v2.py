@@ -9,11 +9,16 @@ from typing import Annotated, Any, Literal
 from ninja import Field, Schema
 from pydantic import WithJsonSchema
 
+from models_app.drift_index.live_drift import PortfolioView
+from models_app.portfolios.schemas_v2 import DriftOut, drift_out
 from ordergen.apis.conventions import HexId, Instant, SecurityId, Strict
-from rebalance_app.models import Decision, Order, OrderState
+from rebalance_app.models import Decision, Order, OrderMove, OrderState
+from rebalance_app.order_states.as_it_will_be import ToBe
 from rebalance_app.orders.book_now import Verdict
 from rebalance_app.orders.decide import DecisionOutcome
+from rebalance_app.orders.selectors import OrderView, last_decision
 from rebalance_app.proposals.order_reasons import REASONS
+from rebalance_app.proposals.schemas_v2 import CountedOrder
 
 MAX_ORDERS = 5_000
 OrderReason = Annotated[str, WithJsonSchema({"type": "string", "enum": list(REASONS)})]
@@ -57,6 +62,22 @@ class OrderOut(Schema):
     weight_after: Decimal
     reason: OrderReason
     state: OrderState
+    quantity_done: int | None = Field(description="Of the quantity; null while nobody said anything of it")
+    known_at: datetime | None = Field(description="When it was approved, or what came of it last known")
+    decided_by: str | None = Field(description="Who decided on it last")
+    decided_at: datetime | None
+    comment: str | None = Field(description="Of that decision")
+
+
+class MoveOut(Schema):
+    """What became of an order after it was decided on."""
+
+    state_before: OrderState
+    state_after: OrderState
+    moved_by: str | None = Field(description="Null: no person did")
+    moved_at: datetime
+    quantity_done: int | None = Field(description="Of the order, in all")
+    reason: str
 
 
 class DecisionOut(Schema):
@@ -70,6 +91,16 @@ class DecisionOut(Schema):
 class OrderDetail(OrderOut):
     realised_gain: Decimal | None = Field(description="Of a sale under a gain budget")
     decisions: list[DecisionOut]
+    moves: list[MoveOut] = Field(description="After the decisions, the first first")
+    open_orders: list[CountedOrder] = Field(description="On their way when it was proposed, and counted as done then")
+
+
+class OnTheirWay(Schema):
+    """A portfolio as it will be once the orders on their way to it are done."""
+
+    portfolio_id: str
+    open_orders: list[CountedOrder] = Field(description="Approved, and not shown by its holdings yet")
+    drift: DriftOut | None = Field(description="With all of them done, at today's prices; null where there are none")
 
 
 class Skipped(Schema):
@@ -88,8 +119,33 @@ class Decided(Schema):
 
 
 def order_out(order: Order) -> dict[str, Any]:
-    names = (name for name in OrderOut.model_fields if name not in {"id", "run_id"})
-    return {"id": order.pk, "run_id": order.rebalance_id} | {name: getattr(order, name) for name in names}
+    """Of an order that was read WITH_DECISIONS."""
+    told = {"id": order.pk, "run_id": order.rebalance_id} | _decided(last_decision(order))
+    return told | {name: getattr(order, name) for name in OrderOut.model_fields if name not in told}
+
+
+def _decided(decision: Decision | None) -> dict[str, Any]:
+    if decision is None:
+        return dict.fromkeys(("decided_by", "decided_at", "comment"))
+    by, at = decision.decided_by.username, decision.decided_at
+    return {"decided_by": by, "decided_at": at, "comment": decision.comment}
+
+
+def order_detail_out(view: OrderView) -> dict[str, Any]:
+    more = {"realised_gain": view.realised_gain, "open_orders": view.counted}
+    record = {"decisions": map(decision_out, view.decisions), "moves": map(move_out, view.moves)}
+    return order_out(view.order) | more | {name: list(entries) for name, entries in record.items()}
+
+
+def on_their_way_out(now: PortfolioView, to_be: ToBe | None) -> dict[str, Any]:
+    orders = [one.to_json(to_be.prices) for one in to_be.coming] if to_be else []
+    return {"portfolio_id": now.info.id, "open_orders": orders, "drift": drift_out(to_be.view) if to_be else None}
+
+
+def move_out(move: OrderMove) -> dict[str, Any]:
+    names = (name for name in MoveOut.model_fields if name != "moved_by")
+    by = move.moved_by.username if move.moved_by else None
+    return {"moved_by": by} | {name: getattr(move, name) for name in names}
 
 
 def decision_out(decision: Decision) -> dict[str, Any]:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Prefetch, QuerySet, Sum
 
 from models_app.portfolio.lots import gain, lots_sold
 from models_app.portfolio.types import ZERO
+from models_app.sources import get_source
 from ordergen.core.errors import NotFoundError
-from rebalance_app.models import Decision, Order, OrderState, Rebalance
-from rebalance_app.order_states.table import ENDED, OPEN_ORDER
+from rebalance_app.models import Decision, Order, OrderMove, OrderState, Rebalance
+from rebalance_app.order_states.on_the_way import stated_since
+from rebalance_app.order_states.table import AWAITING, ENDED, OPEN_ORDER, refusal_of
 from rebalance_app.orders.judge import Outlook
 from rebalance_app.orders.lines import OrderLine
 from rebalance_app.proposals.selectors import LONG
-from rebalance_app.proposals.stored import read_lots
+from rebalance_app.proposals.stored import counted_changes, read_lots
 from rebalance_app.runs.selectors import DECIDED, run_totals
 
 TABS: dict[str, tuple[OrderState, ...]] = {
-    "awaiting": (OrderState.PROPOSED,),
+    "awaiting": tuple(state for state in OrderState if state in AWAITING),
     "approved": tuple(state for state in OrderState if state in OPEN_ORDER),
     "ended": tuple(state for state in OrderState if state in ENDED),
     "rejected": (OrderState.REJECTED,),
@@ -44,24 +47,56 @@ class BlotterFilter:
     portfolio: str = ""
     sort: str = ""
     value: Decimal | None = None  # and above
+    state: str = ""  # one of the tab's
+
+    @property
+    def states(self) -> tuple[OrderState, ...]:
+        return (OrderState(self.state),) if self.state else TABS[self.tab]
 
     @property
     def is_narrow(self) -> bool:
-        return bool(self.run or self.side or self.ticker or self.portfolio or self.value is not None)
+        return bool(self.run or self.side or self.ticker or self.portfolio or self.state or self.value is not None)
+
+
+def tab_of(state: str, tab: str = "") -> str:
+    """The tab to show orders in this state in: the one asked for, where it has them, else the narrowest that has."""
+    return next(name for name in (tab, *TABS) if state in TABS.get(name, ()))
+
+
+WITH_DECISIONS = Prefetch("decisions", Decision.objects.select_related("decided_by").order_by("decided_at", "pk"))
+
+
+def last_decision(order: Order) -> Decision | None:
+    """What was decided last, of an order that was read WITH_DECISIONS."""
+    decisions = list(order.decisions.all())
+    return decisions[-1] if decisions else None
 
 
 @dataclass(frozen=True)
 class OrderRow:
-    """An order in the blotter, with the policy's reason why this person may not approve it; empty when they may."""
+    """An order in the blotter, with the policy's reason why this person may not approve it; empty when they may.
+
+    `is_unclear`: its portfolio's holdings were stated anew since anything was heard of it.
+    """
 
     order: Order
     why_not: str
     may_reject: bool
+    is_unclear: bool = False
+
+    @property
+    def decision(self) -> Decision | None:
+        return last_decision(self.order)
 
     @property
     def is_open(self) -> bool:
         """Whether there is anything this person may decide on it."""
         return not self.why_not or self.may_reject
+
+    @property
+    def may_be_chosen(self) -> bool:
+        """Whether there is anything this person may do with it in a list: decide on it, or say what became of it."""
+        return self.is_open or not refusal_of("close", self.order.state)
 
 
 def order_counts(runs: QuerySet[Rebalance] | None = None) -> dict[str, int]:
@@ -162,27 +197,60 @@ def run_numbered(number: int | None) -> Rebalance | None:
     return None if number is None else Rebalance.objects.defer(*LONG).filter(number=number).first()
 
 
+class Entry(NamedTuple):
+    """One line of an order's record: a decision on it, or a move after that."""
+
+    at: datetime
+    decision: Decision | None = None
+    move: OrderMove | None = None
+
+
 @dataclass(frozen=True)
 class OrderView:
-    """An order with the record of what was decided on it."""
+    """An order with its record: what was decided on it and what became of it, and what its proposal counted."""
 
     order: Order
     decisions: Sequence[Decision]
+    moves: Sequence[OrderMove]
     realised_gain: Decimal | None  # of a sale under a gain budget
+    counted: Sequence[Mapping[str, Any]]  # orders on their way when it was proposed, as the proposal kept them
+
+    @property
+    def record(self) -> list[Entry]:
+        """Everything since it was proposed, the first first."""
+        decided = [Entry(decision.decided_at, decision=decision) for decision in self.decisions]
+        moved = [Entry(move.moved_at, move=move) for move in self.moves]
+        return sorted([*decided, *moved], key=lambda entry: entry.at)
+
+    @property
+    def counted_change(self) -> int:
+        """Of `quantity_before`, the shares that were on their way: bought, less sold."""
+        return counted_changes(self.counted)[self.order.security_id]
+
+    @property
+    def held_before(self) -> Decimal:
+        """What was held when it was proposed."""
+        before: Decimal = self.order.quantity_before
+        return before - self.counted_change
+
+
+def unclear_orders(orders: Iterable[Order]) -> set[str]:
+    """The ids of those that are open and whose holdings were stated anew since anything was heard of them."""
+    followed = [order for order in orders if order.state in OPEN_ORDER]
+    stated = get_source().stated_at({order.portfolio_id for order in followed}) if followed else {}
+    return {order.pk for order in followed if stated_since(stated.get(order.portfolio_id), order.known_at)}
 
 
 def order_get(order_id: str) -> OrderView:
     """Raises NotFoundError."""
     orders = Order.objects.select_related("rebalance__launched_by", "rebalance__snapshot", "proposal")
-    order = (
-        orders.defer("rebalance__limits", "rebalance__snapshot__payload", "proposal__document")
-        .filter(pk=order_id)
-        .first()
-    )
+    long = orders.defer("rebalance__limits", "rebalance__snapshot__payload")
+    order = long.prefetch_related(WITH_DECISIONS).filter(pk=order_id).first()
     if order is None:
         raise NotFoundError(f"There is no order {order_id[:40]}.")
-    decisions = list(order.decisions.select_related("decided_by").order_by("decided_at", "pk"))
-    return OrderView(order, decisions, _realised_gain(order))
+    moves = list(order.moves.select_related("moved_by").order_by("moved_at", "pk"))
+    counted = (order.proposal.document or {}).get("open_orders", ())
+    return OrderView(order, list(order.decisions.all()), moves, _realised_gain(order), counted)
 
 
 def _realised_gain(order: Order) -> Decimal | None:

@@ -5,6 +5,7 @@ Who may decide on what is said by `decide`; these pages only show it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -38,15 +39,21 @@ def order_list(request: SignedInRequest) -> HttpResponse:
     scope = pages.order_scope(form.wanted)
     orders = pages.order_list(scope, after=form.cleaned_data.get("after", ""))
     run = scope.run if scope else None
+    rows = _rows(request, orders.rows)
+    may_close = all(not refusal_of("close", state) for state in form.wanted.states)
     context = {
         "form": form,
         "wanted": form.wanted,
         "counts": scope.counts if scope else selectors.order_counts(),
         "orders": orders,
-        "rows": [_row(request, order) for order in orders.rows],
+        "rows": rows,
+        "has_unclear": any(row.is_unclear for row in rows),
         "run": run,
+        "is_decided": form.wanted.tab != "awaiting",
+        "is_followed": form.wanted.tab in ("approved", "ended", "all"),
         "totals": _shown_totals(run) if run else None,
-        "may_decide": request.user.can("order.decide") and form.wanted.tab in ("awaiting", "approved"),
+        "may_decide": request.user.can("order.decide") and (form.wanted.tab in ("awaiting", "approved") or may_close),
+        "may_close": may_close,
         "sorts": pages.sort_links(scope, form.wanted),
         "looked_at": pages.LOOKED_AT,
     }
@@ -67,17 +74,19 @@ def order_export(request: SignedInRequest) -> HttpResponseBase:
     return csv_download(order_csv(pages.order_scope(form.wanted)), name="orders.csv", by=request.user)
 
 
-def _row(request: SignedInRequest, order: Order) -> selectors.OrderRow:
-    return selectors.OrderRow(
-        order, why_not(request.user, order, "approved"), not why_not(request.user, order, "rejected")
-    )
+def _rows(request: SignedInRequest, orders: Sequence[Order]) -> list[selectors.OrderRow]:
+    unclear, by = selectors.unclear_orders(orders), request.user
+    return [
+        selectors.OrderRow(o, why_not(by, o, "approved"), not why_not(by, o, "rejected"), o.pk in unclear)
+        for o in orders
+    ]
 
 
 @page("GET")
 def order_detail(request: SignedInRequest, order_id: str) -> HttpResponse:
     """One order and the record of the decisions on it."""
     view = selectors.order_get(order_id)
-    row, form = _row(request, view.order), DecisionForm()
+    (row,), form = _rows(request, [view.order]), DecisionForm()
     foreseen: dict[str, selectors.Preview] = {}
     if request.user.can("order.decide") and row.is_open:
         open_to: tuple[Verdict, ...] = ("rejected",) if row.why_not else ("approved", "rejected")

@@ -91,7 +91,7 @@ def proposal(
     values["document"]["cash_after_costs"] = text(solution.cash_after_costs)
     values["document"]["limits"] = limits_applied(inputs, row.portfolio_id)
     if coming:
-        values["document"]["open_orders"] = [one.to_json() for one in coming]
+        values["document"]["open_orders"] = [one.to_json(inputs.prices) for one in coming]
     if inputs.needs_lots(row.portfolio_id):
         values["document"] |= _gains(problem, solution)
     if solution.nearest:

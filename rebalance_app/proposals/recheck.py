@@ -35,7 +35,8 @@ def proposal_faults(row: PortfolioRebalance, orders: Sequence[Order]) -> Iterato
 def _gain_faults(problem: RebalanceProblem, solution: RebalanceSolution, document: dict[str, Any]) -> Iterator[str]:
     """That the gain is what the stored lots make it, and that they are lots of all that was held."""
     lots = proposals.read_lots(document)
-    if lots is None or mismatches({p.security_id: p.quantity for p in problem.positions}, shares_in(lots)):
+    there = {p.security_id: p.quantity - p.on_order for p in problem.positions}
+    if lots is None or mismatches(there, shares_in(lots)):
         yield "its tax lots do not add up to its holdings"
     elif (gained := total_gain(problem, solution.quantities)) != _number(document.get("realised_gain")):
         yield f"its sales realise {gained}, not {document.get('realised_gain')}"

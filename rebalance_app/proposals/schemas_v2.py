@@ -11,6 +11,19 @@ from rebalance_app.models import PortfolioRebalance, ProposalState
 from rebalance_app.proposals import stored as proposals
 
 
+class CountedOrder(Schema):
+    """An order that was approved and that the holdings do not show yet."""
+
+    id: str
+    run: int
+    security_id: str
+    ticker: str
+    side: Literal["BUY", "SELL"]
+    quantity: int = Field(description="Shares that are still to come, or to go")
+    price: Decimal = Field(description="What a share is counted at")
+    is_unclear: bool = Field(description="The holdings were stated anew since: somebody has to say what became of it")
+
+
 class ProposalSummary(Schema):
     run_id: str
     portfolio_id: str
@@ -37,8 +50,9 @@ class ProposalOut(ProposalSummary):
         "of before it was told"
     )
     document: dict[str, Any] | None = Field(
-        description="Positions before and after, certificate, reasons; under a gain budget the realised gain, each "
-        "position's part of it and the tax lots sold, and all lots it was computed from"
+        description="Positions before and after, certificate, reasons; `open_orders`, on their way and counted, "
+        "and by position `on_their_way`, the shares of `quantity_before` that come by them; under a gain budget the "
+        "realised gain, each position's part of it and the tax lots sold, and all lots it was computed from"
     )
 
 

@@ -140,7 +140,12 @@ class ProposalLine:
     realised_gain: Decimal | None = None
     lots_sold: Sequence[SoldLot] = ()
     restrictions: Mapping[str, Any] = field(default_factory=dict)  # the security's own limits in this run
+    on_their_way: int = 0  # of the quantity before, what was ordered earlier and not there yet; negative: not gone yet
     is_at_band: bool = False  # its band kept it from the nearest whole number to its target
+
+    @property
+    def quantity_held(self) -> Decimal:
+        return self.quantity_before - self.on_their_way
 
     @property
     def in_model(self) -> bool:
@@ -192,6 +197,7 @@ def _line(stored: Mapping[str, Any], orders: Mapping[str, Order]) -> ProposalLin
         order=orders.get(stored["security_id"]),
         realised_gain=None if gain is None else Decimal(gain),
         lots_sold=[_sold_lot(lot) for lot in stored.get("lots_sold", ())],
+        on_their_way=stored.get("on_their_way", 0),
     )
 
 
@@ -232,6 +238,28 @@ class ProposalView:
     def document(self) -> Mapping[str, Any]:
         """As it was stored, with its certificate."""
         return self.row.document or {}
+
+    @property
+    def counted(self) -> Sequence[Mapping[str, Any]]:
+        """Orders on their way then, as the document has them: done in its figures, or why there is no proposal."""
+        found: Sequence[Mapping[str, Any]] = self.document.get("open_orders", ())
+        return found
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether there is no proposal because of them."""
+        return self.row.reason_code == "OPEN_ORDER"
+
+    @property
+    def cash_on_its_way(self) -> Decimal:
+        """Of the cash before, what those orders bring, less what they cost."""
+        worth = ((one["side"], one["quantity"] * Decimal(one["price"])) for one in self.counted)
+        return sum((value if side == "SELL" else -value for side, value in worth), ZERO)
+
+    @property
+    def cash_held(self) -> Decimal | None:
+        """The cash that was there."""
+        return None if self.row.cash_before is None else self.row.cash_before - self.cash_on_its_way
 
     @property
     def limits(self) -> list[certificate.Limit]:

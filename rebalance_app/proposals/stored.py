@@ -6,7 +6,8 @@ stand once with the run, and weights, drift and the side of each trade follow fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -64,12 +65,21 @@ def read_lots(document: Mapping[str, Any]) -> dict[str, list[TaxLot]] | None:
     }
 
 
+def counted_changes(open_orders: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """By security id, what orders that a proposal counted as done change of its holding: bought, less sold."""
+    changes: Counter[str] = Counter()
+    for one in open_orders:
+        changes[one["security_id"]] += one["quantity"] if one["side"] == "BUY" else -one["quantity"]
+    return changes
+
+
 def lines(row: PortfolioRebalance) -> list[dict[str, Any]]:
     """Every position before and after: decimals as strings, what is unknown as None.
 
     Keys: security_id ticker name price quantity_before quantity_after target low_drift high_drift weight_before
-    weight_after band_use_before band_use_after state_before state_after side trade_quantity reason, and of a sale under
-    a gain budget realised_gain and lots_sold: what it gains, and by which tax lots.
+    weight_after band_use_before band_use_after state_before state_after side trade_quantity reason; where orders on
+    their way are counted, on_their_way: the shares of quantity_before that were not held, negative where more was; and
+    of a sale under a gain budget realised_gain and lots_sold: what it gains, and by which tax lots.
     """
     if not row.document or not row.document.get("quantities"):
         return []
@@ -79,6 +89,8 @@ def lines(row: PortfolioRebalance) -> list[dict[str, Any]]:
     was = portfolio_drift(before, Decimal(row.document["cash_before"])).positions
     lots = read_lots(row.document)
     told = [_line(inputs, *pair) for pair in zip(before, was, _after(before, row.document), strict=True)]
+    if changes := counted_changes(row.document.get("open_orders", ())):
+        told = [line | {"on_their_way": changes[line["security_id"]]} for line in told]
     return told if lots is None else [line | _gains(line, lots.get(line["security_id"], [])) for line in told]
 
 

@@ -15,7 +15,7 @@ from ordergen.apis.conventions import ChangedAfter, Cursor, HexId, Limit, Page, 
 from ordergen.apis.docs import errors
 from ordergen.apis.idempotency import REPLAYED
 from ordergen.audit.feed import subjects_changed
-from rebalance_app.models import Rebalance, RunState
+from rebalance_app.models import OpenOrders, Rebalance, RunState
 from rebalance_app.proposals.selectors import LONG, run_get
 from rebalance_app.runs import schemas_v2 as out
 from rebalance_app.runs.backlog import run_progress
@@ -47,6 +47,7 @@ def launch_run(
         portfolio_ids=payload.portfolio_ids,
         options=payload.options,
         note=payload.note,
+        open_orders=OpenOrders(payload.open_orders),
         idempotency_key=idempotency_key,
     )
     response["Location"] = f"/api/v2/runs/{run.pk}"

@@ -12,6 +12,7 @@ from django.conf import settings
 from models_app.portfolio.types import ProblemError
 from rebalance_app.formats.problem_json import options_from_json
 from rebalance_app.limits.forms import FIELDS, NUMBER, entered, shown
+from rebalance_app.models import OpenOrders
 from rebalance_app.runs.preflight import LaunchScope, Preflight
 
 MODES = (
@@ -20,6 +21,10 @@ MODES = (
     ("only_breached", "Only what is outside: positions inside their band are left alone"),
     ("invest_cash", "Invest cash: buys only"),
     ("raise_cash", "Raise cash: sells only, up to the cash floor below"),
+)
+OPEN_ORDERS = (
+    (OpenOrders.NET, "Count them as done: what is bought is there, what is sold is gone, at the prices of this run"),
+    (OpenOrders.LEAVE_OUT, "Leave their portfolios out, and say which order was in the way"),
 )
 OPTION_FIELDS = (
     "mode", "min_cash", "min_cash_weight", "max_cash", "max_cash_weight", "min_trade_value", "max_turnover",
@@ -32,6 +37,9 @@ class LaunchForm(forms.Form):
 
     scope = forms.ChoiceField(label="Portfolios", widget=forms.RadioSelect)
     mode = forms.ChoiceField(label="How", choices=MODES, widget=forms.RadioSelect, initial="to_target")
+    open_orders = forms.ChoiceField(
+        label="Orders on their way", choices=OPEN_ORDERS, widget=forms.RadioSelect, required=False
+    )  # a page that was opened before an upgrade does not send it
     time_limit = forms.DecimalField(
         label="Seconds per portfolio", max_value=settings.OPTIMIZATION_TIMEOUT, required=False, widget=NUMBER
     )
@@ -56,7 +64,7 @@ class LaunchForm(forms.Form):
 
     def __init__(self, preflight: Preflight, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.initial.update(shown(preflight.options))
+        self.initial.update(shown(preflight.options) | {"open_orders": preflight.open_orders})
         self.fields |= {name: deepcopy(FIELDS[name]) for name in OPTION_FIELDS if name not in self.fields}
         self.preflight = preflight
         choices = [(scope.key, scope.label) for scope in preflight.scopes]
@@ -82,6 +90,9 @@ class LaunchForm(forms.Form):
     @property
     def chosen(self) -> LaunchScope:
         return self.preflight.scope(self.cleaned_data["scope"])
+
+    def clean_open_orders(self) -> OpenOrders:
+        return OpenOrders(self.cleaned_data["open_orders"] or OpenOrders.NET)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data

@@ -101,8 +101,9 @@ def run_stop(run_id: str, *, first: str, why: str) -> None:
 def run_retry(*, by: User, run_id: str, idempotency_key: str | None = None) -> Rebalance:
     """Starts a run over the portfolios that have no answer in this one, with its options and today's prices and model.
 
-    What no longer follows the model is left out. Raises ConflictError while the run is going or when nothing is left,
-    and what launching raises.
+    It leaves out what has orders on their way where this run did, and counts those otherwise. What no longer follows
+    the model is left out. Raises ConflictError while the run is going or when nothing is left, and what launching
+    raises.
     """
     by.must("rebalance.launch")
     run = run_get(run_id)
@@ -119,6 +120,7 @@ def run_retry(*, by: User, run_id: str, idempotency_key: str | None = None) -> R
         portfolio_ids=failed,
         options=run.options,
         note=f"Failures of run #{run.number}",
+        open_orders=run.open_orders_again,
         idempotency_key=idempotency_key,
         reserve_costs=False,  # a run that says nothing of it kept none
     )

@@ -18,6 +18,8 @@ from models_app.investment_models import selectors as models
 from models_app.models import InvestmentModel
 from models_app.sources import get_source
 from rebalance_app.limits.in_force import OverModel, over_model
+from rebalance_app.models import OpenOrders
+from rebalance_app.order_states.pending import Standing, standing_of
 from rebalance_app.proposals.selectors import run_get
 from rebalance_app.runs.selectors import failed_portfolio_ids, n_busy
 
@@ -51,7 +53,9 @@ class Preflight:
     freshness: Freshness
     n_busy: int  # portfolios that another run is working on
     scopes: Sequence[LaunchScope]
+    orders: Standing  # on their way to these portfolios, before this run
     options: Mapping[str, Any] = field(default_factory=dict)  # of the run that is to be repeated
+    open_orders: OpenOrders = OpenOrders.NET  # likewise
 
     @cached_property
     def unpriced_tickers(self) -> list[str]:
@@ -87,6 +91,7 @@ def choices(wanted: Request) -> list[InvestmentModel]:
 def preflight(model: InvestmentModel, wanted: Request) -> Preflight:
     """Reads how the portfolios of the model stand: a few queries, however many portfolios there are."""
     followers = frozenset(model.portfolios.values_list("portfolio_id", flat=True))
+    again = run_get(wanted.again) if wanted.again else None
     return Preflight(
         model,
         len(followers),
@@ -94,7 +99,9 @@ def preflight(model: InvestmentModel, wanted: Request) -> Preflight:
         figures.freshness(model.pk),
         n_busy(followers),
         [*_asked(followers, wanted), *_everyone(model, followers)],
-        run_get(wanted.again).options if wanted.again else {},
+        standing_of(followers),
+        again.options if again else {},
+        again.open_orders_again if again else OpenOrders.NET,
     )
 
 

@@ -19,6 +19,7 @@ def run_report(run: Rebalance) -> dict[str, Any]:
         "id": run.pk,
         "model": run.model_name,
         "model_version": run.model_version,
+        "open_orders": run.open_orders,
         "state": run.state,
         "portfolios": [
             _portfolio(row) | {"orders": orders.get(row.pk, [])}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from ninja import Field, Schema
 
@@ -23,6 +23,9 @@ class RunIn(Strict):
         {}, description=f"As of `ordergen solve`; decimals as strings. {FIELDS}", examples=[{"min_cash": "100.00"}]
     )
     note: str = Field("", max_length=500)
+    open_orders: Literal["net", "leave_out"] = Field(
+        "net", description="About orders on their way: count them as done, or leave their portfolios out"
+    )
 
 
 class RunOut(Schema):
@@ -37,6 +40,9 @@ class RunOut(Schema):
     finished_at: datetime | None
     cancel_requested: bool
     options: dict[str, Any]
+    open_orders: Literal["net", "leave_out", "ignore"] = Field(
+        description="`ignore`: launched through API v1, or before orders were followed"
+    )
     note: str
     n_portfolios: int
     n_done: int
@@ -57,7 +63,7 @@ class RunDetail(RunOut):
 
 def run_out(run: Rebalance) -> dict[str, Any]:
     names = ("number", "state", "model_id", "model_name", "model_version", "launched_at", "finished_at")
-    more = ("cancel_requested", "options", "note", "n_portfolios", "n_done", "n_orders", "n_awaiting")
+    more = ("cancel_requested", "options", "open_orders", "note", "n_portfolios", "n_done", "n_orders", "n_awaiting")
     return {
         "id": run.pk,
         **{name: getattr(run, name) for name in names + more},

@@ -58,6 +58,7 @@ def run_new(request: SignedInRequest) -> HttpResponse:
         portfolio_ids=form.chosen.portfolio_ids,
         options=form.cleaned_data["options"],
         note=form.cleaned_data["note"],
+        open_orders=form.cleaned_data["open_orders"],
         idempotency_key=form.cleaned_data["idempotency_key"],
     )
     return redirect("rebalance", run.pk)

@@ -11,7 +11,7 @@ from models_app.models import InvestmentModel, ModelPortfolio
 from models_app.sources import get_source
 from ordergen.accounts.models import User
 from ordergen.core.errors import InvalidInputError, NotFoundError
-from rebalance_app.models import Rebalance
+from rebalance_app.models import OpenOrders, Rebalance
 from rebalance_app.proposals.selectors import LONG
 from rebalance_app.runs.launch import run_launch
 from rebalance_app.runs.solve_chunk import chunk_solve
@@ -63,19 +63,22 @@ def run_work(run: Rebalance) -> Rebalance:
         time.sleep(0.1)
 
 
-def run_by_name(*, by: User, model: str | None = None, portfolio: str | None = None) -> Rebalance:
+def run_by_name(
+    *, by: User, model: str | None = None, portfolio: str | None = None, open_orders: OpenOrders = OpenOrders.NET
+) -> Rebalance:
     """Launches a run over a model, or over one portfolio by the model it follows, by name or id, and works it off.
 
     Raises NotFoundError, InvalidInputError (the portfolio follows several models, or none) and what launching raises.
     """
     if model:
-        return run_work(run_launch(by=by, model_id=_model_id(model)))
+        return run_work(run_launch(by=by, model_id=_model_id(model), open_orders=open_orders))
     portfolio_id = _portfolio_id(portfolio or "")
     followed = list(ModelPortfolio.objects.filter(portfolio_id=portfolio_id).select_related("model"))
     if len(followed) != 1:
         names = ", ".join(sorted(line.model.name for line in followed)) or "no model"
         raise InvalidInputError(f"{portfolio} follows {names}: rebalance it from the page of one model.")
-    return run_work(run_launch(by=by, model_id=followed[0].model_id, portfolio_ids=[portfolio_id]))
+    model_id = followed[0].model_id
+    return run_work(run_launch(by=by, model_id=model_id, portfolio_ids=[portfolio_id], open_orders=open_orders))
 
 
 def _model_id(name_or_id: str) -> str:

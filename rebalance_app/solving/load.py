@@ -103,7 +103,8 @@ def unknown_gain(balances: Balances) -> Reason | None:
     """Why what the sales of this portfolio gain cannot be told; None where it can, or where nobody asked for lots."""
     if balances.lots is None:
         return None
-    wrong = mismatches(balances.quantities, shares_in(balances.lots))
+    there = {key: held - balances.on_order.get(key, ZERO) for key, held in balances.quantities.items()}
+    wrong = mismatches(there, shares_in(balances.lots))
     if not wrong:
         return None
     security_id, differs = next(iter(wrong.items()))

@@ -10,6 +10,7 @@ from ninja import Field, Schema
 
 from ordergen.apis.conventions import HexId, Strict
 from rebalance_app.limits.schemas_v2 import FIELDS, OptionValues
+from rebalance_app.proposals.schemas_v2 import CountedOrder
 from rebalance_app.what_if.services import MAX_SCENARIOS, WhatIf
 
 
@@ -73,6 +74,9 @@ class WhatIfOut(Schema):
     taken_at: datetime
     market_value: Decimal | None
     cash_before: Decimal
+    open_orders: list[CountedOrder] = Field(
+        description="Orders on their way: counted as done in all figures, those before included"
+    )
     scenarios: list[ScenarioOut]
 
 
@@ -86,5 +90,6 @@ def what_if_out(found: WhatIf) -> dict[str, Any]:
         "taken_at": found.taken_at,
         "market_value": found.before.market_value,
         "cash_before": found.before.cash,
+        "open_orders": [one.to_json(found.prices) for one in found.coming],
         "scenarios": list(found.scenarios),
     }

@@ -1,6 +1,6 @@
 """What-if: one portfolio as it is now, under several sets of options side by side. Writes nothing.
 
-freeze   | targets, prices, holdings and the limits in force, read once
+freeze   | targets, prices, holdings, what is on its way to them and the limits in force, read once
 solve    | the closed form here; the integer programme in a process of its own, each scenario in bounded time
 figures  | what each answer comes to
 """
@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -27,13 +28,15 @@ from models_app.sources.book_source import Balances
 from ordergen.accounts.models import User
 from ordergen.core.errors import InvalidInputError, NotFoundError
 from rebalance_app.formats.problem_json import options_from_json
+from rebalance_app.models import OpenOrders
 from rebalance_app.optimiser.solution import refused
 from rebalance_app.optimiser.solve import solve_separable
+from rebalance_app.order_states.on_the_way import Coming, expected, on_their_way
 from rebalance_app.proposals.document import limits_applied, reason_told
 from rebalance_app.proposals.run_inputs import RunInputs
 from rebalance_app.solving.failures import SolverLostError, of_process, solver_busy
 from rebalance_app.solving.freeze import checked_options, limits_in_force, prices_now
-from rebalance_app.solving.load import refusal, stale_price, unknown_gain
+from rebalance_app.solving.load import refusal, why_unfit
 from rebalance_app.solving.solver_process import SolverChild
 from rebalance_app.what_if.scenario_json import scenario_to_json
 from rebalance_app.what_if.scenarios import scenario
@@ -47,13 +50,18 @@ _one_at_a_time = threading.Lock()  # a child answers one problem after the other
 
 @dataclass(frozen=True)
 class WhatIf:
-    """The frozen portfolio before any trade, and the figures of each scenario as JSON has them."""
+    """The frozen portfolio before any trade, and the figures of each scenario as JSON has them.
+
+    `coming` is what is on its way to it: counted in `before` and in every scenario as if it were done.
+    """
 
     model: InvestmentModel
     portfolio_id: str
     portfolio_name: str
     taken_at: datetime
     before: PortfolioDrift
+    coming: Sequence[Coming]
+    prices: Mapping[str, Decimal]
     scenarios: Sequence[dict[str, Any]]
 
 
@@ -63,7 +71,9 @@ class _Frozen:
 
     inputs: RunInputs
     portfolio_id: str
-    balances: Balances  # with tax lots where they add up, so that every scenario says what it gains
+    balances: Balances  # as they will be; with tax lots where they add up, so that every scenario says what it gains
+    coming: Sequence[Coming]
+    unfit: Reason | None  # why no run would trade at all
     unknown_gain: Reason | None
 
     def under(self, options: Mapping[str, Any]) -> tuple[RunInputs, RebalanceProblem]:
@@ -90,10 +100,10 @@ def what_if(
         raise NotFoundError(f"There is no portfolio {portfolio_id}.")
     model = _model(portfolio_id, model_id)
     frozen = _frozen(_inputs(model, portfolio_id), portfolio_id, balances)
-    _, plain = frozen.under({})
+    inputs, plain = frozen.under({})
     before = portfolio_drift(plain.positions, plain.cash)
     scenarios = [_scenario(frozen, given, before) for given in asked]
-    return WhatIf(model, portfolio_id, portfolio.name, timezone.now(), before, scenarios)
+    return WhatIf(model, portfolio_id, portfolio.name, timezone.now(), before, frozen.coming, inputs.prices, scenarios)
 
 
 def _counted(options: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
@@ -127,31 +137,34 @@ def _inputs(model: InvestmentModel, portfolio_id: str) -> RunInputs:
     """What a run would be launched on that never is."""
     snapshot = prices_now(get_source(), model)
     targets = {line.security_id: (line.target, line.low_drift, line.high_drift) for line in model.positions.all()}
-    return RunInputs(snapshot.payload, targets, limits=limits_in_force(model, {portfolio_id: ""}, snapshot))
+    limits = limits_in_force(model, {portfolio_id: ""}, snapshot)
+    return RunInputs(snapshot.payload, targets, limits=limits, open_orders=OpenOrders.NET)
 
 
 def _frozen(inputs: RunInputs, portfolio_id: str, balances: Balances) -> _Frozen:
     source = get_source()
+    coming = on_their_way({portfolio_id: balances}).get(portfolio_id, ())
+    to_be = expected(balances, coming, inputs.prices)
+    unfit = why_unfit(inputs, to_be, coming)
     if not source.has_tax_lots:
-        return _Frozen(inputs, portfolio_id, balances, None)
-    with_lots = replace(balances, lots=source.tax_lots([portfolio_id]).get(portfolio_id, {}))
-    why = unknown_gain(with_lots)
-    return _Frozen(inputs, portfolio_id, balances if why else with_lots, why)
+        return _Frozen(inputs, portfolio_id, to_be, coming, unfit, None)
+    with_lots = replace(to_be, lots=source.tax_lots([portfolio_id]).get(portfolio_id, {}))
+    why = why_unfit(inputs, with_lots, coming)
+    return _Frozen(inputs, portfolio_id, to_be if why else with_lots, coming, unfit, why)
 
 
 def _scenario(frozen: _Frozen, given: dict[str, Any], before: PortfolioDrift) -> dict[str, Any]:
     inputs, problem = frozen.under(given)
-    solution = _too_old(frozen) or _gainless(frozen, inputs) or _solve(problem)
+    solution = _unfit(frozen) or _gainless(frozen, inputs) or _solve(problem)
     found = scenario_to_json(before, problem.positions, scenario(problem, solution), partial(reason_told, inputs))
     trades = [trade | {"ticker": inputs.ticker(trade["security_id"])} for trade in found["trades"]]
     limits = limits_applied(inputs, frozen.portfolio_id)
     return found | {"options": given, "limits": limits, "trades": trades}
 
 
-def _too_old(frozen: _Frozen) -> RebalanceSolution | None:
-    """The refusal of a portfolio with a price that no run would trade on."""
-    why = stale_price(frozen.inputs, frozen.balances)
-    return refusal(frozen.portfolio_id, why) if why else None
+def _unfit(frozen: _Frozen) -> RebalanceSolution | None:
+    """The refusal of a portfolio that no run would trade: a price is too old, an order on its way is unclear."""
+    return refusal(frozen.portfolio_id, frozen.unfit) if frozen.unfit else None
 
 
 def _gainless(frozen: _Frozen, inputs: RunInputs) -> RebalanceSolution | None:

@@ -98,6 +98,13 @@ def quantity(value: Number) -> str:
 
 
 @register.filter
+def signed_quantity(value: Number) -> str:
+    """A change of a holding: "+20", "−1,250"; zero has no sign."""
+    number = exact(value)
+    return unknown() if number is None else spelled(number, _places(number), signed=True)
+
+
+@register.filter
 def price(value: Number) -> str:
     """Two decimals, up to four where the price has them: "10.00", "0.1234"."""
     number = exact(value)

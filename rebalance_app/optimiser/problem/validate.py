@@ -28,7 +28,7 @@ def _position_reasons(p: Position) -> Iterator[Reason]:
         yield _invalid("out_of_range", p.security_id)
     if p.lot_size < 1:
         yield _invalid("lot_size", p.security_id, lot_size=p.lot_size)
-    if p.lots and sum((lot.quantity for lot in p.lots), Decimal(0)) != p.quantity:
+    if p.lots and sum((lot.quantity for lot in p.lots), Decimal(0)) != p.quantity - p.on_order:
         yield _invalid("lots_differ", p.security_id)
     if any(lot.quantity < 0 or lot.cost < 0 for lot in p.lots):
         yield _invalid("negative_lot", p.security_id)
@@ -51,7 +51,8 @@ def _unknown_gains(problem: RebalanceProblem) -> Iterator[Reason]:
     """Holdings whose sale would realise a gain that nobody knows, under a gain budget."""
     if problem.options.gain_budget is None or problem.options.hold:
         return
-    yield from (Reason("UNKNOWN_GAIN", p.security_id) for p in problem.positions if p.quantity > 0 and not p.lots)
+    ids = (p.security_id for p in problem.positions if p.quantity > p.on_order and not p.lots)
+    yield from (Reason("UNKNOWN_GAIN", security_id) for security_id in ids)
 
 
 def refusals(problem: RebalanceProblem) -> tuple[Reason, ...]:

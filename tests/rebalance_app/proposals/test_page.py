@@ -7,11 +7,14 @@ import pytest
 
 from models_app.portfolio.types import MODES
 from rebalance_app.limits.services import limits_set
+from rebalance_app.models import OpenOrders
 from rebalance_app.proposals import certificate
 from rebalance_app.proposals import document as propose
 from rebalance_app.proposals.selectors import ProposalView
 from rebalance_app.runs.launch import run_launch
-from tests.markup import flat
+from tests.callers import Api
+from tests.markup import flat, words
+from tests.rebalance_app.approved import approve
 
 pytestmark = pytest.mark.django_db
 CERTIFICATE = propose._certificate
@@ -138,3 +141,64 @@ def test_on_hold_nothing_is_said_to_be_nearest(proposed, manager, book):
 
     assert "the portfolio is on hold, so nothing is traded" in page
     assert marked(page) == ["on hold (portfolio, shaped the answer)"]
+
+
+# Orders on their way
+
+
+@pytest.fixture
+def second(client, manager, approver, book, run, run_worker):
+    """Opens the page of Harbour's proposal in a second run, after some orders of the first were approved."""
+    client.force_login(manager)
+
+    def page(*tickers, **more):
+        approved = approve(run, approver, "Harbour", *tickers)
+        again = run_worker(run_launch(by=manager, model_id=book.model.pk, **more))
+        return approved, client.get(f"/rebalances/{again.pk}/portfolios/{book.harbour.pk}/")
+
+    return page
+
+
+def test_a_proposal_names_what_it_counted_and_splits_holdings_and_cash(second, book):
+    (bought, sold), page = second("AAA", "XXX")
+    text = words(page)
+
+    assert "Counted as done: cash and positions before are as they will be" in text
+    assert all(f'href="/orders/{order.pk}/"' in page.content.decode() for order in (bought, sold))
+    assert f"0 held +{bought.quantity} on their way" in text
+    change = sold.value - bought.value
+    assert f"{10_000 + change:,.2f} 10,000.00 there \N{MINUS SIGN}{-change:,.2f} on its way" in text
+    lines = {line.ticker: line for line in page.context["proposal"].lines}
+    assert (lines["AAA"].quantity_held, lines["AAA"].on_their_way) == (0, bought.quantity)
+    assert "XXX" not in lines, "all of it is gone by then"
+
+
+def test_a_proposal_without_any_says_nothing_of_them(second):
+    page = words(second("AAA", open_orders=OpenOrders.IGNORE)[1])
+
+    assert "Counted as done" not in page
+    assert "on its way" not in page
+
+
+def test_a_portfolio_that_was_left_out_says_for_which_order(second):
+    (bought,), page = second("AAA", open_orders=OpenOrders.LEAVE_OUT)
+    text = words(page)
+
+    assert f"BUY {bought.quantity} AAA of run #1 is on its way, and this run leaves such portfolios out." in text
+    assert f'href="/orders/{bought.pk}/"' in page.content.decode()
+    assert "Counted as done" not in text
+
+
+def test_the_api_has_what_was_counted_in_the_document_and_at_each_position(second, manager, key_for, book):
+    (bought,), page = second("AAA")
+    run = page.context["run"]
+    v2 = Api("/api/v2", **{"X-API-Key": key_for(manager)})
+    document = v2.get(f"/runs/{run.pk}/proposals/{book.harbour.pk}").json()["document"]
+    lee = v2.get(f"/runs/{run.pk}/proposals/{book.cash_only.pk}").json()["document"]
+
+    assert [(one["id"], one["quantity"], one["price"]) for one in document["open_orders"]] == [
+        (bought.pk, bought.quantity, "10.0000")
+    ]
+    assert {line["ticker"]: line["on_their_way"] for line in document["positions"]}["AAA"] == bought.quantity
+    assert "open_orders" not in lee
+    assert "on_their_way" not in lee["positions"][0]

@@ -6,6 +6,7 @@ import pytest
 
 from rebalance_app.models import Rebalance
 from tests.callers import Api
+from tests.rebalance_app.approved import approve
 
 pytestmark = pytest.mark.django_db
 
@@ -167,3 +168,16 @@ def test_only_who_may_launch_asks_what_if(book, viewer, manager, key_for):
     assert Api("/api/v2", **{"X-API-Key": key_for(viewer)}).post("/what-if", body).status_code == 403
     assert reader.post("/what-if", body).status_code == 403
     assert Api("/api/v2").post("/what-if", body).status_code == 401
+
+
+def test_what_is_on_its_way_is_named_beside_the_scenarios(v2, book, run, approver):
+    asked = {"portfolio_id": book.harbour.pk, "options": [{}]}
+    assert v2.post("/what-if", asked).json()["open_orders"] == []
+
+    (bought,) = approve(run, approver, "Harbour", "AAA")
+    answer = v2.post("/what-if", asked).json()
+    assert [(one["id"], one["quantity"], one["is_unclear"]) for one in answer["open_orders"]] == [
+        (bought.pk, bought.quantity, False)
+    ]
+    assert Decimal(answer["cash_before"]) == book.harbour.cash - bought.value
+    assert "AAA" not in {trade["ticker"] for trade in answer["scenarios"][0]["trades"]}

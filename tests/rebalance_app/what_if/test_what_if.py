@@ -8,7 +8,7 @@ import pytest
 
 from models_app.investment_models.rules import ModelDraft, PositionDraft
 from models_app.modelling.services import model_create
-from models_app.models import Price
+from models_app.models import Price, TaxLot
 from ordergen.audit.models import AuditEvent
 from ordergen.core.errors import InvalidInputError, NotAllowedError, NotFoundError
 from rebalance_app.limits.services import limits_set
@@ -18,6 +18,7 @@ from rebalance_app.solving import solver_process
 from rebalance_app.solving.solver_process import SolverChild
 from rebalance_app.what_if import services as service
 from rebalance_app.what_if.services import what_if
+from tests.rebalance_app.approved import approve, state_anew
 
 pytestmark = pytest.mark.django_db
 SILENT = [sys.executable, "-c", "print('ready', flush=True); import time; time.sleep(600)"]
@@ -195,3 +196,39 @@ def test_a_binding_cash_floor_is_kept_by_the_programme_outside_this_process(book
     assert Decimal(floor["cash_after"]) >= 4720 > Decimal(none["cash_after"])
     assert Decimal(floor["gap"]) <= Decimal("0.01")
     assert Decimal(floor["drift_after"]) >= Decimal(none["drift_after"])
+
+
+def test_what_is_on_its_way_counts_as_done_in_every_scenario_and_is_named(book, manager, approver, run, run_worker):
+    (bought,) = approve(run, approver, "Harbour", "AAA")
+    found = _ask(book, manager, {}, {"hold": True})
+    again = run_worker(run_launch(by=manager, model_id=book.model.pk, portfolio_ids=[book.harbour.pk]))
+    proposed = {(order.ticker, order.side, order.quantity) for order in again.orders.all()}
+
+    assert [(one.order.pk, one.shares) for one in found.coming] == [(bought.pk, bought.quantity)]
+    assert {(t["ticker"], t["side"], t["quantity"]) for t in found.scenarios[0]["trades"]} == proposed
+    assert "AAA" not in {ticker for ticker, _, _ in proposed}, "it was ordered before"
+    assert found.before.cash == book.harbour.cash - bought.value
+    assert found.scenarios[1]["orders"] == 0
+
+
+def test_a_portfolio_with_an_unclear_order_has_no_scenario_and_the_order_is_named(book, manager, approver, run):
+    approve(run, approver, "Harbour", "AAA")
+    state_anew(book.harbour)
+    (scenario,) = _ask(book, manager, {}).scenarios
+
+    assert (scenario["status"], scenario["reasons"][0]["code"]) == ("error", "OPEN_ORDER")
+    assert "AAA of run #1 is open" in scenario["reasons"][0]["message"]
+
+
+def test_the_gain_of_sales_is_told_beside_a_buy_on_its_way_and_not_beside_a_sale(book, manager, approver, run):
+    """Which lots a sale takes that is not done yet, nobody knows; a buy takes none."""
+    TaxLot.objects.create(
+        portfolio=book.harbour, security=book.xxx, reference="1", quantity=10, cost=80, acquired_on="2020-01-01"
+    )
+    approve(run, approver, "Harbour", "AAA")
+    (told,) = _ask(book, manager, {"gain_budget": "500"}).scenarios
+    approve(run, approver, "Harbour", "XXX")
+    (refused,) = _ask(book, manager, {"gain_budget": "500"}).scenarios
+
+    assert (told["status"], told["realised_gain"]) == ("optimal", "200.0000"), told["reasons"]
+    assert refused["reasons"][0]["code"] == "OPEN_ORDER"

@@ -66,7 +66,7 @@ def run_launch(  # noqa: PLR0913  what somebody says at a launch
         "note": note,
         "by": by.pk,
     }
-    if open_orders != OpenOrders.NET:
+    if open_orders == OpenOrders.LEAVE_OUT:  # what people choose; the others are what a door promises
         request["open_orders"] = open_orders.value
     key = _scoped(idempotency_key, by)
     if earlier := _earlier_run(key, request):

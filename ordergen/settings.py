@@ -260,6 +260,11 @@ PRICE_MAX_AGE_DAYS = env.int("ORDERGEN_PRICE_MAX_AGE_DAYS", default=7)  # behind
 # beyond the second it is refused.
 PRICE_MOVED_SOFT = _fraction("ORDERGEN_PRICE_MOVED_SOFT", "0.05")
 PRICE_MOVED_HARD = _fraction("ORDERGEN_PRICE_MOVED_HARD", "0.20")
+# Weekdays. A proposal older than the first is approved only with a reason, older than the second it is outdated; a
+# newest price older than that takes a reason, and is refused where it was not as old when the run was launched.
+PROPOSAL_AGE_SOFT = env.int("ORDERGEN_PROPOSAL_AGE_SOFT", default=1)
+PROPOSAL_AGE_HARD = env.int("ORDERGEN_PROPOSAL_AGE_HARD", default=5)
+PRICE_AGE_SOFT = env.int("ORDERGEN_PRICE_AGE_SOFT", default=2)
 WEB_THREADS = 16  # of each of the web server's processes
 V1_WAIT_SECONDS = env.float("ORDERGEN_V1_WAIT_SECONDS", default=25)  # API v1's triggers wait this long for their run
 API_READS_PER_MINUTE = env.int("ORDERGEN_API_READS_PER_MINUTE", default=600)  # of API v2, for each person

@@ -28,6 +28,7 @@ from models_app.models import ModelVersion
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.services import first_broken_link
 from ordergen.core.db import as_of_one_moment
+from rebalance_app.judging.funds import Bound, Proposed
 from rebalance_app.models import (
     ACTIVE,
     ANSWERED,
@@ -45,7 +46,6 @@ from rebalance_app.models import (
 )
 from rebalance_app.order_states.table import COUNTERS, ENDED, FINAL, OPEN_ORDER, bound_quantity
 from rebalance_app.orders.decide import content_hash
-from rebalance_app.orders.judge import Bound, Proposed, outlook_then
 from rebalance_app.proposals.recheck import proposal_faults
 from rebalance_app.proposals.run_inputs import inputs_of
 from rebalance_app.solving.failures import AFTER_ALL_ATTEMPTS
@@ -306,7 +306,7 @@ def approved_orders_can_be_paid_for(row: PortfolioRebalance, orders: Sequence[Or
     if None in figures or not any(order.side == "BUY" for order in approved):
         return
     options, _ = inputs_of(row.rebalance_id).options_of(row.portfolio_id)
-    outlook = outlook_then(Proposed(*figures), options, approved)
+    outlook = Proposed(*figures).outlook(options, approved)
     if outlook.is_short:
         yield f"what is approved of it leaves {outlook.after} in cash, below the floor of {outlook.floor}"
 

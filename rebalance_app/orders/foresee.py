@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from django.db.models import Q
 
 from ordergen.accounts.models import User
 from ordergen.core.db import in_batches
 from ordergen.core.errors import NotFoundError, UnavailableError
+from rebalance_app.judging.book_now import Verdict, read_book
+from rebalance_app.judging.findings import judge_approval, judge_rejection
+from rebalance_app.judging.judgement import CashLine, Judgement, policy
+from rebalance_app.judging.lines import OrderLine, lines_where
 from rebalance_app.models import OrderState, Rebalance
-from rebalance_app.orders.book_now import Verdict, read_book
 from rebalance_app.orders.decide import portfolios_awaiting, with_others
-from rebalance_app.orders.findings import Judgement, judge_approval, judge_rejection, policy
-from rebalance_app.orders.lines import OrderLine, lines_where
 from rebalance_app.orders.paging import BY_VALUE, order_list, order_scope
 from rebalance_app.orders.selectors import (
     LARGEST_SHOWN,
     BlotterFilter,
-    CashLine,
     Exclusion,
     Preview,
     awaiting_totals,
@@ -41,8 +42,8 @@ def orders_foresee(*, by: User, order_ids: Sequence[str], verdict: Verdict) -> P
 
 def run_foresee(*, by: User, run: Rebalance, verdict: Verdict) -> Preview:
     """The same for all orders of a run that await a decision. Of too many, none but the run itself is looked at."""
-    if (reason := policy(by, run.launched_by_id, OrderState.PROPOSED, verdict)) and run.n_awaiting:
-        return Preview(order_totals(()), [], [Exclusion(reason, run.n_awaiting)])
+    if (found := policy(by, run, OrderState.PROPOSED, verdict)) and run.n_awaiting:
+        return Preview(order_totals(()), [], [Exclusion(found.why, run.n_awaiting)])
     if run.n_awaiting > FORESEEN:
         largest = order_list(order_scope(BlotterFilter(run=run.number, sort=BY_VALUE)))
         return Preview(awaiting_totals(run), largest.rows[:LARGEST_SHOWN], [], is_whole=False)
@@ -63,8 +64,8 @@ def _preview(parts: Iterable[tuple[list[OrderLine], list[OrderLine]]], by: User,
             left_alone += [error.message] * len(orders)
             continue
         covered += judged.open(orders)
-        left_alone += judged.left_alone.values()
-        asks += judged.asks.values()
+        left_alone += [found.why for found in judged.left_alone.values()]
+        asks += chain.from_iterable(judged.asks.values())
         cash += judged.cash
     cash.sort(key=lambda line: (line.outlook.after - line.outlook.floor, line.portfolio_name))
     return Preview(

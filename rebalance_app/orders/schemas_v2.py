@@ -9,8 +9,8 @@ from typing import Any, Literal
 from ninja import Field, Schema
 
 from ordergen.apis.conventions import HexId, Strict
+from rebalance_app.judging.book_now import Verdict
 from rebalance_app.models import Decision, Order, OrderState
-from rebalance_app.orders.book_now import Verdict
 from rebalance_app.orders.decide import DecisionOutcome
 
 MAX_ORDERS = 5_000
@@ -19,12 +19,12 @@ MAX_ORDERS = 5_000
 class DecisionsIn(Strict):
     order_ids: list[HexId] = Field(min_length=1, max_length=MAX_ORDERS)
     verdict: Verdict
-    comment: str = Field("", max_length=500, description="Needed for a rejection, and to approve where a price moved")
+    comment: str = Field("", max_length=500, description="Needed for a rejection, and to approve what takes a reason")
 
 
 class RunDecisionIn(Strict):
     verdict: Verdict
-    comment: str = Field("", max_length=500, description="Needed for a rejection, and to approve where a price moved")
+    comment: str = Field("", max_length=500, description="Needed for a rejection, and to approve what takes a reason")
     expected_count: int = Field(ge=0, description="How many orders you saw awaiting a decision; 409 if that changed")
 
 

@@ -6,17 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
 
 from django.db.models import QuerySet, Sum
 
 from models_app.portfolio.lots import gain, lots_sold
 from models_app.portfolio.types import ZERO
 from ordergen.core.errors import NotFoundError
+from rebalance_app.judging.judgement import CashLine
+from rebalance_app.judging.lines import OrderLine
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
 from rebalance_app.order_states.table import ENDED, OPEN_ORDER
-from rebalance_app.orders.judge import Outlook
-from rebalance_app.orders.lines import OrderLine
 from rebalance_app.proposals.selectors import LONG
 from rebalance_app.proposals.stored import read_lots
 from rebalance_app.runs.selectors import DECIDED, run_totals
@@ -124,13 +123,6 @@ class Exclusion:
 def exclusions(reasons: Iterable[str]) -> list[Exclusion]:
     """Each reason with how many orders have it, the commonest first."""
     return [Exclusion(reason, count) for reason, count in Counter(reasons).most_common()]
-
-
-class CashLine(NamedTuple):
-    """What becomes of one portfolio's cash, at the book's newest prices."""
-
-    portfolio_name: str
-    outlook: Outlook
 
 
 @dataclass(frozen=True)

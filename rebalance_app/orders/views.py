@@ -13,13 +13,13 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from ordergen.web.http import SignedInRequest, page, refuses_nul, wants_fragment
+from rebalance_app.judging.book_now import Verdict
+from rebalance_app.judging.judgement import why_not
 from rebalance_app.models import Order, Rebalance
 from rebalance_app.order_states.table import refusal_of
 from rebalance_app.orders import paging as pages
 from rebalance_app.orders import selectors
-from rebalance_app.orders.book_now import Verdict
 from rebalance_app.orders.decide import DecisionOutcome, content_hash, order_decide, run_decide
-from rebalance_app.orders.findings import why_not
 from rebalance_app.orders.foresee import orders_foresee, run_foresee
 from rebalance_app.orders.forms import DecisionForm, OrderFilterForm, SelectionForm
 from rebalance_app.orders.order_csv import order_csv

@@ -298,7 +298,9 @@ def test_the_page_asks_for_the_reason_at_its_field_and_keeps_what_was_typed(clie
 
     again = client.post("/orders/decision", form | {"comment": " ", "typed": "3"})
     assert again.status_code == 422
-    assert again.context["form"].errors == {"comment": ["Say why: the price of some of these orders moved."]}
+    assert again.context["form"].errors == {
+        "comment": ["Say why: some of these orders are approved only with a reason."]
+    }
     assert "Say why: the price of some of these orders moved." in words(again)
     assert not Decision.objects.exists()
 

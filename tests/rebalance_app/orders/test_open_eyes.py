@@ -301,7 +301,7 @@ def test_the_page_asks_for_the_reason_at_its_field_and_keeps_what_was_typed(clie
     assert again.context["form"].errors == {
         "comment": ["Say why: some of these orders are approved only with a reason."]
     }
-    assert "Say why: the price of some of these orders moved." in words(again)
+    assert "Say why: some of these orders are approved only with a reason." in words(again)
     assert not Decision.objects.exists()
 
     client.post("/orders/decision", form | {"comment": "still worth it"})

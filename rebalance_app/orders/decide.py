@@ -250,7 +250,7 @@ def _outdate(by: User, orders: Sequence[OrderLine], judged: Judgement) -> None:
     for order in orders:
         reasons[judged.left_alone[order.pk].why].append(order)
     for why, some in reasons.items():
-        moves_keep("outdate", some, by=by.pk, at=now, done={}, reason=why[:MAX_COMMENT])
+        moves_keep(OrderState.OUTDATED, some, by=by.pk, at=now, done={}, reason=why[:MAX_COMMENT])
     orders_move("outdate", orders, known_at=now)
     for run, of_run in _by_run(orders, judged.runs):
         counts = Counter(judged.left_alone[order.pk].why for order in of_run)

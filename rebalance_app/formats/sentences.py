@@ -31,6 +31,7 @@ MODEL_CHANGED          of its case: the line's target, low_drift, high_drift, an
 RESTRICTED             of its case: quantity, lot_size; portfolio
 OPPOSITE_OPEN          quantity; side, run, portfolio, more (orders)
 CASH_BELOW_FLOOR       cash_after, floor; moment (now, or then: when the proposal was computed), sales_left
+APPROVED_BELOW_FLOOR   cash_after, floor
 CASH_OVER_CEILING      cash_after, ceiling; moment, buys_left
 GAIN_OVER_BUDGET       gain, budget; moment
 TURNOVER_OVER_LIMIT    traded (half of buys and sells), market_value, limit
@@ -421,6 +422,9 @@ SENTENCES: dict[str, str | Callable[[Said], str]] = {  # by code, and case where
     "RESTRICTED hold": "{portfolio} was put on hold since this was proposed: lift the hold first.",
     "OPPOSITE_OPEN": _opposite_open,
     "CASH_BELOW_FLOOR": _cash_below_floor,
+    "APPROVED_BELOW_FLOOR": lambda said: (
+        f"What is approved would {_below(said['cash_after'], said['floor'])}: reject buys, or bring in cash."
+    ),
     "CASH_OVER_CEILING": _cash_over_ceiling,
     "GAIN_OVER_BUDGET": _gain_over_budget,
     "TURNOVER_OVER_LIMIT": _turnover_over_limit,

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from django.db.models import Q
 
+from models_app.portfolio.types import Reason
 from ordergen.core.db import in_batches
 from rebalance_app.judging.book_now import Book, Expected
 from rebalance_app.judging.funds import Breach, Funds, Proposed
@@ -63,6 +64,21 @@ def judge_withdrawal(judged: Judgement, orders: Sequence[OrderLine], book: Book)
         rejected = {order.pk for order in judged.open(some)}
         kept = funds.now([order for order in before if order.pk not in rejected])
         judged.cash.append(CashLine(some[0].portfolio_name, replace(kept, approved=funds.now(before).approved)))
+
+
+def overdrawn(orders: Sequence[OrderLine], book: Book) -> dict[str, str]:
+    """Open buys of proposals whose approved orders are short of cash at today's cash and prices, by order id."""
+    found = {}
+    opened = _by_proposal(orders)
+    approved = _approved_of(opened)
+    for proposal_id, funds in _funds(opened, book).items():
+        buys = [order for order in opened[proposal_id] if order.side == "BUY"]
+        outlook = funds.now(approved[proposal_id])
+        if buys and outlook.is_short:
+            numbers = {"cash_after": outlook.after, "floor": outlook.floor}
+            why = f"{buys[0].portfolio_name}: {said(Reason('APPROVED_BELOW_FLOOR', None, numbers), buys[0])}"
+            found.update(dict.fromkeys((order.pk for order in buys), why))
+    return found
 
 
 def _approved_of(proposal_ids: Iterable[str]) -> defaultdict[str, list[FollowedOrder]]:

@@ -12,7 +12,7 @@ from ordergen.core.db import in_batches
 from ordergen.core.errors import NotFoundError, UnavailableError
 from rebalance_app.judging.book_now import Verdict, read_book
 from rebalance_app.judging.findings import judge_approval, judge_rejection
-from rebalance_app.judging.judgement import CashLine, Judgement, policy
+from rebalance_app.judging.judgement import CashLine, Finding, Judgement, policy
 from rebalance_app.judging.lines import OrderLine, lines_where
 from rebalance_app.models import OrderState, Rebalance
 from rebalance_app.orders.decide import portfolios_awaiting, with_others
@@ -24,6 +24,7 @@ from rebalance_app.orders.selectors import (
     Preview,
     awaiting_totals,
     exclusions,
+    left_alone,
     order_totals,
 )
 
@@ -54,24 +55,24 @@ def run_foresee(*, by: User, run: Rebalance, verdict: Verdict) -> Preview:
 def _preview(parts: Iterable[tuple[list[OrderLine], list[OrderLine]]], by: User, verdict: Verdict) -> Preview:
     """Of orders, in parts that are each decided on at once with all that awaits of their proposals."""
     covered: list[OrderLine] = []
-    left_alone: list[str] = []
+    left: list[Finding] = []
     asks: list[str] = []
     cash: list[CashLine] = []
     for orders, together in parts:
         try:
             judged = _judged(by, orders, verdict, together)
         except UnavailableError as error:
-            left_alone += [error.message] * len(orders)
+            left += [Finding(error.message)] * len(orders)
             continue
         covered += judged.open(orders)
-        left_alone += [found.why for found in judged.left_alone.values()]
+        left += judged.left_alone.values()
         asks += chain.from_iterable(judged.asks.values())
         cash += judged.cash
     cash.sort(key=lambda line: (line.outlook.after - line.outlook.floor, line.portfolio_name))
     return Preview(
         order_totals(covered),
         sorted(covered, key=lambda order: -order.value)[:LARGEST_SHOWN],
-        exclusions(left_alone),
+        left_alone(left),
         exclusions(asks),
         cash[:CASH_SHOWN],
         len(cash),

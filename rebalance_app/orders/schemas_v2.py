@@ -72,6 +72,7 @@ class Skipped(Schema):
 class Decided(Schema):
     n_decided: int
     n_skipped: int = Field(description="Orders left alone")
+    n_outdated: int = Field(description="Of those, orders refused for good, which are outdated now: rebalance again")
     reasons: dict[str, int] = Field(
         description="Why, each with how many orders: four-eyes, decided before, out of date, a price, the cash floor",
         examples=[{"You launched this run: another approver must decide.": 12}],
@@ -91,5 +92,5 @@ def decision_out(decision: Decision) -> dict[str, Any]:
 
 def decided_out(outcome: DecisionOutcome) -> dict[str, Any]:
     skipped = [{"order_id": order_id, "reason": reason} for order_id, reason in outcome.skipped]
-    counts = {"n_decided": outcome.n_decided, "n_skipped": outcome.n_skipped, "reasons": dict(outcome.reasons)}
-    return counts | {"skipped": skipped}
+    counts = {"n_decided": outcome.n_decided, "n_skipped": outcome.n_skipped, "n_outdated": outcome.n_outdated}
+    return counts | {"reasons": dict(outcome.reasons), "skipped": skipped}

@@ -12,9 +12,9 @@ from django.db.models import QuerySet, Sum
 from models_app.portfolio.lots import gain, lots_sold
 from models_app.portfolio.types import ZERO
 from ordergen.core.errors import NotFoundError
-from rebalance_app.judging.judgement import CashLine
+from rebalance_app.judging.judgement import CashLine, Finding
 from rebalance_app.judging.lines import OrderLine
-from rebalance_app.models import Decision, Order, OrderState, Rebalance
+from rebalance_app.models import ANSWERED, Decision, Order, OrderState, PortfolioRebalance, Rebalance
 from rebalance_app.order_states.table import ENDED, OPEN_ORDER
 from rebalance_app.proposals.selectors import LONG
 from rebalance_app.proposals.stored import read_lots
@@ -116,13 +116,22 @@ def awaiting_totals(run: Rebalance) -> OrderTotals:
 
 @dataclass(frozen=True)
 class Exclusion:
+    """A reason and how many orders have it; `is_final`: the decision makes them outdated."""
+
     reason: str
     count: int
+    is_final: bool = False
 
 
 def exclusions(reasons: Iterable[str]) -> list[Exclusion]:
     """Each reason with how many orders have it, the commonest first."""
     return [Exclusion(reason, count) for reason, count in Counter(reasons).most_common()]
+
+
+def left_alone(findings: Iterable[Finding]) -> list[Exclusion]:
+    """The same of what is left alone."""
+    counts = Counter(findings).most_common()
+    return [Exclusion(found.why, count, found.weighs == "final") for found, count in counts]
 
 
 @dataclass(frozen=True)
@@ -146,12 +155,26 @@ class Preview:
         return self.totals.count > LARGE_COUNT or self.totals.buys + self.totals.sells > LARGE_VALUE
 
     @property
+    def n_outdated(self) -> int:
+        """Orders that the decision makes outdated."""
+        return sum(left.count for left in self.excluded if left.is_final)
+
+    @property
     def n_cash_more(self) -> int:
         return self.n_cash - len(self.cash)
 
 
 def run_numbered(number: int | None) -> Rebalance | None:
     return None if number is None else Rebalance.objects.defer(*LONG).filter(number=number).first()
+
+
+def later_proposal(order: Order) -> PortfolioRebalance | None:
+    """What the latest later run says of the portfolio of an order that gave way; None where there is none."""
+    if order.state not in (OrderState.OUTDATED, OrderState.SUPERSEDED):
+        return None
+    rows = PortfolioRebalance.objects.filter(portfolio_id=order.portfolio_id, state__in=ANSWERED)
+    later = rows.filter(rebalance__number__gt=order.rebalance.number).select_related("rebalance")
+    return later.defer("document", "rebalance__limits").order_by("-rebalance__number").first()
 
 
 @dataclass(frozen=True)

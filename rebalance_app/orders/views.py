@@ -94,6 +94,7 @@ def order_detail(request: SignedInRequest, order_id: str) -> HttpResponse:
         "may_close": not refusal_of("close", view.order.state),
         "foreseen": foreseen,
         "content_hash": content_hash(view.order),
+        "later": selectors.later_proposal(view.order),
         "form": form,
     }
     if "approved" in foreseen and foreseen["approved"].asks:
@@ -165,7 +166,8 @@ def _tell(request: SignedInRequest, decided: DecisionOutcome, verdict: str) -> N
         messages.success(request, f"{decided.n_decided:,} {_orders(decided.n_decided)} {verdict}.")
     reasons = decided.reasons.most_common()
     for reason, count in reasons[:TOLD]:
-        messages.warning(request, f"{count:,} {_orders(count)} left as they were. {reason}")
+        became = "outdated" if decided.outdated[reason] else "left as they were"
+        messages.warning(request, f"{count:,} {_orders(count)} {became}. {reason}")
     if further := sum(count for _, count in reasons[TOLD:]):
         messages.warning(request, f"{further:,} more {_orders(further)} left as they were, for reasons like these.")
 

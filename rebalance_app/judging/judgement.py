@@ -98,9 +98,11 @@ def policy(user: User, run: Rebalance, state: str, verdict: Verdict) -> Finding 
 
 def judge_policy(by: User, orders: Sequence[OrderLine], verdict: Verdict) -> Judgement:
     judged = Judgement(Rebalance.objects.in_bulk({order.rebalance_id for order in orders}))
+    kinds = {(order.rebalance_id, order.state) for order in orders}
+    found = {(run_id, state): policy(by, judged.runs[run_id], state, verdict) for run_id, state in kinds}
     for order in orders:
-        if found := policy(by, judged.runs[order.rebalance_id], order.state, verdict):
-            judged.left_alone[order.pk] = found
+        if why := found[order.rebalance_id, order.state]:
+            judged.left_alone[order.pk] = why
     return judged
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from django.db.models import Q
@@ -28,7 +29,7 @@ from rebalance_app.orders.selectors import (
     order_totals,
 )
 
-FORESEEN = 20_000  # orders of a run that are judged for a page; of more, what drops out is said by the decision
+FORESEEN = 40_000  # orders of a run that are judged for a page, in about three seconds; of more, that many
 CASH_SHOWN = 10  # portfolios, those with the least left above their floor
 
 
@@ -42,14 +43,26 @@ def orders_foresee(*, by: User, order_ids: Sequence[str], verdict: Verdict) -> P
 
 
 def run_foresee(*, by: User, run: Rebalance, verdict: Verdict) -> Preview:
-    """The same for all orders of a run that await a decision. Of too many, none but the run itself is looked at."""
+    """The same for all orders of a run that await a decision. Of more than FORESEEN, a part of them is looked at."""
     if (found := policy(by, run, OrderState.PROPOSED, verdict)) and run.n_awaiting:
         return Preview(order_totals(()), [], [Exclusion(found.why, run.n_awaiting)])
-    if run.n_awaiting > FORESEEN:
-        largest = order_list(order_scope(BlotterFilter(run=run.number, sort=BY_VALUE)))
-        return Preview(awaiting_totals(run), largest.rows[:LARGEST_SHOWN], [], is_whole=False)
     awaiting = (lines_where(Q(proposal__in=at_once, state=OrderState.PROPOSED)) for at_once in portfolios_awaiting(run))
-    return _preview(((orders, orders) for orders in awaiting), by, verdict)
+    if run.n_awaiting <= FORESEEN:
+        return _preview(((orders, orders) for orders in awaiting), by, verdict)
+    looked_at = list(_up_to(awaiting, FORESEEN))
+    part = _preview(((orders, orders) for orders in looked_at), by, verdict)
+    largest = order_list(order_scope(BlotterFilter(run=run.number, sort=BY_VALUE)))
+    n_orders = sum(map(len, looked_at))
+    return replace(part, totals=awaiting_totals(run), largest=largest.rows[:LARGEST_SHOWN], n_looked_at=n_orders)
+
+
+def _up_to(parts: Iterable[list[OrderLine]], count: int) -> Iterator[list[OrderLine]]:
+    """The first of these parts, until they have so many orders."""
+    for orders in parts:
+        yield orders
+        count -= len(orders)
+        if count <= 0:
+            return
 
 
 def _preview(parts: Iterable[tuple[list[OrderLine], list[OrderLine]]], by: User, verdict: Verdict) -> Preview:

@@ -138,7 +138,8 @@ def left_alone(findings: Iterable[Finding]) -> list[Exclusion]:
 class Preview:
     """What a decision would cover, what it would leave out and why, and what of it takes a reason to approve.
 
-    `cash` has the portfolios with the least left, of `n_cash`. `is_whole`: nothing will be left out that is not named.
+    `cash` has the portfolios with the least left, of `n_cash`. `n_looked_at`: how many orders were judged, where those
+    are not all; what is left out, takes a reason or leaves cash is of those.
     """
 
     totals: OrderTotals
@@ -147,7 +148,7 @@ class Preview:
     asks: Sequence[Exclusion] = ()
     cash: Sequence[CashLine] = ()
     n_cash: int = 0
-    is_whole: bool = True
+    n_looked_at: int | None = None
 
     @property
     def is_large(self) -> bool:

@@ -18,7 +18,14 @@ from django.db.models import F
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from models_app.drift_index.changed import book_changed
 from models_app.investment_models.rules import ModelDraft, PositionDraft
@@ -62,14 +69,17 @@ class Life(RuleBasedStateMachine):
             self.portfolios = [portfolio("Fell", "0", KELP="1000"), portfolio("Moor", "20000")]
         self.ticker = {made.pk: ticker for ticker, made in self.securities.items()}
         self.prices = dict(PRICES)
-        band = Decimal("0.03")
-        lines = [PositionDraft(self.securities[t].pk, Decimal(w), band, band) for t, (w, _) in TARGETS.items()]
-        draft = ModelDraft("Core", tuple(lines), tuple(owner.pk for owner in self.portfolios))
-        self.model = model_create(draft=draft, by=self.by["maya"])
         self.cash = {owner.pk: owner.cash for owner in self.portfolios}  # of the custodian, as all below
         self.held = Counter({(self.portfolios[0].pk, "KELP"): 1000})
         self.executed = Counter()
         self.first_held = dict(self.held)
+
+    @initialize(author=st.sampled_from(["maya", "both"]))
+    def save_the_model(self, author):
+        band = Decimal("0.03")
+        lines = [PositionDraft(self.securities[t].pk, Decimal(w), band, band) for t, (w, _) in TARGETS.items()]
+        draft = ModelDraft("Core", tuple(lines), tuple(owner.pk for owner in self.portfolios))
+        self.model = model_create(draft=draft, by=self.by[author])
 
     def teardown(self):
         try:

@@ -52,6 +52,7 @@ PRICES = {"KELP": Decimal(40), "RUNE": Decimal(8), "MOSS": Decimal(120)}
 OPTIONS = [{}, {"min_cash": "700"}, {"max_cash": "3000"}, {"max_turnover": "0.4"}, {"min_cash_weight": "0.05"}]
 TARGETS = {"KELP": ("0.45", "0.35"), "RUNE": ("0.30", "0.25"), "MOSS": ("0.15", "0.20")}
 SIGN = {"BUY": 1, "SELL": -1}
+makers = st.sampled_from(["maya", "both"])
 people, tickers = st.sampled_from(["tom", "ann", "both"]), st.sampled_from(list(PRICES))
 
 
@@ -74,12 +75,14 @@ class Life(RuleBasedStateMachine):
         self.executed = Counter()
         self.first_held = dict(self.held)
 
-    @initialize(author=st.sampled_from(["maya", "both"]))
-    def save_the_model(self, author):
+    @initialize(author=makers, by=makers, options=st.sampled_from(OPTIONS))
+    def begin(self, author, by, options):
+        """There are orders to decide on from the start."""
         band = Decimal("0.03")
         lines = [PositionDraft(self.securities[t].pk, Decimal(w), band, band) for t, (w, _) in TARGETS.items()]
         draft = ModelDraft("Core", tuple(lines), tuple(owner.pk for owner in self.portfolios))
         self.model = model_create(draft=draft, by=self.by[author])
+        self.launch(by, options, OpenOrders.NET)
 
     def teardown(self):
         try:
@@ -91,7 +94,7 @@ class Life(RuleBasedStateMachine):
     # What people do.
 
     @rule(
-        by=st.sampled_from(["maya", "both"]),
+        by=makers,
         options=st.sampled_from(OPTIONS),
         open_orders=st.sampled_from([OpenOrders.NET, OpenOrders.NET, OpenOrders.IGNORE, OpenOrders.LEAVE_OUT]),
     )
@@ -99,13 +102,18 @@ class Life(RuleBasedStateMachine):
         terms = {"by": self.by[by], "model_id": self.model.pk}
         run_work(run_launch(options=options, open_orders=open_orders, **terms))
 
-    @precondition(lambda self: Order.objects.exists())
-    @rule(data=st.data(), by=people, comment=st.sampled_from(["", "I know"]))
-    def approve(self, data, by, comment):
-        ids = self._some(data, Order.objects.filter(state="proposed"))
-        before = set(Decision.objects.values_list("order_id", flat=True))
+    @rule(by=people)
+    def approve_all(self, by):
+        self._approve(by, list(Order.objects.filter(state="proposed").values_list("pk", flat=True)), "I know")
+
+    @rule(data=st.data(), by=people, comment=st.sampled_from(["I know", ""]))
+    def approve_some(self, data, by, comment):
+        self._approve(by, self._some(data, Order.objects.filter(state="proposed")), comment)
+
+    def _approve(self, by, ids, comment):
         if not ids:
             return
+        before = set(Decision.objects.values_list("order_id", flat=True))
         shown = orders_foresee(by=self.by[by], order_ids=ids, verdict="approved")
         decided = order_decide(by=self.by[by], order_ids=ids, verdict="approved", comment=comment)
         if comment or not shown.asks:
@@ -162,7 +170,7 @@ class Life(RuleBasedStateMachine):
         Price.objects.filter(security=self.securities[ticker]).update(close=self.prices[ticker])
         book_changed()
 
-    @rule(by=st.sampled_from(["maya", "both"]), ticker=tickers, which=st.sampled_from([0, 1]))
+    @rule(by=makers, ticker=tickers, which=st.sampled_from([0, 1]))
     def change_the_model(self, by, ticker, which):
         now = InvestmentModel.objects.get(pk=self.model.pk)
         _, draft = model_version(now.pk, now.version)
@@ -253,8 +261,8 @@ class Life(RuleBasedStateMachine):
 @pytest.mark.django_db
 def test_a_life_of_orders_keeps_every_rule():
     usual = settings(
-        max_examples=150 * ROUNDS if ROUNDS else 12,
-        stateful_step_count=30 if ROUNDS else 14,
+        max_examples=150 * ROUNDS if ROUNDS else 25,
+        stateful_step_count=30 if ROUNDS else 10,
         derandomize=not ROUNDS,
         deadline=None,
         suppress_health_check=list(HealthCheck),

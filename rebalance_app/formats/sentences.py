@@ -433,6 +433,9 @@ SENTENCES: dict[str, str | Callable[[Said], str]] = {  # by code, and case where
     "OPEN_ORDER unclear": lambda said: (
         f"{_open_order(said)} open, and the holdings were stated anew since: say first what became of it."
     ),
+    "OPEN_ORDER missing": lambda said: (
+        f"{_open_order(said)} done, and holdings stated since do not show it: state holdings and cash that do."
+    ),
     "OPEN_ORDER lots": lambda said: (
         f"{_open_order(said)} on its way. Which tax lots it takes is not known, so the gain budget cannot be kept: "
         "wait until it is done, or solve without a gain budget."

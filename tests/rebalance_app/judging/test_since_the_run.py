@@ -3,23 +3,25 @@
 import html
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from django.test import override_settings
+from django.utils import timezone
 
 from models_app.drift_index.changed import book_changed
 from models_app.investment_models.rules import PositionDraft
 from models_app.investment_models.selectors import model_version
 from models_app.modelling.services import model_delete, model_portfolios_remove, model_position_update, model_update
-from models_app.models import InvestmentModel, Price
+from models_app.models import Holding, InvestmentModel, Portfolio, Price
 from models_app.sources.local import LocalSource
 from ordergen.audit.models import AuditEvent
 from ordergen.core.errors import UnavailableError
 from ordergen.ops.verify import verify_all
+from rebalance_app.closing.services import Closing, orders_close
 from rebalance_app.limits.services import limits_set
-from rebalance_app.models import Decision, Order, OrderMove
+from rebalance_app.models import Decision, OpenOrders, Order, OrderMove
 from rebalance_app.orders import decide
 from rebalance_app.orders.decide import order_decide, run_decide
 from rebalance_app.orders.foresee import orders_foresee, run_foresee
@@ -399,3 +401,65 @@ def test_a_book_that_does_not_answer_is_said(proposal, monkeypatch):
     monkeypatch.setattr(LocalSource, "balances", down)
     (told,) = verify_all()["would_refuse"]
     assert (told["orders"], told["reason"]) == (3, "Not judged: The accounting service does not answer.")
+
+
+# What a statement may leave out.
+
+
+def close_as_done(by, run):
+    closings = [Closing(pk, "closed") for pk in run.orders.values_list("pk", flat=True)]
+    orders_close(by=by, closings=closings, reason="by telephone")
+
+
+def state(fell, after=timedelta(0), cash="0", **shares):
+    owner = Portfolio.objects.filter(pk=fell.portfolio.pk)
+    owner.update(cash=Decimal(cash), stated_at=timezone.now() + after)
+    for ticker, quantity in shares.items():
+        key = {"portfolio": fell.portfolio, "security": getattr(fell, ticker.lower())}
+        Holding.objects.update_or_create(**key, defaults={"quantity": Decimal(quantity)})
+    book_changed([fell.portfolio.pk])
+
+
+@pytest.mark.parametrize("cash", ["0", "4000"], ids=["a file of the day before", "the cash alone"])
+def test_what_was_done_is_not_ordered_again_from_a_statement_that_does_not_show_it(
+    fell, manager, approver, proposal, run_worker, cash
+):
+    approve(approver, proposal.run)
+    close_as_done(approver, proposal.run)
+    state(fell, cash=cash)
+    again = run_worker(run_launch(by=manager, model_id=fell.model.pk))
+    left = again.portfolios.get()
+    assert (again.n_orders, left.reason_code) == (0, "OPEN_ORDER")
+    assert left.reason.endswith(
+        "and 2 more orders are done, and holdings stated since do not show it: state holdings and cash that do."
+    )
+
+    blind = run_launch(by=manager, model_id=fell.model.pk, open_orders=OpenOrders.IGNORE)
+    decided = approve(approver, run_worker(blind), "I know")
+    assert decided.n_decided == 0
+    assert "is done, and holdings stated since do not show it" in next(iter(decided.reasons))
+
+    state(fell, cash="4000", KELP=450, RUNE=1500, MOSS=50)
+    right = run_worker(run_launch(by=manager, model_id=fell.model.pk))
+    assert (right.n_no_trades, right.n_orders) == (1, 0)
+
+
+def test_after_some_days_a_holding_as_before_is_one_that_returned(fell, manager, approver, proposal, run_worker):
+    approve(approver, proposal.run)
+    close_as_done(approver, proposal.run)
+    state(fell, after=timedelta(days=5))
+    assert run_worker(run_launch(by=manager, model_id=fell.model.pk)).n_orders == 3
+
+
+def test_a_buy_and_its_sale_that_both_ended_leave_the_holding_as_before_and_nothing_missing(
+    fell, manager, approver, proposal, run_worker
+):
+    approve(approver, proposal.run)
+    close_as_done(approver, proposal.run)
+    state(fell, cash="4000", KELP=450, RUNE=1500, MOSS=50)
+    change_target(fell, manager, fell.rune, "0")
+    out = run_worker(run_launch(by=manager, model_id=fell.model.pk))
+    assert approve(approver, out).n_decided == out.n_orders
+    close_as_done(approver, out)
+    state(fell, cash="16000", KELP=450, RUNE=0, MOSS=50)
+    assert run_worker(run_launch(by=manager, model_id=fell.model.pk)).n_failed == 0

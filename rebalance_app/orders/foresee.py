@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from django.db.models import Q
@@ -39,7 +39,8 @@ def orders_foresee(*, by: User, order_ids: Sequence[str], verdict: Verdict) -> P
     orders = [line for batch in in_batches(wanted) for line in lines_where(Q(pk__in=batch))]
     if len(orders) != len(wanted):
         raise NotFoundError("Some of these orders do not exist. Reload the list and select again.")
-    return _preview([(orders, with_others(orders) if verdict == "approved" else orders)], by, verdict)
+    together = with_others(orders) if verdict == "approved" else orders
+    return _preview(_looked([(orders, together)], by, verdict))
 
 
 def run_foresee(*, by: User, run: Rebalance, verdict: Verdict) -> Preview:
@@ -48,45 +49,63 @@ def run_foresee(*, by: User, run: Rebalance, verdict: Verdict) -> Preview:
         return Preview(order_totals(()), [], [Exclusion(found.why, run.n_awaiting)])
     awaiting = (lines_where(Q(proposal__in=at_once, state=OrderState.PROPOSED)) for at_once in portfolios_awaiting(run))
     if run.n_awaiting <= FORESEEN:
-        return _preview(((orders, orders) for orders in awaiting), by, verdict)
+        return _preview(_looked(((orders, orders) for orders in awaiting), by, verdict))
     looked_at = list(_up_to(awaiting, FORESEEN))
-    part = _preview(((orders, orders) for orders in looked_at), by, verdict)
-    largest = order_list(order_scope(BlotterFilter(run=run.number, sort=BY_VALUE)))
-    n_orders = sum(map(len, looked_at))
-    return replace(part, totals=awaiting_totals(run), largest=largest.rows[:LARGEST_SHOWN], n_looked_at=n_orders)
+    seen = _looked(((orders, orders) for orders in looked_at), by, verdict)
+    every, part, covered = awaiting_totals(run), order_totals(chain(*looked_at)), order_totals(seen.covered)
+    kept = {order.pk for order in seen.covered}
+    left = {order.pk for orders in looked_at for order in orders if order.pk not in kept}
+    largest = order_list(order_scope(BlotterFilter(run=run.number, sort=BY_VALUE))).rows
+    return replace(
+        _preview(seen),
+        totals=every.without(part).with_(covered),
+        largest=[order for order in largest if order.pk not in left][:LARGEST_SHOWN],
+        n_looked_at=part.count,
+    )
 
 
 def _up_to(parts: Iterable[list[OrderLine]], count: int) -> Iterator[list[OrderLine]]:
-    """The first of these parts, until they have so many orders."""
+    """The first of these parts, until they have about so many orders."""
     for orders in parts:
         yield orders
         count -= len(orders)
-        if count <= 0:
+        if count < len(orders) / 2:
             return
 
 
-def _preview(parts: Iterable[tuple[list[OrderLine], list[OrderLine]]], by: User, verdict: Verdict) -> Preview:
-    """Of orders, in parts that are each decided on at once with all that awaits of their proposals."""
-    covered: list[OrderLine] = []
-    left: list[Finding] = []
-    asks: list[str] = []
-    cash: list[CashLine] = []
+@dataclass
+class _Looked:
+    """What looking at orders found: those covered, why others are left out, what takes a reason, what cash is left."""
+
+    covered: list[OrderLine] = field(default_factory=list)
+    left: list[Finding] = field(default_factory=list)
+    asks: list[str] = field(default_factory=list)
+    cash: list[CashLine] = field(default_factory=list)
+
+
+def _looked(parts: Iterable[tuple[list[OrderLine], list[OrderLine]]], by: User, verdict: Verdict) -> _Looked:
+    """At orders, in parts that are each decided on at once with all that awaits of their proposals."""
+    seen = _Looked()
     for orders, together in parts:
         try:
             judged = _judged(by, orders, verdict, together)
         except UnavailableError as error:
-            left += [Finding(error.message)] * len(orders)
+            seen.left += [Finding(error.message)] * len(orders)
             continue
-        covered += judged.open(orders)
-        left += judged.left_alone.values()
-        asks += chain.from_iterable(judged.asks.values())
-        cash += judged.cash
-    cash.sort(key=lambda line: (line.outlook.after - line.outlook.floor, line.portfolio_name))
+        seen.covered += judged.open(orders)
+        seen.left += judged.left_alone.values()
+        seen.asks += chain.from_iterable(judged.asks.values())
+        seen.cash += judged.cash
+    return seen
+
+
+def _preview(seen: _Looked) -> Preview:
+    cash = sorted(seen.cash, key=lambda line: (line.outlook.after - line.outlook.floor, line.portfolio_name))
     return Preview(
-        order_totals(covered),
-        sorted(covered, key=lambda order: -order.value)[:LARGEST_SHOWN],
-        left_alone(left),
-        exclusions(asks),
+        order_totals(seen.covered),
+        sorted(seen.covered, key=lambda order: -order.value)[:LARGEST_SHOWN],
+        left_alone(seen.left),
+        exclusions(seen.asks),
         cash[:CASH_SHOWN],
         len(cash),
     )

@@ -89,6 +89,19 @@ class OrderTotals:
     def net(self) -> Decimal:
         return self.sells - self.buys
 
+    def without(self, part: OrderTotals) -> OrderTotals:
+        """Of the rest, when all orders of the part's portfolios are in it."""
+        return self.with_(OrderTotals(-part.count, -part.buys, -part.sells, -part.portfolios))
+
+    def with_(self, more: OrderTotals) -> OrderTotals:
+        """Together with orders of other portfolios."""
+        return OrderTotals(
+            self.count + more.count,
+            self.buys + more.buys,
+            self.sells + more.sells,
+            self.portfolios + more.portfolios,
+        )
+
 
 def order_totals(orders: Iterable[OrderLine]) -> OrderTotals:
     return _totals((order.portfolio_id, order.side, order.value) for order in orders)
@@ -176,6 +189,14 @@ def later_proposal(order: Order) -> PortfolioRebalance | None:
     rows = PortfolioRebalance.objects.filter(portfolio_id=order.portfolio_id, state__in=ANSWERED)
     later = rows.filter(rebalance__number__gt=order.rebalance.number).select_related("rebalance")
     return later.defer("document", "rebalance__limits").order_by("-rebalance__number").first()
+
+
+def why_outdated(order: Order) -> str:
+    """What was said when the order became outdated; empty where it is not."""
+    if order.state != OrderState.OUTDATED:
+        return ""
+    moves = order.moves.filter(state_after=OrderState.OUTDATED).order_by("-pk")
+    return moves.values_list("reason", flat=True).first() or ""
 
 
 @dataclass(frozen=True)

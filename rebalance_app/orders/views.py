@@ -95,6 +95,7 @@ def order_detail(request: SignedInRequest, order_id: str) -> HttpResponse:
         "foreseen": foreseen,
         "content_hash": content_hash(view.order),
         "later": selectors.later_proposal(view.order),
+        "why_outdated": selectors.why_outdated(view.order),
         "form": form,
     }
     if "approved" in foreseen and foreseen["approved"].asks:

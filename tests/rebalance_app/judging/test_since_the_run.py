@@ -297,6 +297,7 @@ def test_the_page_outdates_them_and_leads_to_what_helps(client, fell, manager, a
 
     page = client.get(f"/orders/{ids[0]}/").content.decode()
     assert f"/rebalances/new?portfolio={fell.portfolio.pk}" in page
+    assert "Outdated. Core wants 25.00 %" in html.unescape(page)
     later = run_worker(run_launch(by=manager, model_id=fell.model.pk))
     page = client.get(f"/orders/{ids[0]}/").content.decode()
     assert f'/rebalances/{later.pk}/portfolios/{fell.portfolio.pk}/">run #2</a>' in page

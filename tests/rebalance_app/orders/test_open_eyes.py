@@ -356,14 +356,15 @@ def test_of_a_run_too_large_to_be_judged_for_a_page_a_part_is_and_it_says_how_mu
     client.force_login(approver)
     form = {"run": run.pk, "whole_run": "on", "verdict": "approved"}
     review = words(client.post("/orders/review", form))
-    looked_at = f"{first.n_orders} of these {run.n_orders} orders were looked at for this page"
-    assert f"Approve {run.n_orders} orders of run #1?" in review
+    looked_at = f"{first.n_orders} of {run.n_orders} orders were looked at for this page"
+    assert f"Approve up to {run.n_orders} orders of run #1?" in review
     assert f"{looked_at}, and nothing speaks against them." in review
 
     price_now(book.aaa, "100")
     review = words(client.post("/orders/review", form))
     assert f"{looked_at}, and what is said here is of those." in review
     assert "1 order left out. AAA costs 100.00 now" in review
+    assert f"Approve up to {run.n_orders - 1} orders of run #1?" in review
 
 
 def test_reasons_that_differ_by_portfolio_are_told_up_to_a_number(approver, proposal, monkeypatch):

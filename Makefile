@@ -36,7 +36,7 @@ ROUNDS ?= 2
 chaos: .venv/dev ## every fault on every broker and database, for a night (SEED=20261126 ROUNDS=10)
 	@echo "SEED=$(SEED) ROUNDS=$(ROUNDS)"
 	CHAOS_SEED=$(SEED) CHAOS_ROUNDS=$(ROUNDS) ORDERGEN_REQUIRE=redis,rabbitmq,postgres \
-		$(PYTEST) -v -o log_level=INFO tests/chaos tests/chaos/nightly.py
+		$(PYTEST) -v -o log_level=INFO tests/chaos tests/chaos/nightly.py tests/rebalance_app/judging/test_life.py
 
 bench: .venv/dev ## the optimiser beside others, a minute or two; installs the dependency group "peers"
 	$(BIN)/uv pip install -q --python $(BIN)/python --group peers -c requirements-dev.lock

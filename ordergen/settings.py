@@ -337,6 +337,11 @@ PRICE_MOVED_SOFT = _fraction("ORDERGEN_PRICE_MOVED_SOFT", "0.05")
 PRICE_MOVED_HARD = _fraction("ORDERGEN_PRICE_MOVED_HARD", "0.20")
 # How far the newest price of a file may be from the one before, as a fraction of it, before somebody has to say why.
 PRICE_JUMP = _fraction("ORDERGEN_PRICE_JUMP", "0.40")
+# Weekdays. A proposal older than the first is approved only with a reason, older than the second it is outdated; a
+# newest price older than that takes a reason, and is refused where it was not as old when the run was launched.
+PROPOSAL_AGE_SOFT = env.int("ORDERGEN_PROPOSAL_AGE_SOFT", default=1)
+PROPOSAL_AGE_HARD = env.int("ORDERGEN_PROPOSAL_AGE_HARD", default=5)
+PRICE_AGE_SOFT = env.int("ORDERGEN_PRICE_AGE_SOFT", default=2)
 WEB_THREADS = 16  # of each of the web server's processes
 DOWNLOADS = WEB_THREADS // 4  # CSV files under way at a time in each of them, so that threads are left for pages
 DOWNLOADS_PER_PERSON = 2

@@ -257,6 +257,12 @@ class Order(models.Model):
                 condition=models.Q(quantity_done__isnull=False),
                 name="orders_of_which_some_is_done",
             ),
+            # What is open in a security, for any portfolio. What a run proposes is not in it, and costs it nothing.
+            models.Index(
+                fields=["security_id", "state", "side", "rebalance", "id"],
+                condition=models.Q(known_at__isnull=False),
+                name="orders_moved_by_security",
+            ),
         )
 
     def __str__(self) -> str:

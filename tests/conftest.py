@@ -56,6 +56,12 @@ def _own_state(tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "STATE_DIR", tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def _ageless_prices(settings):
+    """The books of tests have the prices of one day, whenever they run; a test of their age says how old is too old."""
+    settings.PRICE_AGE_SOFT = 1_000_000
+
+
 @pytest.fixture
 def own_connections(transactional_db: None, tmp_path: Path) -> Iterator[None]:
     """Each thread has a connection of its own, as where an installation runs.

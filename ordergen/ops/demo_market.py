@@ -2,9 +2,9 @@
 
     prices from a seeded factor model ─> models ─> portfolios bought at their targets one day and then left alone
                                                    ─> some of them disturbed, each in a way that rebalancing must handle
-                                                   ─> tax lots of what they hold, bought on Fridays before
+                                                   ─> tax lots of what they hold, bought in weeks before
 
-The same seed gives the same book; dates are counted back from the last Friday, so that nothing in it is ever stale.
+The same seed gives the same book; dates are counted back from the last weekday, so that nothing in it is stale.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SMALLEST, LARGEST = 10_000, 50_000_000  # market value of a portfolio
 SMALL = np.arange(SMALLEST, 6 * SMALLEST, 7, dtype=np.float64)
 MOST_LOTS = 3
 LOT_FIELDS = ("id", "portfolio_id", "security_id", "reference", "acquired_on", "quantity", "cost")
-_FRIDAY = 4
+_FRIDAY = 5  # of the week, the last weekday
 _WEEK_OF_A_YEAR = 1 / 52
 _TARGET_STEP, _BAND_STEP, _LEAST_BAND = 0.005, 0.0005, 0.001
 _RECENT_WEEKS, _SHARE_RECENT = 6, 0.7  # most portfolios were brought to target not long ago
@@ -169,8 +169,8 @@ def demo_id(word: str) -> str:
 
 def _market(rng: np.random.Generator, today: date) -> Market:
     """Weekly log returns = market + sector + own noise, then scaled so that the last prices are the drawn ones."""
-    friday = today - timedelta((today.weekday() - _FRIDAY) % 7)
-    days = tuple(friday - timedelta(weeks=back) for back in reversed(range(WEEKS)))
+    newest = today - timedelta(max(today.isoweekday() - _FRIDAY, 0))
+    days = tuple(newest - timedelta(weeks=back) for back in reversed(range(WEEKS)))
     sectors = sorted({sector for _, _, sector in SECURITIES})
     column = np.array([sectors.index(sector) for _, _, sector in SECURITIES])
     n, root = len(SECURITIES), _WEEK_OF_A_YEAR**0.5
@@ -232,7 +232,7 @@ def _accounts(rng: np.random.Generator, market: Market, mixes: list[Mix]) -> Ite
 
 
 def _buy(rng: np.random.Generator, market: Market, account: Account) -> float:
-    """Buys the model's targets on some Friday in whole shares and leaves them alone; returns today's market value."""
+    """Buys the model's targets in some week in whole shares and leaves them alone; returns today's market value."""
     value = float(np.exp(rng.uniform(np.log(SMALLEST * 1.5), np.log(LARGEST * 0.8))))
     weeks_ago = int(rng.integers(1, _RECENT_WEEKS if rng.random() < _SHARE_RECENT else WEEKS))
     week = WEEKS - 1 - weeks_ago

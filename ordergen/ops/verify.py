@@ -21,13 +21,15 @@ from itertools import chain
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, F, Max, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, Max, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from models_app.models import ModelVersion
 from ordergen.audit.models import AuditEvent
 from ordergen.audit.services import first_broken_link
 from ordergen.core.db import as_of_one_moment
+from ordergen.ops.verify_now import refused_now
+from rebalance_app.judging.funds import Bound, Proposed
 from rebalance_app.models import (
     ACTIVE,
     ANSWERED,
@@ -48,9 +50,9 @@ from rebalance_app.models import (
 )
 from rebalance_app.order_states.table import COUNTERS, ENDED, FINAL, OPEN_ORDER, bound_quantity
 from rebalance_app.orders.decide import content_hash
-from rebalance_app.orders.judge import Bound, Proposed, outlook_then
 from rebalance_app.proposals.recheck import proposal_faults
 from rebalance_app.proposals.run_inputs import inputs_of
+from rebalance_app.proposals.stored import read_lots
 from rebalance_app.sending.services import batch_sha256
 from rebalance_app.solving.failures import AFTER_ALL_ATTEMPTS
 
@@ -100,9 +102,14 @@ def proves_of_each(*invariants: str) -> Callable[[RowCheck], RowCheck]:
 
 
 def verify_all() -> dict[str, Any]:
-    """Counts of what was looked at and what each check found, and the faults (the first hundred in words)."""
+    """Counts of what was looked at and what each check found, and the faults (the first hundred in words).
+
+    `would_refuse` is no fault: what an approval would be refused for now. It is None where there are faults, for
+    nothing that rests on them can be told.
+    """
     with as_of_one_moment():  # else a worker that stores between two reads would look like a fault
-        return _verify_all()
+        report = _verify_all()
+    return report | {"would_refuse": None if report["violations"] else refused_now()}
 
 
 def _verify_all() -> dict[str, Any]:
@@ -306,14 +313,64 @@ def prices_are_those_of_the_run(row: PortfolioRebalance, orders: Sequence[Order]
 @proves_of_each("I8", "I24")
 def approved_orders_can_be_paid_for(row: PortfolioRebalance, orders: Sequence[Order]) -> Faults:
     """What is approved of a proposal keeps its cash floor without the rest, at the proposal's own cash and prices."""
-    approved = [Bound(o.security_id, o.side, left, o.price) for o in orders if (left := bound_quantity(o))]
-    figures = (row.cash_before, row.market_value, row.cash_after)
-    if None in figures or not any(order.side == "BUY" for order in approved):
+    part, proposed = _approved_part(orders, in_full="SELL"), _proposed(row)
+    if proposed is None or not any(order.side == "BUY" for order in part):
         return
     options, _ = inputs_of(row.rebalance_id).options_of(row.portfolio_id)
-    outlook = outlook_then(Proposed(*figures), options, approved)
+    outlook = proposed.outlook(options, part)
     if outlook.is_short:
         yield f"what is approved of it leaves {outlook.after} in cash, below the floor of {outlook.floor}"
+
+
+@proves_of_each("I8")
+def approved_orders_keep_the_limits(row: PortfolioRebalance, orders: Sequence[Order]) -> Faults:
+    """What is approved of a proposal keeps its cash ceiling and its gain budget without the rest, at its own prices."""
+    options, _ = inputs_of(row.rebalance_id).options_of(row.portfolio_id)
+    ceiling = proposed.ceiling(options) if (proposed := _proposed(row)) else None
+    if proposed is None or not any(o.side == "SELL" and o.state in OPEN_ORDER for o in orders):
+        return
+    if (
+        ceiling is not None
+        and (left := proposed.outlook(options, _approved_part(orders, in_full="BUY")).after) > ceiling
+    ):
+        yield f"what is approved of it leaves {left} in cash, above the ceiling of {ceiling}"
+    if options.gain_budget is None or proposed.gain is None:
+        return
+    most = max(options.gain_budget, proposed.gain)
+    if (gained := _least_gain(proposed, orders)) > most:
+        yield f"what is approved of it gains {gained}, above the budget of {most}"
+
+
+def _approved_part(orders: Sequence[Order], *, in_full: str) -> list[Bound]:
+    """What is open or done of a proposal, and of one side all that was approved.
+
+    What was cancelled, or taken back, since is no fault of an approval that counted on it.
+    """
+    counted = [(o, o.quantity if o.side == in_full and _was_approved(o) else bound_quantity(o)) for o in orders]
+    return [Bound(o.security_id, o.side, shares, o.price) for o, shares in counted if shares]
+
+
+def _least_gain(proposed: Proposed, orders: Sequence[Order]) -> Decimal:
+    """What the approved sales gain, a loss that was approved counting in full, whatever became of it."""
+    total = ZERO
+    for order in orders:
+        may_count = {bound_quantity(order), order.quantity if _was_approved(order) else 0}
+        parts = (Bound(order.security_id, order.side, shares, order.price) for shares in may_count)
+        total += min(proposed.gained([part], lambda order: order.price) for part in parts)
+    return total
+
+
+def _was_approved(order: Order) -> bool:
+    """As far as its state tells: what was rejected may have been approved before."""
+    return order.state in APPROVED or order.state == OrderState.REJECTED
+
+
+def _proposed(row: PortfolioRebalance) -> Proposed | None:
+    figures, document = (row.cash_before, row.market_value, row.cash_after), row.document or {}
+    if None in figures:
+        return None
+    gained = document.get("realised_gain")
+    return Proposed(*figures, gain=None if gained is None else Decimal(gained), lots=read_lots(document))
 
 
 @proves("I12")
@@ -338,10 +395,20 @@ def failures_propose_nothing() -> Faults:
 
 @proves("I21", "I22")
 def four_eyes() -> Faults:
-    """Nobody approved what they launched, and what was approved is what stands there."""
+    """Nobody approved what they launched, or what rests on a model as they saved it; what was approved stands there."""
     approvals = Decision.objects.filter(verdict="approved").order_by("pk")
     for own in approvals.filter(decided_by=F("order__rebalance__launched_by")).iterator(chunk_size=1000):
         yield f"decision {own.pk} is by who launched the run"
+    saved = ModelVersion.objects.filter(
+        model_id=OuterRef("order__rebalance__model_id"),
+        version=OuterRef("order__rebalance__model_version"),
+        saved_by=OuterRef("decided_by"),
+    )
+    # Releases that did not follow orders looked at launches only.
+    earlier = OrderMove.objects.filter(order=OuterRef("order"), state_before=OrderState.APPROVED_EARLIER)
+    since = approvals.filter(Exists(saved), ~Exists(earlier), order__known_at__isnull=False)
+    for own in since.iterator(chunk_size=1000):
+        yield f"decision {own.pk} is by who saved the model version that the run used"
     for decision in approvals.select_related("order").iterator(chunk_size=1000):
         if decision.content_hash != content_hash(decision.order):
             yield f"order {decision.order_id} is not what was approved"

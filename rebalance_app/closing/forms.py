@@ -10,8 +10,8 @@ from django import forms
 
 from models_app.imports.forms import UploadForm
 from rebalance_app.closing.services import Closing
+from rebalance_app.judging.lines import OrderLine
 from rebalance_app.orders.decide import MAX_COMMENT
-from rebalance_app.orders.lines import OrderLine
 
 OUTCOMES = (
     ("closed", "Done outside of ordergen"),

@@ -12,11 +12,11 @@ from django.utils import timezone
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
 from ordergen.core.errors import InvalidInputError
+from rebalance_app.judging.lines import OrderLine, orders_named
 from rebalance_app.models import Rebalance
 from rebalance_app.order_states.move import Movable, moves_keep, orders_move
 from rebalance_app.order_states.table import MOVES, refusal_of
 from rebalance_app.orders.decide import MAX_COMMENT, DecisionOutcome
-from rebalance_app.orders.lines import OrderLine, orders_named
 
 VERBS: Mapping[str, str] = {"closed": "close", "cancelled": "cancel", "lapsed": "lapse"}  # by the state that follows
 MAX_CLOSINGS = 100_000

@@ -15,10 +15,10 @@ from rebalance_app.closing.closing_file import CLOSINGS, ClosingFile, read_closi
 from rebalance_app.closing.fits import fits_confirm, order_fits
 from rebalance_app.closing.forms import ClosingFileForm, ClosingForm
 from rebalance_app.closing.services import orders_close
+from rebalance_app.judging.lines import orders_named
 from rebalance_app.models import OrderState
 from rebalance_app.order_states.table import MOVES
 from rebalance_app.orders.decide import DecisionOutcome
-from rebalance_app.orders.lines import orders_named
 
 MOST_CHOSEN = 200  # on a page; more are closed by a file
 

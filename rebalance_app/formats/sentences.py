@@ -24,7 +24,17 @@ STALE_PRICE            day, newest
 TOO_LARGE              value
 OPEN_ORDER             quantity; side, run, more (orders)
 PRICE_MOVED            price, price_then
+PRICE_OLD              none; day, weekdays, weekdays_then (its age at the launch)
+PROPOSAL_OLD           none; weekdays, most (from which on it is outdated)
+MODEL_CHANGED          of its case: the line's target, low_drift, high_drift, and each as it was, ..._then;
+                       model, version, version_then, portfolio
+RESTRICTED             of its case: quantity, lot_size; portfolio
+OPPOSITE_OPEN          quantity; side, run, portfolio, more (orders)
 CASH_BELOW_FLOOR       cash_after, floor; moment (now, or then: when the proposal was computed), sales_left
+APPROVED_BELOW_FLOOR   cash_after, floor
+CASH_OVER_CEILING      cash_after, ceiling; moment, buys_left
+GAIN_OVER_BUDGET       gain, budget; moment
+TURNOVER_OVER_LIMIT    traded (half of buys and sells), market_value, limit
 FUNDING_WITHDRAWN      cash_after, floor; moment, largest
 failures               said (an exception's own words), fault (the check's), seconds, attempts
 
@@ -267,6 +277,57 @@ def _price_moved(said: Said) -> str:
     )
 
 
+def _weekdays(number: float) -> str:
+    return _counted(int(number), "weekday", "weekdays")
+
+
+def _price_old(said: Said) -> str:
+    return (
+        f"The newest price of {said['name']} is of {said['day']}, {_weekdays(said['weekdays'])} ago; when this was "
+        f"proposed, its price was {_weekdays(said['weekdays_then'])} old"
+    )
+
+
+def _proposed_ago(said: Said) -> str:
+    return f"This was proposed {_weekdays(said['weekdays'])} ago"
+
+
+def _band(said: Said, when: str = "") -> str:
+    low, high = (_points(said[f"{side}_drift{when}"]) for side in ("low", "high"))
+    return f"{said[f'target{when}'] * 100:.2f} % (\N{MINUS SIGN}{low}, +{high})"
+
+
+def _line_changed(said: Said) -> str:
+    return (
+        f"{said['model']} wants {_band(said)} of {said['name']} by version {said['version']:.0f}, and wanted "
+        f"{_band(said, '_then')} by version {said['version_then']:.0f}, from which this was proposed: rebalance again."
+    )
+
+
+def _version_changed(said: Said) -> str:
+    return (
+        f"{said['model']} is at version {said['version']:.0f}, and this was proposed from version "
+        f"{said['version_then']:.0f}. Targets and bands of what is traded here are the same: say why it is approved "
+        "all the same, or rebalance again."
+    )
+
+
+def _other_lots(said: Said) -> str:
+    return (
+        f"{said['name']} is traded in lots of {said['lot_size']:,} by now, and this order is of "
+        f"{said['quantity']:,}: rebalance again."
+    )
+
+
+def _opposite_open(said: Said) -> str:
+    more = int(said["more"])
+    others = f", and {_counted(more, 'more is', 'more are')} too" if more else ""
+    return (
+        f"{said['side']} {said['quantity']:,} {said['name']} of run #{said['run']:.0f} for {said['portfolio']} is open"
+        f"{others}: the opposite of this order. Say why both are right, or wait until it is closed."
+    )
+
+
 def _open_order(said: Said) -> str:
     more = int(said["more"])
     others = "" if not more else " and 1 more order" if more == 1 else f" and {more} more orders"
@@ -280,6 +341,30 @@ MOMENTS = {"now": "", "then": "at the cash and prices of the proposal "}
 def _cash_below_floor(said: Said) -> str:
     remedy = "approve the sales with them, or rebalance again" if said["sales_left"] else "rebalance again"
     return f"These buys {MOMENTS[said['moment']]}would {_below(said['cash_after'], said['floor'])}: {remedy}."
+
+
+def _cash_over_ceiling(said: Said) -> str:
+    after, ceiling = _money(said["cash_after"], ROUND_CEILING), _money(said["ceiling"], ROUND_FLOOR)
+    remedy = "approve the buys with them, or rebalance again" if said["buys_left"] else "rebalance again"
+    return (
+        f"These sales {MOMENTS[said['moment']]}would leave {after} in cash, above the ceiling of {ceiling}: {remedy}."
+    )
+
+
+def _gain_over_budget(said: Said) -> str:
+    gain, budget = _money(said["gain"], ROUND_CEILING), _money(said["budget"], ROUND_FLOOR)
+    at = "at the prices of the proposal " if said["moment"] == "then" else ""
+    return (
+        f"These sales {at}would realise a gain of {gain}, above the budget of {budget}: approve fewer of them, or "
+        "those at a loss with them, or rebalance again."
+    )
+
+
+def _turnover_over_limit(said: Said) -> str:
+    return (
+        f"With these orders a turnover of {_percent(said['traded'], said['market_value'])} is reached at today's "
+        f"prices, above the limit of {said['limit'] * 100:.2f} %: approve fewer, or rebalance again."
+    )
 
 
 def _funding_withdrawn(said: Said) -> str:
@@ -321,11 +406,37 @@ SENTENCES: dict[str, str | Callable[[Said], str]] = {  # by code, and case where
     "UNKNOWN_GAIN lots_differ": _lots_differ,
     "PRICE_MOVED hard": lambda said: f"{_price_moved(said)}: rebalance again.",
     "PRICE_MOVED soft": lambda said: f"{_price_moved(said)}: say why it is approved all the same, or rebalance again.",
+    "PRICE_OLD hard": lambda said: f"{_price_old(said)}: import newer prices, or rebalance again.",
+    "PRICE_OLD soft": lambda said: f"{_price_old(said)}: say why it is approved all the same, or import newer prices.",
+    "PROPOSAL_OLD hard": lambda said: (
+        f"{_proposed_ago(said)}, and after {_weekdays(said['most'])} a proposal is outdated: rebalance again."
+    ),
+    "PROPOSAL_OLD soft": lambda said: (
+        f"{_proposed_ago(said)}: say why it is approved all the same, or rebalance again."
+    ),
+    "MODEL_CHANGED deleted": "{model} was deleted since this was proposed: rebalance by another model.",
+    "MODEL_CHANGED left": "{portfolio} no longer follows {model}: rebalance by the model that it follows now.",
+    "MODEL_CHANGED line": _line_changed,
+    "MODEL_CHANGED version": _version_changed,
+    "RESTRICTED buy": "{name} may not be bought any more: lift the restriction, or rebalance again.",
+    "RESTRICTED sell": "{name} may not be sold any more: lift the restriction, or rebalance again.",
+    "RESTRICTED lots": _other_lots,
+    "RESTRICTED hold": "{portfolio} was put on hold since this was proposed: lift the hold first.",
+    "OPPOSITE_OPEN": _opposite_open,
     "CASH_BELOW_FLOOR": _cash_below_floor,
+    "APPROVED_BELOW_FLOOR": lambda said: (
+        f"What is approved would {_below(said['cash_after'], said['floor'])}: reject buys, or bring in cash."
+    ),
+    "CASH_OVER_CEILING": _cash_over_ceiling,
+    "GAIN_OVER_BUDGET": _gain_over_budget,
+    "TURNOVER_OVER_LIMIT": _turnover_over_limit,
     "FUNDING_WITHDRAWN": _funding_withdrawn,
     "OPEN_ORDER left_out": lambda said: f"{_open_order(said)} on its way, and this run leaves such portfolios out.",
     "OPEN_ORDER unclear": lambda said: (
         f"{_open_order(said)} open, and the holdings were stated anew since: say first what became of it."
+    ),
+    "OPEN_ORDER missing": lambda said: (
+        f"{_open_order(said)} done, and holdings stated since do not show it: state holdings and cash that do."
     ),
     "OPEN_ORDER lots": lambda said: (
         f"{_open_order(said)} on its way. Which tax lots there will be is not known, so no gain budget can be kept: "

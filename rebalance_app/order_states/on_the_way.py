@@ -5,6 +5,10 @@
 
 Where holdings were stated anew after an open order was last heard of, nobody knows how much of it they show: it is
 *unclear*, and a person says what became of it. A holding that happens to fit moves no order by itself.
+
+A statement may be of the day before, or of the cash alone, and a service may book a trade days later. Where holdings
+that were stated SOON after the last order of a security ended are still as before it, though some of it was done, that
+order is *unclear* too: ordered again, it would be done twice.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
@@ -22,8 +26,11 @@ from models_app.portfolio.types import ZERO
 from models_app.portfolio.units import WIDE
 from models_app.sources.book_source import Balances
 from ordergen.core.db import in_batches
+from ordergen.core.errors import promised
 from rebalance_app.models import Order
 from rebalance_app.order_states.table import ENDED, OPEN_ORDER
+
+SOON = timedelta(days=4)  # a weekend and a day
 
 
 def stated_since(stated_at: datetime | None, known_at: datetime | None) -> bool:
@@ -71,6 +78,14 @@ class FollowedOrder(NamedTuple):
         """Whether it is not known how much of it the holdings show."""
         return self.is_open and stated_since(balances.stated_at, self.known_at)
 
+    def is_missing_in(self, balances: Balances) -> bool:
+        """Whether it ended with some of it done, and holdings that were stated soon after it are as before it."""
+        if self.is_open or not self.done or self.known_at is None or not self.is_shown_by(balances):
+            return False
+        held = balances.quantities.get(self.security_id, ZERO)
+        stated_at = promised(balances.stated_at, "the holdings show it, so they were stated")
+        return held == self.quantity_before and stated_at - self.known_at < SOON
+
     def to_come(self, balances: Balances) -> int:
         """Shares that the holdings do not show yet, by what is known."""
         return self.rest + (0 if self.is_shown_by(balances) else self.done)
@@ -113,15 +128,21 @@ class Coming(NamedTuple):
 def on_their_way(balances: Mapping[str, Balances]) -> dict[str, list[Coming]]:
     """By portfolio what is on its way to it, the order approved first coming first."""
     stated = [owned.stated_at for owned in balances.values() if owned.stated_at is not None]
-    since = Q(known_at__gt=min(stated)) if len(stated) == len(balances) and stated else Q()
+    since = Q(known_at__gt=min(stated) - SOON) if len(stated) == len(balances) and stated else Q()
     which = Q(state__in=OPEN_ORDER) | Q(quantity_done__isnull=False) & since
     found = {}
     for key, orders in _by_portfolio(balances, which).items():
         owned = balances[key]
-        coming = [Coming(order, order.to_come(owned), order.is_unclear(owned)) for order in orders]
+        missing = {order.pk for order in _last_of_each(orders) if order.is_missing_in(owned)}
+        coming = [Coming(o, o.to_come(owned), o.is_unclear(owned) or o.pk in missing) for o in orders]
         if some := [one for one in coming if one.shares or one.is_unclear]:
             found[key] = some
     return found
+
+
+def _last_of_each(orders: Iterable[FollowedOrder]) -> Iterable[FollowedOrder]:
+    """The order of each security that was heard of last."""
+    return {order.security_id: order for order in orders}.values()
 
 
 def _by_portfolio(portfolio_ids: Iterable[str], which: Q) -> dict[str, list[FollowedOrder]]:

@@ -1,11 +1,15 @@
-"""Approving and rejecting orders. Every door comes through here, so four-eyes holds for everyone."""
+"""Approving and rejecting orders. Every door comes through here, so four-eyes holds for everyone.
+
+read the book ─> judge in the transaction ─> move what is allowed, with its decisions and their event
+              ─> what is refused for good becomes outdated, with its event ─> what is refused: one event
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -19,11 +23,12 @@ from ordergen.audit.services import record, recorded
 from ordergen.core.db import bulk_insert, in_batches, refusal
 from ordergen.core.errors import Code, ConflictError, InvalidInputError, NotFoundError, OrdergenError, PartlyDoneError
 from ordergen.core.ids import object_id
+from rebalance_app.judging.book_now import Book, Verdict, read_book
+from rebalance_app.judging.findings import judge_approval, judge_rejection
+from rebalance_app.judging.judgement import Judgement, policy
+from rebalance_app.judging.lines import OrderLine, lines_of, lines_where
 from rebalance_app.models import Decision, Order, OrderState, Rebalance
-from rebalance_app.order_states.move import orders_move
-from rebalance_app.orders.book_now import Book, Verdict, read_book
-from rebalance_app.orders.findings import judge_approval, judge_rejection, policy
-from rebalance_app.orders.lines import OrderLine, lines_of, lines_where
+from rebalance_app.order_states.move import moves_keep, orders_move
 
 MOVE_OF: Mapping[Verdict, str] = {"approved": "approve", "rejected": "reject"}
 DECISION_FIELDS = ("id", "order", "verdict", "decided_by", "decided_at", "comment", "content_hash")
@@ -41,18 +46,25 @@ class DecisionOutcome:
 
     n_decided: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    outdated: Counter[str] = field(default_factory=Counter)  # of `reasons`, those for which orders are outdated now
     skipped: list[tuple[str, str]] = field(default_factory=list)  # the first MOST_NAMED, each with its reason
 
     @property
     def n_skipped(self) -> int:
         return self.reasons.total()
 
-    def add(self, n_decided: int, skipped: Mapping[str, str]) -> None:
-        """Counts some more orders, those left alone by id."""
+    @property
+    def n_outdated(self) -> int:
+        return self.outdated.total()
+
+    def add(self, n_decided: int, skipped: Mapping[str, str], outdated: Collection[str] = ()) -> None:
+        """Counts some more orders, those left alone by id; `outdated` are of those."""
         self.n_decided += n_decided
-        for reason in skipped.values():
+        for key, reason in skipped.items():
             is_told = reason in self.reasons or len(self.reasons) < MOST_REASONS
-            self.reasons[reason if is_told else OTHER_REASONS] += 1
+            told = reason if is_told else OTHER_REASONS
+            self.reasons[told] += 1
+            self.outdated[told] += key in outdated
         self.skipped += sorted(skipped.items())[: MOST_NAMED - len(self.skipped)]
 
 
@@ -71,7 +83,7 @@ def order_decide(*, by: User, order_ids: Sequence[str], verdict: Verdict, commen
             raise NotFoundError(f"No such order: {min(missing)}.")
         decided = DecisionOutcome()
         together = with_others(orders) if verdict == "approved" else orders
-        decided.add(*_decide(by, orders, verdict, comment, book, together))
+        _decide(by, orders, verdict, comment, book, together, decided)
         return decided
 
 
@@ -89,13 +101,13 @@ def run_decide(
     run = Rebalance.objects.filter(pk=run_id).first()
     if run is None:
         raise NotFoundError("No such run.")
-    if refused := policy(by, run.launched_by_id, OrderState.PROPOSED, verdict):
-        return _refused(run, refused, expected_count)
+    if refused := policy(by, run, OrderState.PROPOSED, verdict):
+        return _refused(by, run, verdict, refused.why, expected_count)
     decided = DecisionOutcome()
     for at_once in portfolios_awaiting(run):
         try:
             with_count = expected_count if not decided.n_decided and not decided.skipped else None
-            decided.add(*_decide_portfolios(by, run, at_once, verdict, comment, with_count))
+            _decide_portfolios(by, run, at_once, verdict, comment, with_count, decided)
         except (OrdergenError, DatabaseError) as error:
             why = _why(error)
             if not (decided.n_decided and why):
@@ -112,11 +124,15 @@ def _why(error: OrdergenError | DatabaseError) -> str:
     return told.why if told else ""
 
 
-def _refused(run: Rebalance, why: str, expected_count: int | None) -> DecisionOutcome:
+def _refused(by: User, run: Rebalance, verdict: Verdict, why: str, expected_count: int | None) -> DecisionOutcome:
     """What awaits a decision in a run awaits it from others: it need not be read for that."""
-    count = _count(run, expected_count)
-    first = run.orders.filter(state=OrderState.PROPOSED).order_by("pk").values_list("pk", flat=True)[:MOST_NAMED]
-    return DecisionOutcome(0, Counter({why: count}), [(key, why) for key in first])
+    with recorded():
+        count = _count(run, expected_count)
+        first = run.orders.filter(state=OrderState.PROPOSED).order_by("pk").values_list("pk", flat=True)[:MOST_NAMED]
+        refused = DecisionOutcome(0, Counter({why: count}), skipped=[(key, why) for key in first])
+        if count:
+            _tell_refused(by, run, verdict, refused)
+    return refused
 
 
 def _count(run: Rebalance, expected_count: int | None) -> int:
@@ -137,16 +153,22 @@ def portfolios_awaiting(run: Rebalance) -> Iterator[list[str]]:
         yield at_once
 
 
-def _decide_portfolios(
-    by: User, run: Rebalance, proposal_ids: Sequence[str], verdict: Verdict, comment: str, expected_count: int | None
-) -> tuple[int, Mapping[str, str]]:
+def _decide_portfolios(  # noqa: PLR0913, PLR0917  what was asked, of which part, and where it is counted
+    by: User,
+    run: Rebalance,
+    proposal_ids: Sequence[str],
+    verdict: Verdict,
+    comment: str,
+    expected_count: int | None,
+    decided: DecisionOutcome,
+) -> None:
     awaiting = Q(proposal__in=proposal_ids, state=OrderState.PROPOSED)
     book = read_book([awaiting], verdict)
     with recorded():
         if expected_count is not None:
             _count(run, expected_count)
         orders = lines_where(awaiting)
-        return _decide(by, orders, verdict, comment, book, orders)
+        _decide(by, orders, verdict, comment, book, orders, decided)
 
 
 def content_hash(order: Order | OrderLine) -> str:
@@ -162,23 +184,31 @@ def with_others(orders: Sequence[OrderLine]) -> list[OrderLine]:
     return [*orders, *(line for line in awaiting if line.pk not in chosen)]
 
 
-def _decide(
+def _decide(  # noqa: PLR0913, PLR0917  what was asked, of which orders, and where it is counted
     by: User,
     orders: Sequence[OrderLine],
     verdict: Verdict,
     comment: str,
     book: Book,
     together: Sequence[OrderLine],
-) -> tuple[int, Mapping[str, str]]:
-    """How many were decided, and by id why the others were not; `together` is all that awaits of their proposals."""
+    decided: DecisionOutcome,
+) -> None:
+    """Decides on what may be decided on; `together` is all that awaits of the proposals concerned."""
     if verdict == "approved":
         judged = judge_approval(by, orders, book, together, has_reason=bool(comment.strip()))
     else:
         judged = judge_rejection(by, orders, book)
-    allowed = judged.open(orders)
+    allowed, outdated = judged.open(orders), judged.weighing(orders, "final")
     if allowed:
         _write(by, allowed, verdict, comment, judged.runs)
-    return len(allowed), judged.left_alone
+    if outdated:
+        _outdate(by, outdated, judged)
+    for run, refused in _by_run(judged.weighing(orders, "hard", "final"), judged.runs):
+        told = DecisionOutcome()
+        told.add(0, {order.pk: judged.left_alone[order.pk].why for order in refused})
+        _tell_refused(by, run, verdict, told)
+    left = {key: found.why for key, found in judged.left_alone.items()}
+    decided.add(len(allowed), left, {order.pk for order in outdated})
 
 
 def _check(by: User, verdict: str, comment: str) -> None:
@@ -198,10 +228,18 @@ def _write(
     now, comment = timezone.now(), comment.strip()
     orders_move(MOVE_OF[verdict], orders, known_at=now)
     bulk_insert(Decision, DECISION_FIELDS, _decisions(by, orders, verdict, comment, now))
-    for run in sorted(runs.values(), key=lambda run: run.number):
-        decided = [order for order in orders if order.rebalance_id == run.pk]
-        if decided:
-            _tell(by, run, decided, verdict, comment)
+    for run, decided in _by_run(orders, runs):
+        _tell(by, run, decided, verdict, comment)
+
+
+def _by_run(
+    orders: Iterable[OrderLine], runs: Mapping[str, Rebalance]
+) -> Iterator[tuple[Rebalance, Sequence[OrderLine]]]:
+    """The runs of these orders, each with its own, in the order of their numbers."""
+    groups: defaultdict[str, list[OrderLine]] = defaultdict(list)
+    for order in orders:
+        groups[order.rebalance_id].append(order)
+    yield from sorted(((runs[key], some) for key, some in groups.items()), key=lambda pair: pair[0].number)
 
 
 def _decisions(
@@ -214,3 +252,26 @@ def _tell(by: User, run: Rebalance, orders: Sequence[OrderLine], verdict: Verdic
     """Records the decided orders of one run."""
     detail = {"orders": [order.pk for order in orders], "comment": comment}
     record(f"orders.{verdict}", run, f"{len(orders)} orders of run #{run.number} {verdict}", by=by, detail=detail)
+
+
+def _outdate(by: User, orders: Sequence[OrderLine], judged: Judgement) -> None:
+    """Moves what is refused for good, keeps the reason with each, and records it for each run."""
+    now = timezone.now()
+    reasons: defaultdict[str, list[OrderLine]] = defaultdict(list)
+    for order in orders:
+        reasons[judged.left_alone[order.pk].why].append(order)
+    for why, some in reasons.items():
+        moves_keep(OrderState.OUTDATED, some, by=by.pk, at=now, done={}, reason=why[:MAX_COMMENT])
+    orders_move("outdate", orders, known_at=now)
+    for run, of_run in _by_run(orders, judged.runs):
+        counts = Counter(judged.left_alone[order.pk].why for order in of_run)
+        detail = {"orders": {order.pk: None for order in of_run}, "reasons": counts}
+        record("orders.outdated", run, f"{len(of_run)} orders of run #{run.number} outdated", by=by, detail=detail)
+
+
+def _tell_refused(by: User, run: Rebalance, verdict: Verdict, refused: DecisionOutcome) -> None:
+    """Records that somebody asked for what was refused, and why; of many orders the first are named."""
+    done = "approve" if verdict == "approved" else "reject"
+    summary = f"Refused to {done} {refused.n_skipped} orders of run #{run.number}"
+    detail = {"orders": [key for key, _ in refused.skipped], "count": refused.n_skipped, "reasons": refused.reasons}
+    record("orders.refused", run, summary, by=by, detail=detail)

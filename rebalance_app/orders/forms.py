@@ -86,7 +86,7 @@ class DecisionForm(forms.Form):
         """Whether what an approval takes was given: a reason, the number of orders. Says at the fields what was not."""
         has_reason = not preview.asks or bool(self.cleaned_data["comment"])
         if not has_reason:
-            self.add_error("comment", "Say why: the price of some of these orders moved.")
+            self.add_error("comment", "Say why: some of these orders are approved only with a reason.")
         return (not preview.is_large or self.confirms(preview.totals.count)) and has_reason
 
     def confirms(self, count: int) -> bool:

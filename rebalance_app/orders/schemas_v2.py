@@ -12,9 +12,9 @@ from pydantic import WithJsonSchema
 from models_app.drift_index.live_drift import PortfolioView
 from models_app.portfolios.schemas_v2 import DriftOut, drift_out
 from ordergen.apis.conventions import HexId, Instant, SecurityId, Strict
+from rebalance_app.judging.book_now import Verdict
 from rebalance_app.models import Decision, Order, OrderMove, OrderState
 from rebalance_app.order_states.as_it_will_be import ToBe
-from rebalance_app.orders.book_now import Verdict
 from rebalance_app.orders.decide import DecisionOutcome
 from rebalance_app.orders.selectors import OrderView, last_decision
 from rebalance_app.proposals.order_reasons import REASONS
@@ -27,12 +27,12 @@ OrderReason = Annotated[str, WithJsonSchema({"type": "string", "enum": list(REAS
 class DecisionsIn(Strict):
     order_ids: list[HexId] = Field(min_length=1, max_length=MAX_ORDERS)
     verdict: Verdict
-    comment: str = Field("", max_length=500, description="Needed for a rejection, and to approve where a price moved")
+    comment: str = Field("", max_length=500, description="Needed for a rejection, and to approve what takes a reason")
 
 
 class RunDecisionIn(Strict):
     verdict: Verdict
-    comment: str = Field("", max_length=500, description="Needed for a rejection, and to approve where a price moved")
+    comment: str = Field("", max_length=500, description="Needed for a rejection, and to approve what takes a reason")
     expected_count: int = Field(ge=0, description="How many orders you saw awaiting a decision; 409 if that changed")
 
 
@@ -111,6 +111,7 @@ class Skipped(Schema):
 class Decided(Schema):
     n_decided: int
     n_skipped: int = Field(description="Orders left alone")
+    n_outdated: int = Field(description="Of those, orders refused for good, which are outdated now: rebalance again")
     reasons: dict[str, int] = Field(
         description="Why, each with how many orders: four-eyes, decided before, out of date, a price, the cash floor",
         examples=[{"You launched this run: another approver must decide.": 12}],
@@ -155,5 +156,5 @@ def decision_out(decision: Decision) -> dict[str, Any]:
 
 def decided_out(outcome: DecisionOutcome) -> dict[str, Any]:
     skipped = [{"order_id": order_id, "reason": reason} for order_id, reason in outcome.skipped]
-    counts = {"n_decided": outcome.n_decided, "n_skipped": outcome.n_skipped, "reasons": dict(outcome.reasons)}
-    return counts | {"skipped": skipped}
+    counts = {"n_decided": outcome.n_decided, "n_skipped": outcome.n_skipped, "n_outdated": outcome.n_outdated}
+    return counts | {"reasons": dict(outcome.reasons), "skipped": skipped}

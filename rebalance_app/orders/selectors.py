@@ -15,11 +15,11 @@ from models_app.portfolio.lots import gain, lots_sold
 from models_app.portfolio.types import ZERO
 from models_app.sources import get_source
 from ordergen.core.errors import NotFoundError
-from rebalance_app.models import Decision, Order, OrderMove, OrderState, Rebalance
+from rebalance_app.judging.judgement import CashLine, Finding
+from rebalance_app.judging.lines import OrderLine
+from rebalance_app.models import ANSWERED, Decision, Order, OrderMove, OrderState, PortfolioRebalance, Rebalance
 from rebalance_app.order_states.on_the_way import stated_since
 from rebalance_app.order_states.table import AWAITING, ENDED, OPEN_ORDER, refusal_of
-from rebalance_app.orders.judge import Outlook
-from rebalance_app.orders.lines import OrderLine
 from rebalance_app.proposals.selectors import LONG
 from rebalance_app.proposals.stored import counted_changes, read_lots
 from rebalance_app.runs.selectors import DECIDED, run_totals
@@ -125,6 +125,19 @@ class OrderTotals:
     def net(self) -> Decimal:
         return self.sells - self.buys
 
+    def without(self, part: OrderTotals) -> OrderTotals:
+        """Of the rest, when all orders of the part's portfolios are in it."""
+        return self.with_(OrderTotals(-part.count, -part.buys, -part.sells, -part.portfolios))
+
+    def with_(self, more: OrderTotals) -> OrderTotals:
+        """Together with orders of other portfolios."""
+        return OrderTotals(
+            self.count + more.count,
+            self.buys + more.buys,
+            self.sells + more.sells,
+            self.portfolios + more.portfolios,
+        )
+
 
 def order_totals(orders: Iterable[OrderLine]) -> OrderTotals:
     return _totals((order.portfolio_id, order.side, order.value) for order in orders)
@@ -152,8 +165,11 @@ def awaiting_totals(run: Rebalance) -> OrderTotals:
 
 @dataclass(frozen=True)
 class Exclusion:
+    """A reason and how many orders have it; `is_final`: the decision makes them outdated."""
+
     reason: str
     count: int
+    is_final: bool = False
 
 
 def exclusions(reasons: Iterable[str]) -> list[Exclusion]:
@@ -161,18 +177,18 @@ def exclusions(reasons: Iterable[str]) -> list[Exclusion]:
     return [Exclusion(reason, count) for reason, count in Counter(reasons).most_common()]
 
 
-class CashLine(NamedTuple):
-    """What becomes of one portfolio's cash, at the book's newest prices."""
-
-    portfolio_name: str
-    outlook: Outlook
+def left_alone(findings: Iterable[Finding]) -> list[Exclusion]:
+    """The same of what is left alone."""
+    counts = Counter(findings).most_common()
+    return [Exclusion(found.why, count, found.weighs == "final") for found, count in counts]
 
 
 @dataclass(frozen=True)
 class Preview:
     """What a decision would cover, what it would leave out and why, and what of it takes a reason to approve.
 
-    `cash` has the portfolios with the least left, of `n_cash`. `is_whole`: nothing will be left out that is not named.
+    `cash` has the portfolios with the least left, of `n_cash`. `n_looked_at`: how many orders were judged, where those
+    are not all; what is left out, takes a reason or leaves cash is of those.
     """
 
     totals: OrderTotals
@@ -181,12 +197,17 @@ class Preview:
     asks: Sequence[Exclusion] = ()
     cash: Sequence[CashLine] = ()
     n_cash: int = 0
-    is_whole: bool = True
+    n_looked_at: int | None = None
 
     @property
     def is_large(self) -> bool:
         """Whether so much is covered that somebody who approves it must type how many orders that is."""
         return self.totals.count > LARGE_COUNT or self.totals.buys + self.totals.sells > LARGE_VALUE
+
+    @property
+    def n_outdated(self) -> int:
+        """Orders that the decision makes outdated."""
+        return sum(left.count for left in self.excluded if left.is_final)
 
     @property
     def n_cash_more(self) -> int:
@@ -203,6 +224,23 @@ class Entry(NamedTuple):
     at: datetime
     decision: Decision | None = None
     move: OrderMove | None = None
+
+
+def later_proposal(order: Order) -> PortfolioRebalance | None:
+    """What the latest later run says of the portfolio of an order that gave way; None where there is none."""
+    if order.state not in (OrderState.OUTDATED, OrderState.SUPERSEDED):
+        return None
+    rows = PortfolioRebalance.objects.filter(portfolio_id=order.portfolio_id, state__in=ANSWERED)
+    later = rows.filter(rebalance__number__gt=order.rebalance.number).select_related("rebalance")
+    return later.defer("document", "rebalance__limits").order_by("-rebalance__number").first()
+
+
+def why_outdated(order: Order) -> str:
+    """What was said when the order became outdated; empty where it is not."""
+    if order.state != OrderState.OUTDATED:
+        return ""
+    moves = order.moves.filter(state_after=OrderState.OUTDATED).order_by("-pk")
+    return moves.values_list("reason", flat=True).first() or ""
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from ordergen.accounts.sign_in.asking import needs_confirmation
 from ordergen.web.downloads import csv_download
 from ordergen.web.http import SignedInRequest, page, refuses_nul, wants_fragment
+from rebalance_app.judging.book_now import Verdict
+from rebalance_app.judging.judgement import why_not
 from rebalance_app.models import Order, Rebalance
 from rebalance_app.order_states.table import refusal_of
 from rebalance_app.orders import paging as pages
 from rebalance_app.orders import selectors
-from rebalance_app.orders.book_now import Verdict
 from rebalance_app.orders.decide import DecisionOutcome, content_hash, order_decide, run_decide
-from rebalance_app.orders.findings import why_not
 from rebalance_app.orders.foresee import orders_foresee, run_foresee
 from rebalance_app.orders.forms import DecisionForm, OrderFilterForm, SelectionForm
 from rebalance_app.orders.order_csv import order_csv
@@ -101,6 +101,8 @@ def order_detail(request: SignedInRequest, order_id: str) -> HttpResponse:
         "may_close": not refusal_of("close", view.order.state),
         "foreseen": foreseen,
         "content_hash": content_hash(view.order),
+        "later": selectors.later_proposal(view.order),
+        "why_outdated": selectors.why_outdated(view.order),
         "form": form,
     }
     if "approved" in foreseen and foreseen["approved"].asks:
@@ -173,7 +175,8 @@ def _tell(request: SignedInRequest, decided: DecisionOutcome, verdict: str) -> N
         messages.success(request, f"{decided.n_decided:,} {_orders(decided.n_decided)} {verdict}.")
     reasons = decided.reasons.most_common()
     for reason, count in reasons[:TOLD]:
-        messages.warning(request, f"{count:,} {_orders(count)} left as they were. {reason}")
+        became = "outdated" if decided.outdated[reason] else "left as they were"
+        messages.warning(request, f"{count:,} {_orders(count)} {became}. {reason}")
     if further := sum(count for _, count in reasons[TOLD:]):
         messages.warning(request, f"{further:,} more {_orders(further)} left as they were, for reasons like these.")
 

@@ -26,11 +26,11 @@ from ordergen.audit.services import record, recorded
 from ordergen.core.db import atomic
 from ordergen.core.errors import ConflictError, InvalidInputError, NotFoundError
 from ordergen.core.ids import object_id
+from rebalance_app.judging.lines import OrderLine, lines_where
 from rebalance_app.models import AttemptState, Batch, BatchOrder, Order, OrderState
 from rebalance_app.order_states.move import orders_move
 from rebalance_app.order_states.table import MOVES
 from rebalance_app.orders.decide import MAX_COMMENT
-from rebalance_app.orders.lines import OrderLine, lines_where
 from rebalance_app.sending.layouts import LINE, BatchLine
 from rebalance_app.sending.order_service import AT_ONCE, KnownOrder, Outcome, ask, is_there, matching, orders_known
 

@@ -19,12 +19,12 @@ from ordergen.core.db import bulk_insert
 from ordergen.core.errors import InvalidInputError, NotFoundError
 from ordergen.core.ids import object_id
 from rebalance_app.formats.sentences import sentence
+from rebalance_app.judging.judge import price_objection
+from rebalance_app.judging.lines import OrderLine, orders_named
 from rebalance_app.models import AttemptState, Batch, BatchOrder, Order, OrderState
 from rebalance_app.order_states.move import orders_move
 from rebalance_app.order_states.table import refusal_of
 from rebalance_app.orders.decide import DecisionOutcome
-from rebalance_app.orders.judge import price_objection
-from rebalance_app.orders.lines import OrderLine, orders_named
 from rebalance_app.sending.layouts import LAYOUTS, LINE, BatchHead, BatchLine, Layout
 from rebalance_app.sending.order_service import is_there
 from rebalance_app.sending.send import equal_to_open, tell_sender

@@ -8,8 +8,8 @@ from django.shortcuts import redirect, render
 
 from ordergen.accounts.sign_in.asking import needs_confirmation
 from ordergen.web.http import SignedInRequest, page, wants_fragment
+from rebalance_app.judging.lines import orders_named
 from rebalance_app.models import OrderState
-from rebalance_app.orders.lines import orders_named
 from rebalance_app.orders.selectors import order_totals
 from rebalance_app.proposals.selectors import run_get
 from rebalance_app.sending import selectors

@@ -140,6 +140,8 @@ def open_order(inputs: RunInputs, balances: Balances, coming: Sequence[Coming]) 
     if not some:
         return None
     of = some[0].order
+    if case == "unclear" and not of.is_open:
+        case = "missing"
     told: dict[str, float | str] = {
         "case": case,
         "side": of.side,

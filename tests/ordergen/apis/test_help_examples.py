@@ -75,7 +75,7 @@ def test_the_main_job_with_curl_does_what_the_page_says(live):
 
     assert [json.loads(line)["status"] for line in lines[:3]] == ["optimal"] * 3
     assert [line.split("\t")[0] for line in lines[3:-1]] == ["Harbour", "Harbour"]
-    assert decided == {"n_decided": 2, "n_skipped": 0, "reasons": {}, "skipped": []}
+    assert decided == {"n_decided": 2, "n_skipped": 0, "n_outdated": 0, "reasons": {}, "skipped": []}
 
 
 @pytest.mark.slow

@@ -389,7 +389,7 @@ def test_orders_are_listed_and_decided_by_somebody_else(v2, tom, book, run):
     body = {"order_ids": [order["id"] for order in orders], "verdict": "approved", "comment": "fine"}
     decided = tom.post("/orders/decisions", body)
     assert decided.status_code == 200
-    assert decided.json() == {"n_decided": 4, "n_skipped": 0, "reasons": {}, "skipped": []}
+    assert decided.json() == {"n_decided": 4, "n_skipped": 0, "n_outdated": 0, "reasons": {}, "skipped": []}
     order = v2.get(f"/orders/{orders[0]['id']}").json()
     assert order["state"] == "approved"
     assert (order["decisions"][0]["decided_by"], order["decisions"][0]["comment"]) == ("tom", "fine")

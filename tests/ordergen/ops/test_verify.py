@@ -147,7 +147,8 @@ def test_a_row_changed_by_hand_is_reported_by_its_check(history, check, table, c
 
 
 def test_every_check_is_seen_to_fail_on_something():
-    assert DAMAGE.keys() | {"runs_come_to_an_end"} == CHECKS.keys()
+    in_tests_of_their_own = {"runs_come_to_an_end", "approved_orders_keep_the_limits"}
+    assert DAMAGE.keys() | in_tests_of_their_own == CHECKS.keys()
     assert all(DAMAGE.values())
 
 

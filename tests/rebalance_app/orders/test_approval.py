@@ -12,8 +12,8 @@ from models_app.sources.local import LocalSource
 from ordergen.audit.models import AuditEvent
 from ordergen.core.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError, UnavailableError
 from ordergen.ops.verify import verify_all
+from rebalance_app.judging import book_now
 from rebalance_app.models import Decision, OpenOrders, Order
-from rebalance_app.orders import book_now
 from rebalance_app.orders import decide as approve
 from rebalance_app.orders.decide import content_hash, order_decide, run_decide
 from rebalance_app.runs.launch import run_launch

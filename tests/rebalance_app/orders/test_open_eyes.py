@@ -293,8 +293,10 @@ def test_the_page_asks_for_the_reason_at_its_field_and_keeps_what_was_typed(clie
 
     again = client.post("/orders/decision", form | {"comment": " ", "typed": "3"})
     assert again.status_code == 422
-    assert again.context["form"].errors == {"comment": ["Say why: the price of some of these orders moved."]}
-    assert "Say why: the price of some of these orders moved." in words(again)
+    assert again.context["form"].errors == {
+        "comment": ["Say why: some of these orders are approved only with a reason."]
+    }
+    assert "Say why: some of these orders are approved only with a reason." in words(again)
     assert not Decision.objects.exists()
 
     client.post("/orders/decision", form | {"comment": "still worth it"})
@@ -339,12 +341,25 @@ def test_while_the_book_does_not_answer_the_review_says_so_and_offers_nothing(cl
     assert client.get(f"/orders/{proposal.sale}/").status_code == 200
 
 
-def test_a_run_too_large_to_be_judged_for_a_page_says_so(client, approver, proposal, monkeypatch):
-    monkeypatch.setattr(foresee, "FORESEEN", 2)
+def test_of_a_run_too_large_to_be_judged_for_a_page_a_part_is_and_it_says_how_much(
+    client, book, manager, approver, run_worker, monkeypatch
+):
+    monkeypatch.setattr(foresee, "FORESEEN", 1)
+    monkeypatch.setattr(decide, "PORTFOLIOS_AT_ONCE", 1)
+    run = run_worker(run_launch(by=manager, model_id=book.model.pk))
+    first = run.portfolios.filter(n_orders__gt=0).order_by("pk").first()
     client.force_login(approver)
-    review = client.post("/orders/review", {"run": proposal.run.pk, "whole_run": "on", "verdict": "approved"})
-    assert "Approve 3 orders of run #1?" in words(review)
-    assert "These are too many to be judged for this page." in words(review)
+    form = {"run": run.pk, "whole_run": "on", "verdict": "approved"}
+    review = words(client.post("/orders/review", form))
+    looked_at = f"{first.n_orders} of {run.n_orders} orders were looked at for this page"
+    assert f"Approve up to {run.n_orders} orders of run #1?" in review
+    assert f"{looked_at}, and nothing speaks against them." in review
+
+    price_now(book.aaa, "100")
+    review = words(client.post("/orders/review", form))
+    assert f"{looked_at}, and what is said here is of those." in review
+    assert "1 order left out. AAA costs 100.00 now" in review
+    assert f"Approve up to {run.n_orders - 1} orders of run #1?" in review
 
 
 def test_reasons_that_differ_by_portfolio_are_told_up_to_a_number(approver, proposal, monkeypatch):

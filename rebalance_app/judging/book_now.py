@@ -5,32 +5,37 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Literal
 
 from django.db.models import Q
 
 from models_app.sources import get_source
-from models_app.sources.book_source import Balances
+from models_app.sources.book_source import Balances, PriceInfo
 from ordergen.core.db import in_batches
 from ordergen.core.errors import Code, ConflictError
+from rebalance_app.judging.lines import OrderLine
 from rebalance_app.models import Order, OrderState, PortfolioRebalance, Rebalance
 from rebalance_app.order_states.on_the_way import Coming, expected, followed, on_their_way
-from rebalance_app.order_states.table import OPEN_ORDER
-from rebalance_app.orders.lines import OrderLine
+from rebalance_app.order_states.table import ENDED, OPEN_ORDER
 from rebalance_app.proposals.run_inputs import has_gain_budget, inputs_of
 from rebalance_app.proposals.stored import pack_lots
 
 Verdict = Literal["approved", "rejected"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Book:
     """What some portfolios own, and the newest prices: read at once, because they may come from another service."""
 
     version: str
     portfolio_ids: frozenset[str]
     balances: Mapping[str, Balances]
-    prices: Mapping[str, Decimal]
+    quotes: Mapping[str, PriceInfo]
+
+    @cached_property
+    def prices(self) -> dict[str, Decimal]:
+        return {key: quote.price for key, quote in self.quotes.items()}
 
     def must_tell_of(self, portfolio_ids: Iterable[str]) -> None:
         """Raises ConflictError where the book changed since, or other portfolios are asked about than were read."""
@@ -55,8 +60,7 @@ def read_book(which: Sequence[Q], verdict: Verdict) -> Book:
     for batch in in_batches(concerned):
         traded = Order.objects.filter(proposal__in=batch).order_by().values_list("security_id", flat=True)
         needed.update(traded.distinct())
-    prices = source.latest_prices(needed)
-    return Book(version, portfolio_ids, balances, {key: info.price for key, info in prices.items()})
+    return Book(version, portfolio_ids, balances, source.latest_prices(needed))
 
 
 def _owners(which: Iterable[Q]) -> dict[str, str]:
@@ -69,7 +73,7 @@ def _owners(which: Iterable[Q]) -> dict[str, str]:
 def _owners_with_approved_buys(which: Iterable[Q]) -> dict[str, str]:
     """The same of those proposals only that have buys approved before, and sales among these orders."""
     of_sales = in_batches(_owners([some & Q(side="SELL") for some in which]))
-    return _owners([Q(proposal__in=batch, side="BUY", state__in=OPEN_ORDER) for batch in of_sales])
+    return _owners([Q(proposal__in=batch, side="BUY", state__in=OPEN_ORDER | ENDED) for batch in of_sales])
 
 
 class Expected:
@@ -157,6 +161,8 @@ def not_counted(orders: Sequence[OrderLine], now: Expected) -> dict[str, str]:
 
 def _uncounted(others: Iterable[Coming], counted: Container[str]) -> str:
     for order, _, is_unclear in others:
+        if is_unclear and not order.is_open:
+            return f"{order} is done, and holdings stated since do not show it: state holdings and cash that do."
         if is_unclear:
             return f"{order} is open, and the holdings were stated anew since: say first what became of it."
         if order.pk not in counted:

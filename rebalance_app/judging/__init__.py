@@ -1,0 +1,1 @@
+"""What speaks against deciding so on orders: one judgement for every door."""

@@ -319,7 +319,7 @@ def approved_orders_can_be_paid_for(row: PortfolioRebalance, orders: Sequence[Or
     options, _ = inputs_of(row.rebalance_id).options_of(row.portfolio_id)
     outlook = proposed.outlook(options, part)
     if outlook.is_short:
-        yield f"what is approved of it leaves {outlook.after} in cash, below the floor of {outlook.floor}"
+        yield f"what is approved of it leaves {outlook.left} in cash, below the floor of {outlook.floor}"
 
 
 @proves_of_each("I8")

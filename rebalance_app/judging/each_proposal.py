@@ -75,7 +75,7 @@ def overdrawn(orders: Sequence[OrderLine], book: Book) -> dict[str, str]:
         buys = [order for order in opened[proposal_id] if order.side == "BUY"]
         outlook = funds.now(approved[proposal_id])
         if buys and outlook.is_short:
-            short = Reason("APPROVED_BELOW_FLOOR", None, {"cash_after": outlook.after, "floor": outlook.floor})
+            short = Reason("APPROVED_BELOW_FLOOR", None, {"cash_after": outlook.left, "floor": outlook.floor})
             why = f"{buys[0].portfolio_name}: {said(short, buys[0])}"
             found.update(dict.fromkeys((order.pk for order in buys), why))
     return found

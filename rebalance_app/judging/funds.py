@@ -13,13 +13,13 @@ approved, whatever came in meanwhile. The number of orders needs no look: a part
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from typing import NamedTuple, Protocol
 
 from models_app.portfolio.lots import gain, lots_sold
 from models_app.portfolio.types import ZERO, Options, Reason, TaxLot
-from models_app.portfolio.units import WIDE
+from models_app.portfolio.units import BASIS_POINTS, WIDE
 from models_app.sources.book_source import Balances
 from rebalance_app.judging.lines import OrderLine
 from rebalance_app.models import OrderState
@@ -61,16 +61,25 @@ class Breach(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The cash of a portfolio before any order, with those approved before, and with those chosen too; its floor."""
+    """The cash of a portfolio before any order, with those approved before, and with those chosen too; its floor.
+
+    `costs` are what all of these orders cost, where the run keeps that above the floor.
+    """
 
     cash: Decimal
     approved: Decimal
     after: Decimal
     floor: Decimal
+    costs: Decimal = ZERO
+
+    @property
+    def left(self) -> Decimal:
+        """What the floor is held against."""
+        return WIDE.subtract(self.after, self.costs)
 
     @property
     def is_short(self) -> bool:
-        return self.after < self.floor
+        return self.left < self.floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +97,10 @@ class Proposed:
 
     def outlook(self, options: Options, approved: Iterable[Traded], chosen: Iterable[Traded] = ()) -> Outlook:
         """At the proposal's own cash and prices. No part of it has to leave more than the whole does."""
-        floor = min(cash_floor(options, self.market_value), self.cash_after)
-        return _outlook(self.cash, floor, _own_price, approved, chosen)
+        floor = cash_floor(options, self.market_value)
+        if self.cash_after < floor:  # then costs were not kept above it either
+            options, floor = replace(options, reserve_costs=False), self.cash_after
+        return _outlook(options, self.cash, floor, _own_price, approved, chosen)
 
     def ceiling(self, options: Options) -> Decimal | None:
         """What a part of it may leave in cash: what the whole does, where that is more than the limit."""
@@ -123,7 +134,7 @@ class Funds:
         """At the book's cash and newest prices."""
         to_come = [Bound(o.security_id, o.side, self._to_come(o), o.price) for o in approved]
         floor = cash_floor(self.options, self._market_value() if self.options.min_cash_weight else ZERO)
-        return _outlook(self.balances.cash, floor, self._price_now, to_come, chosen)
+        return _outlook(self.options, self.balances.cash, floor, self._price_now, to_come, chosen)
 
     def then(self, approved: Iterable[FollowedOrder], chosen: Iterable[OrderLine] = ()) -> Outlook | None:
         """At the proposal's own cash and prices."""
@@ -169,7 +180,7 @@ class Funds:
     def _below_floor(self, now: Outlook, then: Outlook | None, *, sales_left: bool) -> Iterator[Breach]:
         short, moment = _short(now, then)
         if short is not None:
-            numbers = {"cash_after": short.after, "floor": short.floor}
+            numbers = {"cash_after": short.left, "floor": short.floor}
             told: dict[str, float | str] = {"moment": moment, "sales_left": float(sales_left)}
             yield Breach(Reason("CASH_BELOW_FLOOR", None, numbers, told), frozenset({"BUY"}))
 
@@ -212,7 +223,7 @@ class Funds:
         if short is None:
             return None
         buys = sorted((o for o in kept if o.side == "BUY"), key=lambda o: (-o.quantity * o.price, o.security_id))
-        numbers = {"cash_after": short.after, "floor": short.floor}
+        numbers = {"cash_after": short.left, "floor": short.floor}
         largest = tuple(order.security_id for order in buys[:NAMED])
         return Reason("FUNDING_WITHDRAWN", None, numbers, {"moment": moment, "largest": largest})
 
@@ -246,15 +257,24 @@ def cash_ceiling(options: Options, market_value: Decimal) -> Decimal | None:
 
 
 def _outlook(
+    options: Options,
     cash: Decimal,
     floor: Decimal,
     price_of: Callable[[Traded], Decimal],
     approved: Iterable[Traded],
     chosen: Iterable[Traded],
 ) -> Outlook:
+    before, now = list(approved), list(chosen)
     with localcontext(WIDE):
-        with_approved = cash + _brought(approved, price_of)
-        return Outlook(cash, with_approved, with_approved + _brought(chosen, price_of), floor)
+        with_approved = cash + _brought(before, price_of)
+        costs = _costs(options, [*before, *now], price_of) if options.reserve_costs else ZERO
+        return Outlook(cash, with_approved, with_approved + _brought(now, price_of), floor, costs)
+
+
+def _costs(options: Options, orders: Iterable[Traded], price_of: Callable[[Traded], Decimal]) -> Decimal:
+    """What these orders cost: a part of what they trade, and a ticket for each."""
+    rate = options.cost_bps / BASIS_POINTS
+    return sum((price_of(o) * o.quantity * rate + options.ticket_cost for o in orders if o.quantity), ZERO)
 
 
 def _brought(orders: Iterable[Traded], price_of: Callable[[Traded], Decimal]) -> Decimal:

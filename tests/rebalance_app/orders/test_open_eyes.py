@@ -451,3 +451,18 @@ def test_a_tolerance_that_is_no_fraction_is_refused_at_start(monkeypatch, given)
     monkeypatch.setenv("ORDERGEN_PRICE_MOVED_SOFT", given)
     with pytest.raises(ImproperlyConfigured, match="ORDERGEN_PRICE_MOVED_SOFT"):
         _fraction("ORDERGEN_PRICE_MOVED_SOFT", "0.05")
+
+
+@pytest.mark.parametrize(("keeps_costs", "n_decided"), [(True, 1), (False, 3)])
+def test_orders_are_to_pay_for_their_costs_too_where_the_run_keeps_them_above_the_floor(
+    fell, manager, approver, run_worker, keeps_costs, n_decided
+):
+    """At 39.8546 the three orders leave 3,920.03, above the floor of 3,900; their tickets take 30 of it."""
+    options = {"min_cash": "3900", "ticket_cost": "10", "reserve_costs": keeps_costs}
+    run = run_worker(run_launch(by=manager, model_id=fell.model.pk, options=options))
+    assert {(o.side, o.quantity) for o in run.orders.all()} == {("SELL", 550), ("BUY", 1500), ("BUY", 50)}
+
+    price_now(fell.kelp, "39.8546")
+    decided = run_decide(by=approver, run_id=run.pk, verdict="approved")
+    assert decided.n_decided == n_decided
+    assert all("3,890.03 in cash, below the floor of 3,900.00" in reason for reason in decided.reasons)

@@ -58,7 +58,7 @@ class _Visit:
                 progress=progress,
                 how=HowToRead(self.upload.answers),
             )
-        if plan.problems.count and not plan.reading.columns:  # else it may be read in another way
+        if plan.problems.count and not plan.reading.may_be_read_otherwise:
             self.upload.discard()
         return plan
 

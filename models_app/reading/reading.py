@@ -54,6 +54,11 @@ class Reading:
     records: list[Record] = field(default_factory=list)
 
     @property
+    def may_be_read_otherwise(self) -> bool:
+        """Whether somebody may have something to say of how it is read: not of a file as our documentation says."""
+        return bool(self.columns) and not self.is_documented
+
+    @property
     def separator_name(self) -> str:
         """What separates the columns, in words."""
         return SEPARATORS.get(self.separator, self.separator)

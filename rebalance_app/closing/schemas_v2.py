@@ -11,6 +11,7 @@ from ninja import Field, Schema
 from ordergen.apis.conventions import HexId, Strict
 from rebalance_app.closing.fits import Fit, Fits, Showing
 from rebalance_app.closing.services import Closing
+from rebalance_app.models import OrderState
 
 MAX_ORDERS = 5_000
 
@@ -38,7 +39,7 @@ class FitOut(Schema):
     ticker: str
     side: Literal["BUY", "SELL"]
     quantity: int
-    state: str
+    state: OrderState
     held: Decimal
     stated_at: datetime
     shows: Showing

@@ -439,7 +439,7 @@ SENTENCES: dict[str, str | Callable[[Said], str]] = {  # by code, and case where
         f"{_open_order(said)} done, and holdings stated since do not show it: state holdings and cash that do."
     ),
     "OPEN_ORDER lots": lambda said: (
-        f"{_open_order(said)} on its way. Which tax lots there will be is not known, so no gain budget can be kept: "
+        f"{_open_order(said)} on its way. Which tax lots it takes is not known, so no gain budget can be kept: "
         "wait until it is done, or solve without a gain budget."
     ),
     "UNKNOWN_PORTFOLIO": "The book has no such portfolio any more.",

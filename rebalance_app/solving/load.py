@@ -135,8 +135,8 @@ def open_order(inputs: RunInputs, balances: Balances, coming: Sequence[Coming]) 
     case, some = "left_out", coming
     if inputs.open_orders == OpenOrders.NET:
         case, some = "unclear", [one for one in coming if one.is_unclear]
-        if not some and balances.lots is not None:  # which lots an order that is not done takes or makes is not known
-            case, some = "lots", coming
+        if not some and balances.lots is not None:  # which lots an order that is not done takes is not known
+            case, some = "lots", [one for one in coming if one.order.side == "SELL"]
     if not some:
         return None
     of = some[0].order

@@ -149,7 +149,7 @@ def test_what_cannot_be_written_to_its_end_is_not_kept(page, tmp_path, monkeypat
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        uploads.keep(Broken("a.csv", b"half"), kind="prices", by=User.objects.get())
+        uploads.keep(Broken("a.csv", b"half"), kind="prices", by=User.objects.get(), answers={})
     assert list((tmp_path / "uploads").iterdir()) == []
 
 

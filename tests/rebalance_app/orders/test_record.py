@@ -37,7 +37,7 @@ def closed(book, run, approver):
 
 def exported(client, query=""):
     answer = client.get(f"/orders/export.csv{query}")
-    return list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    return list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
 
 
 # Lists
@@ -57,7 +57,7 @@ def test_each_tab_has_its_orders_and_counts_them(as_approver, book, run, approve
 
 
 def test_the_list_says_how_much_is_done_and_who_decided_when(as_approver, book, run, closed):
-    page = flat(as_approver.get("/orders/?tab=ended").content.decode())
+    page = flat(as_approver.get("/orders/?tab=ended").content.decode("utf-8-sig"))
 
     assert f'5<span class="muted">of {closed.quantity}</span>' in page
     assert "Done outside" in page
@@ -72,7 +72,7 @@ def test_superseded_orders_are_reached_by_their_state(as_approver, book, run, ma
     assert {row.order.state for row in answer.context["rows"]} == {"superseded"}
     assert len(answer.context["rows"]) == run.n_orders
     assert answer.context["wanted"].tab == "all"
-    assert '<option value="superseded" selected>' in answer.content.decode()
+    assert '<option value="superseded" selected>' in answer.content.decode("utf-8-sig")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_what_was_approved_earlier_asks_for_a_word(as_approver, run, approver):
 def test_a_reason_that_is_markup_stays_text(as_approver, run, approver):
     (order,) = approve(run, approver, "Harbour", "AAA")
     orders_close(by=approver, closings=[Closing(order.pk, "cancelled", 0)], reason="<script>alert(1)</script>")
-    page = as_approver.get(f"/orders/{order.pk}/").content.decode()
+    page = as_approver.get(f"/orders/{order.pk}/").content.decode("utf-8-sig")
 
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)" in page
@@ -154,7 +154,7 @@ def test_the_page_says_what_its_proposal_counted(as_approver, book, run, approve
     page = as_approver.get(f"/orders/{order.pk}/")
 
     assert "Its proposal counted these as done." in words(page)
-    assert f'href="/orders/{before.pk}/"' in page.content.decode()
+    assert f'href="/orders/{before.pk}/"' in page.content.decode("utf-8-sig")
 
 
 def test_the_page_splits_the_holding_into_what_was_held_and_what_was_on_its_way(
@@ -255,7 +255,7 @@ def test_lists_take_as_many_queries_for_many_decided_orders_as_for_one(as_approv
 def test_whatever_somebody_can_say_what_became_of_can_be_chosen_in_its_list(as_approver, run, approver, state):
     (order,) = approve(run, approver, "Harbour", "AAA")
     Order.objects.filter(pk=order.pk).update(state=state)
-    page = flat(as_approver.get(f"/orders/?state={state}").content.decode())
+    page = flat(as_approver.get(f"/orders/?state={state}").content.decode("utf-8-sig"))
 
     assert re.search(rf'name="order" value="{order.pk}"[^>]*>', page)
     assert not re.search(rf'name="order" value="{order.pk}"[^>]*disabled', page)
@@ -264,7 +264,7 @@ def test_whatever_somebody_can_say_what_became_of_can_be_chosen_in_its_list(as_a
 
 
 def test_what_has_ended_for_good_cannot_be_chosen(as_approver, closed):
-    page = as_approver.get("/orders/?tab=ended").content.decode()
+    page = as_approver.get("/orders/?tab=ended").content.decode("utf-8-sig")
 
     assert 'name="order"' not in page
     assert "Close…" not in page

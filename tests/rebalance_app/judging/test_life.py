@@ -261,8 +261,8 @@ class Life(RuleBasedStateMachine):
 @pytest.mark.django_db
 def test_a_life_of_orders_keeps_every_rule():
     usual = settings(
-        max_examples=150 * ROUNDS if ROUNDS else 25,
-        stateful_step_count=30 if ROUNDS else 10,
+        max_examples=150 * ROUNDS if ROUNDS else 60,
+        stateful_step_count=30 if ROUNDS else 12,
         derandomize=not ROUNDS,
         deadline=None,
         suppress_health_check=list(HealthCheck),

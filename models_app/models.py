@@ -48,7 +48,9 @@ class Portfolio(models.Model):
     id = models.CharField(primary_key=True, max_length=24, default=object_id)
     name = models.CharField(max_length=255, unique=True)
     cash = models.DecimalField(max_digits=COLUMN_DIGITS, decimal_places=MONEY_PLACES, default=0)
-    stated_at = models.DateTimeField(null=True, blank=True)  # when somebody last said what it owns, changed or not
+    # When somebody last said what it holds, and what cash it has, changed or not.
+    holdings_stated_at = models.DateTimeField(null=True, blank=True)
+    cash_stated_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("name",)

@@ -78,10 +78,11 @@ class EntriesWork:
         return {row[1] for row in [*self.new, *self.changed]} | {key for (key,) in removed}
 
 
-def portfolios_stated(portfolio_ids: Iterable[str]) -> None:
-    """Keeps that it was said just now what these portfolios own, for what is on its way to them."""
+def portfolios_stated(kind: str, portfolio_ids: Iterable[str]) -> None:
+    """Keeps that it was said just now what these portfolios hold, or their cash, for what is on its way to them."""
+    what = "cash_stated_at" if kind == "portfolios" else "holdings_stated_at"
     for batch in in_batches(portfolio_ids):
-        Portfolio.objects.filter(pk__in=batch).update(stated_at=timezone.now())
+        Portfolio.objects.filter(pk__in=batch).update(**{what: timezone.now()})
 
 
 class Seen:

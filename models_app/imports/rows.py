@@ -53,7 +53,7 @@ def write_rows(kind: str, rows: Sequence[Row], *, by: User, where: str = "items.
         if plan.n_writes:
             work.write(by=by, reason="Written over the API", progress=ImportProgress())
             _tell(plan, by)
-        portfolios_stated(work.stated)
+        portfolios_stated(kind, work.stated)
     return plan
 
 

@@ -139,7 +139,7 @@ def apply_import(plan: ImportPlan, *, by: User | None, progress: ImportProgress 
         if plan.n_writes:
             with collector_at_rest():
                 _write(plan, by, progress or ImportProgress())
-        portfolios_stated(plan.work.stated)
+        portfolios_stated(plan.kind, plan.work.stated)
     return plan
 
 

@@ -11,7 +11,12 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name="portfolio",
-            name="stated_at",
+            name="holdings_stated_at",
+            field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name="portfolio",
+            name="cash_stated_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
     ]

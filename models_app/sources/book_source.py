@@ -47,7 +47,8 @@ class Balances:
     """What a portfolio owns: cash, and quantities by security id, none of them zero. Both may be negative.
 
     `lots` is None where nobody asked for them: only a gain budget needs them, so only then are they read.
-    `stated_at` is when it was last said or read to be so; None where it never was. Of the quantities, `on_order` are
+    `stated_at` is when it was last said or read to be so, and `stated_whole_at` since when that is so of holdings and
+    of cash; None where it never was. Of the quantities, `on_order` are
     bought and not there yet, which only a portfolio has that is looked at as it will be.
     """
 
@@ -55,6 +56,7 @@ class Balances:
     quantities: Mapping[str, Decimal]
     lots: Lots | None = None
     stated_at: datetime | None = field(default=None, compare=False)  # two readings of the same are the same
+    stated_whole_at: datetime | None = field(default=None, compare=False)
     on_order: Mapping[str, Decimal] = field(default_factory=dict)
 
 

@@ -96,7 +96,11 @@ class GlobecoSource:
             known = self.portfolios(empty)
             found |= {key: Balances(ZERO, {}) for key in empty if key in known}
         now = timezone.now()  # read anew: whatever was approved before may be in it, or not
-        return {key: replace(held, stated_at=now) for key in wanted if (held := found.get(key)) is not None}
+        return {
+            key: replace(held, stated_at=now, stated_whole_at=now)
+            for key in wanted
+            if (held := found.get(key)) is not None
+        }
 
     def stated_at(self, portfolio_ids: Iterable[str]) -> dict[str, datetime | None]:
         return dict.fromkeys(portfolio_ids, timezone.now())  # whenever somebody asks, it is read anew

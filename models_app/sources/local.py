@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # SQLite takes 32,766 parameters in a statement and PostgreSQL 65,535; a query asks for at most this many ids.
 IDS_PER_QUERY = 10_000
+_STATED = ("holdings_stated_at", "cash_stated_at")
 
 
 class LocalSource:
@@ -49,17 +50,21 @@ class LocalSource:
 
     def balances(self, portfolio_ids: Iterable[str]) -> dict[str, Balances]:
         wanted = list(portfolio_ids)
-        owners = list(rows_where(Portfolio.objects.order_by(), "pk", wanted, "id", "cash", "stated_at"))
-        quantities: dict[str, dict[str, Any]] = {portfolio_id: {} for portfolio_id, _, _ in owners}
+        owners = list(rows_where(Portfolio.objects.order_by(), "pk", wanted, "id", "cash", *_STATED))
+        quantities: dict[str, dict[str, Any]] = {owner[0]: {} for owner in owners}
         held = Holding.objects.order_by().exclude(quantity=0)
         for portfolio_id, security_id, quantity in rows_where(
             held, "portfolio_id", wanted, "portfolio_id", "security_id", "quantity"
         ):
             quantities[portfolio_id][security_id] = quantity
-        return {key: Balances(cash, quantities[key], stated_at=stated) for key, cash, stated in owners}
+        return {
+            key: Balances(cash, quantities[key], stated_at=_latest(stated), stated_whole_at=_earliest(stated))
+            for key, cash, *stated in owners
+        }
 
     def stated_at(self, portfolio_ids: Iterable[str]) -> dict[str, datetime | None]:
-        return dict(rows_where(Portfolio.objects.order_by(), "pk", list(portfolio_ids), "id", "stated_at"))
+        rows = rows_where(Portfolio.objects.order_by(), "pk", list(portfolio_ids), "id", *_STATED)
+        return {key: _latest(stated) for key, *stated in rows}
 
     def tax_lots(self, portfolio_ids: Iterable[str]) -> dict[str, Lots]:
         found: dict[str, dict[str, list[types.TaxLot]]] = {}
@@ -93,6 +98,15 @@ class LocalSource:
 
     def faults(self) -> dict[str, str]:
         return {}
+
+
+def _latest(stated: Sequence[datetime | None]) -> datetime | None:
+    return max((moment for moment in stated if moment), default=None)
+
+
+def _earliest(stated: Sequence[datetime | None]) -> datetime | None:
+    """When the last of them was; None where one never was."""
+    return None if None in stated else min(moment for moment in stated if moment)
 
 
 def _best_first(found: QuerySet[Any], begins: Q) -> QuerySet[Any]:

@@ -438,6 +438,9 @@ SENTENCES: dict[str, str | Callable[[Said], str]] = {  # by code, and case where
     "OPEN_ORDER missing": lambda said: (
         f"{_open_order(said)} done, and holdings stated since do not show it: state holdings and cash that do."
     ),
+    "OPEN_ORDER half_stated": lambda said: (
+        f"{_open_order(said)} done, and of holdings and cash only one was stated since: state the other too."
+    ),
     "OPEN_ORDER lots": lambda said: (
         f"{_open_order(said)} on its way. Which tax lots it takes is not known, so no gain budget can be kept: "
         "wait until it is done, or solve without a gain budget."

@@ -160,7 +160,7 @@ def not_counted(orders: Sequence[OrderLine], now: Expected) -> dict[str, str]:
 
 
 def _uncounted(others: Iterable[Coming], counted: Container[str]) -> str:
-    for order, _, is_unclear in others:
+    for order, _, is_unclear, _ in others:
         if is_unclear and not order.is_open:
             return f"{order} is done, and holdings stated since do not show it: state holdings and cash that do."
         if is_unclear:

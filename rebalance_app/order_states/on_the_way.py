@@ -8,7 +8,8 @@ Where holdings were stated anew after an open order was last heard of, nobody kn
 
 A statement may be of the day before, or of the cash alone, and a service may book a trade days later. Where holdings
 that were stated SOON after the last order of a security ended are still as before it, though some of it was done, that
-order is *unclear* too: ordered again, it would be done twice.
+order is *unclear* too: ordered again, it would be done twice. So it is while of holdings and cash only one was stated
+since: the shares would be there, and their price too.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from rebalance_app.models import Order
 from rebalance_app.order_states.table import ENDED, OPEN_ORDER
 
 SOON = timedelta(days=4)  # a weekend and a day
+TOGETHER = timedelta(hours=12)  # holdings and cash that are stated within a morning belong together
 
 
 def stated_since(stated_at: datetime | None, known_at: datetime | None) -> bool:
@@ -86,6 +88,13 @@ class FollowedOrder(NamedTuple):
         stated_at = promised(balances.stated_at, "the holdings show it, so they were stated")
         return held == self.quantity_before and stated_at - self.known_at < SOON
 
+    def is_half_stated_in(self, balances: Balances) -> bool:
+        """Whether some of it is done, and of holdings and cash only one was stated since: the other lacks it."""
+        if not self.done or self.known_at is None or not self.is_shown_by(balances):
+            return False
+        whole_at, latest = balances.stated_whole_at, promised(balances.stated_at, "it shows the order")
+        return whole_at is None or (whole_at < self.known_at and latest - whole_at > TOGETHER)
+
     def to_come(self, balances: Balances) -> int:
         """Shares that the holdings do not show yet, by what is known."""
         return self.rest + (0 if self.is_shown_by(balances) else self.done)
@@ -100,6 +109,7 @@ class Coming(NamedTuple):
     order: FollowedOrder
     shares: int
     is_unclear: bool
+    is_half_stated: bool = False  # and unclear for that
 
     @property
     def change(self) -> int:
@@ -134,10 +144,15 @@ def on_their_way(balances: Mapping[str, Balances]) -> dict[str, list[Coming]]:
     for key, orders in _by_portfolio(balances, which).items():
         owned = balances[key]
         missing = {order.pk for order in _last_of_each(orders) if order.is_missing_in(owned)}
-        coming = [Coming(o, o.to_come(owned), o.is_unclear(owned) or o.pk in missing) for o in orders]
+        coming = [_coming(order, owned, is_missing=order.pk in missing) for order in orders]
         if some := [one for one in coming if one.shares or one.is_unclear]:
             found[key] = some
     return found
+
+
+def _coming(order: FollowedOrder, owned: Balances, *, is_missing: bool) -> Coming:
+    is_half = order.is_half_stated_in(owned)
+    return Coming(order, order.to_come(owned), order.is_unclear(owned) or is_missing or is_half, is_half)
 
 
 def _last_of_each(orders: Iterable[FollowedOrder]) -> Iterable[FollowedOrder]:

@@ -141,7 +141,7 @@ def open_order(inputs: RunInputs, balances: Balances, coming: Sequence[Coming]) 
         return None
     of = some[0].order
     if case == "unclear" and not of.is_open:
-        case = "missing"
+        case = "half_stated" if some[0].is_half_stated else "missing"
     told: dict[str, float | str] = {
         "case": case,
         "side": of.side,

@@ -19,4 +19,6 @@ def approve(run: Rebalance, by: User, portfolio: str, *tickers: str) -> list[Ord
 
 def state_anew(*portfolios: Portfolio) -> None:
     """Somebody says what these own, as an import does, and nobody what became of their orders."""
-    Portfolio.objects.filter(pk__in=[portfolio.pk for portfolio in portfolios]).update(stated_at=timezone.now())
+    Portfolio.objects.filter(pk__in=[portfolio.pk for portfolio in portfolios]).update(
+        holdings_stated_at=timezone.now(), cash_stated_at=timezone.now()
+    )

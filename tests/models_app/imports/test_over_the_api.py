@@ -174,8 +174,8 @@ def test_what_is_written_states_what_a_portfolio_owns_changed_or_not(feed):
     """Orders on their way are held against it, as against a file."""
     security("AAA")
     lee = portfolio("Lee", AAA="5")
-    assert lee.stated_at is None
+    assert lee.holdings_stated_at is None
     for _ in range(2):
-        before = Portfolio.objects.get().stated_at
+        before = Portfolio.objects.get().holdings_stated_at
         feed.put(f"/portfolios/{lee.pk}/holdings", {"items": [{"ticker": "AAA", "quantity": "5"}]})
-        assert Portfolio.objects.get().stated_at != before
+        assert Portfolio.objects.get().holdings_stated_at != before

@@ -255,3 +255,18 @@ def test_every_state_awaits_is_open_or_has_ended_and_every_one_can_be_reached():
     assert not AWAITING & OPEN_ORDER
     assert not (AWAITING | OPEN_ORDER) & ENDED
     assert {move.to for move in MOVES.values()} | {"proposed"} == set(OrderState)
+
+
+def test_while_only_holdings_or_only_cash_are_stated_after_what_was_done_the_portfolio_is_left_out(
+    approved, fell, manager, approver, run_worker
+):
+    """The shares would be there and their price too: a run would invest the same cash again."""
+    close(approver, *((key, "closed") for key in (approved.sale, *approved.buys)))
+    state_holdings(KELP=450, RUNE=1500, MOSS=50)
+    half = run_worker(run_launch(by=manager, model_id=fell.model.pk))
+    assert half.n_orders == 0
+    assert "of holdings and cash only one was stated since" in half.portfolios.get().reason
+
+    state_cash(4000)
+    whole = run_worker(run_launch(by=manager, model_id=fell.model.pk))
+    assert (whole.portfolios.get().state, whole.n_orders) == ("no_trades", 0)

@@ -158,7 +158,9 @@ class Life(RuleBasedStateMachine):
     @rule(which=st.sampled_from([0, 1]))
     def state_holdings(self, which):
         owner = self.portfolios[which].pk
-        Portfolio.objects.filter(pk=owner).update(cash=self.cash[owner], stated_at=timezone.now())
+        Portfolio.objects.filter(pk=owner).update(
+            cash=self.cash[owner], holdings_stated_at=timezone.now(), cash_stated_at=timezone.now()
+        )
         for ticker, made in self.securities.items():
             quantity = {"quantity": self.held[owner, ticker]}
             Holding.objects.update_or_create(portfolio_id=owner, security=made, defaults=quantity)

@@ -414,7 +414,7 @@ def close_as_done(by, run):
 
 def state(fell, after=timedelta(0), cash="0", **shares):
     owner = Portfolio.objects.filter(pk=fell.portfolio.pk)
-    owner.update(cash=Decimal(cash), stated_at=timezone.now() + after)
+    owner.update(cash=Decimal(cash), holdings_stated_at=timezone.now() + after, cash_stated_at=timezone.now() + after)
     for ticker, quantity in shares.items():
         key = {"portfolio": fell.portfolio, "security": getattr(fell, ticker.lower())}
         Holding.objects.update_or_create(**key, defaults={"quantity": Decimal(quantity)})

@@ -134,10 +134,14 @@ def test_a_rejected_sale_pays_for_nothing(approver, proposal):
 def test_what_a_sale_brought_is_counted_once_when_it_is_in_the_book(fell, approver, proposal):
     approve(approver, proposal.sale)
     Holding.objects.filter(portfolio=fell.portfolio, security=fell.kelp).update(quantity=450)
-    Portfolio.objects.filter(pk=fell.portfolio.pk).update(stated_at=timezone.now())
+    Portfolio.objects.filter(pk=fell.portfolio.pk).update(
+        holdings_stated_at=timezone.now(), cash_stated_at=timezone.now()
+    )
     assert approve(approver, *proposal.buys).n_decided == 0, "sold, but the money is not there"
 
-    Portfolio.objects.filter(pk=fell.portfolio.pk).update(cash=22_000, stated_at=timezone.now())
+    Portfolio.objects.filter(pk=fell.portfolio.pk).update(
+        cash=22_000, holdings_stated_at=timezone.now(), cash_stated_at=timezone.now()
+    )
     assert approve(approver, *proposal.buys).n_decided == 2
 
 

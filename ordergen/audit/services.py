@@ -8,11 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from django.utils import timezone
-
 from ordergen.audit.models import AuditEvent
 from ordergen.core.correlation import correlation
-from ordergen.core.db import atomic, one_at_a_time
+from ordergen.core.db import atomic, now, one_at_a_time
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -57,7 +55,7 @@ def record(
     event = AuditEvent(
         seq=head["seq"] + 1,
         previous_hash=head["hash"],
-        at=timezone.now(),
+        at=now(),
         actor_id=by.pk if by else "",
         actor=by.username if by else "system",
         action=action,

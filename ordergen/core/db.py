@@ -23,6 +23,7 @@ from django.db import (
 )
 from django.db.models import Aggregate, CharField, Func, QuerySet, Value
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
+from django.utils import timezone
 
 from ordergen.core.errors import BrokenPromiseError, promised
 from ordergen.core.exact_decimal import ExactDecimalField
@@ -61,6 +62,31 @@ def made_at(record_id: str) -> datetime:
     return datetime.fromtimestamp(int(record_id[:8], 16), UTC)
 
 
+def _mongo() -> Any:
+    """The connection where it is to a MongoDB (ordergen/core/mongo/base.py), else None."""
+    return connection if connection.vendor == "mongodb" else None
+
+
+def now() -> datetime:
+    """The present moment as the database keeps it, which is what a signature over it has to say."""
+    moment = timezone.now()
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000) if _mongo() else moment
+
+
+def answers() -> bool:
+    """Whether the database is there; asks it."""
+    try:
+        if mongo := _mongo():
+            mongo.ensure_connection()
+            return bool(mongo.is_usable())
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+    except DatabaseError:
+        return False
+    return True
+
+
 def atomic() -> AbstractContextManager[None]:
     """A transaction; on commit everything inside is there, else nothing is."""
     return transaction.atomic()
@@ -75,6 +101,10 @@ def as_of_one_moment() -> Iterator[None]:
     if connection.in_atomic_block:
         yield
         return
+    if mongo := _mongo():
+        with mongo.as_of_one_moment():
+            yield
+        return
     is_postgres = connection.vendor == "postgresql"
     with connection.cursor() as cursor:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if is_postgres else "BEGIN DEFERRED")
@@ -87,9 +117,11 @@ def as_of_one_moment() -> Iterator[None]:
 def one_at_a_time(name: str, *, shared: bool = False) -> None:
     """Inside a transaction: waits until no other transaction holds `name`, and holds it until the end of this one.
 
-    Any number may hold it `shared`, while nobody holds it alone. SQLite's IMMEDIATE transactions already run one after
-    another, so only PostgreSQL needs to be asked.
+    Any number may hold it `shared`, while nobody holds it alone; on MongoDB nobody shares. SQLite's IMMEDIATE
+    transactions already run one after another, and need not be asked.
     """
+    if mongo := _mongo():
+        mongo.one_at_a_time(name)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
@@ -111,8 +143,12 @@ def in_a_row(
 
     Bounds and order name both its columns. Were the one merely equal to `value` (so `rows` may not say that already),
     PostgreSQL might walk the primary key instead and throw away all other rows, which takes as long as the table is.
+    MongoDB does not, and compares no two columns as one.
     """
     sign = "" if is_rising else "-"
+    if _mongo():
+        behind = {f"pk__{'gt' if is_rising else 'lt'}": after} if after else {}
+        return rows.filter(**{column: value}, **behind).order_by(f"{sign}{column}", f"{sign}pk")
     first, last = (after, _BEHIND_ALL) if is_rising else ("", after or _BEHIND_ALL)
     place = _Columns(column, "pk")
     found = rows.filter(
@@ -150,6 +186,8 @@ def along_an_index() -> Iterator[None]:
 
 def is_busy(error: BaseException | None) -> bool:
     """Whether the database only could not now (a lock, a deadlock, no connection), so that trying again may help."""
+    if mongo := _mongo():
+        return isinstance(error, DatabaseError) and bool(mongo.is_busy(error))
     cause = error.__cause__ if isinstance(error, DatabaseError) else None
     if (code := getattr(cause, "sqlite_errorcode", None)) is not None:
         return code & 0xFF in _SQLITE_BUSY
@@ -162,11 +200,14 @@ def is_busy(error: BaseException | None) -> bool:
 def bulk_insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
     """Inserts `rows` (values in the order of `fields`) by the fastest way the database has; returns how many.
 
-    COPY on PostgreSQL, one prepared statement run many times on SQLite. Neither fills in defaults nor sends signals:
+    COPY on PostgreSQL, one prepared statement run many times on SQLite, documents on MongoDB. None fills in defaults nor sends signals:
     every column that has no default in the database is to be named. A Decimal (or its text) is to have no more places
     than its column, which only an ExactDecimalField looks after itself; a foreign key is given as the key.
     """
     columns = [model._meta.get_field(name) for name in fields]  # noqa: SLF001  the documented way to a model's fields
+    if mongo := _mongo():
+        _must_be_in_a_transaction()
+        return int(mongo.bulk_insert(model, columns, rows))
     table = connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001
     names = ", ".join(connection.ops.quote_name(str(column.column)) for column in columns)  # type: ignore[union-attr]
     if connection.vendor == "postgresql":
@@ -182,6 +223,10 @@ def bulk_update(
 
     Returns how many rows were changed: fewer than given when some no longer were as `where` says.
     """
+    if mongo := _mongo():
+        _must_be_in_a_transaction()
+        get = model._meta.get_field  # noqa: SLF001
+        return int(mongo.bulk_update(model, list(map(get, fields)), rows, {get(name): where[name] for name in where}))
     columns = [model._meta.get_field(name) for name in (*fields, model._meta.pk.name, *where)]  # noqa: SLF001
     quoted = [connection.ops.quote_name(str(column.column)) for column in columns]  # type: ignore[union-attr]
     mark = "%s" if connection.vendor == "postgresql" else "?"
@@ -238,6 +283,11 @@ def _converted(special: Sequence[tuple[int, Any, int]], rows: Iterable[Sequence[
         yield values or row
 
 
+def _must_be_in_a_transaction() -> None:
+    if not connection.in_atomic_block:
+        raise BrokenPromiseError("half a batch must never stay: it is written in a transaction")
+
+
 def _copy(statement: str, rows: Iterable[Sequence[Any]]) -> int:
     """Errors are Django's: its cursor wraps those of its own methods only, and COPY is none."""
     written = 0
@@ -249,8 +299,7 @@ def _copy(statement: str, rows: Iterable[Sequence[Any]]) -> int:
 
 def _execute_many(statement: str, rows: Iterable[Sequence[Any]]) -> int:
     """Past Django's cursor, which would translate the marks of each batch; errors are Django's all the same."""
-    if not connection.in_atomic_block:
-        raise BrokenPromiseError("half a batch must never stay: it is written in a transaction")
+    _must_be_in_a_transaction()
     native = promised(connection.connection, "a transaction has a connection")
     with connection.wrap_database_errors:
         cursor = native.cursor()

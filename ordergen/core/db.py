@@ -21,7 +21,7 @@ from django.db import (
     models,
     transaction,
 )
-from django.db.models import Aggregate, CharField, Func, QuerySet, Value
+from django.db.models import Aggregate, CharField, Func, OuterRef, QuerySet, Subquery, Value
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 from django.utils import timezone
 
@@ -156,6 +156,24 @@ def in_a_row(
         LessThanOrEqual(place, _Columns(Value(value), Value(last))),
     )
     return found.exclude(pk=after).order_by(f"{sign}{column}", f"{sign}pk")
+
+
+def newest_of_each(
+    rows: QuerySet[Any], of: str, keys: Iterable[str], *, by: str, value: str
+) -> Iterator[tuple[str, Any, Any]]:
+    """Of the rows that point by `of` to each of `keys`, the one with the highest `by`: (key, its `value`, its `by`).
+
+    Two index seeks for each key: a maximum over all would read the whole history. MongoDB would look through all rows
+    for each key, and is asked otherwise (ordergen/core/mongo/read.py).
+    """
+    for batch in in_batches(dict.fromkeys(keys)):
+        if mongo := _mongo():
+            yield from mongo.newest_of_each(rows.model, of, batch, by, value)
+            continue
+        newest = rows.filter(**{of: OuterRef("pk")}).order_by(f"-{by}")
+        subjects = rows.model._meta.get_field(of).related_model._default_manager.order_by().filter(pk__in=batch)  # noqa: SLF001
+        found = subjects.annotate(its=Subquery(newest.values(value)[:1]), at=Subquery(newest.values(by)[:1]))
+        yield from (row for row in found.values_list("pk", "its", "at") if row[2] is not None)
 
 
 class Joined(Aggregate):

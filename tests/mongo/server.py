@@ -10,11 +10,15 @@ import asyncio
 import sys
 from typing import Any
 
+from mongoeco import AsyncMongoClient
 from mongoeco.core.aggregation import extensions, transform_stages
 from mongoeco.engines.memory import MemoryEngine
 from mongoeco.wire import handshake
+from mongoeco.wire._executor_handlers import WireSpecialCommandHandlers
 from mongoeco.wire.executor import WireCommandExecutor
 from mongoeco.wire.proxy import AsyncMongoEcoProxyServer
+
+from ordergen.core.mongo.locks import COLLECTION as LOCKS
 
 
 def answer_buildinfo() -> None:
@@ -66,6 +70,48 @@ def project_what_is_nested() -> None:
     transform_stages._apply_project = projected
 
 
+def keep_locks_elsewhere() -> None:
+    """Any write since a transaction began is a conflict at its commit, and so would be each lock taken inside of one.
+
+    MongoDB knows of conflicts by document. Locks, which are written beside transactions, so get an engine of their own.
+    """
+    dispatch, locks = WireSpecialCommandHandlers.dispatch, AsyncMongoClient(MemoryEngine())
+
+    async def dispatched(self: WireSpecialCommandHandlers, context: Any) -> Any:
+        if next(iter(context.command_document.values())) == LOCKS:
+            return await locks.get_database(context.db_name).command(context.command_document)
+        return await dispatch(self, context)
+
+    WireSpecialCommandHandlers.dispatch = dispatched
+
+
+def find_duplicates_by_index() -> None:
+    """It looks for a duplicate key through the whole collection, at every insert; here the indexes are asked."""
+    ensure = MemoryEngine._ensure_unique_indexes
+
+    def ensured(self: MemoryEngine, db_name: str, coll_name: str, candidate: Any, **options: Any) -> None:
+        views = [options.get("indexes_view"), options.get("index_data_view")]
+        records = (self._indexes if views[0] is None else views[0]).get(db_name, {}).get(coll_name, [])
+        kept = (self._index_data if views[1] is None else views[1]).get(db_name, {}).get(coll_name, {})
+        itself, others = options.get("exclude_storage_key"), []
+        for record in records:
+            values = [candidate.get(name) for name in record["fields"]]
+            plain = len(values) > 1 and not any(isinstance(value, list | dict) for value in values)
+            if not (record.get("unique") and plain and record["name"] in kept):
+                others.append(record)
+                continue
+            for key in self._unique_index_keys(candidate, record["fields"]):
+                if set(kept[record["name"]].get(key) or ()) - {itself, self._storage_key(itself)}:
+                    raise self._unique_key_error(
+                        f"Duplicate key for {record['name']}", f"{db_name}.{coll_name}", candidate, index=record,
+                        conflict=key,
+                    )  # fmt: skip
+        options |= {"indexes_view": {db_name: {coll_name: others}}, "scan_payload_id": False}
+        ensure(self, db_name, coll_name, candidate, **options)
+
+    MemoryEngine._ensure_unique_indexes = ensured
+
+
 async def serve(port: int) -> None:
     server = AsyncMongoEcoProxyServer(engine=MemoryEngine(), mongodb_dialect="7.0", port=port)
     await server.start()
@@ -74,7 +120,11 @@ async def serve(port: int) -> None:
     await asyncio.Event().wait()
 
 
+MENDED = (
+    answer_buildinfo, be_a_replica_set, negate, project_what_is_nested, keep_locks_elsewhere, find_duplicates_by_index,
+)  # fmt: skip
+
 if __name__ == "__main__":
-    for mend in (answer_buildinfo, be_a_replica_set, negate, project_what_is_nested):
+    for mend in MENDED:
         mend()
     asyncio.run(serve(int(sys.argv[1])))

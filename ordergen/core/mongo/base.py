@@ -22,7 +22,7 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from ordergen.core.mongo import write
+from ordergen.core.mongo import read, write
 from ordergen.core.mongo.errors import translated
 from ordergen.core.mongo.locks import LockHeldError, Locks
 
@@ -112,6 +112,8 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # the backen
 
     def one_at_a_time(self, name: str) -> None:
         self.locks.take(name, seconds=settings.LOCK_SECONDS)
+        if not self.in_atomic_block:  # there is no end of a transaction to hold it until
+            self.locks.release()
 
     @contextmanager
     def as_of_one_moment(self) -> Iterator[None]:
@@ -130,6 +132,11 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # the backen
         """Whether another try may help: a lock not had, writers in conflict, or a server that did not answer."""
         is_lost = isinstance(error.__cause__, ConnectionFailure)
         return isinstance(error, LockHeldError) or is_lost or _has_label(error, _CONFLICT)
+
+    def newest_of_each(
+        self, model: type[models.Model], of: str, keys: Sequence[str], by: str, value: str
+    ) -> Iterator[tuple[str, Any, Any]]:
+        return read.newest_of_each(self, model, (of, by, value), keys)
 
     def bulk_insert(self, model: type[models.Model], columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -> int:
         return write.insert(self, model, columns, rows)

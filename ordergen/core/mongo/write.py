@@ -11,7 +11,7 @@ from pymongo import UpdateOne
 
 from ordergen.core.mongo.errors import translated
 
-DOCUMENTS_AT_ONCE = 10_000
+DOCUMENTS_AT_ONCE = 1_000
 _PLAIN = (models.CharField, models.IntegerField, models.FloatField, models.BooleanField)
 
 

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from mongoeco import AsyncMongoClient
-from mongoeco.core.aggregation import extensions, transform_stages
+from mongoeco.core.aggregation import extensions
 from mongoeco.engines.memory import MemoryEngine
 from mongoeco.wire import handshake
 from mongoeco.wire._executor_handlers import WireSpecialCommandHandlers
@@ -55,7 +55,7 @@ def negate() -> None:
 
 def project_what_is_nested() -> None:
     """Of `$project: {s: {x: 1}}` it makes the number 1; `{"s.x": 1}`, which means the same, it knows."""
-    project = transform_stages._apply_project
+    build = WireCommandExecutor._build_request_context
 
     def flat(spec: dict[str, Any], path: str = "") -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -64,10 +64,17 @@ def project_what_is_nested() -> None:
             found |= flat(value, f"{path}{key}.") if is_nested else {f"{path}{key}": value}
         return found
 
-    def projected(documents: Any, spec: Any, *rest: Any, **options: Any) -> Any:
-        return project(documents, flat(spec) if isinstance(spec, dict) else spec, *rest, **options)
+    def flattened(stages: Any) -> Any:
+        if isinstance(stages, list):
+            return [flattened(stage) for stage in stages]
+        if not isinstance(stages, dict):
+            return stages
+        return {key: flat(value) if key == "$project" else flattened(value) for key, value in stages.items()}
 
-    transform_stages._apply_project = projected
+    def built(self: WireCommandExecutor, body: dict[str, Any], **options: Any) -> Any:
+        return build(self, body | {"pipeline": flattened(body["pipeline"])} if "pipeline" in body else body, **options)
+
+    WireCommandExecutor._build_request_context = built
 
 
 def keep_locks_elsewhere() -> None:

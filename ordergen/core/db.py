@@ -87,6 +87,17 @@ def answers() -> bool:
     return True
 
 
+def promises() -> str:
+    """What an operator has to know of the promises that this database keeps; empty where it keeps all."""
+    mongo = _mongo()
+    if mongo is None or mongo.has_transactions:
+        return ""
+    return (
+        "this MongoDB is no replica set and has no transactions: a single document is written whole or not at all, but "
+        "a change of several may stay half done when a process dies. Make it a replica set, one server is enough."
+    )
+
+
 def atomic() -> AbstractContextManager[None]:
     """A transaction; on commit everything inside is there, else nothing is."""
     return transaction.atomic()
@@ -204,11 +215,11 @@ def along_an_index() -> Iterator[None]:
 
 def is_busy(error: BaseException | None) -> bool:
     """Whether the database only could not now (a lock, a deadlock, no connection), so that trying again may help."""
-    if mongo := _mongo():
-        return isinstance(error, DatabaseError) and bool(mongo.is_busy(error))
     cause = error.__cause__ if isinstance(error, DatabaseError) else None
     if (code := getattr(cause, "sqlite_errorcode", None)) is not None:
         return code & 0xFF in _SQLITE_BUSY
+    if mongo := _mongo():
+        return isinstance(error, DatabaseError) and bool(mongo.is_busy(error))
     if connection.vendor != "postgresql" or not isinstance(error, OperationalError | InterfaceError):
         return False
     state = getattr(cause, "sqlstate", None)  # none: it did not even answer
@@ -218,9 +229,10 @@ def is_busy(error: BaseException | None) -> bool:
 def bulk_insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
     """Inserts `rows` (values in the order of `fields`) by the fastest way the database has; returns how many.
 
-    COPY on PostgreSQL, one prepared statement run many times on SQLite, documents on MongoDB. None fills in defaults nor sends signals:
-    every column that has no default in the database is to be named. A Decimal (or its text) is to have no more places
-    than its column, which only an ExactDecimalField looks after itself; a foreign key is given as the key.
+    COPY on PostgreSQL, one prepared statement run many times on SQLite, documents on MongoDB. None of them fills in
+    defaults or sends signals: every column that has no default in the database is to be named. A Decimal (or its text)
+    is to have no more places than its column, which only an ExactDecimalField looks after itself; a foreign key is
+    given as the key.
     """
     columns = [model._meta.get_field(name) for name in fields]  # noqa: SLF001  the documented way to a model's fields
     if mongo := _mongo():

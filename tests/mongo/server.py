@@ -1,7 +1,7 @@
 """A server that speaks MongoDB's protocol and keeps all in memory: `python -m tests.mongo.server PORT`.
 
-mongoeco 4.11 with its faults that stand in our way worked around, here and nowhere else. What it cannot show is named in
-`tests/mongo/replica_set.py`, which asks a real one.
+mongoeco 4.11 with its faults that stand in our way worked around, here and nowhere else. What it cannot show is how
+transactions of several processes meet: for that `make test-mongo MONGO_URL=…` asks a real replica set.
 """
 
 from __future__ import annotations

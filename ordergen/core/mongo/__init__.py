@@ -21,8 +21,8 @@ APPS: Final = {
     "django.contrib.contenttypes": "ordergen.core.mongo.apps.ContentTypesOnMongo",
 }
 MIGRATIONS: Final = {
-    "auth": "ordergen.core.mongo.tables.auth",
-    "contenttypes": "ordergen.core.mongo.tables.contenttypes",
+    "auth": "ordergen.core.mongo.migrations.auth",
+    "contenttypes": "ordergen.core.mongo.migrations.contenttypes",
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -62,7 +62,7 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # the backen
             return False
         return True
 
-    def _set_autocommit(self, autocommit: bool) -> None:  # noqa: FBT001  Django's
+    def _set_autocommit(self, autocommit: bool) -> None:
         if autocommit or not self.has_transactions:
             return
         with translated():
@@ -122,7 +122,8 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # the backen
             yield
             return
         self.ensure_connection()
-        with self.connection.start_session(snapshot=True) as self.session:
+        with self.connection.start_session(snapshot=True) as session:
+            self.session = session
             try:
                 yield
             finally:

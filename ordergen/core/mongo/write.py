@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from django.db import models
+from django.db import IntegrityError, models
 from pymongo import UpdateOne
 
 from ordergen.core.mongo.errors import translated
@@ -16,8 +16,11 @@ _PLAIN = (models.CharField, models.IntegerField, models.FloatField, models.Boole
 
 
 def insert(connection: Any, model: type[models.Model], columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -> int:
-    """Inserts `rows`, values in the order of `columns`; what is not among them is None. Returns how many."""
-    others = dict.fromkeys(field.column for field in model._meta.concrete_fields if field not in columns)  # noqa: SLF001
+    """Inserts `rows`, values in the order of `columns`; what is not among them is None. Returns how many.
+
+    Raises IntegrityError where None may not be: MongoDB itself would take it.
+    """
+    others = {field.column: _allowed(field, None) for field in model._meta.concrete_fields if field not in columns}  # noqa: SLF001
     names, kept = [column.column for column in columns], _kept(connection, columns)
     collection, written = connection.get_collection(model._meta.db_table), 0  # noqa: SLF001
     documents = ({**others, **dict(zip(names, kept(row), strict=True))} for row in rows)
@@ -53,10 +56,16 @@ def _kept(connection: Any, columns: Sequence[Any]) -> Any:
     converts = [None if _is_plain(column) else column.get_db_prep_save for column in columns]
 
     def kept(values: Iterable[Any]) -> Iterator[Any]:
-        for value, convert in zip(values, converts, strict=True):
-            yield value if convert is None else convert(value, connection)
+        for column, value, convert in zip(columns, values, converts, strict=True):
+            yield _allowed(column, value if convert is None else convert(value, connection))
 
     return kept
+
+
+def _allowed(column: Any, value: Any) -> Any:
+    if value is None and not column.null:
+        raise IntegrityError(f"{column.model._meta.db_table}.{column.column} may not be empty")  # noqa: SLF001
+    return value
 
 
 def _is_plain(column: Any) -> bool:

@@ -81,8 +81,11 @@ def _must_be_migrated() -> None:
 def _supervise(commands: dict[str, list[str]]) -> None:
     from django.conf import settings
 
+    from ordergen.core.db import promises
     from ordergen.ops import supervisor
 
+    if lacking := promises():
+        print(f"ordergen: {lacking}", file=sys.stderr, flush=True)
     if "web" in commands and settings.ORDERGEN_API_AUTH == "none":
         print(
             "ORDERGEN_API_AUTH=none: everybody who reaches this address may do everything through API v1.",

@@ -12,6 +12,18 @@ import sys
 
 from tests.site import eventually, free_port
 
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_permissions_made_again():
+    """Emptying the tables after each test would have Django make its permissions, which nobody asks for, anew."""
+    from django.contrib.contenttypes.management import create_contenttypes
+    from django.db.models.signals import post_migrate
+
+    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
+    post_migrate.disconnect(create_contenttypes)
+
 
 def _begin() -> str:
     """The address of the database of a new server; every write of a neighbour would be a conflict on a common one."""

@@ -17,7 +17,8 @@ def newest_of_each(
 
     Sorted as an index has them and of each group the first: MongoDB jumps from group to group.
     """
-    of, by, value = (model._meta.get_field(name) for name in names)  # noqa: SLF001
+    columns: list[Any] = [model._meta.get_field(name) for name in names]  # noqa: SLF001
+    of, by, value = columns
     pipeline = [
         {"$match": {of.column: {"$in": list(keys)}}},
         {"$sort": {of.column: -1, by.column: -1}},

@@ -40,7 +40,8 @@ def update(
 ) -> int:
     """Sets the columns `changed` of rows given as (primary key, value, …), where `where` holds. Returns of how many."""
     conditions = dict(zip((c.column for c in where), _kept(connection, list(where))(where.values()), strict=True))
-    key, names, kept = model._meta.pk.column, [c.column for c in changed], _kept(connection, changed)  # noqa: SLF001
+    key: Any = model._meta.pk.column  # noqa: SLF001
+    names, kept = [c.column for c in changed], _kept(connection, changed)
     changes = (
         UpdateOne({key: row[0], **conditions}, {"$set": dict(zip(names, kept(row[1:]), strict=True))}) for row in rows
     )

@@ -38,10 +38,14 @@ def person(username: str | None) -> User:
 
     active = User.objects.filter(is_active=True)
     if username:
-        people, found = list(active.filter(username=username)), f"no active user {username}"
+        people = list(active.filter(username=username))
     else:
         people = [user for user in active if Role.MANAGER in user.roles]
+    if people:
         found = f"there are {len(people)}: name one with --as"
+    else:
+        there_is = f"no active user {username}" if username else "there is none"
+        found = f"{there_is}; make one with `ordergen create-user {username or 'NAME'} --role {Role.MANAGER}`"
     if len(people) != 1:
         raise CommandError(f"Who does this? Needs a person with the role {Role.MANAGER}; {found}.")
     return people[0]

@@ -29,7 +29,7 @@ def must_be_free(options: argparse.Namespace) -> None:
     try:
         socket.create_server((options.host, options.port)).close()
     except OSError as error:
-        raise CommandError(f"cannot listen on {options.host}:{options.port}: {error.strerror}") from error
+        raise CommandError(f"cannot listen on {options.host}:{options.port}: {error.strerror}; try another --port") from error
 
 
 def serve(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ordergen.audit.models import AuditEvent
 from ordergen.core.correlation import correlation
-from ordergen.core.db import atomic, now, one_at_a_time
+from ordergen.core.db import atomic, one_at_a_time, this_moment
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -55,7 +55,7 @@ def record(
     event = AuditEvent(
         seq=head["seq"] + 1,
         previous_hash=head["hash"],
-        at=now(),
+        at=this_moment(),
         actor_id=by.pk if by else "",
         actor=by.username if by else "system",
         action=action,

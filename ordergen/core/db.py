@@ -21,7 +21,7 @@ from django.db import (
     models,
     transaction,
 )
-from django.db.models import Aggregate, CharField, Func, OuterRef, QuerySet, Subquery, Value
+from django.db.models import Aggregate, Case, CharField, Func, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 from django.utils import timezone
 
@@ -67,7 +67,7 @@ def _mongo() -> Any:
     return connection if connection.vendor == "mongodb" else None
 
 
-def now() -> datetime:
+def this_moment() -> datetime:
     """The present moment as the database keeps it, which is what a signature over it has to say."""
     moment = timezone.now()
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000) if _mongo() else moment
@@ -195,6 +195,18 @@ class Joined(Aggregate):
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return self.as_sql(compiler, connection, function="GROUP_CONCAT", **context)
+
+    def as_mql_expr(self, compiler: Any, connection: Any, **_options: Any) -> Any:
+        """MongoDB gives a list, with None for what the filter leaves out."""
+        text: Any = self.source_expressions[0]
+        wanted: Any = Case(When(self.filter, then=text)) if self.filter else text
+        return {"$push": wanted.as_mql(compiler, connection, as_expr=True)}
+
+    def convert_value(self, value: Any, _expression: Any, _connection: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        between: Any = self.source_expressions[1]
+        return str(between.value).join(text for text in value if text is not None)
 
 
 @contextmanager

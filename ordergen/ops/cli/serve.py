@@ -29,7 +29,8 @@ def must_be_free(options: argparse.Namespace) -> None:
     try:
         socket.create_server((options.host, options.port)).close()
     except OSError as error:
-        raise CommandError(f"cannot listen on {options.host}:{options.port}: {error.strerror}; try another --port") from error
+        told = f"cannot listen on {options.host}:{options.port}: {error.strerror}; try another --port"
+        raise CommandError(told) from error
 
 
 def serve(options: argparse.Namespace) -> None:

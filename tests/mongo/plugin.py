@@ -10,9 +10,9 @@ import os
 import subprocess
 import sys
 
-from tests.site import eventually, free_port
-
 import pytest
+
+from tests.site import eventually, free_port
 
 
 @pytest.fixture(scope="session", autouse=True)

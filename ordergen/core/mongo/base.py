@@ -10,12 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+from bson import Decimal128
 from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import format_number
 from django.db.utils import OperationalError
 from django_mongodb_backend import base
 from pymongo.errors import ConnectionFailure, PyMongoError
@@ -31,9 +34,19 @@ _CONFLICT = "TransientTransactionError"  # nothing of the transaction is there; 
 COMMIT_SECONDS = 30.0  # until an unclear answer to a commit is given up
 
 
+class DatabaseOperations(base.DatabaseOperations):  # type: ignore[misc]  # the backend has no types
+    def adapt_decimalfield_value(
+        self, value: Decimal | None, max_digits: int | None = None, decimal_places: int | None = None
+    ) -> Decimal128 | None:
+        """With the places of its column, as other databases keep it; the backend would keep more, or fewer."""
+        text = format_number(value, max_digits, decimal_places)
+        return None if text is None else Decimal128(text)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # the backend has no types
     """The `connection` where DATABASE_URL names a MongoDB."""
 
+    ops_class = DatabaseOperations
     # Django's own, in place of the backend's that know only the backend's own transactions.
     set_autocommit = BaseDatabaseWrapper.set_autocommit
     on_commit = BaseDatabaseWrapper.on_commit

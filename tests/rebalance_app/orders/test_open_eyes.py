@@ -17,6 +17,7 @@ from models_app.investment_models.rules import ModelDraft, PositionDraft
 from models_app.modelling.services import model_create
 from models_app.models import Holding, Portfolio, Price
 from models_app.sources.local import LocalSource
+from ordergen.core.db import atomic
 from ordergen.core.errors import UnavailableError
 from ordergen.ops.verify import verify_all
 from ordergen.settings import _fraction
@@ -63,8 +64,9 @@ def proposal(fell, manager, run_worker):
 
 
 def price_now(security_, close, date="2026-11-23"):
-    Price.objects.update_or_create(security=security_, date=date, defaults={"close": Decimal(close)})
-    book_changed()
+    with atomic():
+        Price.objects.update_or_create(security=security_, date=date, defaults={"close": Decimal(close)})
+        book_changed()
 
 
 def states(run):

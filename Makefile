@@ -30,6 +30,22 @@ test-postgres: .venv/dev ## the tests whose outcome a database decides, on Postg
 		tests/ordergen tests/models_app tests/rebalance_app tests/races \
 		--ignore=tests/rebalance_app/optimiser --ignore=tests/models_app/portfolio
 
+.PHONY: test-mongo
+# mongoeco speaks MongoDB's protocol, and needs Python 3.13: uv finds that, or fetches it where it may. It knows of no two
+# transactions at a time: MONGO_URL=mongodb://…/test?replicaSet=rs0 runs the same, and the races, on a real replica set.
+MONGO := .venv/mongo
+MONGO_URL ?=
+MONGO_TESTS = $(shell grep -v '^\#' tests/mongo/selected.txt)
+test-mongo: .venv/dev ## the same on MongoDB, as far as mongoeco goes: it plays the server, under Python 3.13
+	@if ! $(BIN)/uv venv -q --allow-existing --python "$$(.ci/python 3.13 || echo 3.13)" $(MONGO); then \
+		echo "skipped: mongoeco plays the MongoDB, and the Python 3.13 that it needs is not to be had here"; \
+		case ",$$ORDERGEN_REQUIRE," in *,mongo,*) exit 1;; *) exit 0;; esac; fi; \
+	set -e; $(BIN)/uv pip install -q --python $(MONGO)/bin/python --require-hashes -r requirements-dev.lock; \
+	$(BIN)/uv pip install -q --python $(MONGO)/bin/python --no-deps -e .; \
+	$(BIN)/uv pip install -q --python $(MONGO)/bin/python -c requirements-dev.lock "mongoeco==4.11.*"; \
+	$(if $(MONGO_URL),DATABASE_URL=$(MONGO_URL),) $(MONGO)/bin/python -m pytest -n 2 --dist loadfile \
+		$(if $(MONGO_URL),,-p tests.mongo.plugin) -m "not slow and not browser" $(MONGO_TESTS) $(if $(MONGO_URL),tests/races,)
+
 .PHONY: chaos
 SEED ?= $(shell date +%Y%m%d)
 ROUNDS ?= 2

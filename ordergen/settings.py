@@ -15,6 +15,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from models_app.portfolio.types import NEAR, Options
+from ordergen.core import mongo
 from ordergen.ops.private_folder import make_private
 from ordergen.places import ASSETS, state_folder
 
@@ -164,7 +165,13 @@ TEMPLATES = [
 ]
 
 LOCK_SECONDS = 20  # that anybody waits for whoever holds a lock in the database
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'ordergen.sqlite3'}")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+if mongo.is_mongo(_url := env("DATABASE_URL", default="")):
+    DATABASES = {"default": mongo.database(_url, seconds=10)}
+    DEFAULT_AUTO_FIELD, MIGRATION_MODULES = mongo.AUTO_FIELD, mongo.MIGRATIONS
+    INSTALLED_APPS = [mongo.APPS.get(name, name) for name in INSTALLED_APPS]
+else:
+    DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'ordergen.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["ENGINE"] = "ordergen.core.sqlite"
     DATABASES["default"]["TEST"] = {"NAME": ":memory:"}  # pytest-django knows only Django's own backend by name
@@ -177,15 +184,14 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA cache_size=-64000;"
         "PRAGMA wal_autocheckpoint=16000;PRAGMA journal_size_limit=67108864;",
     }
-else:
-    if DATABASES["default"]["ENGINE"].endswith("postgresql"):
-        # Nobody waits for ever for a process that hangs while it holds a lock.
-        waits = f"-c lock_timeout={LOCK_SECONDS}s -c idle_in_transaction_session_timeout=60s"
-        options = DATABASES["default"].setdefault("OPTIONS", {})
-        options.setdefault("options", waits)
-        # Nor for a server that went away without a word: whatever is not acknowledged in half a minute is lost.
-        for name, value in (("connect_timeout", 10), ("keepalives_idle", 30), ("tcp_user_timeout", 30_000)):
-            options.setdefault(name, value)
+elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # Nobody waits for ever for a process that hangs while it holds a lock.
+    waits = f"-c lock_timeout={LOCK_SECONDS}s -c idle_in_transaction_session_timeout=60s"
+    options = DATABASES["default"].setdefault("OPTIONS", {})
+    options.setdefault("options", waits)
+    # Nor for a server that went away without a word: whatever is not acknowledged in half a minute is lost.
+    for name, value in (("connect_timeout", 10), ("keepalives_idle", 30), ("tcp_user_timeout", 30_000)):
+        options.setdefault(name, value)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 # Names, tickers and prices of services elsewhere are kept here for a while; a cache that is down only costs time
@@ -194,7 +200,6 @@ CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 if CACHES["default"]["BACKEND"].endswith("redis.RedisCache"):
     for name in ("socket_connect_timeout", "socket_timeout"):
         CACHES["default"].setdefault("OPTIONS", {}).setdefault(name, 0.5)
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [

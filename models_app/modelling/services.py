@@ -15,7 +15,6 @@ from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import F
-from django.utils import timezone
 
 from models_app.drift_index.changed import models_changed
 from models_app.investment_models import selectors
@@ -24,6 +23,7 @@ from models_app.investment_models.versions import ModelChange, changes, content_
 from models_app.models import InvestmentModel, ModelPortfolio, ModelPosition, ModelVersion
 from ordergen.accounts.models import User
 from ordergen.audit.services import record, recorded
+from ordergen.core.db import this_moment
 from ordergen.core.errors import Code, ConflictError, InvalidInputError
 
 MAX_TRIES = 5  # of a verb that carries no version, against other writers
@@ -35,7 +35,7 @@ def model_create(*, draft: ModelDraft, by: User | None, reason: str = "") -> Inv
     Raises NotAllowedError, InvalidInputError with every fault, or ConflictError when the name is taken.
     """
     _may_edit(by)
-    checked, now = check(draft), timezone.now()
+    checked, now = check(draft), this_moment()
     with recorded():
         _refuse_taken_name(checked.name)
         model = InvestmentModel(name=checked.name, version=1, created_at=now, updated_at=now)
@@ -188,7 +188,7 @@ def _may_edit(by: User | None) -> None:
 def _claim(model_id: str, version: int) -> InvestmentModel:
     """Raises the version from `version`, or raises what stands against it; from here on the row is ours."""
     seen = InvestmentModel.objects.filter(pk=model_id, version=version)
-    if not seen.update(version=F("version") + 1, updated_at=timezone.now()):
+    if not seen.update(version=F("version") + 1, updated_at=this_moment()):
         raise _stale(selectors.model_get(model_id), version)
     return selectors.model_get(model_id)
 

@@ -7,12 +7,13 @@ from datetime import date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Case, IntegerField, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import Case, IntegerField, Q, QuerySet, When
 
 from models_app.models import Holding, Portfolio, Price, Security, TaxLot
 from models_app.portfolio import types
 from models_app.portfolio.units import TICK
 from models_app.sources.book_source import Balances, Lots, PortfolioInfo, PriceInfo, SecurityInfo
+from ordergen.core.db import newest_of_each
 from ordergen.core.models import Setting
 
 if TYPE_CHECKING:
@@ -35,14 +36,9 @@ class LocalSource:
         return {row[0]: SecurityInfo(*row) for row in rows}
 
     def latest_prices(self, ids: Iterable[str]) -> dict[str, PriceInfo]:
-        # Two index seeks per security: a maximum over all dates would read the whole history.
-        newest = Price.objects.filter(security_id=OuterRef("pk")).order_by("-date")
-        securities = Security.objects.order_by().annotate(
-            latest_close=Subquery(newest.values("close")[:1]), latest_date=Subquery(newest.values("date")[:1])
-        )
-        rows = rows_where(securities, "pk", ids, "id", "latest_close", "latest_date")
+        found = newest_of_each(Price.objects.order_by(), "security", ids, by="date", value="close")
         # SQLite gives a subquery's decimal back with 15 digits; the column has four places.
-        return {key: PriceInfo(close.quantize(TICK), day) for key, close, day in rows if day is not None}
+        return {key: PriceInfo(close.quantize(TICK), day) for key, close, day in found}
 
     def portfolios(self, ids: Iterable[str] | None = None) -> dict[str, PortfolioInfo]:
         rows = rows_where(Portfolio.objects.order_by("name"), "pk", ids, "id", "name")

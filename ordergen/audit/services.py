@@ -8,11 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from django.utils import timezone
-
 from ordergen.audit.models import AuditEvent
 from ordergen.core.correlation import correlation
-from ordergen.core.db import atomic, one_at_a_time
+from ordergen.core.db import atomic, one_at_a_time, this_moment
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -58,7 +56,7 @@ def record(
     event = AuditEvent(
         seq=head["seq"] + 1,
         previous_hash=head["hash"],
-        at=timezone.now(),
+        at=this_moment(),
         actor_id=by.pk if by else "",
         actor=by.username if by else "system",
         action=action,

@@ -7,6 +7,7 @@ import fcntl
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,8 +23,9 @@ from django.db import (
     models,
     transaction,
 )
-from django.db.models import Aggregate, CharField, Func, QuerySet, Value
+from django.db.models import Aggregate, Case, CharField, Func, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
+from django.utils import timezone
 
 from ordergen.core.errors import BrokenPromiseError, BusyError, CannotWriteNowError, DiskFullError, promised
 from ordergen.core.exact_decimal import ExactDecimalField
@@ -40,6 +42,42 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _POSTGRES_BUSY = ("08", "53", "57P", "55P03", "40")
 
 
+def _mongo() -> Any:
+    """The connection where it is to a MongoDB (ordergen/core/mongo/base.py), else None."""
+    return connection if connection.vendor == "mongodb" else None
+
+
+def this_moment() -> datetime:
+    """The present moment as the database keeps it, which is what a signature over it has to say."""
+    moment = timezone.now()
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000) if _mongo() else moment
+
+
+def answers() -> bool:
+    """Whether the database is there; asks it."""
+    try:
+        if mongo := _mongo():
+            mongo.ensure_connection()
+            return bool(mongo.is_usable())
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+    except DatabaseError:
+        return False
+    return True
+
+
+def promises() -> str:
+    """What an operator has to know of the promises that this database keeps; empty where it keeps all."""
+    mongo = _mongo()
+    if mongo is None or mongo.has_transactions:
+        return ""
+    return (
+        "this MongoDB is no replica set and has no transactions: a single document is written whole or not at all, but "
+        "a change of several may stay half done when a process dies. Make it a replica set, one server is enough."
+    )
+
+
 def atomic() -> AbstractContextManager[None]:
     """A transaction; on commit everything inside is there, else nothing is."""
     return transaction.atomic()
@@ -54,6 +92,10 @@ def as_of_one_moment() -> Iterator[None]:
     if connection.in_atomic_block:
         yield
         return
+    if mongo := _mongo():
+        with mongo.as_of_one_moment():
+            yield
+        return
     is_postgres = connection.vendor == "postgresql"
     with connection.cursor() as cursor:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if is_postgres else "BEGIN DEFERRED")
@@ -66,9 +108,11 @@ def as_of_one_moment() -> Iterator[None]:
 def one_at_a_time(name: str, *, shared: bool = False) -> None:
     """Inside a transaction: waits until no other transaction holds `name`, and holds it until the end of this one.
 
-    Any number may hold it `shared`, while nobody holds it alone. SQLite's IMMEDIATE transactions already run one after
-    another, so only PostgreSQL needs to be asked.
+    Any number may hold it `shared`, while nobody holds it alone; on MongoDB nobody shares. SQLite's IMMEDIATE
+    transactions already run one after another, and need not be asked.
     """
+    if mongo := _mongo():
+        mongo.one_at_a_time(name)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
@@ -111,8 +155,13 @@ def in_a_row(
 
     Bounds and order name both its columns. Were the one merely equal to `value` (so `rows` may not say that already),
     PostgreSQL might walk the primary key instead and throw away all other rows, which takes as long as the table is.
+    MongoDB does not, and compares no two columns as one.
     """
     sign = "" if is_rising else "-"
+    if _mongo():
+        behind = {f"pk__{'gt' if is_rising else 'lt'}": after} if after else {}
+        ahead = {"pk__lt": before} if before and is_rising else {}
+        return rows.filter(**{column: value}, **behind, **ahead).order_by(f"{sign}{column}", f"{sign}pk")
     first, last = (after, before or _BEHIND_ALL) if is_rising else ("", after or _BEHIND_ALL)
     place = _Columns(column, "pk")
     found = rows.filter(
@@ -120,6 +169,24 @@ def in_a_row(
         LessThanOrEqual(place, _Columns(Value(value), Value(last))),
     )
     return found.exclude(pk=after).order_by(f"{sign}{column}", f"{sign}pk")
+
+
+def newest_of_each(
+    rows: QuerySet[Any], of: str, keys: Iterable[str], *, by: str, value: str
+) -> Iterator[tuple[str, Any, Any]]:
+    """Of the rows that point by `of` to each of `keys`, the one with the highest `by`: (key, its `value`, its `by`).
+
+    Two index seeks for each key: a maximum over all would read the whole history. MongoDB would look through all rows
+    for each key, and is asked otherwise (ordergen/core/mongo/read.py).
+    """
+    for batch in in_batches(dict.fromkeys(keys)):
+        if mongo := _mongo():
+            yield from mongo.newest_of_each(rows.model, of, batch, by, value)
+            continue
+        newest = rows.filter(**{of: OuterRef("pk")}).order_by(f"-{by}")
+        subjects = rows.model._meta.get_field(of).related_model._default_manager.order_by().filter(pk__in=batch)  # noqa: SLF001
+        found = subjects.annotate(its=Subquery(newest.values(value)[:1]), at=Subquery(newest.values(by)[:1]))
+        yield from (row for row in found.values_list("pk", "its", "at") if row[2] is not None)
 
 
 class Joined(Aggregate):
@@ -130,6 +197,18 @@ class Joined(Aggregate):
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return self.as_sql(compiler, connection, function="GROUP_CONCAT", **context)
+
+    def as_mql_expr(self, compiler: Any, connection: Any, **_options: Any) -> Any:
+        """MongoDB gives a list, with None for what the filter leaves out."""
+        text: Any = self.source_expressions[0]
+        wanted: Any = Case(When(self.filter, then=text)) if self.filter else text
+        return {"$push": wanted.as_mql(compiler, connection, as_expr=True)}
+
+    def convert_value(self, value: Any, _expression: Any, _connection: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        between: Any = self.source_expressions[1]
+        return str(between.value).join(text for text in value if text is not None)
 
 
 @contextmanager
@@ -169,6 +248,8 @@ def is_busy(error: BaseException | None) -> bool:
     cause = error.__cause__ if isinstance(error, DatabaseError) else None
     if (code := getattr(cause, "sqlite_errorcode", None)) is not None:
         return code & 0xFF in _SQLITE_BUSY
+    if mongo := _mongo():
+        return isinstance(error, DatabaseError) and bool(mongo.is_busy(error))
     if connection.vendor != "postgresql" or not isinstance(error, OperationalError | InterfaceError):
         return False
     state = getattr(cause, "sqlstate", None)  # none: it did not even answer
@@ -178,11 +259,15 @@ def is_busy(error: BaseException | None) -> bool:
 def bulk_insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
     """Inserts `rows` (values in the order of `fields`) by the fastest way the database has; returns how many.
 
-    COPY on PostgreSQL, one prepared statement run many times on SQLite. Neither fills in defaults nor sends signals:
-    every column that has no default in the database is to be named. A Decimal (or its text) is to have no more places
-    than its column, which only an ExactDecimalField looks after itself; a foreign key is given as the key.
+    COPY on PostgreSQL, one prepared statement run many times on SQLite, documents on MongoDB. None of them fills in
+    defaults or sends signals: every column that has no default in the database is to be named. A Decimal (or its text)
+    is to have no more places than its column, which only an ExactDecimalField looks after itself; a foreign key is
+    given as the key.
     """
     columns = [model._meta.get_field(name) for name in fields]  # noqa: SLF001  the documented way to a model's fields
+    if mongo := _mongo():
+        _must_be_in_a_transaction()
+        return int(mongo.bulk_insert(model, columns, rows))
     table = connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001
     names = ", ".join(connection.ops.quote_name(str(column.column)) for column in columns)  # type: ignore[union-attr]
     if connection.vendor == "postgresql":
@@ -198,6 +283,10 @@ def bulk_update(
 
     Returns how many rows were changed: fewer than given when some no longer were as `where` says.
     """
+    if mongo := _mongo():
+        _must_be_in_a_transaction()
+        get = model._meta.get_field  # noqa: SLF001
+        return int(mongo.bulk_update(model, list(map(get, fields)), rows, {get(name): where[name] for name in where}))
     columns = [model._meta.get_field(name) for name in (*fields, model._meta.pk.name, *where)]  # noqa: SLF001
     quoted = [connection.ops.quote_name(str(column.column)) for column in columns]  # type: ignore[union-attr]
     mark = "%s" if connection.vendor == "postgresql" else "?"
@@ -254,6 +343,11 @@ def _converted(special: Sequence[tuple[int, Any, int]], rows: Iterable[Sequence[
         yield values or row
 
 
+def _must_be_in_a_transaction() -> None:
+    if not connection.in_atomic_block:
+        raise BrokenPromiseError("half a batch must never stay: it is written in a transaction")
+
+
 def _copy(statement: str, rows: Iterable[Sequence[Any]]) -> int:
     """Errors are Django's: its cursor wraps those of its own methods only, and COPY is none."""
     written = 0
@@ -265,8 +359,7 @@ def _copy(statement: str, rows: Iterable[Sequence[Any]]) -> int:
 
 def _execute_many(statement: str, rows: Iterable[Sequence[Any]]) -> int:
     """Past Django's cursor, which would translate the marks of each batch; errors are Django's all the same."""
-    if not connection.in_atomic_block:
-        raise BrokenPromiseError("half a batch must never stay: it is written in a transaction")
+    _must_be_in_a_transaction()
     native = promised(connection.connection, "a transaction has a connection")
     with connection.wrap_database_errors:
         cursor = native.cursor()

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
@@ -19,6 +18,7 @@ from models_app.portfolio.types import Position, RebalanceProblem
 from models_app.sources import get_source
 from ordergen.apis.errors import service_version
 from ordergen.core.correlation import correlation
+from ordergen.core.db import answers
 from ordergen.core.times import zulu
 from rebalance_app.optimiser.solve import solve
 from rebalance_app.solving.solver_health import SolverHealth
@@ -124,11 +124,7 @@ def _engine_check(message: str, solver_status: str, *, is_good: bool) -> Check:
 
 
 def _database() -> Check:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            cursor.fetchone()
-    except DatabaseError:
+    if not answers():
         return {"status": "unhealthy", "message": "The database does not answer."}
     free = shutil.disk_usage(settings.STATE_DIR).free
     if free < settings.MIN_FREE_BYTES:

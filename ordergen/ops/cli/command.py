@@ -47,10 +47,14 @@ def person(username: str | None, role: str = "manager") -> User:
     active = User.objects.filter(is_active=True)
     if username:
         named = User.objects.named(username)
-        people, found = [named] if named and named.is_active else [], f"no active user {username}"
+        people = [named] if named and named.is_active else []
     else:
         people = [user for user in active if role in user.roles]
+    if people:
         found = f"there are {len(people)}: name one with --as"
+    else:
+        there_is = f"no active user {username}" if username else "there is none"
+        found = f"{there_is}; make one with `ordergen create-user {username or 'NAME'} --role {role}`"
     if len(people) != 1:
         raise CommandError(f"Who does this? Needs a person with the role {role}; {found}.")
     return people[0]

@@ -29,7 +29,8 @@ def must_be_free(options: argparse.Namespace) -> None:
     try:
         socket.create_server((options.host, options.port)).close()
     except OSError as error:
-        raise CommandError(f"cannot listen on {options.host}:{options.port}: {error.strerror}") from error
+        told = f"cannot listen on {options.host}:{options.port}: {error.strerror}; try another --port"
+        raise CommandError(told) from error
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -73,8 +74,11 @@ def warnings() -> Iterator[str]:
 def _supervise(commands: dict[str, list[str]]) -> None:
     from django.db import connection
 
+    from ordergen.core.db import promises
     from ordergen.ops import supervisor
 
+    if lacking := promises():
+        print(f"ordergen: {lacking}", file=sys.stderr, flush=True)
     connection.close()  # whoever only watches over others needs none
     if "web" in commands:
         for warning in warnings():

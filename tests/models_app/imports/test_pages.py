@@ -250,7 +250,7 @@ class WaitsToBeSeen(ImportProgress):
         self._state = doing, Event()
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("own_connections")
 def test_a_long_import_streams_its_progress_and_then_what_came_of_it(page, monkeypatch):
     monkeypatch.setattr(import_views, "STREAM_FROM_BYTES", 1000)
     monkeypatch.setattr(import_streams, "INTERVAL_SECONDS", 0.001)
@@ -269,7 +269,7 @@ def test_a_long_import_streams_its_progress_and_then_what_came_of_it(page, monke
     assert Security.objects.count() == 200
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("own_connections")
 def test_a_long_import_that_came_too_late_says_so(page, load, monkeypatch):
     monkeypatch.setattr(import_views, "STREAM_FROM_BYTES", 10)
     url, answer = preview(page, SECURITIES)
@@ -280,7 +280,7 @@ def test_a_long_import_that_came_too_late_says_so(page, load, monkeypatch):
     assert Security.objects.count() == 1
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("own_connections")
 def test_a_long_import_that_breaks_says_so_and_is_raised_for_the_log(page, monkeypatch):
     monkeypatch.setattr(import_views, "STREAM_FROM_BYTES", 10)
     url, answer = preview(page, SECURITIES)

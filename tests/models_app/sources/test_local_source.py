@@ -2,6 +2,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from django.db import transaction
 
 from models_app.drift_index.changed import book_changed
 from models_app.models import Holding, Portfolio, Price, Security
@@ -89,7 +90,8 @@ def test_portfolios_are_found_by_any_part_of_their_name(book):
 def test_the_data_version_changes_with_the_book():
     before = get_source().data_version()
 
-    book_changed()
+    with transaction.atomic():
+        book_changed()
 
     assert get_source().data_version() != before
 

@@ -16,7 +16,8 @@ FIELDS = ("id", "name", "cash")
 def test_rows_arrive_as_given_and_are_counted():
     rows = [(object_id(), f"P{n}", n) for n in range(3)]
 
-    assert bulk_insert(Portfolio, FIELDS, iter(rows)) == 3
+    with transaction.atomic():
+        assert bulk_insert(Portfolio, FIELDS, iter(rows)) == 3
     assert list(Portfolio.objects.order_by("pk").values_list(*FIELDS)) == rows
 
 
@@ -28,10 +29,11 @@ def test_a_row_that_is_there_already_is_an_integrity_error_on_every_database_and
 
 def test_a_row_that_no_longer_is_as_expected_is_left_alone_and_not_counted():
     one, other = ("a" * 24, "One", 1), ("b" * 24, "Other", 2)
-    bulk_insert(Portfolio, FIELDS, [one, other])
     rows = [(one[0], 5), (other[0], 5)]
+    with transaction.atomic():
+        bulk_insert(Portfolio, FIELDS, [one, other])
 
-    assert bulk_update(Portfolio, ("cash",), rows, {"name": "One"}) == 1
+        assert bulk_update(Portfolio, ("cash",), rows, {"name": "One"}) == 1
     assert dict(Portfolio.objects.values_list("name", "cash")) == {"One": 5, "Other": 2}
 
 

@@ -4,7 +4,7 @@ import sqlite3
 from decimal import Decimal
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 
 from models_app.drift_index.changed import book_changed
 from models_app.models import Holding, Portfolio, Price
@@ -275,7 +275,8 @@ def test_a_book_that_changes_while_it_is_looked_at_approves_nothing(run, approve
     def read_while_an_import_commits(self, ids):
         balances = read(self, ids)
         monkeypatch.setattr(LocalSource, "balances", read)
-        book_changed()
+        with transaction.atomic():
+            book_changed()
         return balances
 
     monkeypatch.setattr(LocalSource, "balances", read_while_an_import_commits)
@@ -297,7 +298,8 @@ def delivered(request, monkeypatch, book):
 
     monkeypatch.setattr(LocalSource, "balances", as_delivered)
     Price.objects.filter(security=book.xxx).update(close="0.0001")  # nor is the largest worth more than can be kept
-    book_changed([book.harbour.pk])
+    with transaction.atomic():
+        book_changed([book.harbour.pk])
     return quantity
 
 

@@ -19,8 +19,8 @@ from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import format_number
-from django.db.utils import OperationalError
-from django_mongodb_backend import base
+from django.db.utils import NotSupportedError, OperationalError
+from django_mongodb_backend import base, schema
 from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -43,10 +43,24 @@ class DatabaseOperations(base.DatabaseOperations):  # type: ignore[misc]  # the 
         return None if text is None else Decimal128(text)
 
 
+class SchemaEditor(schema.DatabaseSchemaEditor):  # type: ignore[misc]  # the backend has no types
+    def add_index(self, model: type[models.Model], index: models.Index, **options: Any) -> None:
+        """An index of some rows is one of all where MongoDB's partial indexes do not take its condition."""
+        try:
+            super().add_index(model, index, **options)
+        except NotSupportedError:
+            if index.condition is None:
+                raise
+            whole = index.clone()
+            whole.condition = None
+            super().add_index(model, whole, **options)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # the backend has no types
     """The `connection` where DATABASE_URL names a MongoDB."""
 
     ops_class = DatabaseOperations
+    SchemaEditorClass = SchemaEditor
     # Django's own, in place of the backend's that know only the backend's own transactions.
     set_autocommit = BaseDatabaseWrapper.set_autocommit
     on_commit = BaseDatabaseWrapper.on_commit

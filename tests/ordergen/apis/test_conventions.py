@@ -486,13 +486,15 @@ def test_liveness_fails_with_the_optimiser(db, monkeypatch):
 def test_readiness_fails_with_the_database(db, monkeypatch):
     from django.db import DatabaseError
 
-    from ordergen.ops import health
+    from ordergen.core import db as database
 
     class Down:
+        vendor = "postgresql"
+
         def cursor(self):
             raise DatabaseError("down")
 
-    monkeypatch.setattr(health, "connection", Down())
+    monkeypatch.setattr(database, "connection", Down())
     response = Client().get("/health/ready")
     assert response.status_code == 503
     assert response.json()["dependencies"]["database"]["status"] == "unhealthy"

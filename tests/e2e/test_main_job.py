@@ -79,6 +79,104 @@ def test_from_a_target_to_approved_orders_by_keyboard_and_mouse(visitor, demo):
     assert maya.complaints + tom.complaints == []
 
 
+DOUBLED = """
+from django.db import transaction
+from models_app.drift_index.changed import book_changed
+from models_app.models import Price
+from rebalance_app.models import Rebalance
+run = Rebalance.objects.get(number={number})
+order = run.orders.filter(side="BUY").order_by("-value").first()
+with transaction.atomic():
+    newest = Price.objects.filter(security_id=order.security_id).order_by("-date").first()
+    newest.close = 2 * newest.close
+    newest.save()
+    book_changed()
+sale = run.orders.filter(side="SELL").exclude(security_id=order.security_id).order_by("value").first()
+answer = [order.ticker, sale.pk]
+"""
+CUSTODIAN = """
+from io import BytesIO
+from models_app.imports.services import apply_import, plan_import
+from models_app.models import Holding, Portfolio, Security
+from rebalance_app.models import Order, Rebalance
+run = Rebalance.objects.get(number={number})
+done = list(run.orders.filter(state="approved", portfolio_id=run.orders.filter(state="approved").first().portfolio_id))
+owner = Portfolio.objects.get(pk=done[0].portfolio_id)
+held = dict(Holding.objects.filter(portfolio=owner).values_list("security_id", "quantity"))
+for order in done:
+    change = order.quantity if order.side == "BUY" else -order.quantity
+    held[order.security_id] = held.get(order.security_id, 0) + change
+tickers = dict(Security.objects.values_list("pk", "ticker"))
+rows = "".join(f"{{owner.pk}},{{tickers[key]}},{{quantity}}\\n" for key, quantity in held.items())
+apply_import(plan_import("holdings", BytesIO(f"portfolio,ticker,quantity\\n{{rows}}".encode()), None), by=None)
+answer = len(done)
+"""
+COUNTED = """
+from rebalance_app.models import Order, PortfolioRebalance, Rebalance
+later = Rebalance.objects.order_by("-number").first()
+rows = PortfolioRebalance.objects.filter(rebalance=later)
+counted = {order["id"] for row in rows for order in row.document.get("open_orders", ())}
+of_these = Order.objects.filter(portfolio_id__in=rows.values("portfolio_id"), state="approved")
+answer = [later.number, len(counted), counted == set(of_these.values_list("pk", flat=True))]
+"""
+
+
+def test_the_life_of_orders_past_a_doubled_price_a_rejected_sale_and_a_second_run(visitor, demo):
+    maya, tom = visitor(), visitor()
+    number, run_url = rebalanced(maya.sign_in("maya"), demo, "Dividend 12")
+    doubled, sale = demo.site.ask(DOUBLED.format(number=number))
+
+    # The approver sees before the decision what the newest prices leave out of it.
+    page = tom.sign_in("tom")
+    page.goto(run_url)
+    page.get_by_role("link", name=re.compile(r"Review \d+ orders")).click()
+    page.get_by_label(re.compile("all .* of run")).check()
+    page.get_by_role("button", name="Approve…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(f"{doubled} costs")
+    expect(dialog).to_contain_text("left out")
+    dialog.get_by_role("link", name="Cancel").click()
+
+    # One sale is rejected, then the rest approved: what lives on that sale stays.
+    page.goto(f"{demo.address}/orders/{sale}/")
+    page.get_by_label("Comment").fill("the client keeps it")
+    page.get_by_role("button", name="Reject").click()
+    expect(page.locator("main")).to_contain_text("rejected")
+    page.goto(f"{demo.address}/orders/?run={number}")
+    page.get_by_label(re.compile("all .* of run")).check()
+    page.get_by_role("button", name="Approve…").click()
+    dialog.get_by_label("Comment").fill("as seen")
+    if (typed := dialog.locator("[name=typed]")).count():
+        typed.fill(re.search(r"\d[\d,]*", dialog.get_by_role("heading").inner_text())[0].replace(",", ""))
+    dialog.get_by_role("button", name=re.compile("^Approve ")).click()
+    expect(page.locator("main")).to_contain_text("approved")
+
+    # A second run counts all that is on its way.
+    rebalanced(maya.open("/") and maya.page, demo, "Dividend 12")
+    later, n_counted, is_all = demo.site.ask(COUNTED)
+    assert (later, is_all) == (number + 1, True)
+    assert n_counted > 0
+
+    # In the morning the custodian's holdings show what was done, and one click confirms it.
+    n_done = demo.site.ask(CUSTODIAN.format(number=number))
+    page.goto(f"{demo.address}/orders/fits/")
+    page.get_by_role("button", name=f"Confirm {n_done}").click()
+    expect(page.locator("main")).to_contain_text(f"{n_done} done")
+    assert json.loads(demo.site.run("verify").stdout)["violations"] == 0
+    assert maya.complaints + tom.complaints == []
+
+
+def rebalanced(page, demo, model):
+    """A run over the whole model, from its page, to its end: number and address."""
+    page.goto(f"{demo.address}/models/")
+    page.get_by_role("link", name=model, exact=True).first.click()
+    page.get_by_role("main").get_by_role("link", name=re.compile("^Rebalance")).first.click()
+    page.get_by_role("button", name="Start run").click()
+    page.wait_for_url(re.compile("/rebalances/[0-9a-f]{24}/"))
+    expect(page.locator("#progress")).to_have_count(0, timeout=180_000)
+    return int(re.search(r"Run #(\d+)", page.title())[1]), page.url
+
+
 def visitor_title(visitor, address):
     visitor.page.goto(address)
     return visitor.page.title()

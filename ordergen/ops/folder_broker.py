@@ -88,6 +88,10 @@ class Channel(filesystem.Channel):
     def _queue_bind(self, *_binding: Any) -> None:
         """kombu writes bindings to files, which could be as odd as the messages."""
 
+    def _size(self, queue: str) -> int:
+        """Messages that wait; asked when a queue is declared, which may be before anything was sent."""
+        return sum(path.name.endswith(f".{queue}.msg") for path in _made(self.data_folder_in).iterdir())
+
     def _put(self, queue: str, payload: dict[str, Any], **_options: Any) -> None:  # type: ignore[override]
         name = f"{time.monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
         try:

@@ -137,6 +137,14 @@ def test_a_folder_that_is_gone_is_a_broker_without_messages(channel, messages: P
 
 
 @pytest.mark.slow
+def test_the_first_message_of_a_new_installation_makes_the_folder(channel, messages: Path) -> None:
+    messages.rmdir()
+    declared = channel.queue_declare("celery")
+
+    assert declared.message_count == 0
+    assert messages.is_dir()
+
+
 def test_a_worker_lives_on_with_rubbish_in_its_folder_and_does_its_work(tmp_path: Path) -> None:
     site = Site(tmp_path)
     assert site.run("demo", "--once", "--json").returncode == 0

@@ -41,13 +41,19 @@ class _Download:
         self._is_open = True
 
     def __iter__(self) -> Iterator[str]:
-        return self._pieces
+        try:
+            yield from self._pieces
+        finally:
+            self._count_off()
 
-    def close(self) -> None:
-        """Called by the server at the end, or when the reader has gone."""
+    def _count_off(self) -> None:
         with self._lock:
             if self._is_open:
                 self._is_open = False
                 self._under_way[self._person] -= 1
+
+    def close(self) -> None:
+        """Called by the server at the end, or when the reader has gone."""
+        self._count_off()
         if hasattr(self._pieces, "close"):
             self._pieces.close()

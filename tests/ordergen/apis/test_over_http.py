@@ -1,9 +1,9 @@
 """API v1 over real HTTP: a web server and a worker of their own, as a client of the original service meets them."""
 
 import json
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
 
 import pytest
 
@@ -34,27 +34,28 @@ class Portal:
     """A client that knows nothing of ordergen but the contract."""
 
     def __init__(self, port: int, key: str) -> None:
-        self.base, self.key = f"http://127.0.0.1:{port}", key
+        self.port, self.key = port, key
 
     def ask(self, method: str, path: str, body: object = None, correlation: str = "") -> tuple[int, object]:
         headers = {"X-API-Key": self.key, "Content-Type": "application/json", "X-Correlation-ID": correlation}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base + path, data, headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=120) as response:
-                return response.status, json.loads(response.read() or b"null")
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.loads(error.read() or b"null")
+        data = None if body is None else json.dumps(body)
+        status, answer = self._asked(method, path, data, headers)
+        return status, json.loads(answer or b"null")
 
     def text(self, path: str) -> str:
-        with urllib.request.urlopen(self.base + path, timeout=120) as response:
-            return response.read().decode()
+        return self._asked("GET", path, None, {})[1].decode()
+
+    def _asked(self, method: str, path: str, data: str | None, headers: dict[str, str]) -> tuple[int, bytes]:
+        """By a connection that is closed whatever comes of it: urllib leaves that of a server that only begins."""
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=120)) as connection:
+            connection.request(method, path, data, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
 
     def is_ready(self) -> bool:
         try:
             return self.ask("GET", "/health/ready")[0] == 200
-        except OSError:
+        except (OSError, HTTPException):
             return False
 
 

@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 
 from ordergen.accounts.models import User
 from ordergen.celery import app as celery_app
+from ordergen.web import downloads
 
 pytest_plugins = ["tests.callers", "tests.small_book"]
 celery_app.conf.broker_url = "memory://"  # messages go nowhere; tests that want a worker start a real one
@@ -52,8 +54,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path, monkeypatch):
-    """No test touches the state folder of an installation."""
+    """No test touches the state folder of an installation, or waits for a download that one before left unread."""
     monkeypatch.setattr(settings, "STATE_DIR", tmp_path)
+    monkeypatch.setattr(downloads._Download, "_under_way", Counter())
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ import pytest
 
 from tests.site import Site, eventually, free_port
 
-pytestmark = pytest.mark.slow
+# What other tests left to the garbage collector comes up here, where a server is waited for.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 FILL = """
 from decimal import Decimal

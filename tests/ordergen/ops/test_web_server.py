@@ -57,7 +57,8 @@ def test_others_are_served_while_clients_send_a_byte_a_second_and_those_are_sent
         eventually(lambda: len(slow.suffered) >= n, 15)
     assert (health.refused, page.refused) == (0, 0)
     assert min(len(health.answers), len(page.answers)) > 20
-    assert patience - 1 < min(slow.suffered)
+    # All but a few: on a busy machine a connection may be lost while it is made.
+    assert patience - 1 < sorted(slow.suffered)[n // 20]
     assert sorted(slow.suffered)[n // 2] < patience + 5
 
 

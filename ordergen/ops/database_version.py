@@ -15,7 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 from ordergen.core.db import held_alone
 from ordergen.core.errors import ConflictError
 
-OURS = frozenset({"core", "accounts", "audit", "models_app", "rebalance_app"})
+OURS = frozenset({"core", "accounts", "audit", "models_app", "rebalance_app", "webhooks"})
 
 
 class Version(Enum):
@@ -37,6 +37,9 @@ def make_ready(*, may_migrate: bool = False) -> str:
         found = version()
     except OperationalError:
         return ""
+    if found is Version.EARLIER and not may_migrate:  # or another command is at its tables now: wait for that
+        with held_alone("migrate"):
+            found = version()
     if found is Version.THIS:
         return ""
     if found is Version.LATER:

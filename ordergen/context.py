@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Count, Q, Sum
 from django.http import HttpRequest
 
 from models_app.models import InvestmentModel
@@ -21,9 +21,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 
 def _counts() -> dict[str, int]:
-    orders = Rebalance.objects.aggregate(awaiting=Sum(AWAITING_ORDERS), on_their_way=Sum("n_approved"))
-    return {
-        "models": InvestmentModel.objects.count(),
-        "running": Rebalance.objects.filter(state__in=ACTIVE).count(),
-        **{name: n or 0 for name, n in orders.items()},
-    }
+    of_runs = Rebalance.objects.aggregate(
+        running=Count("pk", filter=Q(state__in=ACTIVE)), awaiting=Sum(AWAITING_ORDERS), on_their_way=Sum("n_approved")
+    )
+    return {"models": InvestmentModel.objects.count(), **{name: n or 0 for name, n in of_runs.items()}}

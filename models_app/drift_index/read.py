@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from django.db.models import Count, Max, Min, Q, QuerySet
 from django.utils import timezone
 
 from models_app.drift_index.document import STATES, PositionFigures
-from models_app.drift_index.invalidate import has_basis
+from models_app.drift_index.invalidate import basis
 from models_app.drift_index.refresh import are_kept
 from models_app.investment_models import selectors
-from models_app.investment_models.rules import ModelTotals, totals
+from models_app.investment_models.rules import ModelTotals, PositionDraft, totals
 from models_app.models import DriftFigures, FiguresRefresh, InvestmentModel, ModelFigures, ModelPortfolio, Portfolio
 from models_app.sources import get_source
 
@@ -74,7 +75,7 @@ def freshness(model_id: str = "") -> Freshness:
         newest=Max("computed_at"),
     )
     now, state = timezone.now(), FiguresRefresh.objects.first() or FiguresRefresh()
-    rests = has_basis()
+    rests = state.basis == basis()
     n_old = told["n"] - told["n_fresh"] if rests else told["n"]
     # What a book that tells of its changes has not marked is true until now, so it was when the last row was computed.
     is_told = not get_source().is_remote
@@ -152,16 +153,24 @@ def portfolios_in_breach(model_id: str) -> list[str]:
 
 @dataclass(frozen=True)
 class ModelStand:
-    """A model with how its portfolios stand; `worst` as in the figures of the portfolio that it is from."""
+    """A model with how its portfolios stand; `worst` as in the figures of the portfolio that it is from.
+
+    `in_each`: how they stand in each position, by security id; of a position without figures it has nothing.
+    """
 
     model: InvestmentModel
-    totals: ModelTotals
+    positions: Sequence[PositionDraft]
     n_followers: int  # subscribed, whether the book knows them or not
     n_known: int
     n_breach: int
     market_value: Decimal
     worst: dict[str, Any] | None
     use: float
+    in_each: Mapping[str, PositionFigures]
+
+    @cached_property
+    def totals(self) -> ModelTotals:
+        return totals(self.positions)
 
 
 def model_stands(models: Iterable[InvestmentModel]) -> list[ModelStand]:
@@ -180,13 +189,14 @@ def model_stands(models: Iterable[InvestmentModel]) -> list[ModelStand]:
     return [
         ModelStand(
             model=model,
-            totals=totals(positions[model.pk]),
+            positions=positions[model.pk],
             n_followers=followers.get(model.pk, 0),
             n_known=known[model.pk],
             n_breach=breaches[model.pk],
             market_value=Decimal(told.get(model.pk, {}).get("market_value", 0)),
             worst=told.get(model.pk, {}).get("worst"),
             use=told.get(model.pk, {}).get("use", 0.0),
+            in_each=_in_each(told.get(model.pk, {})),
         )
         for model in found
     ]
@@ -196,9 +206,7 @@ def _per_model(rows: QuerySet[ModelPortfolio]) -> Iterable[tuple[str, int]]:
     return rows.order_by().values_list("model_id").annotate(n=Count("pk"))
 
 
-def position_figures(model_id: str) -> dict[str, PositionFigures]:
-    """By security id, how the model's portfolios stand in each position; without figures it is absent."""
-    told = ModelFigures.objects.filter(pk=model_id).values_list("told", flat=True).first() or {}
+def _in_each(told: Mapping[str, Any]) -> dict[str, PositionFigures]:
     return {
         key: PositionFigures(over, under, None if middle is None else Decimal(middle))
         for key, (over, under, middle) in told.get("positions", {}).items()

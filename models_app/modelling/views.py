@@ -110,7 +110,7 @@ def model(request: SignedInRequest, model_id: str) -> HttpResponse:
     request.user.must("book.read")
     found = selectors.model_get(model_id)
     (stand,) = drift_index.model_stands([found])
-    positions = Table(_positions(model_id), POSITION_COLUMNS, request.GET, default="-target", parameter="order")
+    positions = Table(_positions(stand), POSITION_COLUMNS, request.GET, default="-target", parameter="order")
     context = {
         "model": found,
         "stand": stand,
@@ -127,17 +127,15 @@ def model(request: SignedInRequest, model_id: str) -> HttpResponse:
     return render(request, "modelling/detail.html", context)
 
 
-def _positions(model_id: str) -> list[PositionSummary]:
-    source, stands = get_source(), drift_index.position_figures(model_id)
-    drafts = selectors.model_positions([model_id])[model_id]
-    ids = [p.security_id for p in drafts]
+def _positions(stand: drift_index.ModelStand) -> list[PositionSummary]:
+    source, ids = get_source(), [p.security_id for p in stand.positions]
     infos, prices = source.securities(ids), source.latest_prices(ids)
     return [
         PositionSummary(
             p.security_id, infos.get(p.security_id), prices.get(p.security_id),
-            p.target, p.low_drift, p.high_drift, stands.get(p.security_id, NO_FIGURES),
+            p.target, p.low_drift, p.high_drift, stand.in_each.get(p.security_id, NO_FIGURES),
         )
-        for p in drafts
+        for p in stand.positions
     ]  # fmt: skip
 
 

@@ -222,8 +222,7 @@ def along_an_index() -> Iterator[None]:
         yield
         return
     with transaction.atomic(), connection.cursor() as cursor:
-        for sorting in ("enable_sort", "enable_incremental_sort"):
-            cursor.execute(f"SET LOCAL {sorting} = off")
+        cursor.execute("SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off")
         yield
 
 

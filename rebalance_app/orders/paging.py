@@ -69,7 +69,7 @@ class OrderScope:
     @cached_property
     def counts(self) -> dict[str, int]:
         """How many orders each tab has, of the run where one is wanted; other filters are not counted."""
-        return order_counts() if self.run is None else order_counts(Rebalance.objects.filter(pk=self.run.pk))
+        return order_counts(self.run)
 
     @cached_property
     def is_sortable(self) -> bool:

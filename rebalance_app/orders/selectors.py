@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from django.db.models import Prefetch, QuerySet, Sum
+from django.db.models import Prefetch, Sum
 
 from models_app.portfolio.lots import gain, lots_sold
 from models_app.portfolio.types import ZERO
@@ -22,7 +22,7 @@ from rebalance_app.order_states.on_the_way import stated_since
 from rebalance_app.order_states.table import AWAITING, ENDED, OPEN_ORDER, refusal_of
 from rebalance_app.proposals.selectors import LONG
 from rebalance_app.proposals.stored import counted_changes, read_lots
-from rebalance_app.runs.selectors import DECIDED, run_totals
+from rebalance_app.runs.selectors import AWAITING_ORDERS, run_totals
 
 TABS: dict[str, tuple[OrderState, ...]] = {
     "awaiting": tuple(state for state in OrderState if state in AWAITING),
@@ -99,17 +99,15 @@ class OrderRow:
         return self.is_open or not refusal_of("close", self.order.state)
 
 
-def order_counts(runs: QuerySet[Rebalance] | None = None) -> dict[str, int]:
-    """How many orders each tab has, from the counters of all runs, or of some."""
-    counts = (Rebalance.objects.all() if runs is None else runs).aggregate(
-        all=Sum("n_orders"),
-        decided=Sum(DECIDED),
-        approved=Sum("n_approved"),
-        ended=Sum("n_ended"),
-        rejected=Sum("n_rejected"),
-    )
-    known = {name: count or 0 for name, count in counts.items()}
-    return known | {"awaiting": known["all"] - known["decided"]}
+_COUNTED = {"all": "n_orders", "approved": "n_approved", "ended": "n_ended", "rejected": "n_rejected"}
+
+
+def order_counts(run: Rebalance | None = None) -> dict[str, int]:
+    """How many orders each tab has, from the counters of all runs, or of one."""
+    if run is not None:
+        return {tab: getattr(run, name) for tab, name in _COUNTED.items()} | {"awaiting": run.n_awaiting}
+    sums = {tab: Sum(name) for tab, name in _COUNTED.items()} | {"awaiting": Sum(AWAITING_ORDERS)}
+    return {tab: count or 0 for tab, count in Rebalance.objects.aggregate(**sums).items()}
 
 
 @dataclass(frozen=True)

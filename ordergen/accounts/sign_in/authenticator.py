@@ -105,4 +105,4 @@ def authenticator_remove(*, user: User, by: User | None) -> bool:
 def is_missing(user: User) -> bool:
     """Whether a role of this person wants an authenticator that they do not have."""
     wants: Iterable[str] = settings.AUTHENTICATOR_ROLES
-    return not set(wants).isdisjoint(user.roles) and not Authenticator.objects.filter(user=user).exists()
+    return not set(wants).isdisjoint(user.roles) and not hasattr(user, "authenticator")

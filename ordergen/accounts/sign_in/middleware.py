@@ -19,7 +19,7 @@ from ordergen.accounts.models import User
 from ordergen.accounts.sign_in.asking import ask_for_password
 from ordergen.accounts.sign_in.authenticator import is_missing
 from ordergen.accounts.sign_in.check import told
-from ordergen.accounts.sign_in.sessions import current, is_confirmed, seen
+from ordergen.accounts.sign_in.sessions import current, is_confirmed, owner, seen
 from ordergen.audit.services import record, recorded
 from ordergen.core.cache import count
 from ordergen.core.metrics import route
@@ -42,6 +42,8 @@ def sign_ins_end(get_response: Handler) -> Handler:
                 request.session.flush()
             elif BY_ITSELF not in request.headers:
                 seen(row)
+            if row and (user := owner(request, row)):
+                request.user = user
             request.sign_in = row  # type: ignore[attr-defined]
         return get_response(request)
 

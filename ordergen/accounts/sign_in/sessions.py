@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from ordergen.accounts.client import client_of
 from ordergen.accounts.models import SignIn, User
@@ -46,6 +48,13 @@ def current(request: HttpRequest) -> SignIn | None:
     key = request.session.get(IN_SESSION)
     rows = SignIn.objects.select_related("user__authenticator").filter(pk=key)  # which every page asks for
     return lasting(rows, timezone.now()).first() if key else None
+
+
+def owner(request: HttpRequest, row: SignIn) -> User | None:
+    """Whose sign-in that is, read with its row; None where Django, which is asked then, may not let them go on."""
+    user, known = row.user, request.session.get(HASH_SESSION_KEY, "")
+    is_theirs = request.session.get(SESSION_KEY) == user.pk and user.is_active
+    return user if is_theirs and constant_time_compare(known, user.get_session_auth_hash()) else None
 
 
 def lasting(rows: QuerySet[SignIn], now: datetime) -> QuerySet[SignIn]:

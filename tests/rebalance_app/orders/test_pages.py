@@ -150,7 +150,7 @@ def test_a_comment_with_a_character_that_cannot_be_kept_stays_and_is_told_at_its
 
 
 def test_the_blotter_takes_as_many_queries_for_fifty_orders_as_for_one(as_approver, run, django_assert_max_num_queries):
-    with django_assert_max_num_queries(20):  # 16, and what keeps PostgreSQL from sorting
+    with django_assert_max_num_queries(16):
         as_approver.get("/orders/?run=1")
 
 
